@@ -1,0 +1,2 @@
+//! contango
+fn main() {}

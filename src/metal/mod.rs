@@ -1,0 +1,2 @@
+//! metal
+#![allow(unsafe_code)]
