@@ -1,1 +1,6 @@
-//! carry
+//! Carry: what holding the pair earns, and so from which basis on an entry pays.
+//!
+//! Map:   `rules` computes the entry threshold of DESIGN §5 from funding, fees, spreads and the hold.
+//! Never: reads the store, a clock or a socket: rates and times are handed in.
+
+pub mod rules;

@@ -7,9 +7,9 @@
 //! Never: a socket, a clock, a file, a float.
 
 pub mod basis;
-// pub mod book;
+pub mod book;
 pub mod budget;
-// pub mod gate;
-// pub mod ledger;
-// pub mod order;
-// pub mod pair;
+pub mod gate;
+pub mod ledger;
+pub mod order;
+pub mod pair;

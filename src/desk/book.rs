@@ -1,0 +1,292 @@
+//! Tops of book, and what is known of the sockets that bring them.
+//!
+//! Owns:  the latest quote of each instrument, each feed socket's signs of life, and slow means of
+//!        basis and spread per pair.
+//! Never: judges: `gate` does. Never believes a quote whose sequence runs backwards.
+//! Why:   on event-driven feeds a quiet book is silent, so freshness is a property of the socket
+//!        and of agreement with the other leg, not of the quote's age (DESIGN §5).
+
+use super::basis::Scales;
+use crate::event::{Feed, Instruments, Quote};
+use crate::units::time::MS;
+use crate::units::{InstrumentId, LegKind, LinkId, Nanos, PairId, Price, Ratio, Unix};
+use arrayvec::ArrayVec;
+
+/// Pairs one instrument may serve: one per venue and direction of crossing.
+pub const PAIRS_PER_INSTRUMENT: usize = 4;
+
+/// How often the slow means take a sample.
+const SAMPLE_NS: u64 = 100 * MS;
+/// A slow mean moves by 1/64 of the gap each sample: a memory of about 6 s.
+const MEAN_SHIFT: u32 = 6;
+
+/// What a feed socket has shown of itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Socket {
+    /// Which.
+    pub link: LinkId,
+    /// Whether its subscriptions were confirmed.
+    pub live: bool,
+    /// When bytes, or the answer to our ping, last came.
+    pub heard: Nanos,
+    /// The newest stamped message: the venue's stamp and when it was read.
+    pub stamped: Option<(Unix, Nanos)>,
+}
+
+/// Slow means of one pair, in parts per billion; `None` before the first sample.
+#[derive(Clone, Copy, Debug, Default)]
+struct Slow {
+    basis_ppb: Option<i64>,
+    spread_ppb: Option<i64>,
+    sampled: Nanos,
+}
+
+/// All tops of book of one generation of instruments.
+#[derive(Debug, Default)]
+pub struct Books {
+    tops: Vec<Option<Quote>>,
+    sockets: Vec<Socket>,
+    pairs_of: Vec<ArrayVec<PairId, PAIRS_PER_INSTRUMENT>>,
+    legs: Vec<[InstrumentId; 2]>,
+    scales: Vec<Option<Scales>>,
+    slow: Vec<Slow>,
+    /// Quotes refused because their sequence ran backwards.
+    pub backwards: u64,
+}
+
+impl Books {
+    /// Empty books for a generation.
+    #[must_use]
+    pub fn new(instruments: &Instruments) -> Self {
+        let mut pairs_of = vec![ArrayVec::new(); instruments.instruments.len()];
+        for pair in &instruments.pairs {
+            for leg in [pair.spot, pair.perp] {
+                // A fifth pair on one instrument is left out of the books, so it can never trade.
+                let _ = pairs_of[usize::from(leg.0)].try_push(pair.id);
+            }
+        }
+        Self {
+            tops: vec![None; instruments.instruments.len()],
+            sockets: Vec::with_capacity(32),
+            pairs_of,
+            legs: instruments.pairs.iter().map(|p| [p.spot, p.perp]).collect(),
+            scales: instruments
+                .pairs
+                .iter()
+                .map(|p| Scales::new(p, instruments.get(p.spot), instruments.get(p.perp)))
+                .collect(),
+            slow: vec![Slow::default(); instruments.pairs.len()],
+            backwards: 0,
+        }
+    }
+
+    /// Takes in what the reader told; a new top of book names its instrument.
+    #[inline]
+    pub fn on(&mut self, feed: &Feed) -> Option<InstrumentId> {
+        match *feed {
+            Feed::Quote(quote) => return self.on_quote(quote),
+            Feed::Stamp { link, stamp, received, .. } => {
+                let socket = self.socket_mut(link);
+                socket.heard = received;
+                if socket.stamped.is_none_or(|(newest, _)| stamp >= newest) {
+                    socket.stamped = Some((stamp, received));
+                }
+            }
+            Feed::Alive { link, at } => self.socket_mut(link).heard = at,
+            Feed::Live { link } => self.socket_mut(link).live = true,
+            Feed::Gone { link } => self.sockets.retain(|s| s.link != link),
+        }
+        None
+    }
+
+    fn on_quote(&mut self, quote: Quote) -> Option<InstrumentId> {
+        self.socket_mut(quote.link).heard = quote.received;
+        let top = self.tops.get_mut(usize::from(quote.instrument.0))?;
+        if top.is_some_and(|last| quote.sequence < last.sequence && quote.link == last.link) {
+            self.backwards += 1;
+            return None;
+        }
+        *top = Some(quote);
+        for pair in self.pairs_of[usize::from(quote.instrument.0)].clone() {
+            self.sample(pair, quote.received);
+        }
+        Some(quote.instrument)
+    }
+
+    /// The latest quote of an instrument.
+    #[inline]
+    #[must_use]
+    pub fn top(&self, instrument: InstrumentId) -> Option<&Quote> {
+        self.tops.get(usize::from(instrument.0))?.as_ref()
+    }
+
+    /// The latest quotes of a pair: spot, perp.
+    #[inline]
+    #[must_use]
+    pub fn tops(&self, pair: PairId) -> [Option<&Quote>; 2] {
+        let [spot, perp] = self.legs[usize::from(pair.0)];
+        [self.top(spot), self.top(perp)]
+    }
+
+    /// The pairs an instrument serves.
+    #[inline]
+    #[must_use]
+    pub fn pairs_of(&self, instrument: InstrumentId) -> &[PairId] {
+        &self.pairs_of[usize::from(instrument.0)]
+    }
+
+    /// What makes a pair's prices comparable; `None` if nothing does.
+    #[inline]
+    #[must_use]
+    pub fn scales(&self, pair: PairId) -> Option<Scales> {
+        self.scales[usize::from(pair.0)]
+    }
+
+    /// What a socket has shown of itself; `None` if it is gone.
+    #[must_use]
+    pub fn socket(&self, link: LinkId) -> Option<&Socket> {
+        self.sockets.iter().find(|s| s.link == link)
+    }
+
+    /// Slow mean of the executable mid basis, parts per billion.
+    #[must_use]
+    pub fn mean_basis_ppb(&self, pair: PairId) -> Option<i64> {
+        self.slow[usize::from(pair.0)].basis_ppb
+    }
+
+    /// Slow mean of both spreads together, parts per billion of the price.
+    #[must_use]
+    pub fn mean_spread_ppb(&self, pair: PairId) -> Option<i64> {
+        self.slow[usize::from(pair.0)].spread_ppb
+    }
+
+    fn socket_mut(&mut self, link: LinkId) -> &mut Socket {
+        let at = self.sockets.iter().position(|s| s.link == link).unwrap_or_else(|| {
+            self.sockets.push(Socket { link, live: false, heard: Nanos::ZERO, stamped: None });
+            self.sockets.len() - 1
+        });
+        &mut self.sockets[at]
+    }
+
+    fn sample(&mut self, pair: PairId, now: Nanos) {
+        let slow = self.slow[usize::from(pair.0)];
+        if slow.basis_ppb.is_some() && now.since(slow.sampled) < SAMPLE_NS {
+            return;
+        }
+        let ([Some(spot), Some(perp)], Some(scales)) = (self.tops(pair), self.scales(pair)) else { return };
+        let Some(basis) = scales.basis(mid(perp), mid(spot)) else { return };
+        let spread = |q: &Quote| {
+            (i128::from(q.ask.0 - q.bid.0) * 1_000_000_000).checked_div(i128::from(mid(q).0)).unwrap_or(0)
+        };
+        let spread = i64::try_from(spread(spot) + spread(perp)).unwrap_or(i64::MAX);
+        let basis = (basis * Ratio::from_num(1_000_000_000)).to_num::<i64>();
+        let moved = |mean: Option<i64>, sample: i64| {
+            mean.map_or(sample, |mean| mean.saturating_add(sample.saturating_sub(mean) >> MEAN_SHIFT))
+        };
+        self.slow[usize::from(pair.0)] = Slow {
+            basis_ppb: Some(moved(slow.basis_ppb, basis)),
+            spread_ppb: Some(moved(slow.spread_ppb, spread)),
+            sampled: now,
+        };
+    }
+}
+
+/// The middle of a quote, rounded down.
+#[must_use]
+pub fn mid(quote: &Quote) -> Price {
+    Price(quote.bid.0 + (quote.ask.0 - quote.bid.0) / 2)
+}
+
+/// The touch a side trades against: the ask for a buy, the bid for a sell.
+#[inline]
+#[must_use]
+pub fn touch(quote: &Quote, side: crate::units::Side) -> (Price, crate::units::Qty) {
+    match side {
+        crate::units::Side::Buy => (quote.ask, quote.ask_qty),
+        crate::units::Side::Sell => (quote.bid, quote.bid_qty),
+    }
+}
+
+/// The index of a leg in `[spot, perp]` arrays.
+#[must_use]
+pub const fn at(leg: LegKind) -> usize {
+    leg as usize
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::event::{Instrument, Pair};
+    use crate::units::{Amount, Qty, Rate, VenueId};
+
+    /// One pair, tick 0.01 on spot and 0.1 on the perp, lots 0.00001 and 0.001.
+    pub(crate) fn one_pair() -> Instruments {
+        let row = |id, leg, price_decimals, qty_decimals| Instrument {
+            id: InstrumentId(id),
+            venue: VenueId(0),
+            leg,
+            symbol: "BTCUSDT".try_into().unwrap(),
+            base: "BTC".try_into().unwrap(),
+            quote: "USDT".try_into().unwrap(),
+            price_decimals,
+            qty_decimals,
+            tick: Price(1),
+            lot: Qty(1),
+            qty_min: Qty(1),
+            qty_max: Qty(1_000_000_000),
+            notional_min: Amount(5 * 10i128.pow(18)),
+            reduce_only_exempt: leg == LegKind::Perp,
+            price_range: (Price(1), Price::MAX),
+            taker_fee: Rate(if leg == LegKind::Spot { 10i64.pow(15) } else { 5 * 10i64.pow(14) }),
+            buy_fee_in_base: leg == LegKind::Spot,
+        };
+        Instruments {
+            generation: 1,
+            instruments: vec![row(0, LegKind::Spot, 2, 5), row(1, LegKind::Perp, 1, 3)],
+            pairs: vec![Pair {
+                id: PairId(0),
+                name: "BTC".try_into().unwrap(),
+                spot: InstrumentId(0),
+                perp: InstrumentId(1),
+                price_factor: 1,
+                size_factor: Amount(10i128.pow(18)),
+            }],
+            left_out: Vec::new(),
+        }
+    }
+
+    pub(crate) fn quote(instrument: u16, sequence: u64, bid: i64, ask: i64, received: Nanos) -> Quote {
+        Quote {
+            instrument: InstrumentId(instrument),
+            link: LinkId(u32::from(instrument)),
+            sequence,
+            bid: Price(bid),
+            bid_qty: Qty(1_000_000),
+            ask: Price(ask),
+            ask_qty: Qty(1_000_000),
+            received,
+        }
+    }
+
+    #[test]
+    fn an_older_sequence_on_the_same_socket_is_not_believed() {
+        let mut books = Books::new(&one_pair());
+        assert!(books.on(&Feed::Quote(quote(0, 7, 100, 101, Nanos(1)))).is_some());
+        assert!(books.on(&Feed::Quote(quote(0, 6, 90, 91, Nanos(2)))).is_none());
+        assert_eq!(books.top(InstrumentId(0)).unwrap().bid, Price(100));
+        assert_eq!(books.backwards, 1);
+    }
+
+    #[test]
+    fn means_follow_slowly() {
+        let mut books = Books::new(&one_pair());
+        books.on(&Feed::Quote(quote(0, 1, 4_000_000, 4_000_000, Nanos(1))));
+        books.on(&Feed::Quote(quote(1, 1, 400_400, 400_400, Nanos(2))));
+        assert_eq!(books.mean_basis_ppb(PairId(0)), Some(1_000_000 - 1), "10 bp, rounded down");
+        books.on(&Feed::Quote(quote(1, 2, 404_000, 404_000, Nanos(3))));
+        assert_eq!(books.mean_basis_ppb(PairId(0)), Some(1_000_000 - 1), "not sampled again within 100 ms");
+        books.on(&Feed::Quote(quote(1, 3, 404_000, 404_000, Nanos(200 * MS))));
+        let mean = books.mean_basis_ppb(PairId(0)).unwrap();
+        assert!((1_100_000..1_200_000).contains(&mean), "moved by 1/64 of 90 bp: {mean}");
+    }
+}

@@ -1,0 +1,254 @@
+//! The books: every fill once, every asset exactly, and where the money came from.
+//!
+//! Owns:  dedupe by (instrument, trade id), amounts per asset, and the split of profit into basis,
+//!        fees and slippage (DESIGN §5).
+//! Never: rounds an asset's amount; only the valuation of a fee in another coin is rounded (down).
+//! Why:   basis is told at decision prices, slippage is what fills cost beyond them.
+
+use crate::event::{Asset, Fill, Instruments};
+use crate::units::decimal::pow10_i128;
+use crate::units::{Amount, InstrumentId, LegKind, PairId, Price, Qty, Side};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What was earned and lost, in the quote asset.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Profit {
+    /// Closed at decision prices.
+    pub basis: Amount,
+    /// Paid to the venue, negative.
+    pub fees: Amount,
+    /// Fills against decision prices; negative when worse.
+    pub slippage: Amount,
+}
+
+/// One leg's open quantity and what it cost at decision prices.
+#[derive(Clone, Copy, Debug, Default)]
+struct Lot {
+    /// Signed base quantity, 10^-18.
+    base: i128,
+    /// Signed cost at decision prices, 10^-18 of the quote: paid positive.
+    cost: i128,
+}
+
+/// All bookings of one run.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    booked: BTreeSet<(InstrumentId, u64)>,
+    /// Net change per (leg's wallet, asset): spot coins and quote, and the perp wallet.
+    changes: BTreeMap<(LegKind, Asset), Amount>,
+    lots: BTreeMap<(PairId, LegKind), Lot>,
+    /// Where the money came from.
+    pub profit: Profit,
+}
+
+impl Ledger {
+    /// Whether a fill is booked already.
+    #[must_use]
+    pub fn has(&self, fill: &Fill) -> bool {
+        self.booked.contains(&(fill.instrument, fill.trade_id))
+    }
+
+    /// How many fills are booked.
+    #[must_use]
+    pub fn fills(&self) -> u64 {
+        self.booked.len() as u64
+    }
+
+    /// Net change of an asset in the spot wallet (or the perp's).
+    #[must_use]
+    pub fn change(&self, leg: LegKind, asset: Asset) -> Amount {
+        self.changes.get(&(leg, asset)).copied().unwrap_or_default()
+    }
+
+    /// Books a fill of `pair`, decided at `decided`; `false` if it was booked before.
+    ///
+    /// Returns the base change of the leg through `base`: signed, net of a base-coin fee.
+    pub fn book(
+        &mut self,
+        fill: &Fill,
+        pair: PairId,
+        decided: Price,
+        instruments: &Instruments,
+        base: &mut Amount,
+    ) -> bool {
+        if !self.booked.insert((fill.instrument, fill.trade_id)) {
+            return false;
+        }
+        let row = instruments.get(fill.instrument);
+        let size_factor = match row.leg {
+            LegKind::Spot => Amount(pow10_i128(Amount::SCALE)),
+            LegKind::Perp => instruments.pair(pair).size_factor,
+        };
+        let signed = super::pair::base_of(fill.qty, row, size_factor).0 * i128::from(fill.side.sign());
+        let cost = |price: Price| {
+            Amount::cost(price, row.price_decimals, fill.qty, row.qty_decimals).unwrap_or_default().0
+                * i128::from(fill.side.sign())
+        };
+        self.trade(pair, row.leg, signed, cost(decided));
+        self.profit.slippage -= Amount(cost(fill.price) - cost(decided));
+        if row.leg == LegKind::Spot {
+            self.add(row.leg, row.base, Amount(signed));
+            self.add(row.leg, row.quote, Amount(-cost(fill.price)));
+        }
+        self.add(row.leg, fill.fee_asset, -fill.fee);
+        *base = Amount(signed);
+        if fill.fee_asset == row.quote {
+            self.profit.fees -= fill.fee;
+        } else if fill.fee_asset == row.base && row.leg == LegKind::Spot {
+            // A base-coin fee is coin given away at the fill's price.
+            let worth = worth(fill.fee, fill.price, row.price_decimals);
+            self.profit.fees -= worth;
+            self.trade(pair, row.leg, -fill.fee.0, -worth.0);
+            *base -= fill.fee;
+        }
+        true
+    }
+
+    /// What is open, at `price`, against what it cost at decision prices: the unrealised part.
+    #[must_use]
+    pub fn unrealised(
+        &self,
+        pair: PairId,
+        leg: LegKind,
+        price: Price,
+        price_decimals: u8,
+        size_factor: Amount,
+    ) -> Amount {
+        let Some(lot) = self.lots.get(&(pair, leg)) else { return Amount::ZERO };
+        let units = Amount(lot.base / (size_factor.0 / pow10_i128(Amount::SCALE)).max(1));
+        worth(units, price, price_decimals) - Amount(lot.cost)
+    }
+
+    fn add(&mut self, leg: LegKind, asset: Asset, amount: Amount) {
+        *self.changes.entry((leg, asset)).or_default() += amount;
+    }
+
+    /// Moves a leg's lot: growing adds cost, shrinking realises the part that leaves.
+    fn trade(&mut self, pair: PairId, leg: LegKind, base: i128, cost: i128) {
+        let lot = self.lots.entry((pair, leg)).or_default();
+        if lot.base == 0 || (lot.base > 0) == (base > 0) {
+            lot.base += base;
+            lot.cost += cost;
+            return;
+        }
+        // The part of the old lot that leaves, and the part of the trade that opens the other way.
+        let closing = base.abs().min(lot.base.abs());
+        let old_cost = share(lot.cost, closing, lot.base.abs());
+        let new_cost = share(cost, closing, base.abs());
+        self.profit.basis -= Amount(old_cost + new_cost);
+        lot.base += base;
+        lot.cost += cost - new_cost - old_cost;
+    }
+}
+
+/// `value · part / whole` without overflow, rounded toward zero.
+fn share(value: i128, part: i128, whole: i128) -> i128 {
+    if part == whole {
+        return value;
+    }
+    // Both are counts of 10^-18; a ratio of 10^-12 is far below a cent of any position.
+    value / pow10_i128(12) * (part * pow10_i128(12) / whole) + value % pow10_i128(12) * part / whole
+}
+
+/// What an amount of coin is worth at a price, rounded toward zero.
+fn worth(amount: Amount, price: Price, price_decimals: u8) -> Amount {
+    let unit = pow10_i128(price_decimals);
+    Amount(amount.0 / unit * i128::from(price.0) + amount.0 % unit * i128::from(price.0) / unit)
+}
+
+/// The quantity that a signed base amount of a spot instrument can trade back, floored to its lot.
+#[must_use]
+pub fn sellable(base: Amount, instrument: &crate::event::Instrument) -> Qty {
+    let units = base.0.abs() / pow10_i128(Amount::SCALE - instrument.qty_decimals);
+    let units = i64::try_from(units).unwrap_or(Qty::MAX.0);
+    Qty(units - units % instrument.lot.0)
+}
+
+/// The side that would shrink a signed holding.
+#[must_use]
+pub fn closing_side(base: Amount) -> Side {
+    if base.0 > 0 { Side::Sell } else { Side::Buy }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::book::tests::one_pair;
+    use super::*;
+    use crate::event::Source;
+    use crate::units::{ClientId, Unix};
+
+    fn fill(
+        instrument: u16,
+        trade_id: u64,
+        side: Side,
+        price: i64,
+        qty: i64,
+        fee: &str,
+        asset: &str,
+    ) -> Fill {
+        Fill {
+            client: ClientId(5 << 60),
+            instrument: InstrumentId(instrument),
+            order_id: 1,
+            trade_id,
+            side,
+            price: Price(price),
+            qty: Qty(qty),
+            fee: Amount::parse(fee.as_bytes()).unwrap(),
+            fee_asset: asset.try_into().unwrap(),
+            at: Unix(0),
+            source: Source::Answer,
+        }
+    }
+
+    fn amount(text: &str) -> Amount {
+        Amount::parse(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_round_trip_is_split_exactly() {
+        let instruments = one_pair();
+        let mut ledger = Ledger::default();
+        let mut base = Amount::ZERO;
+        // Buy 0.01 at 60 000.01 decided at 60 000.00, fee in coin; short 0.01 at 60 300.0; then back.
+        let steps = [
+            (fill(0, 1, Side::Buy, 6_000_001, 1_000, "0.00001", "BTC"), 6_000_000),
+            (fill(1, 1, Side::Sell, 603_000, 10, "0.3015", "USDT"), 603_000),
+            (fill(0, 2, Side::Sell, 6_010_000, 999, "0.600399", "USDT"), 6_010_000),
+            (fill(1, 2, Side::Buy, 601_500, 10, "0.30075", "USDT"), 601_500),
+        ];
+        for (fill, decided) in &steps {
+            assert!(ledger.book(fill, PairId(0), Price(*decided), &instruments, &mut base));
+            assert!(!ledger.book(fill, PairId(0), Price(*decided), &instruments, &mut base), "booked once");
+        }
+        assert_eq!(ledger.fills(), 4);
+        assert_eq!(ledger.change(LegKind::Spot, "BTC".try_into().unwrap()), Amount::ZERO);
+        // −600.0001 + 600.3990 − 0.600399
+        assert_eq!(ledger.change(LegKind::Spot, "USDT".try_into().unwrap()), amount("-0.201499"));
+        assert_eq!(ledger.change(LegKind::Perp, "USDT".try_into().unwrap()), amount("-0.60225"));
+        assert_eq!(ledger.profit.slippage, amount("-0.0001"));
+        // Perp: 603.0 − 601.5 = 1.5. Spot: 600.399 received for coin that cost 599.4, and the fee
+        // coin, worth 0.6000001, cost 0.6.
+        assert_eq!(ledger.profit.fees, amount("-0.6000001") + amount("-1.202649"));
+        let total = ledger.profit.basis + ledger.profit.fees + ledger.profit.slippage;
+        // Cash: spot −0.201499, perp fees −0.60225, perp trade +1.5.
+        assert_eq!(total, amount("-0.201499") + amount("-0.60225") + amount("1.5"));
+    }
+
+    #[test]
+    fn what_is_open_is_valued_against_its_cost() {
+        let instruments = one_pair();
+        let mut ledger = Ledger::default();
+        let mut base = Amount::ZERO;
+        ledger.book(
+            &fill(1, 1, Side::Sell, 600_000, 10, "0", "USDT"),
+            PairId(0),
+            Price(600_000),
+            &instruments,
+            &mut base,
+        );
+        assert_eq!(base, amount("-0.01"));
+        let one = Amount(10i128.pow(18));
+        assert_eq!(ledger.unrealised(PairId(0), LegKind::Perp, Price(599_000), 1, one), amount("1"));
+    }
+}

@@ -1,0 +1,271 @@
+//! One order, from its first byte to its end, by evidence alone (FAULTS part 4).
+//!
+//! Owns:  what is known of an order, and what to ask next.
+//! Never: ends an order without evidence A or B; "not found", silence and 5xx prove nothing.
+//!        Never asks for a resend: there is no such action.
+
+use crate::event::{Answer, End, FiredLeg, Source, Verdict, Wire};
+use crate::units::time::{MS, SEC};
+use crate::units::{Class, ClientId, Nanos, PairId, Qty};
+
+/// No answer for this long: ask on another channel. Changes no state.
+pub const T_SOFT_NS: u64 = 300 * MS;
+/// Not terminal for this long: unknown, and a person hears of it.
+pub const T_ACK_NS: u64 = 5 * SEC;
+/// Waits between queries, then every last one.
+const BACKOFF_NS: [u64; 6] = [100 * MS, 200 * MS, 400 * MS, 800 * MS, 1_600 * MS, 2 * SEC];
+
+/// What we know of an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Every byte left, or some did and the rest follows on the same link.
+    Wire,
+    /// The venue has it; it may still fill.
+    Acked,
+    /// The venue may have it or not; only a query can tell.
+    Unknown,
+    /// Nothing changes any more but late bookings of its fills.
+    Ended(End),
+}
+
+/// What an order asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Nothing now.
+    Wait,
+    /// Ask the venue for it by client id.
+    Query,
+    /// Its executed quantity is proven but not all of it is booked: ask for its trades.
+    FetchTrades,
+}
+
+/// One order of ours.
+#[derive(Clone, Copy, Debug)]
+pub struct Order {
+    /// What went out.
+    pub leg: FiredLeg,
+    /// Whose.
+    pub pair: PairId,
+    /// Why.
+    pub class: Class,
+    /// The intent's sequence.
+    pub sequence: u32,
+    /// The venue's id, 0 until told.
+    pub order_id: u64,
+    /// Largest executed quantity the venue ever told; never falls.
+    pub executed: Qty,
+    /// Quantity of the fills booked.
+    pub booked: Qty,
+    /// What is known.
+    pub state: State,
+    asked: u8,
+    ask_at: Nanos,
+}
+
+impl Order {
+    /// As it was fired.
+    #[must_use]
+    pub fn fired(leg: FiredLeg, pair: PairId, class: Class, sequence: u32) -> Self {
+        let state = match leg.wire {
+            Wire::All | Wire::Part => State::Wire,
+            Wire::Nothing => State::Ended(End::NotSent),
+        };
+        Self {
+            leg,
+            pair,
+            class,
+            sequence,
+            order_id: 0,
+            executed: Qty::ZERO,
+            booked: Qty::ZERO,
+            state,
+            asked: 0,
+            ask_at: leg.sent.plus(T_SOFT_NS),
+        }
+    }
+
+    /// Its client order id.
+    #[must_use]
+    pub fn client(&self) -> ClientId {
+        self.leg.client
+    }
+
+    /// Whether its end is proven (its fills may still be on their way to the books).
+    #[must_use]
+    pub fn ended(&self) -> bool {
+        matches!(self.state, State::Ended(_))
+    }
+
+    /// Whether its end is proven and every executed unit is booked.
+    #[must_use]
+    pub fn closed(&self) -> bool {
+        self.ended() && self.booked >= self.executed
+    }
+
+    /// A fill of it was booked for the first time.
+    pub fn on_fill(&mut self, qty: Qty) {
+        self.booked.0 += qty.0;
+        self.executed = self.executed.max(self.booked);
+    }
+
+    /// Takes in an answer to it, or to a query about it, and says what to do about it.
+    #[must_use = "the order has moved on; act on what it asks for"]
+    pub fn on_answer(&mut self, answer: &Answer, now: Nanos) -> Action {
+        if answer.order_id != 0 {
+            self.order_id = answer.order_id;
+        }
+        match (answer.verdict, answer.source) {
+            (Verdict::Terminal { executed }, _) => {
+                self.executed = self.executed.max(executed);
+                if !self.ended() {
+                    self.state = State::Ended(End::Terminal(self.executed));
+                    self.asked = 0;
+                    self.ask_at = now;
+                }
+            }
+            (Verdict::Open { executed }, _) => {
+                self.executed = self.executed.max(executed);
+                if self.state == State::Wire {
+                    self.state = State::Acked;
+                }
+            }
+            // A refusal ends the order only if it answers the order itself: a refused *query* says
+            // nothing about it.
+            (Verdict::Refused(refusal), Source::Answer) if !self.ended() && self.executed == Qty::ZERO => {
+                self.state = State::Ended(End::Refused(refusal));
+            }
+            (Verdict::Duplicate | Verdict::Unknown(_) | Verdict::NotFound, Source::Answer)
+                if !self.ended() =>
+            {
+                self.state = State::Unknown;
+                self.ask_at = now;
+            }
+            _ => {}
+        }
+        self.on_tick(now)
+    }
+
+    /// Time passes.
+    #[must_use = "the order may want to be asked about"]
+    pub fn on_tick(&mut self, now: Nanos) -> Action {
+        if self.closed() || now < self.ask_at {
+            return Action::Wait;
+        }
+        if !self.ended() && now.since(self.leg.sent) >= T_ACK_NS {
+            self.state = State::Unknown;
+        }
+        self.ask_at = now.plus(BACKOFF_NS[usize::from(self.asked).min(BACKOFF_NS.len() - 1)]);
+        self.asked = self.asked.saturating_add(1);
+        if self.ended() && self.order_id != 0 { Action::FetchTrades } else { Action::Query }
+    }
+
+    /// When it next wants to be looked at.
+    #[must_use]
+    pub fn due(&self) -> Nanos {
+        if self.closed() { Nanos::NEVER } else { self.ask_at }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Counted, Doubt, Made, Refusal, RefusalKind};
+    use crate::units::{InstrumentId, LinkId, Price, Side, Unix};
+    use proptest::prelude::*;
+
+    fn order() -> Order {
+        let leg = FiredLeg {
+            client: ClientId(5 << 60),
+            instrument: InstrumentId(0),
+            side: Side::Buy,
+            qty: Qty(10),
+            limit: Price(1),
+            reduce_only: false,
+            stamp: Unix(0),
+            sent: Nanos(0),
+            wire: Wire::All,
+            made: Made::Prepared,
+            link: LinkId(0),
+        };
+        Order::fired(leg, PairId(0), Class::Entry, 1)
+    }
+
+    fn said(verdict: Verdict, source: Source) -> Answer {
+        Answer {
+            client: ClientId(5 << 60),
+            instrument: InstrumentId(0),
+            received: Nanos(1),
+            verdict,
+            order_id: 77,
+            fills: 0,
+            counted: Counted::default(),
+            source,
+        }
+    }
+
+    #[test]
+    fn a_terminal_answer_without_its_fills_asks_for_the_trades_until_they_are_booked() {
+        let mut order = order();
+        let answer = said(Verdict::Terminal { executed: Qty(7) }, Source::Answer);
+        assert_eq!(order.on_answer(&answer, Nanos(1)), Action::FetchTrades);
+        assert!(order.ended() && !order.closed());
+        assert_eq!(order.on_tick(Nanos(2)), Action::Wait);
+        assert_eq!(order.on_tick(order.due()), Action::FetchTrades);
+        order.on_fill(Qty(7));
+        assert!(order.closed());
+        assert_eq!(order.due(), Nanos::NEVER);
+    }
+
+    #[test]
+    fn silence_is_asked_about_and_never_judged() {
+        let mut order = order();
+        assert_eq!(order.on_tick(Nanos(T_SOFT_NS - 1)), Action::Wait);
+        assert_eq!(order.on_tick(Nanos(T_SOFT_NS)), Action::Query);
+        assert_eq!(order.state, State::Wire, "asking changes nothing");
+        assert_eq!(
+            order.on_answer(&said(Verdict::NotFound, Source::Query), Nanos(T_SOFT_NS + 1)),
+            Action::Wait
+        );
+        assert_eq!(order.state, State::Wire, "not found proves nothing");
+        assert_eq!(order.on_tick(Nanos(T_ACK_NS)), Action::Query);
+        assert_eq!(order.state, State::Unknown);
+    }
+
+    #[test]
+    fn a_refused_query_is_no_refused_order() {
+        let mut order = order();
+        let refusal = Refusal { code: -1003, kind: RefusalKind::Throttle };
+        let _ = order.on_answer(&said(Verdict::Refused(refusal), Source::Query), Nanos(1));
+        assert_eq!(order.state, State::Wire);
+        let _ = order.on_answer(&said(Verdict::Refused(refusal), Source::Answer), Nanos(1));
+        assert_eq!(order.state, State::Ended(End::Refused(refusal)));
+    }
+
+    proptest! {
+        /// Whatever comes in whatever order: executed never falls, an end is never left, and an end
+        /// needs evidence A or B.
+        #[test]
+        fn the_order_moves_one_way(events in prop::collection::vec((0u8..7, 0i64..=10, any::<bool>()), 0..20)) {
+            let mut order = order();
+            let mut proven = false;
+            for (i, (kind, qty, query)) in events.into_iter().enumerate() {
+                let before = order;
+                let source = if query { Source::Query } else { Source::Answer };
+                let verdict = match kind {
+                    0 => Verdict::Terminal { executed: Qty(qty) },
+                    1 => Verdict::Open { executed: Qty(qty) },
+                    2 => Verdict::Refused(Refusal { code: -2010, kind: RefusalKind::Funds }),
+                    3 => Verdict::NotFound,
+                    4 => Verdict::Unknown(Doubt::LinkLost),
+                    5 => Verdict::Duplicate,
+                    _ => { order.on_fill(Qty(qty)); prop_assert!(order.executed >= before.executed); continue; }
+                };
+                proven |= kind == 0 || (kind == 2 && !query);
+                let _ = order.on_answer(&said(verdict, source), Nanos(i as u64 * 400 * MS));
+                prop_assert!(order.executed >= before.executed);
+                if before.ended() { prop_assert_eq!(order.state, before.state); }
+                prop_assert!(!order.ended() || proven);
+            }
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! What a pair holds, and what must be done about it: exposure, and R1–R5 by unwinding.
+//!
+//! Owns:  the signed quantities attributed to a pair, net exposure E, and the one repair order that
+//!        comes next (FAULTS part 6).
+//! Never: completes a leg (a later issue's, under more evidence), flips a sign, or acts on a quantity
+//!        that is not proven.
+//! Why:   an unwind is safe whatever an unknown order turns out to be; it only makes the larger leg
+//!        smaller. An exit that closed one leg alone is the same picture, so it has the same cure.
+
+use crate::event::{Instrument, Instruments, Quote};
+use crate::units::decimal::pow10_i128;
+use crate::units::{Amount, Direction, LegKind, PairId, Price, Qty, Side};
+
+/// What is attributed to a pair, in base coin: long positive, short negative.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Holding {
+    /// Spot, net of base-coin fees.
+    pub spot: Amount,
+    /// Perp, as base coin.
+    pub perp: Amount,
+}
+
+/// What a pair whose orders have all ended needs next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Within bound: nothing. `hedged` tells whether a perp position is held.
+    Settled {
+        /// Whether a perp position is held.
+        hedged: bool,
+    },
+    /// One order that makes the larger leg smaller.
+    Unwind {
+        /// Which leg.
+        leg: LegKind,
+        /// The side that shrinks it.
+        side: Side,
+        /// How much.
+        qty: Qty,
+    },
+    /// Out of bound by less than any leg can trade (R12).
+    Dust,
+}
+
+impl Holding {
+    /// Net base exposure E.
+    #[must_use]
+    pub fn exposure(self) -> Amount {
+        self.spot + self.perp
+    }
+
+    /// What comes next, by R1–R5 and R12. `spot_quote` values the spot leg against its minimum
+    /// notional; without one the minimum is taken as not met.
+    #[must_use]
+    pub fn next(self, instruments: &Instruments, pair: PairId, spot_quote: Option<&Quote>) -> Next {
+        let row = instruments.pair(pair);
+        let (spot, perp) = (instruments.get(row.spot), instruments.get(row.perp));
+        let exposure = self.exposure();
+        let excess = exposure.0.abs();
+        if excess <= bound(spot, perp, row.size_factor) {
+            return Next::Settled { hedged: self.perp != Amount::ZERO };
+        }
+        // E carries the sign of the leg that is too big.
+        let spot_is_larger = self.spot != Amount::ZERO && (exposure.0 > 0) == (self.spot.0 > 0);
+        if !spot_is_larger {
+            let qty = Qty(to_lots(excess, perp, row.size_factor));
+            let held = Qty(to_lots(self.perp.0.abs(), perp, row.size_factor));
+            return match qty.min(held) {
+                Qty::ZERO => Next::Dust,
+                qty => Next::Unwind { leg: LegKind::Perp, side: shrinking(self.perp), qty },
+            };
+        }
+        let held = to_lots(self.spot.0.abs(), spot, Amount(BASE_UNIT));
+        let wanted = to_lots(excess, spot, Amount(BASE_UNIT)).min(held);
+        // Below the minimum notional a larger piece is sold, and the perp, whose reduce-only orders
+        // are exempt from it, follows in the next round.
+        let smallest = spot_quote.and_then(|quote| smallest_trade(spot, quote.bid));
+        match smallest {
+            Some(smallest) if smallest <= held => Next::Unwind {
+                leg: LegKind::Spot,
+                side: shrinking(self.spot),
+                qty: Qty(wanted.max(smallest)),
+            },
+            _ => Next::Dust,
+        }
+    }
+}
+
+const BASE_UNIT: i128 = 10i128.pow(Amount::SCALE as u32);
+
+/// Allowed |E| while no repair is open: the larger of one spot lot and one perp lot, in base.
+#[must_use]
+pub fn bound(spot: &Instrument, perp: &Instrument, size_factor: Amount) -> i128 {
+    Amount::of(spot.lot, spot.qty_decimals).0.max(base_of(perp.lot, perp, size_factor).0)
+}
+
+/// A quantity as base coin: size units × k (1 on spot).
+#[must_use]
+pub fn base_of(qty: Qty, instrument: &Instrument, size_factor: Amount) -> Amount {
+    Amount(i128::from(qty.0) * size_factor.0 / pow10_i128(instrument.qty_decimals))
+}
+
+fn shrinking(held: Amount) -> Side {
+    if held.0 > 0 { Side::Sell } else { Side::Buy }
+}
+
+/// Base coin (10^-18) as a quantity of the instrument, floored to its lot.
+fn to_lots(base: i128, instrument: &Instrument, size_factor: Amount) -> i64 {
+    let units = base.saturating_mul(pow10_i128(instrument.qty_decimals)) / size_factor.0.max(1);
+    let units = i64::try_from(units).unwrap_or(Qty::MAX.0);
+    units - units % instrument.lot.0
+}
+
+/// The smallest quantity the venue takes at about this price, with a tenth to spare for its moves.
+fn smallest_trade(instrument: &Instrument, price: Price) -> Option<i64> {
+    let one_lot = Amount::cost(price, instrument.price_decimals, instrument.lot, instrument.qty_decimals)?.0;
+    if one_lot <= 0 {
+        return None;
+    }
+    let lots = (instrument.notional_min.0 * 11 / 10 + one_lot - 1) / one_lot;
+    let by_notional = i64::try_from(lots).ok()?.checked_mul(instrument.lot.0)?;
+    Some(by_notional.max(instrument.qty_min.0))
+}
+
+/// The size of one entry: a common multiple of both lots nearest below `notional` (quote, 10^-18),
+/// at least 2.2 × both minima; the spot buy is sized up for a base-coin fee (FAULTS F110).
+/// `None` if the minima do not fit into four times the notional: the pair is left out.
+#[must_use]
+pub fn clip(
+    instruments: &Instruments,
+    pair: PairId,
+    direction: Direction,
+    notional: Amount,
+    perp_price: Price,
+) -> Option<[Qty; 2]> {
+    let row = instruments.pair(pair);
+    let (spot, perp) = (instruments.get(row.spot), instruments.get(row.perp));
+    // One step: the perp lot lifted to a multiple of the spot lot, in base 10^-18.
+    let spot_lot = Amount::of(spot.lot, spot.qty_decimals).0;
+    let perp_lot = base_of(perp.lot, perp, row.size_factor).0;
+    let step = spot_lot.checked_mul(perp_lot / gcd(spot_lot, perp_lot))?;
+    let step_perp = Qty(to_lots(step, perp, row.size_factor));
+    let step_cost = Amount::cost(perp_price, perp.price_decimals, step_perp, perp.qty_decimals)?.0;
+    if step_cost <= 0 {
+        return None;
+    }
+    let floor = spot.notional_min.0.max(perp.notional_min.0) * 22 / 10;
+    let by_minimum = (floor + step_cost - 1) / step_cost;
+    let by_quantity = [
+        (Amount::of(spot.qty_min, spot.qty_decimals).0 * 22 / 10 + step - 1) / step,
+        (base_of(perp.qty_min, perp, row.size_factor).0 * 22 / 10 + step - 1) / step,
+    ];
+    let steps = (notional.0 / step_cost).max(by_minimum).max(by_quantity[0]).max(by_quantity[1]);
+    if steps * step_cost > notional.0.checked_mul(4)? {
+        return None;
+    }
+    let base = steps * step;
+    let perp_qty = to_lots(base, perp, row.size_factor);
+    let spot_base = if direction == Direction::Short && spot.buy_fee_in_base {
+        // b = h / (1 − f), rounded up: what is left after the fee still covers the short.
+        let rest = BASE_UNIT - i128::from(spot.taker_fee.0);
+        (base / 1_000_000 * BASE_UNIT + rest - 1) / rest * 1_000_000
+    } else {
+        base
+    };
+    let unit = pow10_i128(Amount::SCALE - spot.qty_decimals) * i128::from(spot.lot.0);
+    let spot_qty = i64::try_from((spot_base + unit - 1) / unit).ok()? * spot.lot.0;
+    (spot_qty <= spot.qty_max.0 && perp_qty <= perp.qty_max.0).then_some([Qty(spot_qty), Qty(perp_qty)])
+}
+
+fn gcd(a: i128, b: i128) -> i128 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::book::tests::{one_pair, quote};
+    use super::*;
+    use crate::units::Nanos;
+
+    fn holding(spot: &str, perp: &str) -> Holding {
+        Holding {
+            spot: Amount::parse(spot.as_bytes()).unwrap(),
+            perp: Amount::parse(perp.as_bytes()).unwrap(),
+        }
+    }
+
+    #[track_caller]
+    fn check(spot: &str, perp: &str, expected: &str) {
+        let top = quote(0, 1, 6_000_000, 6_000_001, Nanos(1));
+        let next = holding(spot, perp).next(&one_pair(), PairId(0), Some(&top));
+        let text = match next {
+            Next::Settled { hedged: true } => "hedged".to_owned(),
+            Next::Settled { hedged: false } => "flat".to_owned(),
+            Next::Dust => "dust".to_owned(),
+            Next::Unwind { leg, side, qty } => format!("{side} {leg} {}", qty.0),
+        };
+        assert_eq!(text, expected, "spot {spot}, perp {perp}");
+    }
+
+    #[test]
+    fn the_larger_leg_shrinks_and_nothing_else() {
+        check("0.010", "-0.010", "hedged");
+        check("0.01000999", "-0.010", "hedged");
+        check("0", "0", "flat");
+        check("0", "-0.010", "buy perp 10"); // R1
+        check("0.010", "0", "sell spot 1000"); // R2
+        check("0.010", "-0.006", "sell spot 400"); // R3
+        check("0.004", "-0.010", "buy perp 6"); // R4
+        check("-0.010", "0.004", "buy spot 600"); // R5, long
+        check("-0.004", "0.010", "sell perp 6");
+    }
+
+    #[test]
+    fn below_the_minimum_a_larger_piece_is_sold_and_what_cannot_be_sold_is_dust() {
+        // The larger of the lots is 0.001 BTC = 60 USDT, far above 5 USDT: use a finer perp lot.
+        let mut instruments = one_pair();
+        instruments.instruments[1].qty_decimals = 5;
+        let top = quote(0, 1, 6_000_000, 6_000_001, Nanos(1));
+        let next = holding("0.01004", "-0.01").next(&instruments, PairId(0), Some(&top));
+        // 0.00004 BTC is 2.4 USDT: 5.5 USDT are sold instead, 0.00010 BTC after rounding up.
+        assert_eq!(next, Next::Unwind { leg: LegKind::Spot, side: Side::Sell, qty: Qty(10) });
+        let next = holding("0.00004", "0").next(&instruments, PairId(0), Some(&top));
+        assert_eq!(next, Next::Dust);
+    }
+
+    #[test]
+    fn a_bought_clip_still_covers_the_short_after_its_fee() {
+        let notional = Amount::parse(b"500").unwrap();
+        let [spot, perp] = clip(&one_pair(), PairId(0), Direction::Short, notional, Price(600_000)).unwrap();
+        assert_eq!(perp, Qty(8), "0.008 BTC is 480 USDT");
+        assert_eq!(spot, Qty(801), "0.008 / 0.999, rounded up to the lot");
+        let [spot, perp] = clip(&one_pair(), PairId(0), Direction::Long, notional, Price(600_000)).unwrap();
+        assert_eq!((spot, perp), (Qty(800), Qty(8)));
+    }
+
+    #[test]
+    fn a_clip_meets_both_minima_or_there_is_none() {
+        let tiny = Amount::parse(b"1").unwrap();
+        assert_eq!(clip(&one_pair(), PairId(0), Direction::Short, tiny, Price(600_000)), None);
+        let mut instruments = one_pair();
+        instruments.instruments[1].notional_min = Amount::parse(b"50").unwrap();
+        let notional = Amount::parse(b"100").unwrap();
+        let [_, perp] = clip(&instruments, PairId(0), Direction::Short, notional, Price(600_000)).unwrap();
+        assert_eq!(perp, Qty(3), "2.2 × the smallest quantity, which is more than 110 USDT");
+    }
+
+    #[test]
+    fn a_thousand_coins_a_contract_are_a_thousand_coins() {
+        let mut instruments = one_pair();
+        instruments.pairs[0].size_factor = Amount(1_000 * BASE_UNIT);
+        let perp = &instruments.instruments[1];
+        assert_eq!(
+            base_of(Qty(2_500), perp, instruments.pairs[0].size_factor),
+            Amount::parse(b"2500").unwrap()
+        );
+    }
+}
