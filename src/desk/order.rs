@@ -197,7 +197,6 @@ mod tests {
             received: Nanos(1),
             verdict,
             order_id: 77,
-            fills: 0,
             counted: Counted::default(),
             source,
         }

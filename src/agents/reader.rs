@@ -1,0 +1,310 @@
+//! The reader: bytes of market sockets in, quotes out. Hot.
+//!
+//! Owns:  the feed links, from the moment the clerk hands them over until they die.
+//! Never: decides, connects, allocates per message, or waits for the trader: a full ring drops the
+//!        quote and counts it, since an older quote is worth nothing to anybody.
+//! Why:   one `recv` a turn, then the trader looks: acting on what was read comes before reading more.
+
+use super::{Dead, FeedCard, Handed, Purpose};
+use crate::event::{Feed, Mark, Quote};
+use crate::metal::clock::Clock;
+use crate::metal::entropy::Entropy;
+use crate::metal::poll::{Links, Slot};
+use crate::metal::ring::{Consumer, Producer};
+use crate::metal::runner::Agent;
+use crate::units::{LinkId, Nanos};
+use crate::venue::{Heard, Scratch};
+use crate::wire::session::{Due, Session};
+use crate::wire::ws::{self, Assembler, Kind};
+
+/// Feed sockets one reader can hold without allocating.
+const FEEDS_MAX: usize = 64;
+/// The largest message taken from a market socket; a full depth diff stays far below.
+const MESSAGE_MAX: usize = 1 << 20;
+
+/// What the reader counts, for the summary.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReaderCounts {
+    /// Quotes decoded.
+    pub quotes: u64,
+    /// Of these, by the general parser.
+    pub fallbacks: u64,
+    /// Messages refused, each for a stated reason.
+    pub refused: u64,
+    /// Quotes dropped because the ring to the trader was full.
+    pub dropped: u64,
+    /// Messages that are no quotes: stamps, marks, confirmations.
+    pub others: u64,
+}
+
+/// The room.
+#[derive(Debug)]
+pub struct Reader {
+    doors: ReaderDoors,
+    clock: Clock,
+    entropy: Entropy,
+    links: Links,
+    feeds: Vec<Option<Live>>,
+    scratch: Scratch,
+    /// The earliest moment any session wants something.
+    due: Nanos,
+    /// What was counted.
+    pub counts: ReaderCounts,
+    /// Why the last refused message was refused, for the log.
+    pub last_refusal: Option<crate::venue::Refused>,
+}
+
+/// The reader's doors.
+#[derive(Debug)]
+pub struct ReaderDoors {
+    /// Live links from the clerk.
+    pub arrivals: Consumer<Handed>,
+    /// Dead ones back to it.
+    pub dead: Producer<Dead>,
+    /// To the trader.
+    pub feed: Producer<Feed>,
+    /// To the shadow.
+    pub marks: Producer<Mark>,
+}
+
+/// A socket being read.
+#[derive(Debug)]
+struct Live {
+    purpose: Purpose,
+    card: FeedCard,
+    session: Session,
+    assembler: Assembler,
+    unconfirmed: usize,
+}
+
+/// Why a socket is given back.
+#[derive(Debug)]
+struct GiveUp(String);
+
+impl Reader {
+    /// A reader without sockets.
+    #[must_use]
+    pub fn new(doors: ReaderDoors, clock: Clock, entropy: Entropy) -> Self {
+        let mut feeds = Vec::with_capacity(FEEDS_MAX);
+        feeds.resize_with(FEEDS_MAX, || None);
+        Self {
+            doors,
+            clock,
+            entropy,
+            links: Links::new(FEEDS_MAX),
+            feeds,
+            scratch: Scratch::default(),
+            due: Nanos::NEVER,
+            counts: ReaderCounts::default(),
+            last_refusal: None,
+        }
+    }
+
+    fn arrive(&mut self, handed: Handed, now: Nanos) {
+        let Some(card) = handed.feed else {
+            self.give_back(handed.link, handed.purpose, "no feed card; this is a bug".to_owned());
+            return;
+        };
+        let session = Session::new(card.rules, now, self.entropy.u64());
+        let slot = self.links.insert(handed.link);
+        let at = usize::from(slot.0);
+        if at >= self.feeds.len() {
+            self.feeds.resize_with(at + 1, || None);
+        }
+        let unconfirmed = card.confirmations;
+        self.feeds[at] = Some(Live { purpose: handed.purpose, card, session, assembler: Assembler::new(MESSAGE_MAX), unconfirmed });
+        // Whatever came with the 101 is read at once.
+        self.due = now;
+    }
+
+    /// One `recv` and everything it completes.
+    fn read(&mut self, slot: Slot) {
+        let at = usize::from(slot.0);
+        let Some(link) = self.links.get_mut(slot) else { return };
+        let got = link.recv();
+        let received = self.clock.now();
+        let id = link.id;
+        let outcome = self.messages(slot, received);
+        let outcome = match got {
+            Ok(_) => outcome,
+            // What was whole before the end has been read; the end itself still counts.
+            Err(error) => Err(GiveUp(error.to_string())),
+        };
+        if let Err(GiveUp(why)) = outcome {
+            self.drop_feed(at, slot, id, why);
+        }
+    }
+
+    fn messages(&mut self, slot: Slot, received: Nanos) -> Result<(), GiveUp> {
+        let Self { links, feeds, scratch, doors, counts, last_refusal, entropy, .. } = self;
+        let (Some(link), Some(Some(live))) = (links.get_mut(slot), feeds.get_mut(usize::from(slot.0))) else {
+            return Ok(());
+        };
+        let id = link.id;
+        let mut used = 0;
+        let mut answer: Option<ws::Pong> = None;
+        let mut heard_anything = false;
+        loop {
+            let frame = match ws::next(&link.inbound()[used..], MESSAGE_MAX) {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break,
+                Err(error) => return Err(GiveUp(error.to_string())),
+            };
+            used += frame.used;
+            heard_anything = true;
+            match frame.kind {
+                Kind::Ping => {
+                    live.session.on_ping(received);
+                    answer = Some(ws::Pong::of(frame.payload));
+                    push_alive(&mut doors.feed, id, received);
+                    continue;
+                }
+                Kind::Pong => {
+                    live.session.on_pong(received);
+                    push_alive(&mut doors.feed, id, received);
+                    continue;
+                }
+                Kind::Close => return Err(GiveUp("the venue closed the socket".to_owned())),
+                Kind::Text | Kind::Binary | Kind::Continuation => {}
+            }
+            let message = match live.assembler.on(frame) {
+                Ok(Some(message)) => message,
+                Ok(None) => continue,
+                Err(error) => return Err(GiveUp(error.to_string())),
+            };
+            match (live.card.venue.decode)(scratch, &live.card.symbols, live.card.leg, message.payload) {
+                Ok(heard) => take(heard, live, id, received, doors, counts)?,
+                Err(refused) => {
+                    counts.refused += 1;
+                    *last_refusal = Some(refused);
+                }
+            }
+        }
+        if heard_anything {
+            live.session.on_bytes(received);
+        }
+        link.consume(used);
+        if let Some(pong) = answer {
+            let mut out = arrayvec::ArrayVec::<u8, { ws::CONTROL_MAX }>::new();
+            pong.write(&mut out, mask(entropy));
+            link.send(&out).map_err(|error| GiveUp(error.to_string()))?;
+            live.session.sent(received);
+        }
+        Ok(())
+    }
+
+    /// Pings where a socket went quiet, gives up where it stayed so.
+    fn sessions(&mut self, now: Nanos) {
+        self.due = Nanos::NEVER;
+        for at in 0..self.feeds.len() {
+            let slot = Slot(at as u16);
+            let Some(live) = self.feeds[at].as_mut() else { continue };
+            let Some(link) = self.links.get_mut(slot) else { continue };
+            let id = link.id;
+            let why = match live.session.due(now) {
+                Some(Due::SendPing) => {
+                    let mut out = arrayvec::ArrayVec::<u8, { ws::CONTROL_MAX }>::new();
+                    ws::Pong::ping(&mut out, mask(&mut self.entropy));
+                    live.session.sent(now);
+                    link.send(&out).err().map(|error| error.to_string())
+                }
+                Some(Due::Silent) => Some("the socket fell silent; it is dialled anew".to_owned()),
+                Some(Due::Rotate) => Some("the socket is near its age limit; it is dialled anew".to_owned()),
+                None => None,
+            };
+            match why {
+                Some(why) => self.drop_feed(at, slot, id, why),
+                None => self.due = self.due.min(live.session.next_due()),
+            }
+        }
+    }
+
+    fn drop_feed(&mut self, at: usize, slot: Slot, id: LinkId, why: String) {
+        // A full ring would hide the loss of the socket; its quotes then go stale by silence instead.
+        let _ = self.doors.feed.push(Feed::Gone { link: id });
+        if let (Some(link), Some(live)) = (self.links.remove(slot), self.feeds[at].take()) {
+            self.give_back(link, live.purpose, why);
+        }
+    }
+
+    fn give_back(&mut self, mut link: crate::metal::link::Link, purpose: Purpose, why: String) {
+        link.close();
+        // The ring back is as large as the number of links there can be: it is never full.
+        let _ = self.doors.dead.push(Dead { link, purpose, why });
+    }
+}
+
+fn mask(entropy: &mut Entropy) -> [u8; 4] {
+    (entropy.u64() as u32).to_le_bytes()
+}
+
+fn push_alive(feed: &mut Producer<Feed>, link: LinkId, at: Nanos) {
+    // Lossy by design: the next sign of life comes soon.
+    let _ = feed.push(Feed::Alive { link, at });
+}
+
+#[inline]
+fn take(
+    heard: Heard,
+    live: &mut Live,
+    link: LinkId,
+    received: Nanos,
+    doors: &mut ReaderDoors,
+    counts: &mut ReaderCounts,
+) -> Result<(), GiveUp> {
+    let (venue, leg) = (live.card.venue.id, live.card.leg);
+    match heard {
+        Heard::Quote { instrument, sequence, bid, bid_qty, ask, ask_qty, stamp, fallback } => {
+            counts.quotes += 1;
+            counts.fallbacks += u64::from(fallback);
+            let quote = Quote { instrument, link, sequence, bid, bid_qty, ask, ask_qty, received };
+            if let Some(stamp) = stamp {
+                let _ = doors.feed.push(Feed::Stamp { link, venue, leg, stamp, received });
+            }
+            if doors.feed.push(Feed::Quote(quote)).is_err() {
+                counts.dropped += 1;
+            }
+        }
+        Heard::Stamp(stamp) => {
+            counts.others += 1;
+            let _ = doors.feed.push(Feed::Stamp { link, venue, leg, stamp, received });
+        }
+        Heard::Mark { instrument, mark, funding, next_funding, stamp } => {
+            counts.others += 1;
+            // Lossy: the next one comes within a second, and old funding blocks entries by itself.
+            let _ = doors.marks.push(Mark { instrument, mark, funding, next_funding, stamp, received });
+        }
+        Heard::Confirmed => {
+            counts.others += 1;
+            live.unconfirmed = live.unconfirmed.saturating_sub(1);
+            if live.unconfirmed == 0 {
+                let _ = doors.feed.push(Feed::Live { link });
+            }
+        }
+        Heard::Rejected { code } => {
+            return Err(GiveUp(format!("the venue refused a subscription (code {code}); check `--pairs`")));
+        }
+        Heard::Shutdown => return Err(GiveUp("the venue announced that this socket will close".to_owned())),
+        Heard::Unknown => counts.others += 1,
+    }
+    Ok(())
+}
+
+impl Agent for Reader {
+    fn do_work(&mut self, now: Nanos) -> usize {
+        let mut work = 0;
+        while let Some(handed) = self.doors.arrivals.pop() {
+            self.arrive(handed, now);
+            work += 1;
+        }
+        self.links.poll();
+        if let Some(slot) = self.links.next_ready() {
+            self.read(slot);
+            work += 1;
+        }
+        if now >= self.due {
+            self.sessions(now);
+        }
+        work
+    }
+}

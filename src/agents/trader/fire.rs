@@ -1,0 +1,323 @@
+//! The way out: the gate at the moment of sending, claim before send, both legs in one breath.
+//!
+//! Owns:  the sequence claim → commit → look at the latch → first byte, for pairs and for unwinds.
+//! Never: leaves a leg unsent without telling so, or a pair not BUSY after its first byte.
+//! Wire:  FAULTS 7.2 (what is written before a send), DESIGN §2 (Permit, BUSY).
+
+use super::pen::{Prepared, Wanted};
+use super::{Signal, Stall, Trader, signal_prices};
+use crate::agents::Loaded;
+use crate::desk::book::touch;
+use crate::desk::budget::ENTRY_CHARGE;
+use crate::event::{
+    Closed, Command, Fired, FiredLeg, Intent, IntentLeg, Made, Quote, Told, Wire, intent_state, lane,
+};
+use crate::metal::intents::{INTENT_BYTES, IntentSlot};
+use crate::metal::poll::Slot;
+use crate::units::{Class, Direction, InstrumentId, LegKind, Nanos, PairId, Price, Unix, VenueId};
+
+/// Room in the ring to the shadow that a send round claims: itself, and what a dying link adds.
+const ROUND_EVENTS: usize = 4;
+
+/// A send round about to leave: all of [`Fired`] but the legs.
+struct Round {
+    pair: PairId,
+    class: Class,
+    direction: Direction,
+    sequence: u32,
+    quotes: [u64; 2],
+    prices: [Price; 2],
+    ages_ns: [u64; 2],
+    seen: Nanos,
+}
+
+/// One leg of it.
+struct Leg<'a> {
+    order: &'a Prepared,
+    instrument: InstrumentId,
+    venue: VenueId,
+    leg: LegKind,
+    link: Slot,
+}
+
+impl Trader {
+    /// Fires both legs of a signal.
+    ///
+    /// # Errors
+    ///
+    /// Why the gate stayed closed; nothing was sent then.
+    pub(super) fn fire_pair(&mut self, pair: PairId, signal: Signal, now: Nanos) -> Result<(), Closed> {
+        let at = usize::from(pair.0);
+        let loaded = self.loaded.clone().ok_or(Closed::NoQuote)?;
+        let stall = &self.stalls[at];
+        let venues = stall.venues;
+        let [Some(spot), Some(perp)] = self.books.tops(pair) else { return Err(Closed::NoQuote) };
+        let quotes = [*spot, *perp];
+        self.may_start(stall, signal.class, &loaded, now)?;
+        self.settings.gate.check(&self.books, pair, venues, &self.offsets, now)?;
+        let order = leg_order(signal, stall, &quotes);
+        let mut links = [Slot(0); 2];
+        for (i, leg) in order.into_iter().enumerate() {
+            self.permitted(lane(venues[leg as usize], leg), signal.class, now)?;
+            links[i] = self.links.idle(venues[leg as usize], leg).ok_or(Closed::NoLink)?;
+        }
+        // Both orders stand ready before anything is claimed: prepared ahead, or signed now.
+        for leg in order {
+            let wanted = self.wanted(&self.stalls[at], signal, leg).ok_or(Closed::NoQuote)?;
+            self.ready_order(at, signal.direction, leg, &wanted, &quotes[leg as usize], &loaded, now)?;
+        }
+        let slot = self.claim(signal.class)?;
+        let stall = &self.stalls[at];
+        let round = Round {
+            pair,
+            class: signal.class,
+            direction: signal.direction,
+            sequence: stall.sequence,
+            quotes: quotes.map(|q| q.sequence),
+            prices: signal_prices(signal, &quotes[0], &quotes[1]),
+            ages_ns: quotes.map(|q| now.since(q.received)),
+            seen: quotes[0].received.max(quotes[1].received),
+        };
+        let legs = [0, 1].map(|i| (order[i], stall.legs[order[i] as usize], links[i]));
+        let ready = std::mem::take(&mut self.ready);
+        let [first, second] = legs.map(|(leg, instrument, link)| Leg {
+            order: &ready[at][signal.direction as usize][leg as usize],
+            instrument,
+            venue: venues[leg as usize],
+            leg,
+            link,
+        });
+        self.send_round(&round, slot, [Some(first), Some(second)], &loaded);
+        self.ready = ready;
+        let stall = &mut self.stalls[at];
+        stall.entries += u32::from(signal.class == Class::Entry);
+        // The id is burnt, whatever reached the wire: the next intent carries another, and what was
+        // prepared under this one fits no more.
+        self.next_sequence += 1;
+        stall.sequence = self.next_sequence;
+        Ok(())
+    }
+
+    /// Sends one order that makes a leg smaller. No freshness is asked for: a late repair is better
+    /// than none, and its limit holds it.
+    ///
+    /// # Errors
+    ///
+    /// Why nothing was sent; the shadow asks again.
+    pub(super) fn fire_unwind(&mut self, command: Command, now: Nanos) -> Result<(), Closed> {
+        let Command::Unwind { pair, sequence, attempt, leg, side, qty, collar_ppm } = command else {
+            return Ok(());
+        };
+        let at = usize::from(pair.0);
+        let loaded = self.loaded.clone().ok_or(Closed::NoQuote)?;
+        let stall = self.stalls.get(at).ok_or(Closed::NoQuote)?;
+        let (venue, instrument) = (stall.venues[leg as usize], stall.legs[leg as usize]);
+        let quote = *self.books.tops(pair)[leg as usize].ok_or(Closed::NoQuote)?;
+        self.permitted(lane(venue, leg), Class::Repair, now)?;
+        let link = self.links.idle(venue, leg).ok_or(Closed::NoLink)?;
+        let wanted = Wanted {
+            class: Class::Repair,
+            client: self.client(sequence, leg, attempt).ok_or(Closed::NoRoom)?,
+            side,
+            qty,
+            reduce_only: leg == LegKind::Perp,
+            collar_ppm,
+        };
+        let stamp = self.offsets.venue_time(lane(venue, leg), now).ok_or(Closed::NoClock)?;
+        let form = loaded.form(instrument).ok_or(Closed::NoLink)?;
+        let mut order = std::mem::replace(&mut self.repair, Prepared::blank());
+        let row = loaded.instruments.get(instrument);
+        let slot = if order.write(form, row, &quote, &wanted, stamp, now, Made::Signed) {
+            self.claim(Class::Repair)
+        } else {
+            Err(Closed::NoRoom)
+        };
+        if let Ok(slot) = slot {
+            let (price, _) = touch(&quote, side);
+            let mut round = Round {
+                pair,
+                class: Class::Repair,
+                direction: if side == Direction::Short.opening(leg).other() {
+                    Direction::Short
+                } else {
+                    Direction::Long
+                },
+                sequence,
+                quotes: [0; 2],
+                prices: [Price(0); 2],
+                ages_ns: [0; 2],
+                seen: now,
+            };
+            round.quotes[leg as usize] = quote.sequence;
+            round.prices[leg as usize] = price;
+            round.ages_ns[leg as usize] = now.since(quote.received);
+            let leg = Leg { order: &order, instrument, venue, leg, link };
+            self.send_round(&round, slot, [Some(leg), None], &loaded);
+        }
+        self.repair = order;
+        slot.map(|_| ())
+    }
+
+    /// Checks that belong to a new intent of a pair, beyond freshness.
+    fn may_start(&self, stall: &Stall, class: Class, loaded: &Loaded, now: Nanos) -> Result<(), Closed> {
+        if stall.busy {
+            return Err(Closed::Busy);
+        }
+        if class == Class::Entry {
+            let current = stall.terms.generation == loaded.instruments.generation;
+            if !current || now > stall.terms.valid_until {
+                return Err(Closed::TermsExpired);
+            }
+            if self.settings.entries_max.is_some_and(|max| stall.entries >= max) {
+                return Err(Closed::Limit);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether one more order of this class may leave on this lane. An entry is charged its worst
+    /// repair as well, which the shadow refunds when the pair is resolved.
+    fn permitted(&self, lane: usize, class: Class, now: Nanos) -> Result<(), Closed> {
+        let entry = class.reduces_risk() || self.charged[lane] + ENTRY_CHARGE <= self.permit.entry[lane];
+        let any = self.sent[lane] < self.permit.all[lane];
+        if now < self.permit.expires && entry && any { Ok(()) } else { Err(Closed::Permit) }
+    }
+
+    /// Sees to it that the order of one leg is ready and fits the present touch.
+    fn ready_order(
+        &mut self,
+        at: usize,
+        direction: Direction,
+        leg: LegKind,
+        wanted: &Wanted,
+        quote: &Quote,
+        loaded: &Loaded,
+        now: Nanos,
+    ) -> Result<(), Closed> {
+        let stall = &self.stalls[at];
+        let instrument = loaded.instruments.get(stall.legs[leg as usize]);
+        let lane = lane(stall.venues[leg as usize], leg);
+        let life = self.prepared_life_ns();
+        let order = &mut self.ready[at][direction as usize][leg as usize];
+        if order.fits(wanted, instrument, quote, now, life) {
+            return Ok(());
+        }
+        let stamp = self.offsets.venue_time(lane, now).ok_or(Closed::NoClock)?;
+        let form = loaded.form(instrument.id).ok_or(Closed::NoLink)?;
+        let written = order.write(form, instrument, quote, wanted, stamp, now, Made::Signed);
+        if written { Ok(()) } else { Err(Closed::NoRoom) }
+    }
+
+    /// Claims what must be had before the first byte: room to tell of it, and an intent slot.
+    fn claim(&mut self, class: Class) -> Result<IntentSlot, Closed> {
+        if self.kill.is_set() {
+            return Err(Closed::Killed);
+        }
+        if !self.doors.told.has_room(ROUND_EVENTS) {
+            return Err(Closed::NoRoom);
+        }
+        self.intents.claim(class.reduces_risk()).ok_or(Closed::NoRoom)
+    }
+
+    /// Commits the intent, writes the legs, tells the shadow. From the first byte on the pair is BUSY.
+    fn send_round(&mut self, round: &Round, slot: IntentSlot, legs: [Option<Leg<'_>>; 2], loaded: &Loaded) {
+        let window_ns = i64::from(self.settings.recv_window_ms) * 1_000_000;
+        let intent = Intent {
+            epoch: self.settings.epoch,
+            sequence: round.sequence,
+            generation: loaded.instruments.generation,
+            pair: round.pair,
+            class: round.class,
+            direction: round.direction,
+            ages_ns: round.ages_ns,
+            legs: [0, 1].map(|i| {
+                legs[i].as_ref().map(|leg| IntentLeg {
+                    client: leg.order.spec.client,
+                    instrument: leg.instrument,
+                    side: leg.order.spec.side,
+                    reduce_only: leg.order.spec.reduce_only,
+                    qty: leg.order.spec.qty,
+                    limit: leg.order.spec.limit,
+                    deadline: Unix(leg.order.spec.stamp.0 + window_ns),
+                })
+            }),
+        };
+        let mut record = [0; INTENT_BYTES];
+        record[..Intent::BYTES].copy_from_slice(&intent.to_bytes());
+        self.intents.commit(slot, &record, intent_state::COMMITTED);
+        self.stalls[usize::from(round.pair.0)].busy = true;
+
+        let mut fired = [None, None];
+        for (i, leg) in legs.into_iter().enumerate() {
+            let Some(leg) = leg else { break };
+            // The latch is read before each leg; what left before it was set stays accounted for.
+            if self.kill.is_set() {
+                break;
+            }
+            let [writing, wire] = [
+                [intent_state::A_WRITING, intent_state::A_WIRE],
+                [intent_state::B_WRITING, intent_state::B_WIRE],
+            ][i];
+            self.intents.advance(slot, writing);
+            let order = leg.order;
+            let (reached, sent, link) =
+                self.links.send(leg.link, &order.bytes, order.spec.client, leg.instrument, &self.clock);
+            if reached == Wire::All {
+                self.intents.advance(slot, wire);
+            }
+            if reached != Wire::Nothing {
+                let lane = lane(leg.venue, leg.leg);
+                self.sent[lane] += 1;
+                self.charged[lane] += if round.class == Class::Entry { ENTRY_CHARGE } else { 0 };
+                match order.made {
+                    Made::Prepared => self.counts.prepared += 1,
+                    Made::Signed => self.counts.signed += 1,
+                }
+            }
+            fired[i] = Some(FiredLeg {
+                client: order.spec.client,
+                instrument: leg.instrument,
+                side: order.spec.side,
+                qty: order.spec.qty,
+                limit: order.spec.limit,
+                reduce_only: order.spec.reduce_only,
+                stamp: order.spec.stamp,
+                sent,
+                wire: reached,
+                made: order.made,
+                link,
+            });
+            if reached == Wire::Nothing {
+                break;
+            }
+        }
+        // The slot was claimed before the first byte, and only we fill it: there is room.
+        let _ = self.doors.told.push(Told::Fired(Fired {
+            sequence: round.sequence,
+            pair: round.pair,
+            class: round.class,
+            direction: round.direction,
+            decision: self.counts.taken,
+            slot: slot.0,
+            quotes: round.quotes,
+            prices: round.prices,
+            seen: round.seen,
+            legs: fired,
+        }));
+    }
+}
+
+/// Exits close the perp first; entries send the leg first that is more likely to slip away: the one
+/// whose visible size covers its order by less.
+fn leg_order(signal: Signal, stall: &Stall, quotes: &[Quote; 2]) -> [LegKind; 2] {
+    let perp_first = [LegKind::Perp, LegKind::Spot];
+    if signal.class != Class::Entry {
+        return perp_first;
+    }
+    let [spot, perp] = LegKind::BOTH.map(|leg| {
+        let (_, visible) = touch(&quotes[leg as usize], signal.direction.opening(leg));
+        (i128::from(visible.0), i128::from(stall.terms.clip[leg as usize].0.max(1)))
+    });
+    // visible/wanted of spot against that of the perp, without a division.
+    if spot.0 * perp.1 <= perp.0 * spot.1 { LegKind::BOTH } else { perp_first }
+}

@@ -1,0 +1,269 @@
+//! The trader's order links: one request in flight on each, its answer read whole.
+//!
+//! Owns:  which link is idle, what flies on it, keeping it warm, and turning an answer into fills and
+//!        a verdict.
+//! Never: sends anything twice, or on another link than the one it began on (FAULTS F16, F75).
+//! Why:   HTTP answers carry no id of ours until parsed, so one request a link keeps them apart even
+//!        when a body is no JSON.
+
+use crate::agents::{Dead, Handed, Purpose};
+use crate::event::{Answer, Counted, Doubt, FillList, Instruments, Source, Told, Verdict, Wire};
+use crate::metal::clock::Clock;
+use crate::metal::link::Sent;
+use crate::metal::poll::{Links, Slot};
+use crate::metal::ring::Producer;
+use crate::units::time::{MS, SEC};
+use crate::units::{ClientId, InstrumentId, LegKind, LinkId, Nanos, VenueId};
+use crate::venue::{self, Reply, Scratch};
+use crate::wire::http;
+
+/// Links idle for so long are warmed with a cheap request: well inside every server's idle limit,
+/// and often enough that a dead one is found before it is needed (FAULTS F13: ≤ 5 s).
+const WARM_NS: u64 = 4 * SEC;
+/// Links are warmed this far apart, so that one is always free.
+const WARM_APART_NS: u64 = 500 * MS;
+/// A request without an answer for so long makes its link useless; the order is long being queried.
+const GIVE_UP_NS: u64 = 10 * SEC;
+/// The largest answer to an order or a warming request.
+const ANSWER_MAX: usize = 256 * 1024;
+/// Room in the ring to the shadow that reading one answer may need: its fills and itself.
+const ANSWER_EVENTS: usize = 72;
+
+/// What flies on a link.
+#[derive(Clone, Copy, Debug)]
+enum Flying {
+    Order { client: ClientId, instrument: InstrumentId },
+    Warm,
+}
+
+#[derive(Debug)]
+struct Line {
+    venue: VenueId,
+    leg: LegKind,
+    purpose: Purpose,
+    flying: Option<(Flying, Nanos)>,
+    used: Nanos,
+    /// A rest of the last message waits inside the link.
+    unflushed: bool,
+}
+
+/// All order links of the trader.
+#[derive(Debug)]
+pub struct OrderLinks {
+    links: Links,
+    lines: Vec<Option<Line>>,
+    scratch: Scratch,
+    fills: Box<FillList>,
+    warm: Vec<u8>,
+    warmed: Nanos,
+}
+
+/// Where the trader's links lead and end.
+pub struct Around<'a> {
+    /// To the shadow.
+    pub told: &'a mut Producer<Told>,
+    /// To the clerk.
+    pub dead: &'a mut Producer<Dead>,
+    /// For stamps.
+    pub clock: &'a Clock,
+    /// What ids mean.
+    pub instruments: &'a Instruments,
+}
+
+impl OrderLinks {
+    /// Without links.
+    #[must_use]
+    pub fn new(capacity: usize) -> Self {
+        let mut lines = Vec::with_capacity(capacity);
+        lines.resize_with(capacity, || None);
+        Self {
+            links: Links::new(capacity),
+            lines,
+            scratch: Scratch::default(),
+            fills: Box::default(),
+            warm: Vec::with_capacity(512),
+            warmed: Nanos::ZERO,
+        }
+    }
+
+    /// Takes a live link in.
+    pub fn arrive(&mut self, handed: Handed, now: Nanos, dead: &mut Producer<Dead>) {
+        let Purpose::Order { venue, leg, .. } = handed.purpose else {
+            // The ring back holds every link there can be.
+            let _ = dead.push(Dead {
+                link: handed.link,
+                purpose: handed.purpose,
+                why: "handed to the wrong room; this is a bug".to_owned(),
+            });
+            return;
+        };
+        let slot = self.links.insert(handed.link);
+        let at = usize::from(slot.0);
+        if at >= self.lines.len() {
+            self.lines.resize_with(at + 1, || None);
+        }
+        self.lines[at] =
+            Some(Line { venue, leg, purpose: handed.purpose, flying: None, used: now, unflushed: false });
+    }
+
+    /// A link of this market with nothing in flight.
+    #[inline]
+    #[must_use]
+    pub fn idle(&self, venue: VenueId, leg: LegKind) -> Option<Slot> {
+        self.lines.iter().enumerate().find_map(|(at, line)| {
+            let line = line.as_ref()?;
+            (line.venue == venue && line.leg == leg && line.flying.is_none()).then_some(Slot(at as u16))
+        })
+    }
+
+    /// Hands an order's bytes to the kernel, and says how far they came and when.
+    #[inline]
+    pub fn send(
+        &mut self,
+        slot: Slot,
+        bytes: &[u8],
+        client: ClientId,
+        instrument: InstrumentId,
+        clock: &Clock,
+    ) -> (Wire, Nanos, LinkId) {
+        let (Some(link), Some(Some(line))) = (self.links.get_mut(slot), self.lines.get_mut(usize::from(slot.0)))
+        else {
+            return (Wire::Nothing, clock.now(), LinkId::default());
+        };
+        let wire = match link.send(bytes) {
+            Ok(Sent::All) => Wire::All,
+            Ok(Sent::Part { .. }) => Wire::Part,
+            Err(error) if error.nothing_taken() => Wire::Nothing,
+            // It may have gone out in part: the link's end, found by the next read, makes it unknown.
+            Err(_) => Wire::Part,
+        };
+        let sent = clock.now();
+        if wire != Wire::Nothing {
+            line.flying = Some((Flying::Order { client, instrument }, sent));
+            line.used = sent;
+            line.unflushed = wire == Wire::Part;
+        }
+        (wire, sent, link.id)
+    }
+
+    /// Reads what came, finishes what was cut short, warms what is idle. Returns how much that was.
+    pub fn turn(&mut self, now: Nanos, around: &mut Around<'_>) -> usize {
+        let mut work = 0;
+        self.links.poll();
+        while around.told.has_room(ANSWER_EVENTS) {
+            let Some(slot) = self.links.next_ready() else { break };
+            work += 1;
+            if let Err(why) = self.read(slot, around) {
+                self.bury(slot, &why, now, around);
+            }
+        }
+        for at in 0..self.lines.len() {
+            let slot = Slot(at as u16);
+            let Some(line) = self.lines[at].as_mut() else { continue };
+            if line.unflushed {
+                match self.links.get_mut(slot).map(|link| link.flush()) {
+                    Some(Ok(done)) => line.unflushed = !done,
+                    Some(Err(error)) => {
+                        self.bury(slot, &error.to_string(), now, around);
+                        continue;
+                    }
+                    None => {}
+                }
+            }
+            let Some(line) = self.lines[at].as_mut() else { continue };
+            match line.flying {
+                Some((_, sent)) if now.since(sent) > GIVE_UP_NS => {
+                    self.bury(slot, "no answer for 10 s", now, around);
+                }
+                None if now.since(line.used) > WARM_NS && now.since(self.warmed) > WARM_APART_NS => {
+                    self.warm(slot, now);
+                    work += 1;
+                }
+                _ => {}
+            }
+        }
+        work
+    }
+
+    fn warm(&mut self, slot: Slot, now: Nanos) {
+        let (Some(link), Some(Some(line))) = (self.links.get_mut(slot), self.lines.get_mut(usize::from(slot.0)))
+        else {
+            return;
+        };
+        let ask = (venue::get(line.venue).warm_request)(line.leg);
+        self.warm.clear();
+        let peer = link.peer();
+        http::Request { method: "GET", path: &ask.path, host: peer, headers: &[], body: b"" }
+            .write_to(&mut self.warm);
+        self.warmed = now;
+        line.used = now;
+        // A failure shows at the next read.
+        if let Ok(sent) = link.send(&self.warm) {
+            line.unflushed = sent != Sent::All;
+            line.flying = Some((Flying::Warm, now));
+        }
+    }
+
+    fn read(&mut self, slot: Slot, around: &mut Around<'_>) -> Result<(), String> {
+        let (Some(link), Some(Some(line))) = (self.links.get_mut(slot), self.lines.get_mut(usize::from(slot.0)))
+        else {
+            return Ok(());
+        };
+        let got = link.recv();
+        let received = around.clock.now();
+        // A whole answer is taken even if the link ended right behind it.
+        if let Some(response) =
+            http::response(link.inbound(), ANSWER_MAX).map_err(|error| error.to_string())?
+        {
+            let (used, keep_alive) = (response.used, response.keep_alive);
+            if let Some((Flying::Order { client, instrument }, _)) = line.flying.take() {
+                let venue = venue::get(line.venue);
+                let counted = (venue.counted)(&response.head);
+                let reply = Reply { status: response.status, counted, body: &response.body };
+                let row = around.instruments.get(instrument);
+                let judged = (venue.read_answer)(&reply, row, client, &mut self.scratch, &mut self.fills);
+                for fill in self.fills.drain(..) {
+                    // Room for all of them was seen before reading.
+                    let _ = around.told.push(Told::Fill(fill));
+                }
+                let answer = Answer {
+                    client,
+                    instrument,
+                    received,
+                    verdict: judged.verdict,
+                    order_id: judged.order_id,
+                    counted,
+                    source: Source::Answer,
+                };
+                let _ = around.told.push(Told::Answer(answer));
+            }
+            link.consume(used);
+            if !keep_alive {
+                return Err("the venue closes this connection after its answer".to_owned());
+            }
+        }
+        got.map(|_| ()).map_err(|error| error.to_string())
+    }
+
+    /// A link is of no use any more: what flew on it is in doubt, and the clerk makes a new one.
+    fn bury(&mut self, slot: Slot, why: &str, now: Nanos, around: &mut Around<'_>) {
+        let Some(line) = self.lines.get_mut(usize::from(slot.0)).and_then(Option::take) else { return };
+        if let Some((Flying::Order { client, instrument }, _)) = line.flying {
+            let answer = Answer {
+                client,
+                instrument,
+                received: now,
+                verdict: Verdict::Unknown(Doubt::LinkLost),
+                order_id: 0,
+                counted: Counted::default(),
+                source: Source::Answer,
+            };
+            // Without room the shadow finds the order by its own soft timer.
+            let _ = around.told.push(Told::Answer(answer));
+        }
+        if let Some(mut link) = self.links.remove(slot) {
+            link.close();
+            let _ = around.dead.push(Dead { link, purpose: line.purpose, why: why.to_owned() });
+        }
+    }
+}

@@ -1,0 +1,477 @@
+//! The trader: the only pen. Quotes in, orders out, everything it did told to the shadow. Hot.
+//!
+//! Owns:  the books, the signal, the gate at the moment of sending, prepared orders, the order links,
+//!        client order ids, and the counters that the permit's ceilings are compared with.
+//! Never: judges what became of an order (the shadow does), clears a pair's BUSY, sends with an
+//!        expired permit, decides on a quote when a newer one is already in the ring.
+//! Map:   `pen` limits, preparing, fitting · `links` answers, warmth · `fire` the way out.
+
+pub mod fire;
+pub mod links;
+pub mod pen;
+
+use super::{Dead, Handed, Loaded};
+use crate::desk::book::{Books, touch};
+use crate::desk::gate::GateLimits;
+use crate::event::{
+    Closed, Command, Feed, LANES, Made, Offsets, PERMIT_WORDS, Permit, Pulse, Quote, TERMS_WORDS, Terms, Told,
+    lane,
+};
+use crate::metal::clock::Clock;
+use crate::metal::intents::Intents;
+use crate::metal::latch::Latch;
+use crate::metal::latest::Reader as Latest;
+use crate::metal::ring::{Consumer, Producer};
+use crate::metal::runner::Agent;
+use crate::units::time::MS;
+use crate::units::id::ClientIdParts;
+use crate::units::{Class, ClientId, Direction, InstrumentId, LegKind, Nanos, PairId, Price, Qty, VenueId};
+use links::{Around, OrderLinks};
+use pen::{ENTRY_COLLAR_PPM, EXIT_COLLAR_PPM, Prepared, Wanted};
+use std::sync::Arc;
+
+/// Feed items taken from the ring per turn; bounds how long links and commands wait.
+const FEED_PER_TURN_MAX: usize = 256;
+/// How often each pair's books are told to the shadow.
+const PULSE_NS: u64 = 250 * MS;
+/// Order links one trader can hold without allocating.
+const LINKS_MAX: usize = 64;
+
+/// What the operator chose for the trader.
+#[derive(Clone, Debug)]
+pub struct TraderSettings {
+    /// Which engine of the desk, for client order ids.
+    pub instance: u8,
+    /// This run's epoch, raised and synced before the trader exists.
+    pub epoch: u32,
+    /// Whether orders may leave at all; otherwise signals are told and nothing is sent.
+    pub live: bool,
+    /// Which directions may be entered: short, long.
+    pub directions: [bool; 2],
+    /// W: how long the venue may sit on an order, in ms.
+    pub recv_window_ms: u32,
+    /// Entries per pair over the whole run; `None`: no such limit.
+    pub entries_max: Option<u32>,
+    /// Freshness and sanity.
+    pub gate: GateLimits,
+}
+
+/// The trader's doors.
+#[derive(Debug)]
+pub struct TraderDoors {
+    /// Quotes and signs of life.
+    pub feed: Consumer<Feed>,
+    /// The shadow's wishes.
+    pub commands: Consumer<Command>,
+    /// Live order links.
+    pub arrivals: Consumer<Handed>,
+    /// Generations of instruments.
+    pub loaded: Consumer<Arc<Loaded>>,
+    /// What may be sent.
+    pub permit: Latest<PERMIT_WORDS>,
+    /// The venues' clocks.
+    pub offsets: Latest<LANES>,
+    /// What each pair may do.
+    pub terms: Vec<Latest<TERMS_WORDS>>,
+    /// To the shadow.
+    pub told: Producer<Told>,
+    /// Dead links, to the clerk.
+    pub dead: Producer<Dead>,
+    /// Every top of book as taken in, for `--quotes-out`; lossy, and the loss is counted.
+    pub tee: Option<Producer<Quote>>,
+}
+
+/// What the trader counts, for the summary.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TraderCounts {
+    /// Feed items taken.
+    pub taken: u64,
+    /// Quotes that reached the books.
+    pub quotes: u64,
+    /// Times a pair was weighed on a new quote.
+    pub decisions: u64,
+    /// Signals that a newer quote in the ring took back or replaced.
+    pub conflated: u64,
+    /// Orders sent as prepared.
+    pub prepared: u64,
+    /// Orders signed at fire time.
+    pub signed: u64,
+    /// Signals that the gate refused, by reason.
+    pub closed: [u64; Closed::ALL.len()],
+    /// Quotes the tee had no room for.
+    pub tee_lost: u64,
+    /// Pulses by the reason the gate was closed; the last is *open*.
+    pub pulses: [u64; Closed::ALL.len() + 1],
+}
+
+/// One pair at the trader's desk.
+#[derive(Debug)]
+struct Stall {
+    pair: PairId,
+    legs: [InstrumentId; 2],
+    venues: [VenueId; 2],
+    terms: Terms,
+    /// An intent of this pair is out; only the shadow clears it.
+    busy: bool,
+    /// The sequence its next intent will carry; kept through every re-signing until really sent.
+    sequence: u32,
+    entries: u32,
+    pulse_due: Nanos,
+    /// Whether a signal stood at the last look, so that `live = false` tells each crossing once.
+    signalled: bool,
+}
+
+/// A threshold that was passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signal {
+    class: Class,
+    direction: Direction,
+}
+
+/// The room.
+#[derive(Debug)]
+pub struct Trader {
+    settings: TraderSettings,
+    doors: TraderDoors,
+    clock: Clock,
+    kill: Latch,
+    intents: Intents,
+    loaded: Option<Arc<Loaded>>,
+    books: Books,
+    stalls: Vec<Stall>,
+    /// Orders signed ahead, by pair, direction, leg.
+    ready: Vec<[[Prepared; 2]; 2]>,
+    /// Where a repair is rendered.
+    repair: Prepared,
+    links: OrderLinks,
+    permit: Permit,
+    offsets: Offsets,
+    next_sequence: u32,
+    /// Orders that left, per lane, and what entries were charged: compared with the permit's ceilings.
+    sent: [u64; LANES],
+    charged: [u64; LANES],
+    /// Where preparing goes on in the next idle turn.
+    turn_of: usize,
+    /// What was counted.
+    pub counts: TraderCounts,
+}
+
+impl Trader {
+    /// A trader without instruments: it waits for the clerk.
+    #[must_use]
+    pub fn new(settings: TraderSettings, doors: TraderDoors, clock: Clock, kill: Latch, intents: Intents) -> Self {
+        Self {
+            settings,
+            doors,
+            clock,
+            kill,
+            intents,
+            loaded: None,
+            books: Books::default(),
+            stalls: Vec::new(),
+            ready: Vec::new(),
+            repair: Prepared::blank(),
+            links: OrderLinks::new(LINKS_MAX),
+            permit: Permit::default(),
+            offsets: Offsets::default(),
+            next_sequence: 0,
+            sent: [0; LANES],
+            charged: [0; LANES],
+            turn_of: 0,
+            counts: TraderCounts::default(),
+        }
+    }
+
+    /// Takes in a generation of instruments. Books start empty; orders prepared before are gone.
+    fn load(&mut self, loaded: Arc<Loaded>) {
+        let all = &loaded.instruments;
+        self.books = Books::new(all);
+        let blank = Prepared::blank;
+        self.ready = all.pairs.iter().map(|_| [[blank(), blank()], [blank(), blank()]]).collect();
+        self.stalls = all
+            .pairs
+            .iter()
+            .take(self.doors.terms.len())
+            .map(|row| Stall {
+                pair: row.id,
+                legs: [row.spot, row.perp],
+                venues: [all.get(row.spot).venue, all.get(row.perp).venue],
+                terms: Terms::default(),
+                busy: false,
+                sequence: {
+                    self.next_sequence += 1;
+                    self.next_sequence
+                },
+                entries: 0,
+                pulse_due: Nanos::ZERO,
+                signalled: false,
+            })
+            .collect();
+        self.loaded = Some(loaded);
+    }
+
+    /// Takes quotes in, then acts on what stands after the newest of them.
+    fn quotes(&mut self, now: Nanos) -> usize {
+        let mut taken = 0;
+        let mut signals = arrayvec::ArrayVec::<PairId, 16>::new();
+        while taken < FEED_PER_TURN_MAX {
+            let Some(item) = self.doors.feed.pop() else { break };
+            taken += 1;
+            self.counts.taken += 1;
+            let Some(instrument) = self.books.on(&item) else { continue };
+            self.counts.quotes += 1;
+            if let (Some(tee), Feed::Quote(quote)) = (&mut self.doors.tee, item) {
+                self.counts.tee_lost += u64::from(tee.push(quote).is_err());
+            }
+            for at in 0..self.books.pairs_of(instrument).len() {
+                let pair = self.books.pairs_of(instrument)[at];
+                self.counts.decisions += 1;
+                match self.signal(pair) {
+                    // A seventeenth pair in one turn waits for its next quote.
+                    Some(_) if !signals.contains(&pair) => _ = signals.try_push(pair),
+                    Some(_) => self.counts.conflated += 1,
+                    None => self.stalls[usize::from(pair.0)].signalled = false,
+                }
+            }
+        }
+        for pair in signals {
+            match self.signal(pair) {
+                Some(signal) => self.act(pair, signal, now),
+                None => self.counts.conflated += 1,
+            }
+        }
+        taken
+    }
+
+    /// Whether the standing quotes pass a threshold of the pair. The whole hot decision.
+    #[inline]
+    fn signal(&mut self, pair: PairId) -> Option<Signal> {
+        let at = usize::from(pair.0);
+        let stall = self.stalls.get_mut(at)?;
+        if let Some(words) = self.doors.terms[at].changed() {
+            stall.terms = Terms::from_words(words);
+        }
+        let [Some(spot), Some(perp)] = self.books.tops(pair) else { return None };
+        let terms = &stall.terms;
+        if let Some(held) = terms.held {
+            let passed = match held.direction {
+                Direction::Short => terms.exit.at_most(perp.ask, spot.bid),
+                Direction::Long => terms.exit.at_least(perp.bid, spot.ask),
+            };
+            return passed.then_some(Signal { class: Class::Exit, direction: held.direction });
+        }
+        let enough = |spot_qty: Qty, perp_qty: Qty| spot_qty >= terms.clip[0] && perp_qty >= terms.clip[1];
+        let [short, long] = terms.enter;
+        if short.at_least(perp.bid, spot.ask) && enough(spot.ask_qty, perp.bid_qty) {
+            return Some(Signal { class: Class::Entry, direction: Direction::Short });
+        }
+        if long.at_most(perp.ask, spot.bid) && enough(spot.bid_qty, perp.ask_qty) {
+            return Some(Signal { class: Class::Entry, direction: Direction::Long });
+        }
+        None
+    }
+
+    /// A signal stands: through the gate, and out.
+    fn act(&mut self, pair: PairId, signal: Signal, now: Nanos) {
+        if !self.settings.live {
+            self.tell_signal(pair, signal);
+            return;
+        }
+        if let Err(why) = self.fire_pair(pair, signal, now) {
+            self.counts.closed[why as usize] += 1;
+        }
+    }
+
+    /// Nothing may leave: the shadow hears of each crossing once.
+    fn tell_signal(&mut self, pair: PairId, signal: Signal) {
+        let stall = &mut self.stalls[usize::from(pair.0)];
+        if std::mem::replace(&mut stall.signalled, true) {
+            return;
+        }
+        let [Some(spot), Some(perp)] = self.books.tops(pair) else { return };
+        let prices = signal_prices(signal, spot, perp);
+        // Lossy: it informs, nothing hangs on it.
+        let _ = self.doors.told.push(Told::Signal {
+            pair,
+            class: signal.class,
+            direction: signal.direction,
+            decision: self.counts.taken,
+            prices,
+        });
+    }
+
+    /// What one leg of this signal must look like.
+    #[inline]
+    fn wanted(&self, stall: &Stall, signal: Signal, leg: LegKind) -> Option<Wanted> {
+        let at = leg as usize;
+        let opening = signal.direction.opening(leg);
+        let (side, qty, reduce_only, collar_ppm) = match (signal.class, stall.terms.held) {
+            (Class::Entry, None) => (opening, stall.terms.clip[at], false, ENTRY_COLLAR_PPM),
+            (Class::Exit, Some(held)) => {
+                let qty = [held.spot, held.perp][at];
+                (opening.other(), qty, leg == LegKind::Perp, EXIT_COLLAR_PPM)
+            }
+            _ => return None,
+        };
+        let client = self.client(stall.sequence, leg, 0)?;
+        Some(Wanted { class: signal.class, client, side, qty, reduce_only, collar_ppm })
+    }
+
+    fn client(&self, sequence: u32, leg: LegKind, attempt: u8) -> Option<ClientId> {
+        ClientId::new(ClientIdParts {
+            instance: self.settings.instance,
+            epoch: self.settings.epoch,
+            sequence,
+            leg,
+            attempt,
+        })
+    }
+
+    /// How long a prepared order serves: half its window, since the other half is the way there.
+    fn prepared_life_ns(&self) -> u64 {
+        u64::from(self.settings.recv_window_ms) * MS / 2
+    }
+
+    /// Makes one order that is missing or old. One an idle turn, so that no quote waits for long.
+    fn prepare_one(&mut self, now: Nanos) -> usize {
+        let Some(loaded) = self.loaded.clone() else { return 0 };
+        if loaded.forms.is_empty() || !self.settings.live {
+            return 0;
+        }
+        for _ in 0..self.stalls.len() {
+            let at = self.turn_of;
+            self.turn_of = (self.turn_of + 1) % self.stalls.len();
+            if self.prepare(at, &loaded, now) {
+                return 1;
+            }
+        }
+        0
+    }
+
+    fn prepare(&mut self, at: usize, loaded: &Loaded, now: Nanos) -> bool {
+        let stall = &self.stalls[at];
+        if stall.busy {
+            return false;
+        }
+        let pair = stall.pair;
+        let [Some(spot), Some(perp)] = self.books.tops(pair) else { return false };
+        let quotes = [*spot, *perp];
+        let signals = match stall.terms.held {
+            Some(held) => [Some(Signal { class: Class::Exit, direction: held.direction }), None],
+            None => [Direction::Short, Direction::Long].map(|direction| {
+                let enabled = self.settings.directions[direction as usize] && stall.terms.clip[0] > Qty::ZERO;
+                enabled.then_some(Signal { class: Class::Entry, direction })
+            }),
+        };
+        for signal in signals.into_iter().flatten() {
+            for leg in LegKind::BOTH {
+                let stall = &self.stalls[at];
+                let Some(wanted) = self.wanted(stall, signal, leg) else { continue };
+                let instrument = loaded.instruments.get(stall.legs[leg as usize]);
+                let quote = &quotes[leg as usize];
+                let ready = &self.ready[at][signal.direction as usize][leg as usize];
+                // Made anew at a quarter of the window, or when the touch has left its limit.
+                if ready.fits(&wanted, instrument, quote, now, self.prepared_life_ns() / 2) {
+                    continue;
+                }
+                let lane = lane(stall.venues[leg as usize], leg);
+                let Some(stamp) = self.offsets.venue_time(lane, now) else { return false };
+                let Some(form) = loaded.form(instrument.id) else { return false };
+                let slot = &mut self.ready[at][signal.direction as usize][leg as usize];
+                slot.write(form, instrument, quote, &wanted, stamp, now, Made::Prepared);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Tells the shadow how one pair's books look, if its turn has come.
+    fn pulse(&mut self, now: Nanos) {
+        let Some(at) = self.stalls.iter().position(|stall| now >= stall.pulse_due) else { return };
+        let stall = &mut self.stalls[at];
+        stall.pulse_due = now.plus(PULSE_NS);
+        let (pair, venues) = (stall.pair, stall.venues);
+        let gate = self.settings.gate.check(&self.books, pair, venues, &self.offsets, now).err();
+        let closed_by = gate.or_else(|| (now > self.stalls[at].terms.valid_until).then_some(Closed::TermsExpired));
+        self.counts.pulses[closed_by.map_or(Closed::ALL.len(), |why| why as usize)] += 1;
+        let [spot, perp] = self.books.tops(pair);
+        let pulse = Pulse {
+            pair,
+            quotes: [spot.copied(), perp.copied()],
+            spread_ppb: self.books.mean_spread_ppb(pair).map_or(0, |ppb| ppb.max(0) as u64),
+            closed_by,
+            at: now,
+        };
+        // Lossy: the next one comes in a quarter of a second.
+        if self.doors.told.has_room(64) {
+            let _ = self.doors.told.push(Told::Pulse(pulse));
+        }
+    }
+
+    fn commands(&mut self, now: Nanos) -> usize {
+        let mut work = 0;
+        // One that must be told about needs room to be told in.
+        while self.doors.told.has_room(2) {
+            let Some(command) = self.doors.commands.pop() else { break };
+            work += 1;
+            match command {
+                Command::Free { pair } => {
+                    if let Some(stall) = self.stalls.get_mut(usize::from(pair.0)) {
+                        stall.busy = false;
+                    }
+                }
+                Command::Unwind { pair, .. } => {
+                    if let Err(why) = self.fire_unwind(command, now) {
+                        let _ = self.doors.told.push(Told::Declined { pair, why });
+                    }
+                }
+            }
+        }
+        work
+    }
+}
+
+/// The prices a signal was decided on: spot, perp.
+fn signal_prices(signal: Signal, spot: &Quote, perp: &Quote) -> [Price; 2] {
+    let side = |leg| match signal.class {
+        Class::Entry => signal.direction.opening(leg),
+        _ => signal.direction.opening(leg).other(),
+    };
+    [touch(spot, side(LegKind::Spot)).0, touch(perp, side(LegKind::Perp)).0]
+}
+
+impl Agent for Trader {
+    fn do_work(&mut self, now: Nanos) -> usize {
+        let mut work = 0;
+        while let Some(loaded) = self.doors.loaded.pop() {
+            self.load(loaded);
+            work += 1;
+        }
+        if let Some(words) = self.doors.permit.changed() {
+            self.permit = Permit::from_words(words);
+        }
+        if let Some(words) = self.doors.offsets.changed() {
+            self.offsets = Offsets::from_words(words);
+        }
+        work += self.quotes(now);
+        work += self.commands(now);
+        while let Some(handed) = self.doors.arrivals.pop() {
+            self.links.arrive(handed, now, &mut self.doors.dead);
+            work += 1;
+        }
+        if let Some(loaded) = &self.loaded {
+            let mut around = Around {
+                told: &mut self.doors.told,
+                dead: &mut self.doors.dead,
+                clock: &self.clock,
+                instruments: &loaded.instruments,
+            };
+            work += self.links.turn(now, &mut around);
+        }
+        if work == 0 {
+            self.pulse(now);
+            work += self.prepare_one(now);
+        }
+        work
+    }
+}

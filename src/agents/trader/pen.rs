@@ -1,0 +1,187 @@
+//! The pen: orders rendered and signed ahead, and the one place where orders leave.
+//!
+//! Owns:  the limit price of an order, how long a prepared order serves, claim-before-send, and the
+//!        order of the legs.
+//! Never: sends without a committed intent record, room in the shadow's ring, a permit, and a look at
+//!        the kill latch before each leg. Never signs one client order id into two sends.
+//! Why:   signing costs as much as everything else together; what can be known before the quote that
+//!        decides is done before it (HOTPATH §5).
+
+use crate::desk::book::touch;
+use crate::event::{Instrument, Made, Quote};
+use crate::units::{Class, ClientId, Nanos, Price, Qty, Side, Unix};
+use crate::venue::{OrderForm, OrderSpec};
+use arrayvec::ArrayVec;
+
+/// The longest order on the wire.
+pub const ORDER_MAX: usize = 1024;
+
+/// Entry collar: how far past the touch an entry may fill, in parts per million (DESIGN §5: 2 bp).
+pub const ENTRY_COLLAR_PPM: u32 = 200;
+/// Exit collar (FAULTS 6f, normal): an exit should end the position, not only begin to.
+pub const EXIT_COLLAR_PPM: u32 = 2_000;
+
+/// One order, ready to be sent.
+#[derive(Debug)]
+pub struct Prepared {
+    /// What it was made for.
+    pub class: Class,
+    /// Everything in it.
+    pub spec: OrderSpec,
+    /// The request, signed.
+    pub bytes: ArrayVec<u8, ORDER_MAX>,
+    /// When it was made.
+    pub at: Nanos,
+    /// How.
+    pub made: Made,
+}
+
+/// How far past the touch a limit may lie at most: the larger of the collar and one tick.
+#[must_use]
+pub fn collar(touch: Price, tick: Price, ppm: u32) -> i64 {
+    let wide = i128::from(touch.0) * i128::from(ppm) / 1_000_000;
+    let wide = i64::try_from(wide).unwrap_or(i64::MAX / 16);
+    (wide - wide % tick.0).max(tick.0)
+}
+
+/// The limit of an order made at this touch: half the collar past it, at least one tick, on a tick
+/// and inside the instrument's range, so that it serves while the touch moves by the other half.
+#[must_use]
+pub fn limit(instrument: &Instrument, touch: Price, side: Side, ppm: u32) -> Price {
+    let tick = instrument.tick.0;
+    let half = collar(touch, instrument.tick, ppm) / 2;
+    let past = (half - half % tick).max(tick);
+    let raw = touch.0 + side.sign() * past;
+    // Onto the tick grid, inwards: a buy rounds down, a sell up.
+    let on_tick = match side {
+        Side::Buy => raw - raw.rem_euclid(tick),
+        Side::Sell => raw + (tick - raw.rem_euclid(tick)) % tick,
+    };
+    Price(on_tick.clamp(instrument.price_range.0.0, instrument.price_range.1.0))
+}
+
+/// Whether a limit still serves at this touch: not short of it, not further past it than the collar.
+#[inline]
+#[must_use]
+pub fn serves(limit: Price, touch: Price, side: Side, tick: Price, ppm: u32) -> bool {
+    let past = (limit.0 - touch.0) * side.sign();
+    0 <= past && past <= collar(touch, tick, ppm)
+}
+
+/// What an order is to be: everything but its limit and stamp.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Why.
+    pub class: Class,
+    /// Its id.
+    pub client: ClientId,
+    /// Buy or sell.
+    pub side: Side,
+    /// How much.
+    pub qty: Qty,
+    /// Whether it may only shrink a position.
+    pub reduce_only: bool,
+    /// Collar in parts per million.
+    pub collar_ppm: u32,
+}
+
+impl Prepared {
+    /// Room for an order, and none in it.
+    #[must_use]
+    pub fn blank() -> Self {
+        let spec = OrderSpec {
+            client: ClientId(0),
+            side: Side::Buy,
+            qty: Qty::ZERO,
+            limit: Price(0),
+            reduce_only: false,
+            stamp: Unix(0),
+        };
+        Self { class: Class::Entry, spec, bytes: ArrayVec::new(), at: Nanos::ZERO, made: Made::Signed }
+    }
+
+    /// Renders and signs an order for the present touch. `false` if it does not fit its buffer, which
+    /// no listed symbol comes near; it is blank then.
+    pub fn write(
+        &mut self,
+        form: &OrderForm,
+        instrument: &Instrument,
+        quote: &Quote,
+        wanted: &Wanted,
+        stamp: Unix,
+        at: Nanos,
+        made: Made,
+    ) -> bool {
+        let (price, _) = touch(quote, wanted.side);
+        self.class = wanted.class;
+        self.spec = OrderSpec {
+            client: wanted.client,
+            side: wanted.side,
+            qty: wanted.qty,
+            limit: limit(instrument, price, wanted.side, wanted.collar_ppm),
+            reduce_only: wanted.reduce_only,
+            stamp,
+        };
+        self.at = at;
+        self.made = made;
+        self.bytes.clear();
+        let fits = form.render(&self.spec, &mut self.bytes).is_ok();
+        if !fits {
+            *self = Self::blank();
+        }
+        fits
+    }
+
+    /// Whether this very order may be sent now: same wish, young stamp, limit within the collar.
+    #[inline]
+    #[must_use]
+    pub fn fits(&self, wanted: &Wanted, instrument: &Instrument, quote: &Quote, now: Nanos, life_ns: u64) -> bool {
+        self.class == wanted.class
+            && self.spec.client == wanted.client
+            && self.spec.side == wanted.side
+            && self.spec.qty == wanted.qty
+            && self.spec.reduce_only == wanted.reduce_only
+            && now.since(self.at) <= life_ns
+            && serves(
+                self.spec.limit,
+                touch(quote, wanted.side).0,
+                wanted.side,
+                instrument.tick,
+                wanted.collar_ppm,
+            )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::desk::book::tests::one_pair;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_coarse_tick_is_a_collar_of_its_own() {
+        let instruments = one_pair();
+        let mut row = instruments.instruments[1].clone();
+        row.tick = Price(10);
+        assert_eq!(collar(Price(1_000), row.tick, 200), 10, "2 bp of 1 000 is less than a tick");
+        assert_eq!(limit(&row, Price(1_000), Side::Buy, 200), Price(1_010));
+        assert_eq!(limit(&row, Price(1_000), Side::Sell, 200), Price(990));
+    }
+
+    proptest! {
+        /// A fresh limit always serves its own touch, lies on a tick, and never past the collar.
+        #[test]
+        fn a_fresh_limit_serves(units in 1i64..10_000_000, tick in prop::sample::select(vec![1i64, 5, 10, 100]),
+                                ppm in 1u32..20_000, buy in any::<bool>()) {
+            let mut row = one_pair().instruments[0].clone();
+            row.tick = Price(tick);
+            let side = if buy { Side::Buy } else { Side::Sell };
+            let touch = Price(units * tick);
+            let limit = limit(&row, touch, side, ppm);
+            prop_assume!(limit.0 > row.price_range.0.0);
+            prop_assert_eq!(limit.0 % tick, 0);
+            prop_assert!(serves(limit, touch, side, row.tick, ppm));
+            prop_assert!((limit.0 - touch.0) * side.sign() >= tick);
+        }
+    }
+}
