@@ -1,1 +1,437 @@
-//! venue
+//! The venues: each one table of plain functions and constants, and the types they share.
+//!
+//! Owns:  [`Venue`], what every venue answers, and [`ALL`], its index being the [`VenueId`].
+//! Never: opens a socket, reads a clock, or lets a venue's word out: above this folder there are
+//!        quotes, verdicts and fills, wherever they came from.
+//! Map:   `scan`, `json` read bytes · `symbols` finds instruments · `sign` signs · `pairing` makes
+//!        pairs · one folder per venue.
+
+pub mod binance;
+pub mod json;
+pub mod pairing;
+pub mod scan;
+pub mod sign;
+pub mod symbols;
+
+pub use json::Scratch;
+pub use pairing::{PairError, pair_up};
+pub use sign::Key;
+pub use symbols::Symbols;
+
+use crate::event::{
+    Asset, Counted, FillList, Instrument, Instruments, Verdict,
+};
+use crate::units::{
+    Amount, BadDecimal, ClientId, InstrumentId, LegKind, PairId, Price, Qty, Rate, Side, Unix, VenueId,
+};
+use crate::wire;
+use std::fmt;
+
+pub use binance::orders::{DoesNotFit, OrderForm};
+
+/// Every venue; the index is its [`VenueId`].
+pub static ALL: [&Venue; 1] = [&binance::VENUE];
+
+/// The venue of an id.
+///
+/// # Panics
+///
+/// If no venue has this id; ids are only ever made from [`ALL`].
+#[must_use]
+pub fn get(id: VenueId) -> &'static Venue {
+    ALL[usize::from(id.0)]
+}
+
+/// What the engine asks of a venue. Plain functions: they take bytes and give values.
+pub struct Venue {
+    /// Its index in [`ALL`].
+    pub id: VenueId,
+    /// Its name in configuration, logs and `--json`.
+    pub name: &'static str,
+    /// Its hosts.
+    pub endpoints: &'static [Endpoint],
+    /// Which endpoint serves a market's REST.
+    pub rest: fn(LegKind) -> &'static str,
+    /// Its published budgets, until [`Venue::read_listing`] tells the real ones.
+    pub limits: &'static [BucketRule],
+    /// What to ask for to learn what trades: one request a market, whose endpoint names it.
+    pub listing_requests: fn() -> Vec<Ask>,
+    /// Reads what trades on one market. Writes into the body.
+    pub read_listing: fn(LegKind, &mut [u8]) -> Result<Listing, BadBody>,
+    /// The sockets that carry quotes and marks of these pairs.
+    pub feeds: fn(&Instruments, &[PairId]) -> Vec<FeedPlan>,
+    /// Reads one message of a market's socket.
+    pub decode: fn(&mut Scratch, &Symbols, LegKind, &[u8]) -> Result<Heard, Refused>,
+    /// Asks a market for its clock.
+    pub time_request: fn(LegKind) -> Ask,
+    /// Reads a market's clock. Writes into the body.
+    pub read_time: fn(&mut [u8]) -> Result<Unix, BadBody>,
+    /// Asks for all marks and running funding estimates.
+    pub marks_request: fn() -> Ask,
+    /// Reads them; rows that are not among the symbols are passed over. Writes into the body.
+    pub read_marks: fn(&mut [u8], &Symbols) -> Result<Vec<MarkRow>, BadBody>,
+    /// Asks for this account's own fees, the spot balances with them.
+    pub fees_requests: fn(&Instruments, &Key, Unix, u32) -> Vec<FeesAsk>,
+    /// Reads one of those answers. Writes into the body.
+    pub read_fees: fn(LegKind, &mut [u8]) -> Result<Fees, BadBody>,
+    /// The order template of one instrument: host, key and `recvWindow` in ms are fixed in it.
+    pub form: fn(&Instrument, &str, &Key, u32) -> OrderForm,
+    /// Asks what became of an order, by our own id.
+    pub order_query: fn(&Instrument, ClientId, &Key, Unix, u32) -> Ask,
+    /// Asks for the trades of an order, by the venue's id.
+    pub trades_query: fn(&Instrument, u64, &Key, Unix, u32) -> Ask,
+    /// A cheap request that keeps an order link warm, and samples the clock on the way.
+    pub warm_request: fn(LegKind) -> Ask,
+    /// What the counters in an answer's headers say.
+    pub counted: fn(&wire::http::Head<'_>) -> Counted,
+    /// Judges the answer to an order. Its fills go into the list, which is emptied first.
+    pub read_answer: fn(&Reply<'_>, &Instrument, ClientId, &mut Scratch, &mut FillList) -> Judged,
+    /// Judges the answer to [`Venue::order_query`]. It never says `Refused`: what was refused is the
+    /// question, and that proves nothing about the order.
+    pub read_query: fn(&Reply<'_>, &Instrument, ClientId, &mut Scratch, &mut FillList) -> Judged,
+    /// Reads the trades of an order as its fills; the list is emptied first. Writes into the body.
+    pub read_trades: fn(&mut [u8], &Instrument, ClientId, &mut FillList) -> Result<(), BadBody>,
+}
+
+impl Venue {
+    /// The endpoint of a name, if the venue has it.
+    #[must_use]
+    pub fn endpoint(&self, name: &str) -> Option<&'static Endpoint> {
+        self.endpoints.iter().find(|endpoint| endpoint.name == name)
+    }
+}
+
+impl fmt::Debug for Venue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Venue").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// One host of a venue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// As in `--endpoint VENUE.NAME=URL`.
+    pub name: &'static str,
+    /// Production address, scheme and host, without a path.
+    pub url: &'static str,
+    /// Which market it serves.
+    pub leg: LegKind,
+}
+
+/// One published limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BucketRule {
+    /// Which market counts it.
+    pub leg: LegKind,
+    /// What is counted.
+    pub kind: Kind,
+    /// Over how long, in ns. Windows are aligned to the clock, not sliding.
+    pub window_ns: u64,
+    /// How many, at most.
+    pub limit: u32,
+    /// Which of the venue's counters shows it, if one does.
+    pub header: Option<Header>,
+}
+
+/// What a limit counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Orders of the account.
+    Orders,
+    /// Requests of the address, each one.
+    Raw,
+    /// Request weight of the address.
+    Weight,
+}
+
+/// A field of [`Counted`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Header {
+    /// [`Counted::orders_10s`].
+    Orders10s,
+    /// [`Counted::orders_long`].
+    OrdersLong,
+    /// [`Counted::weight_1m`].
+    Weight1m,
+}
+
+/// A GET request: where to, what, and what it costs.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Ask {
+    /// Name of the endpoint.
+    pub endpoint: &'static str,
+    /// Path with query, signed where it must be.
+    pub path: String,
+    /// Request weight it costs.
+    pub weight: u32,
+    /// Headers beyond the usual ones: the key, where the request needs it.
+    pub headers: Vec<(&'static str, String)>,
+}
+
+impl fmt::Debug for Ask {
+    /// Without the query: it may hold a signature.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.split('?').next().unwrap_or_default();
+        write!(f, "GET {}{path} (weight {})", self.endpoint, self.weight)
+    }
+}
+
+/// What trades on one market.
+#[derive(Clone, Debug, Default)]
+pub struct Listing {
+    /// Markets the engine can trade; their ids are given by [`pair_up`].
+    pub rows: Vec<Row>,
+    /// The market's real limits.
+    pub limits: Vec<BucketRule>,
+    /// Symbol and reason, for each market the engine can't trade.
+    pub left_out: Vec<(String, String)>,
+}
+
+/// A market as listed: an instrument whose id is not given yet (it is 0).
+pub type Row = Instrument;
+
+/// One socket to open and what to say on it.
+#[derive(Clone, Debug)]
+pub struct FeedPlan {
+    /// Name of the endpoint.
+    pub endpoint: &'static str,
+    /// Path of the WebSocket upgrade.
+    pub path: String,
+    /// Which market it carries.
+    pub leg: LegKind,
+    /// `"quotes"` or `"marks"`.
+    pub what: &'static str,
+    /// Text frames to send once connected, in order; each is answered by one `Confirmed`.
+    pub subscribe: Vec<String>,
+    /// Pings, deadlines and the socket's age limit.
+    pub rules: wire::session::Rules,
+    /// Whose data it brings.
+    pub instruments: Vec<InstrumentId>,
+}
+
+/// What one message of a market data socket says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// The best bid and ask of an instrument.
+    Quote {
+        /// Whose.
+        instrument: InstrumentId,
+        /// The venue's update id.
+        sequence: u64,
+        /// Best bid.
+        bid: Price,
+        /// What rests at the best bid.
+        bid_qty: Qty,
+        /// Best ask.
+        ask: Price,
+        /// What rests at the best ask.
+        ask_qty: Qty,
+        /// When the venue sent it, where it says so.
+        stamp: Option<Unix>,
+        /// Whether the general parser had to read it.
+        fallback: bool,
+    },
+    /// A message that is good for its stamp alone: when the venue sent it.
+    Stamp(Unix),
+    /// A perp's mark price and funding estimate.
+    Mark {
+        /// Whose.
+        instrument: InstrumentId,
+        /// Mark price, rounded down to the instrument's decimals: it guards and values, no order
+        /// is priced by it.
+        mark: Price,
+        /// Running estimate for the coming settlement, per interval.
+        funding: Option<Rate>,
+        /// The coming settlement.
+        next_funding: Option<Unix>,
+        /// When the venue sent it.
+        stamp: Unix,
+    },
+    /// A subscription was taken.
+    Confirmed,
+    /// A subscription or another request of ours on this socket was refused.
+    Rejected {
+        /// The venue's code.
+        code: i32,
+    },
+    /// The venue is about to close the socket.
+    Shutdown,
+    /// A well-formed message that the engine has no use for.
+    Unknown,
+}
+
+/// A message that can't be believed. Counted and dropped; the last good quote stays until it is stale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("message refused at field `{field}`: {why}")]
+pub struct Refused {
+    /// The venue's name of the field.
+    pub field: &'static str,
+    /// What is wrong with it.
+    pub why: Why,
+}
+
+/// What is wrong with a field of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Why {
+    /// Its number can't be taken exactly.
+    #[error(transparent)]
+    Decimal(#[from] BadDecimal),
+    /// It is not there.
+    #[error("missing")]
+    Missing,
+    /// The message is no JSON.
+    #[error("not JSON")]
+    NotJson,
+    /// A stamp before 2015 or after 2100.
+    #[error("absurd stamp")]
+    Stamp,
+    /// It is there twice.
+    #[error("given twice")]
+    Twice,
+    /// It is of another JSON type than agreed.
+    #[error("of the wrong type")]
+    Type,
+}
+
+/// A REST body that can't be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadBody {
+    /// The venue answered with an error instead.
+    #[error("the venue answered {code}: {text}")]
+    Code {
+        /// The venue's code.
+        code: i32,
+        /// Its words.
+        text: String,
+    },
+    /// A field is missing or can't be read.
+    #[error("field `{0}` is missing or unreadable; the venue may have changed its format")]
+    Field(&'static str),
+    /// The body is not JSON: a proxy's page, or a cut answer.
+    #[error("the body is not JSON; ask again, and check what answers at this address")]
+    NotJson,
+    /// More trades than a list of fills holds; those that fit are in it.
+    #[error("more trades than one list of fills holds; reconcile this order by hand or by balance")]
+    TooMany,
+}
+
+/// A perp's mark price and funding estimate, from a REST answer. As [`Heard::Mark`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MarkRow {
+    /// Whose.
+    pub instrument: InstrumentId,
+    /// Mark price, rounded down to the instrument's decimals.
+    pub mark: Price,
+    /// Running estimate for the coming settlement, per interval.
+    pub funding: Option<Rate>,
+    /// The coming settlement.
+    pub next_funding: Option<Unix>,
+    /// When the venue made it.
+    pub stamp: Unix,
+}
+
+/// A request for fees, and whose they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeesAsk {
+    /// Which market.
+    pub leg: LegKind,
+    /// The one instrument it tells of; `None`: all of the market.
+    pub instrument: Option<InstrumentId>,
+    /// The request.
+    pub ask: Ask,
+}
+
+/// What an account pays and, on spot, holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fees {
+    /// What a taker pays, as a fraction of the notional.
+    pub taker: Rate,
+    /// Whether the account may trade, where the answer says so.
+    pub can_trade: Option<bool>,
+    /// Asset, free amount, locked amount; zero balances may be missing.
+    pub balances: Vec<(Asset, Amount, Amount)>,
+}
+
+/// One order, as the trader wants it. The instrument is the form's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OrderSpec {
+    /// Our id.
+    pub client: ClientId,
+    /// Buy or sell.
+    pub side: Side,
+    /// How much.
+    pub qty: Qty,
+    /// Worst price it takes.
+    pub limit: Price,
+    /// Whether it may only shrink a position. Perps only.
+    pub reduce_only: bool,
+    /// Its time on the venue's clock.
+    pub stamp: Unix,
+}
+
+/// A REST answer, taken apart.
+#[derive(Clone, Copy, Debug)]
+pub struct Reply<'a> {
+    /// HTTP status.
+    pub status: u16,
+    /// What [`Venue::counted`] read in its headers.
+    pub counted: Counted,
+    /// Its body.
+    pub body: &'a [u8],
+}
+
+/// What an answer says of an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Judged {
+    /// What is known now.
+    pub verdict: Verdict,
+    /// The venue's order id, 0 if not told.
+    pub order_id: u64,
+    /// Whose order the answer names, if it names one of ours.
+    pub client: Option<ClientId>,
+}
+
+#[cfg(test)]
+pub(crate) mod sample {
+    //! Instruments for this folder's tests.
+    use super::*;
+
+    /// An instrument with everything plausible.
+    pub(crate) fn instrument(leg: LegKind, symbol: &str, price_decimals: u8, qty_decimals: u8) -> Instrument {
+        Instrument {
+            id: InstrumentId(0),
+            venue: VenueId(0),
+            leg,
+            symbol: symbol.parse().unwrap(),
+            base: symbol.trim_end_matches("USDT").parse().unwrap(),
+            quote: "USDT".parse().unwrap(),
+            price_decimals,
+            qty_decimals,
+            tick: Price(1),
+            lot: Qty(1),
+            qty_min: Qty(1),
+            qty_max: Qty::MAX,
+            notional_min: Amount::ZERO,
+            reduce_only_exempt: leg == LegKind::Perp,
+            price_range: (Price(1), Price::MAX),
+            taker_fee: Rate::ZERO,
+            buy_fee_in_base: leg == LegKind::Spot,
+        }
+    }
+
+    /// The instruments given, ids in order, without pairs.
+    pub(crate) fn instruments(rows: Vec<Instrument>) -> Instruments {
+        let mut all = Instruments { instruments: rows, ..Instruments::default() };
+        for (n, row) in all.instruments.iter_mut().enumerate() {
+            row.id = InstrumentId(n as u16);
+        }
+        all
+    }
+
+    /// The bytes of a Binance fixture without the whitespace that makes the files readable.
+    pub(crate) fn fixture(name: &str) -> Vec<u8> {
+        let path = format!("{}/tests/fixtures/binance/{name}", env!("CARGO_MANIFEST_DIR"));
+        let value: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        value.to_string().into_bytes()
+    }
+}

@@ -1,0 +1,295 @@
+//! A literal-checked scanner: the bytes between values are compared, the values are read, nothing is guessed.
+//!
+//! Owns:  `lit`, `text`, `int` and `decimal` over one message, each `None` at the first byte that differs.
+//! Never: allocates, panics, reads outside the message, or says why: whoever gets `None` asks the
+//!        general parser, which names the field. So a changed layout can cost time, never give a wrong quote.
+//! Quirk: venues use no escapes in these messages; a text with one is `None` here.
+
+use crate::units::decimal::{self, POW10};
+
+/// A cursor over one message.
+#[derive(Clone, Debug)]
+pub struct Scan<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Scan<'a> {
+    /// Starts at the first byte.
+    #[must_use]
+    pub const fn new(message: &'a [u8]) -> Self {
+        Self { rest: message }
+    }
+
+    /// What has not been read yet.
+    #[must_use]
+    pub const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// Takes exactly these bytes.
+    #[inline]
+    pub fn lit<const N: usize>(&mut self, expected: &[u8; N]) -> Option<()> {
+        let (head, rest) = self.rest.split_first_chunk::<N>()?;
+        if head != expected {
+            return None;
+        }
+        self.rest = rest;
+        Some(())
+    }
+
+    /// Takes these bytes if they come next, and says whether they did.
+    #[inline]
+    pub fn maybe<const N: usize>(&mut self, expected: &[u8; N]) -> bool {
+        self.lit(expected).is_some()
+    }
+
+    /// Takes printable ASCII up to the closing quote, and the quote.
+    #[inline]
+    pub fn text(&mut self) -> Option<&'a [u8]> {
+        let end = self.rest.iter().position(|&b| b == b'"' || b == b'\\' || !(b' '..=b'~').contains(&b))?;
+        let (text, rest) = self.rest.split_at(end);
+        let (&stop, rest) = rest.split_first()?;
+        if stop != b'"' {
+            return None;
+        }
+        self.rest = rest;
+        Some(text)
+    }
+
+    /// Takes an unsigned JSON integer up to the first byte that is no digit. No leading zero.
+    #[inline]
+    pub fn int(&mut self) -> Option<u64> {
+        let word = window(self.rest);
+        let digits = word ^ spread(b'0');
+        let others = not_digits(digits);
+        let count = (others.trailing_zeros() / 8) as usize;
+        if count == 0 || (count > 1 && digits & 0xff == 0) {
+            return None;
+        }
+        if others == 0 {
+            return self.long_int();
+        }
+        self.rest = self.rest.get(count..)?;
+        Some(value_of(digits, count))
+    }
+
+    /// Takes decimal text up to the closing quote, and the quote, as a count of 10^-`scale`, at most
+    /// `max`. Agrees with [`decimal::parse`] on every input, except that it does not say why not.
+    #[inline]
+    pub fn decimal(&mut self, scale: u8, max: i64) -> Option<i64> {
+        let word = window(self.rest);
+        let quotes = zero_bytes(word ^ spread(b'"'));
+        if quotes == 0 {
+            return self.long_decimal(scale, max);
+        }
+        let length = quotes.trailing_zeros() / 8;
+        let inside = low_bytes(length);
+        let dots = zero_bytes(word ^ spread(b'.')) & inside;
+        // Closing the gap of the first dot leaves digits only; a second dot is then no digit.
+        let (whole, part, packed) = if dots == 0 {
+            (length, 0, word & inside)
+        } else {
+            let whole = dots.trailing_zeros() / 8;
+            let part = length - whole - 1;
+            if part == 0 {
+                return None;
+            }
+            let before = low_bytes(whole);
+            (whole, part, (word & before) | ((word >> 8) & !before & low_bytes(length - 1)))
+        };
+        if whole == 0 {
+            return None;
+        }
+        let mut digits = (packed ^ spread(b'0')) & low_bytes(whole + part);
+        if not_digits(digits) != 0 {
+            return None;
+        }
+        let scale = u32::from(scale);
+        let kept = part.min(scale);
+        // Digits beyond the scale may be dropped only if each is a zero: anything else would round.
+        if digits & !low_bytes(whole + kept) != 0 {
+            return None;
+        }
+        digits &= low_bytes(whole + kept);
+        let value = value_of(digits, (whole + kept) as usize);
+        let factor = *POW10.get((scale - kept) as usize)?;
+        let value = i64::try_from(value).ok()?.checked_mul(factor)?;
+        if value > max {
+            return None;
+        }
+        self.rest = self.rest.get(length as usize + 1..)?;
+        Some(value)
+    }
+
+    /// Whether everything has been read.
+    #[must_use]
+    pub const fn done(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    #[cold]
+    fn long_int(&mut self) -> Option<u64> {
+        let count = self.rest.iter().position(|b| !b.is_ascii_digit()).unwrap_or(self.rest.len());
+        let (digits, rest) = self.rest.split_at(count);
+        let value =
+            digits.iter().try_fold(0u64, |v, &b| v.checked_mul(10)?.checked_add(u64::from(b - b'0')))?;
+        self.rest = rest;
+        Some(value)
+    }
+
+    #[cold]
+    fn long_decimal(&mut self, scale: u8, max: i64) -> Option<i64> {
+        let text = self.text()?;
+        decimal::parse(text, scale, max).ok()
+    }
+}
+
+/// How many bytes are looked at in one go; a longer number takes the slow way.
+const WINDOW: usize = 16;
+
+/// The next [`WINDOW`] bytes, first byte lowest, zeros after the end of the message.
+#[inline]
+fn window(rest: &[u8]) -> u128 {
+    if let Some(chunk) = rest.first_chunk::<WINDOW>() {
+        return u128::from_le_bytes(*chunk);
+    }
+    let mut padded = [0u8; WINDOW];
+    padded[..rest.len()].copy_from_slice(rest);
+    u128::from_le_bytes(padded)
+}
+
+/// `byte` in every place.
+#[inline]
+const fn spread(byte: u8) -> u128 {
+    u128::from_le_bytes([byte; WINDOW])
+}
+
+/// The lowest `count` bytes set.
+#[inline]
+const fn low_bytes(count: u32) -> u128 {
+    if count >= WINDOW as u32 { u128::MAX } else { (1u128 << (8 * count)) - 1 }
+}
+
+/// The top bit of bytes that are zero. Exact up to and including the lowest one; a borrow may mark
+/// more above it, so a caller looks at the lowest alone.
+#[inline]
+const fn zero_bytes(word: u128) -> u128 {
+    word.wrapping_sub(spread(1)) & !word & spread(0x80)
+}
+
+/// The top bit of bytes above 9. Exact up to and including the lowest one, as [`zero_bytes`].
+#[inline]
+const fn not_digits(word: u128) -> u128 {
+    (word.wrapping_add(spread(0x76)) | word) & spread(0x80)
+}
+
+/// The number that the lowest `count` bytes spell, most significant digit lowest, each byte a digit
+/// (0–9). `count` is 1 to 16; what lies above is shifted away.
+#[inline]
+const fn value_of(digits: u128, count: usize) -> u64 {
+    // Leading zeros go in below, so that the last digit always sits in the top byte.
+    let aligned = digits << (8 * (WINDOW - count));
+    eight(aligned as u64) * 100_000_000 + eight((aligned >> 64) as u64)
+}
+
+/// Eight digits, the first lowest: pairs, then fours, then all.
+#[inline]
+const fn eight(mut word: u64) -> u64 {
+    word = (word.wrapping_mul(10).wrapping_add(word >> 8)) & 0x00ff_00ff_00ff_00ff;
+    word = (word.wrapping_mul(100).wrapping_add(word >> 16)) & 0x0000_ffff_0000_ffff;
+    word.wrapping_mul(10_000).wrapping_add(word >> 32) & 0xffff_ffff
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Reads `text` as it stands in a message that ends right after it, and in one that goes on.
+    #[track_caller]
+    fn agrees(text: &[u8], scale: u8, max: i64) {
+        let slow = if text.contains(&b'"') { return } else { decimal::parse(text, scale, max).ok() };
+        for tail in [&b"\""[..], b"\"}", b"\",\"B\":\"31.21000000\",\"a\":\"25.36520000\""] {
+            let message = [text, tail].concat();
+            let mut scan = Scan::new(&message);
+            let fast = scan.decimal(scale, max);
+            assert_eq!(fast, slow, "{:?} at scale {scale}", String::from_utf8_lossy(text));
+            if fast.is_some() {
+                assert_eq!(scan.rest(), &tail[1..]);
+            }
+        }
+        let mut unclosed = Scan::new(text);
+        assert_eq!(unclosed.decimal(scale, max), None, "no closing quote");
+    }
+
+    #[test]
+    fn every_short_decimal_agrees_with_the_slow_reading() {
+        let alphabet = b"019.-x\\";
+        for length in 0..=6u32 {
+            for mut n in 0..alphabet.len().pow(length) {
+                let text: Vec<u8> = (0..length)
+                    .map(|_| {
+                        let byte = alphabet[n % alphabet.len()];
+                        n /= alphabet.len();
+                        byte
+                    })
+                    .collect();
+                for scale in [0, 1, 2, 8] {
+                    agrees(&text, scale, i64::MAX / 8);
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(60_000))]
+
+        #[test]
+        fn plain_decimals_agree_with_the_slow_reading(
+            text in "[0-9]{0,12}\\.?[0-9]{0,10}0{0,6}", scale in 0u8..=18, max in 0..i64::MAX,
+        ) {
+            agrees(text.as_bytes(), scale, max);
+            agrees(text.as_bytes(), scale, i64::MAX);
+        }
+
+        #[test]
+        fn any_bytes_agree_with_the_slow_reading(
+            text in prop::collection::vec(prop_oneof![4 => b'0'..=b'9', 1 => Just(b'.'), 1 => any::<u8>()], 0..24),
+            scale in 0u8..=18,
+        ) {
+            agrees(&text, scale, i64::MAX / 8);
+        }
+
+        #[test]
+        fn integers_agree_with_the_standard_library(text in "[0-9]{0,21}", tail in "[,}. ex\"]?.{0,20}") {
+            let message = format!("{text}{tail}");
+            let digits = message.bytes().take_while(u8::is_ascii_digit).count();
+            let text = &message[..digits];
+            let slow = if text.len() > 1 && text.starts_with('0') { None } else { text.parse::<u64>().ok() };
+            let mut scan = Scan::new(message.as_bytes());
+            prop_assert_eq!(scan.int(), slow);
+            if slow.is_some() {
+                prop_assert_eq!(scan.rest(), &message.as_bytes()[digits..]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_literal_is_taken_whole_or_not_at_all() {
+        let mut scan = Scan::new(b"{\"u\":1");
+        assert!(!scan.maybe(b"{\"x\":"));
+        assert!(scan.maybe(b"{\"u\":"));
+        assert_eq!(scan.int(), Some(1));
+        assert!(scan.done());
+        assert_eq!(scan.lit(b"}"), None);
+    }
+
+    #[test]
+    fn a_text_with_an_escape_or_a_control_byte_is_not_taken() {
+        for text in [&b"a\\u0041\""[..], b"a\n\"", "ä\"".as_bytes(), b"abc"] {
+            let mut scan = Scan::new(text);
+            assert_eq!(scan.text(), None);
+            assert_eq!(scan.rest(), text, "a failed read moves nothing");
+        }
+    }
+}
