@@ -1,2 +1,44 @@
-//! metal
-#![allow(unsafe_code)]
+//! The machine room: everything that touches the machine, behind plain types.
+//!
+//! Owns:  the only unsafe code (file by file: each that needs it allows it by its own first lines),
+//!        the engine's only sockets, and the seams that virtual time replaces: clock, dial, disk,
+//!        entropy. Real and virtual side stand in one file, so they can't drift apart.
+//! Never: knows a venue, a protocol above TLS, or what a record means; decides anything.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `ring` | queue between two threads, nothing lost; *full* is an answer |
+//! | `latest` | cell between threads, the newest value wins |
+//! | `clock` | monotonic time from the cycle counter, calendar time; or a world's own time |
+//! | `link` | one connection as a byte stream, whatever carries it |
+//! | `inbound` | the bytes a link received and nobody consumed yet |
+//! | `tls`, `plain`, `memory` | what carries a link: rustls, bare TCP, or a test's two hands |
+//! | `socket` | the options of our TCP sockets |
+//! | `poll` | the links of one room and one question to the kernel: who has bytes? |
+//! | `dial` | host name in, link out; helper threads do what blocks |
+//! | `disk` | append-only files; a helper thread does the sync |
+//! | `intents` | what the trader is about to send, in memory that outlives a crash of the code |
+//! | `entropy` | random bytes, from the kernel or from a seed |
+//! | `latch` | stop and kill: set once, seen by every thread |
+//! | `cpu` | which core, locked memory, no core dumps |
+//! | `runner` | a thread around a room |
+//! | `counters` | numbers that every room may raise |
+
+pub mod clock;
+pub mod counters;
+pub mod cpu;
+pub mod dial;
+pub mod disk;
+pub mod entropy;
+mod inbound;
+pub mod intents;
+pub mod latch;
+pub mod latest;
+pub mod link;
+pub mod memory;
+mod plain;
+pub mod poll;
+pub mod ring;
+pub mod runner;
+mod socket;
+pub mod tls;

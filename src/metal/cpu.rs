@@ -1,0 +1,105 @@
+//! Which core a thread sits on, and keeping memory where it is.
+//!
+//! Owns:  pinning, the list of cores we may use, locking of memory, no core dumps.
+//! Never: asks for a scheduling class: a spinning real-time thread can hang a host.
+#![allow(unsafe_code)]
+
+use std::io;
+
+/// Why a thread could not be pinned.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PinError {
+    /// The core is not ours, or does not exist.
+    #[error(
+        "core {core} can't be used; this process may use {allowed:?}: name one of them in `--cores`, or widen its CPU mask"
+    )]
+    NotAllowed {
+        /// The core that was asked for.
+        core: usize,
+        /// What the process may use.
+        allowed: Vec<usize>,
+    },
+}
+
+/// The cores that the calling thread may use, ascending. A pinned thread has one, so ask before.
+#[must_use]
+pub fn cores() -> Vec<usize> {
+    let mut ids: Vec<usize> =
+        core_affinity::get_core_ids().unwrap_or_default().into_iter().map(|core| core.id).collect();
+    ids.sort_unstable();
+    ids
+}
+
+/// Pins the calling thread to `core`.
+///
+/// # Errors
+///
+/// [`PinError::NotAllowed`] names the cores that would do.
+pub fn pin(core: usize) -> Result<(), PinError> {
+    let allowed = cores();
+    if allowed.contains(&core) && core_affinity::set_for_current(core_affinity::CoreId { id: core }) {
+        return Ok(());
+    }
+    Err(PinError::NotAllowed { core, allowed })
+}
+
+/// Keeps all memory of the process, present and future, in RAM. Best effort: the caller reports a
+/// refusal and goes on.
+///
+/// # Errors
+///
+/// What the system said, and what to change.
+pub fn lock_memory() -> Result<(), io::Error> {
+    // SAFETY: takes two flags, touches no memory of ours.
+    let result = unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE) };
+    if result == 0 {
+        return Ok(());
+    }
+    let error = io::Error::last_os_error();
+    Err(io::Error::new(
+        error.kind(),
+        format!(
+            "memory can't be locked ({error}); raise `ulimit -l` (LimitMEMLOCK=infinity), else a page fault can delay an order"
+        ),
+    ))
+}
+
+/// Forbids core dumps and debuggers' looks: keys and TLS secrets must not reach a disk.
+///
+/// # Errors
+///
+/// What the system said.
+pub fn no_core_dumps() -> io::Result<()> {
+    let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `none` lives through the call, which only reads it.
+    if unsafe { libc::setrlimit(libc::RLIMIT_CORE, &none) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: takes numbers only; unused arguments must be zero.
+    if unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_can_be_pinned_to_a_core_we_have() {
+        let core = cores()[0];
+        let seen = std::thread::spawn(move || {
+            pin(core).unwrap();
+            cores()
+        });
+        assert_eq!(seen.join().unwrap(), [core]);
+    }
+
+    #[test]
+    fn a_core_we_do_not_have_is_refused_with_those_we_have() {
+        let error = pin(100_000).unwrap_err();
+        assert_eq!(error, PinError::NotAllowed { core: 100_000, allowed: cores() });
+        assert!(error.to_string().contains("--cores"));
+    }
+}

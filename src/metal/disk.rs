@@ -1,0 +1,593 @@
+//! Files as the engine needs them: appended to, synced, replaced whole.
+//!
+//! Owns:  one directory; the sync helper thread; the rule that after a failed sync nothing of that
+//!        file is believed any more (the kernel may have dropped the pages it could not write).
+//! Never: blocks on a sync of an open file: ask with [`Disk::sync`], the answer comes from
+//!        [`Disk::synced`]. Knows what a record is; `store` does.
+//! Quirk: [`Disk::replace`] and [`Disk::sync_dir`] do block. They are for start, rotation and stop.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crossbeam::channel::{Sender, bounded};
+
+use super::ring::{Consumer, ring};
+
+/// Syncs that may be under way at once; a caller asks for one per file and waits for its answer.
+const SYNCS_MAX: usize = 64;
+
+/// One of the open files of a [`Disk`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileId(pub u16);
+
+/// Why a file can't be trusted, or a call could not be done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DiskError {
+    /// Too many syncs wait for their answer.
+    #[error("the disk is {SYNCS_MAX} syncs behind; it is too slow or stuck")]
+    Behind,
+    /// A sync or a repair failed before: what the file holds on the disk is unknown.
+    #[error(
+        "{name} failed before, so what it holds on the disk is unknown; stop, check the disk, and start again"
+    )]
+    Broken {
+        /// The file.
+        name: String,
+    },
+    /// No room.
+    #[error("no room left for {name}; free some on this disk")]
+    Full {
+        /// The file.
+        name: String,
+    },
+    /// Somebody else holds the lock.
+    #[error("{name} is locked: another engine uses this directory; stop it, or choose another directory")]
+    Locked {
+        /// The lock file.
+        name: String,
+    },
+    /// Anything else.
+    #[error("{name}: {detail}; check that the directory exists and belongs to this user")]
+    Os {
+        /// The file.
+        name: String,
+        /// What the system said.
+        detail: String,
+    },
+}
+
+impl DiskError {
+    fn from_io(name: &str, error: &io::Error) -> Self {
+        let name = name.to_owned();
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { name },
+            _ => Self::Os { name, detail: error.to_string() },
+        }
+    }
+}
+
+/// One directory of files.
+#[derive(Debug)]
+pub struct Disk {
+    files: Vec<Open>,
+    side: Side,
+}
+
+/// A file that is appended to.
+#[derive(Debug)]
+struct Open {
+    name: String,
+    /// Bytes that were appended whole.
+    len: u64,
+    broken: bool,
+    /// The real side's file.
+    file: Option<Arc<File>>,
+}
+
+#[derive(Debug)]
+enum Side {
+    Real { dir: PathBuf, requests: Sender<SyncRequest>, done: Consumer<Synced>, locks: Vec<File> },
+    Memory(Arc<Mutex<Memory>>),
+}
+
+type SyncRequest = (FileId, u64, Arc<File>);
+type Synced = (FileId, Result<u64, String>);
+
+impl Disk {
+    /// The directory `dir`, made if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// [`DiskError::Os`] if it can't be made or written to.
+    pub fn real(dir: &Path) -> Result<Self, DiskError> {
+        let failed = |error: io::Error| DiskError::from_io(&dir.display().to_string(), &error);
+        fs::create_dir_all(dir).map_err(failed)?;
+        let (requests, todo) = bounded::<SyncRequest>(SYNCS_MAX);
+        // Twice as many places as can be under way, so the helper's push never fails: at most
+        // SYNCS_MAX wait in the channel and one is in its hands while answers wait here; `sync`
+        // refuses before that.
+        let (mut answers, done) = ring::<Synced>(2 * SYNCS_MAX);
+        std::thread::Builder::new()
+            .name("disk-sync".to_owned())
+            .spawn(move || {
+                for (id, len, file) in todo {
+                    let mut answer = (id, file.sync_data().map(|()| len).map_err(|error| error.to_string()));
+                    while let Err(full) = answers.push(answer) {
+                        answer = full.0;
+                        std::thread::sleep(std::time::Duration::from_millis(1));
+                    }
+                }
+            })
+            .map_err(failed)?;
+        Ok(Self {
+            files: Vec::new(),
+            side: Side::Real { dir: dir.to_owned(), requests, done, locks: Vec::new() },
+        })
+    }
+
+    /// An empty directory in memory, whose syncs are done at once.
+    #[must_use]
+    pub fn memory() -> Self {
+        Self::memory_with_peer().0
+    }
+
+    /// As [`Disk::memory`], with the hand that makes it slow, full, or lose its power.
+    #[must_use]
+    pub fn memory_with_peer() -> (Self, DiskPeer) {
+        let memory = Arc::new(Mutex::new(Memory::default()));
+        (Self { files: Vec::new(), side: Side::Memory(Arc::clone(&memory)) }, DiskPeer { memory })
+    }
+
+    /// Opens a file to append to, making it if it is not there. The caller syncs the directory once
+    /// it has made one.
+    ///
+    /// # Errors
+    ///
+    /// The system refused.
+    pub fn open(&mut self, name: &str) -> Result<FileId, DiskError> {
+        let (len, file) = match &self.side {
+            Side::Real { dir, .. } => {
+                let failed = |error: io::Error| DiskError::from_io(name, &error);
+                let file =
+                    OpenOptions::new().append(true).create(true).open(dir.join(name)).map_err(failed)?;
+                (file.metadata().map_err(failed)?.len(), Some(Arc::new(file)))
+            }
+            Side::Memory(memory) => (lock(memory).open(name), None),
+        };
+        self.files.push(Open { name: name.to_owned(), len, broken: false, file });
+        Ok(FileId((self.files.len() - 1) as u16))
+    }
+
+    /// How many bytes a file has.
+    #[must_use]
+    pub fn len(&self, id: FileId) -> u64 {
+        self.files.get(usize::from(id.0)).map_or(0, |open| open.len)
+    }
+
+    /// Appends `bytes`, all or nothing, and returns the file's new length. Not yet durable.
+    ///
+    /// # Errors
+    ///
+    /// [`DiskError::Full`] and the like: nothing was appended. [`DiskError::Broken`]: the file is
+    /// not to be trusted any more.
+    pub fn append(&mut self, id: FileId, bytes: &[u8]) -> Result<u64, DiskError> {
+        let open = usable(&mut self.files, id)?;
+        let written = match (&self.side, &open.file) {
+            (Side::Memory(memory), _) => lock(memory).append(&open.name, bytes),
+            (Side::Real { .. }, Some(file)) => (&**file).write_all(bytes).map_err(|error| {
+                // A half-written record must not stay in front of the next one.
+                open.broken = file.set_len(open.len).is_err();
+                DiskError::from_io(&open.name, &error)
+            }),
+            (Side::Real { .. }, None) => Err(DiskError::Broken { name: open.name.clone() }),
+        };
+        written?;
+        open.len += bytes.len() as u64;
+        Ok(open.len)
+    }
+
+    /// Cuts a file to `len` bytes: recovery drops a torn tail with it.
+    ///
+    /// # Errors
+    ///
+    /// The system refused.
+    pub fn truncate(&mut self, id: FileId, len: u64) -> Result<(), DiskError> {
+        let open = usable(&mut self.files, id)?;
+        if len >= open.len {
+            return Ok(());
+        }
+        match (&self.side, &open.file) {
+            (Side::Memory(memory), _) => lock(memory).truncate(&open.name, len),
+            (Side::Real { .. }, Some(file)) => {
+                file.set_len(len).map_err(|error| DiskError::from_io(&open.name, &error))?;
+            }
+            (Side::Real { .. }, None) => {}
+        }
+        open.len = len;
+        Ok(())
+    }
+
+    /// Asks that everything appended so far reaches the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`DiskError::Behind`] if too many syncs wait; ask again later. [`DiskError::Broken`] as above.
+    pub fn sync(&mut self, id: FileId) -> Result<(), DiskError> {
+        let open = usable(&mut self.files, id)?;
+        match (&self.side, &open.file) {
+            (Side::Memory(memory), _) => {
+                lock(memory).pending.push((id, open.name.clone(), open.len));
+                Ok(())
+            }
+            (Side::Real { requests, .. }, Some(file)) => {
+                requests.try_send((id, open.len, Arc::clone(file))).map_err(|_| DiskError::Behind)
+            }
+            (Side::Real { .. }, None) => Err(DiskError::Broken { name: open.name.clone() }),
+        }
+    }
+
+    /// The next finished sync: which file, and how many of its bytes are durable now.
+    pub fn synced(&mut self) -> Option<(FileId, Result<u64, DiskError>)> {
+        let (id, outcome) = match &mut self.side {
+            Side::Real { done, .. } => done.pop()?,
+            Side::Memory(memory) => lock(memory).next_sync()?,
+        };
+        let open = self.files.get_mut(usize::from(id.0))?;
+        let outcome = outcome.map_err(|detail| {
+            open.broken = true;
+            DiskError::Os { name: open.name.clone(), detail }
+        });
+        Some((id, outcome))
+    }
+
+    /// Makes new and renamed files durable. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// The system refused.
+    pub fn sync_dir(&mut self) -> Result<(), DiskError> {
+        match &self.side {
+            Side::Real { dir, .. } => sync_dir(dir),
+            Side::Memory(memory) => {
+                lock(memory).sync_names();
+                Ok(())
+            }
+        }
+    }
+
+    /// Makes `name` hold exactly `bytes`, durably, or leaves it as it was: temporary file, sync,
+    /// rename, sync of the directory. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// The system refused; the old content is still there.
+    pub fn replace(&mut self, name: &str, bytes: &[u8]) -> Result<(), DiskError> {
+        match &self.side {
+            Side::Real { dir, .. } => {
+                let temporary = dir.join(format!("{name}.new"));
+                write_synced(&temporary, bytes)
+                    .and_then(|()| fs::rename(&temporary, dir.join(name)))
+                    .map_err(|error| DiskError::from_io(name, &error))?;
+                sync_dir(dir)
+            }
+            Side::Memory(memory) => lock(memory).replace(name, bytes),
+        }
+    }
+
+    /// All of a file; `None` if there is none of that name.
+    ///
+    /// # Errors
+    ///
+    /// It is there and can't be read.
+    pub fn read_all(&self, name: &str) -> Result<Option<Vec<u8>>, DiskError> {
+        match &self.side {
+            Side::Real { dir, .. } => match fs::read(dir.join(name)) {
+                Ok(bytes) => Ok(Some(bytes)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(DiskError::from_io(name, &error)),
+            },
+            Side::Memory(memory) => Ok(lock(memory).files.get(name).map(|file| file.now.clone())),
+        }
+    }
+
+    /// The names of all files, sorted.
+    ///
+    /// # Errors
+    ///
+    /// The directory can't be read.
+    pub fn names(&self) -> Result<Vec<String>, DiskError> {
+        match &self.side {
+            Side::Real { dir, .. } => {
+                let failed = |error: io::Error| DiskError::from_io(&dir.display().to_string(), &error);
+                let mut names = Vec::new();
+                for entry in fs::read_dir(dir).map_err(failed)? {
+                    let entry = entry.map_err(failed)?;
+                    if entry.file_type().map_err(failed)?.is_file() {
+                        names.push(entry.file_name().to_string_lossy().into_owned());
+                    }
+                }
+                names.sort_unstable();
+                Ok(names)
+            }
+            Side::Memory(memory) => Ok(lock(memory).files.keys().cloned().collect()),
+        }
+    }
+
+    /// Takes an exclusive lock on `name` until this disk is dropped (or the process dies).
+    ///
+    /// # Errors
+    ///
+    /// [`DiskError::Locked`] if another process has it.
+    pub fn lock(&mut self, name: &str) -> Result<(), DiskError> {
+        match &mut self.side {
+            Side::Real { dir, locks, .. } => {
+                let failed = |error: io::Error| DiskError::from_io(name, &error);
+                let file =
+                    OpenOptions::new().append(true).create(true).open(dir.join(name)).map_err(failed)?;
+                match file.try_lock() {
+                    Ok(()) => {
+                        locks.push(file);
+                        Ok(())
+                    }
+                    Err(TryLockError::WouldBlock) => Err(DiskError::Locked { name: name.to_owned() }),
+                    Err(TryLockError::Error(error)) => Err(failed(error)),
+                }
+            }
+            Side::Memory(memory) => lock(memory).lock(name),
+        }
+    }
+}
+
+fn usable(files: &mut [Open], id: FileId) -> Result<&mut Open, DiskError> {
+    match files.get_mut(usize::from(id.0)) {
+        Some(open) if open.broken => Err(DiskError::Broken { name: open.name.clone() }),
+        Some(open) => Ok(open),
+        None => {
+            Err(DiskError::Os { name: format!("file {}", id.0), detail: "it was never opened".to_owned() })
+        }
+    }
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+fn sync_dir(dir: &Path) -> Result<(), DiskError> {
+    File::open(dir)
+        .and_then(|dir| dir.sync_all())
+        .map_err(|error| DiskError::from_io(&dir.display().to_string(), &error))
+}
+
+/// The world's hand on a disk in memory.
+#[derive(Clone, Debug)]
+pub struct DiskPeer {
+    memory: Arc<Mutex<Memory>>,
+}
+
+impl DiskPeer {
+    /// While held, syncs are asked for and not done.
+    pub fn hold_syncs(&self, held: bool) {
+        lock(&self.memory).held = held;
+    }
+
+    /// Lets every following sync fail, or work again.
+    pub fn fail_syncs(&self, failing: bool) {
+        lock(&self.memory).failing = failing;
+    }
+
+    /// How many more bytes fit; `None`: any number.
+    pub fn limit_room(&self, bytes: Option<u64>) {
+        lock(&self.memory).room = bytes;
+    }
+
+    /// Loses the power: a new disk with what was durable, and of each file up to `tail` bytes more
+    /// that happened to be written back already. The old one is of no use any more.
+    #[must_use]
+    pub fn lose_power(&self, tail: usize) -> (Disk, DiskPeer) {
+        let mut files = BTreeMap::new();
+        for (name, file) in &lock(&self.memory).files {
+            if let Some(durable) = file.durable {
+                let kept = file.now.len().min(durable.saturating_add(tail));
+                let now = file.now[..kept].to_vec();
+                files.insert(name.clone(), MemoryFile { durable: Some(now.len()), synced: now.len(), now });
+            }
+        }
+        self.reborn(files)
+    }
+
+    /// Kills the process and keeps the machine: every byte that was appended is still there, locks
+    /// are free, syncs that were asked for are forgotten.
+    #[must_use]
+    pub fn kill_process(&self) -> (Disk, DiskPeer) {
+        let files = lock(&self.memory).files.clone();
+        self.reborn(files)
+    }
+
+    fn reborn(&self, files: BTreeMap<String, MemoryFile>) -> (Disk, DiskPeer) {
+        let memory = Arc::new(Mutex::new(Memory { files, ..Memory::default() }));
+        (Disk { files: Vec::new(), side: Side::Memory(Arc::clone(&memory)) }, DiskPeer { memory })
+    }
+}
+
+#[derive(Debug, Default)]
+struct Memory {
+    files: BTreeMap<String, MemoryFile>,
+    /// Syncs asked for and not answered.
+    pending: Vec<(FileId, String, u64)>,
+    locked: Vec<String>,
+    held: bool,
+    failing: bool,
+    room: Option<u64>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct MemoryFile {
+    now: Vec<u8>,
+    /// Bytes of it that are on the disk.
+    synced: usize,
+    /// As `synced`, once the file's name is on the disk too; `None` before: it would vanish.
+    durable: Option<usize>,
+}
+
+impl Memory {
+    fn open(&mut self, name: &str) -> u64 {
+        self.files.entry(name.to_owned()).or_default().now.len() as u64
+    }
+
+    fn append(&mut self, name: &str, bytes: &[u8]) -> Result<(), DiskError> {
+        self.take_room(name, bytes)?;
+        self.files.entry(name.to_owned()).or_default().now.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn take_room(&mut self, name: &str, bytes: &[u8]) -> Result<(), DiskError> {
+        if let Some(room) = &mut self.room {
+            *room = room
+                .checked_sub(bytes.len() as u64)
+                .ok_or_else(|| DiskError::Full { name: name.to_owned() })?;
+        }
+        Ok(())
+    }
+
+    fn truncate(&mut self, name: &str, len: u64) {
+        let file = self.files.entry(name.to_owned()).or_default();
+        file.now.truncate(len as usize);
+        file.synced = file.synced.min(file.now.len());
+        file.durable = file.durable.map(|durable| durable.min(file.now.len()));
+    }
+
+    fn next_sync(&mut self) -> Option<Synced> {
+        if self.held || self.pending.is_empty() {
+            return None;
+        }
+        let (id, name, len) = self.pending.remove(0);
+        if self.failing {
+            return Some((id, Err("input/output error".to_owned())));
+        }
+        let file = self.files.entry(name).or_default();
+        file.synced = file.synced.max(file.now.len().min(len as usize));
+        file.durable = file.durable.map(|_| file.synced);
+        Some((id, Ok(len)))
+    }
+
+    fn sync_names(&mut self) {
+        for file in self.files.values_mut() {
+            file.durable = Some(file.synced);
+        }
+    }
+
+    fn replace(&mut self, name: &str, bytes: &[u8]) -> Result<(), DiskError> {
+        self.take_room(name, bytes)?;
+        let whole = MemoryFile { now: bytes.to_vec(), synced: bytes.len(), durable: None };
+        self.files.insert(name.to_owned(), whole);
+        self.sync_names();
+        Ok(())
+    }
+
+    fn lock(&mut self, name: &str) -> Result<(), DiskError> {
+        if self.locked.iter().any(|held| held == name) {
+            return Err(DiskError::Locked { name: name.to_owned() });
+        }
+        self.locked.push(name.to_owned());
+        self.open(name);
+        Ok(())
+    }
+}
+
+/// A panic elsewhere left the files whole: each change is one call.
+fn lock(memory: &Mutex<Memory>) -> MutexGuard<'_, Memory> {
+    memory.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wait_synced(disk: &mut Disk) -> (FileId, Result<u64, DiskError>) {
+        loop {
+            match disk.synced() {
+                Some(answer) => return answer,
+                None => std::thread::yield_now(),
+            }
+        }
+    }
+
+    /// What must hold for both sides of the seam.
+    fn appends_syncs_and_replaces(mut disk: Disk) {
+        let journal = disk.open("journal").unwrap();
+        disk.sync_dir().unwrap();
+        assert_eq!(disk.append(journal, b"one"), Ok(3));
+        assert_eq!(disk.append(journal, b"two"), Ok(6));
+        disk.sync(journal).unwrap();
+        assert_eq!(wait_synced(&mut disk), (journal, Ok(6)));
+        assert_eq!(disk.synced(), None);
+        disk.truncate(journal, 4).unwrap();
+        assert_eq!(disk.append(journal, b"!"), Ok(5));
+        assert_eq!(disk.read_all("journal").unwrap().unwrap(), b"onet!");
+        let again = disk.open("journal").unwrap();
+        assert_eq!(disk.len(again), 5);
+
+        disk.replace("epoch", b"7").unwrap();
+        disk.replace("epoch", b"8").unwrap();
+        assert_eq!(disk.read_all("epoch").unwrap().unwrap(), b"8");
+        assert_eq!(disk.read_all("nothing").unwrap(), None);
+        disk.lock("lock").unwrap();
+        assert_eq!(disk.names().unwrap(), ["epoch", "journal", "lock"]);
+        assert!(disk.append(FileId(99), b"x").is_err());
+    }
+
+    #[test]
+    fn the_real_disk_and_its_twin_do_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        appends_syncs_and_replaces(Disk::real(&dir.path().join("made/on/the/way")).unwrap());
+        appends_syncs_and_replaces(Disk::memory());
+    }
+
+    #[test]
+    fn a_directory_serves_one_engine() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut first, mut second) = (Disk::real(dir.path()).unwrap(), Disk::real(dir.path()).unwrap());
+        first.lock("lock").unwrap();
+        assert_eq!(second.lock("lock"), Err(DiskError::Locked { name: "lock".to_owned() }));
+        drop(first);
+        second.lock("lock").unwrap();
+    }
+
+    #[test]
+    fn a_power_loss_keeps_what_was_synced_and_perhaps_a_piece_more() {
+        let (mut disk, peer) = Disk::memory_with_peer();
+        let file = disk.open("journal").unwrap();
+        disk.append(file, b"durable").unwrap();
+        disk.sync(file).unwrap();
+        assert_eq!(disk.synced(), Some((file, Ok(7))));
+        assert_eq!(peer.lose_power(0).0.read_all("journal"), Ok(None), "its name was not synced");
+        disk.sync_dir().unwrap();
+        disk.append(file, b"-lost").unwrap();
+        peer.hold_syncs(true);
+        disk.sync(file).unwrap();
+        assert_eq!(disk.synced(), None, "asked for and not done");
+        assert_eq!(peer.lose_power(0).0.read_all("journal").unwrap().unwrap(), b"durable");
+        assert_eq!(peer.lose_power(2).0.read_all("journal").unwrap().unwrap(), b"durable-l");
+        assert_eq!(peer.kill_process().0.read_all("journal").unwrap().unwrap(), b"durable-lost");
+    }
+
+    #[test]
+    fn a_full_disk_takes_all_or_nothing_and_a_failed_sync_ends_the_file() {
+        let (mut disk, peer) = Disk::memory_with_peer();
+        let file = disk.open("journal").unwrap();
+        peer.limit_room(Some(4));
+        assert_eq!(disk.append(file, b"12345"), Err(DiskError::Full { name: "journal".to_owned() }));
+        assert_eq!(disk.append(file, b"1234"), Ok(4));
+        peer.fail_syncs(true);
+        disk.sync(file).unwrap();
+        assert!(matches!(disk.synced(), Some((_, Err(DiskError::Os { .. })))));
+        peer.fail_syncs(false);
+        assert_eq!(disk.append(file, b""), Err(DiskError::Broken { name: "journal".to_owned() }));
+        assert_eq!(disk.sync(file), Err(DiskError::Broken { name: "journal".to_owned() }));
+    }
+}

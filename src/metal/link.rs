@@ -1,0 +1,469 @@
+//! One connection as a byte stream, whatever carries it.
+//!
+//! Owns:  the life of a connection (connecting, handshaking, open, closed), its inbound bytes, and
+//!        the rest of a send that the kernel did not take at once.
+//! Never: blocks, dials, or knows what the bytes mean.
+//! Quirk: links travel between rooms. Whoever adopts one looks at [`Link::inbound`] once before
+//!        waiting for more: exchanges push the first quote together with the handshake.
+
+use std::fmt;
+use std::io;
+use std::ops::Range;
+
+use super::inbound::Inbound;
+use super::memory::Memory;
+use super::plain::Plain;
+use super::tls::Tls;
+use crate::units::id::LinkId;
+
+/// A connection. It may move between threads; one owner at a time uses it.
+pub struct Link {
+    /// Which connection this is; no other ever has this id.
+    pub id: LinkId,
+    peer: String,
+    state: LinkState,
+    inbound: Inbound,
+    carrier: Carrier,
+    /// A failure that was found together with good bytes, which are given out first.
+    failure: Option<LinkError>,
+    /// Whether a `recv` may find something; kept for [`super::poll::Links`].
+    pub(super) ready: bool,
+    /// The kernel said that the stream ends: a short read is no proof of "drained" then.
+    pub(super) ending: bool,
+}
+
+/// Where a connection is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkState {
+    /// No answer from the other side yet.
+    Connecting,
+    /// TLS is being agreed; call [`Link::recv`] to move on.
+    Handshaking,
+    /// Bytes flow.
+    Open,
+    /// Over, by either side or by a failure.
+    Closed,
+}
+
+/// What became of the bytes of a [`Link::send`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// The kernel has all of them.
+    All,
+    /// The kernel has a part, maybe none; the link keeps the rest and sends it at
+    /// [`Link::flush`] (or `recv`) before anything else.
+    Part {
+        /// Bytes the link keeps, as they travel (with TLS, sealed).
+        queued: usize,
+    },
+}
+
+/// Why a link can't do what was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LinkError {
+    /// A rest of an earlier send is still queued. Nothing was taken.
+    #[error("an earlier message still waits to go out on this link; nothing of this one was taken")]
+    Busy,
+    /// The server's certificate is too old, or not valid yet.
+    #[error(
+        "the certificate of {peer} is not valid at this time ({detail}); check this host's clock, or renew the certificate"
+    )]
+    CertificateExpired {
+        /// Who was dialled.
+        peer: String,
+        /// What exactly was wrong.
+        detail: String,
+    },
+    /// The server's certificate is for other names.
+    #[error("the certificate of {peer} is for another name ({detail}); check the address of this endpoint")]
+    CertificateName {
+        /// Who was dialled.
+        peer: String,
+        /// Which names it is for.
+        detail: String,
+    },
+    /// Nobody we trust vouches for the server's certificate.
+    #[error(
+        "nobody we trust vouches for the certificate of {peer}; for a server of your own, name its authority with `--ca FILE`; otherwise somebody stands in between"
+    )]
+    CertificateUnknown {
+        /// Who was dialled.
+        peer: String,
+    },
+    /// The other side said goodbye, and all it sent was read.
+    #[error("{peer} closed the connection")]
+    Closed {
+        /// Who was dialled.
+        peer: String,
+    },
+    /// The link is not open (yet, or any more). Nothing was taken.
+    #[error("the link is not open; nothing was taken")]
+    NotOpen,
+    /// The connection was cut.
+    #[error("the connection to {peer} was reset ({detail})")]
+    Reset {
+        /// Who was dialled.
+        peer: String,
+        /// What the system said.
+        detail: String,
+    },
+    /// The other side did not answer the kernel for three seconds.
+    #[error("{peer} stopped answering; the connection timed out")]
+    TimedOut {
+        /// Who was dialled.
+        peer: String,
+    },
+    /// TLS failed.
+    #[error("TLS with {peer} failed: {detail}")]
+    Tls {
+        /// Who was dialled.
+        peer: String,
+        /// What rustls said.
+        detail: String,
+    },
+    /// One message is larger than the buffer may grow.
+    #[error(
+        "{peer} sent more than {max} bytes that make no complete message; raise the inbound limit of this link if that is right"
+    )]
+    TooMuch {
+        /// Who was dialled.
+        peer: String,
+        /// The limit.
+        max: usize,
+    },
+    /// The stream ended without a goodbye: what was sent last may be missing.
+    #[error("{peer} ended the connection without saying so; its last message may be cut")]
+    Truncated {
+        /// Who was dialled.
+        peer: String,
+    },
+}
+
+impl LinkError {
+    /// Whether a failed send left nothing behind: then the order was surely not sent. After any
+    /// other error it may have been.
+    #[must_use]
+    pub fn nothing_taken(&self) -> bool {
+        matches!(self, Self::Busy | Self::NotOpen)
+    }
+
+    pub(super) fn from_io(error: &io::Error, peer: &str) -> Self {
+        let peer = peer.to_owned();
+        match error.kind() {
+            io::ErrorKind::TimedOut => Self::TimedOut { peer },
+            io::ErrorKind::UnexpectedEof => Self::Truncated { peer },
+            _ => Self::Reset { peer, detail: error.to_string() },
+        }
+    }
+}
+
+impl Link {
+    /// Takes what is ready, with one read where that suffices, and returns how many bytes
+    /// [`Link::inbound`] gained; 0 means nothing yet. Moves the handshake on, and sends what is
+    /// queued.
+    ///
+    /// # Errors
+    ///
+    /// Why the link is over ([`LinkError::Closed`] after a proper goodbye), or
+    /// [`LinkError::TooMuch`]. What came before the end was given out by earlier calls. The link is
+    /// `Closed` afterwards.
+    #[inline]
+    pub fn recv(&mut self) -> Result<usize, LinkError> {
+        if self.failure.is_some() || self.state == LinkState::Closed {
+            return Err(self.end());
+        }
+        if !self.inbound.make_room() {
+            return Err(self.over(LinkError::TooMuch { peer: self.peer.clone(), max: self.inbound.max() }));
+        }
+        let filled = match &mut self.carrier {
+            Carrier::Tls(tls) => tls.fill(&mut self.inbound, &self.peer),
+            Carrier::Plain(plain) => plain.fill(&mut self.inbound, &self.peer),
+            Carrier::Memory(memory) => memory.fill(&mut self.inbound, &self.peer),
+        };
+        if self.state != LinkState::Open {
+            self.state = self.carrier.state();
+        }
+        match filled {
+            Ok(fill) => {
+                self.failure = fill.failure;
+                self.ready = self.failure.is_some() || fill.gained > 0 && (self.ending || !fill.drained);
+                Ok(fill.gained)
+            }
+            Err(error) => Err(self.over(error)),
+        }
+    }
+
+    /// What was received and not consumed.
+    #[inline]
+    #[must_use]
+    pub fn inbound(&self) -> &[u8] {
+        self.inbound.held()
+    }
+
+    /// The buffer around [`Link::inbound`], and where in it those bytes are: at least 64 readable
+    /// bytes (of any value) lie before and after them.
+    #[inline]
+    #[must_use]
+    pub fn inbound_padded(&self) -> (&[u8], Range<usize>) {
+        self.inbound.padded()
+    }
+
+    /// Drops the first `n` bytes of [`Link::inbound`].
+    #[inline]
+    pub fn consume(&mut self, n: usize) {
+        self.inbound.consume(n);
+    }
+
+    /// Sends `bytes`, or keeps what the kernel does not take.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError::NotOpen`] and [`LinkError::Busy`]: nothing was taken, nothing will be sent.
+    /// Any other: nothing more can be sent here, and some of the bytes may have left; what the
+    /// other side said before is still to be read, until `recv` fails too.
+    #[inline]
+    pub fn send(&mut self, bytes: &[u8]) -> Result<Sent, LinkError> {
+        if self.state != LinkState::Open {
+            return Err(LinkError::NotOpen);
+        }
+        let queued = match &mut self.carrier {
+            Carrier::Tls(tls) => tls.send(bytes, &self.peer),
+            Carrier::Plain(plain) => plain.send(bytes, &self.peer),
+            Carrier::Memory(memory) => memory.send(bytes, &self.peer),
+        };
+        match queued {
+            Ok(0) => Ok(Sent::All),
+            Ok(queued) => Ok(Sent::Part { queued }),
+            Err(LinkError::Busy) => Err(LinkError::Busy),
+            Err(error) => Err(self.failed_write(error)),
+        }
+    }
+
+    /// Sends what is queued; `true` if nothing is left.
+    ///
+    /// # Errors
+    ///
+    /// The connection broke; the rest is lost.
+    pub fn flush(&mut self) -> Result<bool, LinkError> {
+        let flushed = match &mut self.carrier {
+            Carrier::Tls(tls) => tls.flush(&self.peer),
+            Carrier::Plain(plain) => plain.flush(&self.peer),
+            Carrier::Memory(memory) => memory.flush(&self.peer),
+        };
+        flushed.map_err(|error| self.failed_write(error))
+    }
+
+    /// Where the connection is in its life.
+    #[inline]
+    #[must_use]
+    pub fn state(&self) -> LinkState {
+        self.state
+    }
+
+    /// Says goodbye as far as the kernel takes it, and ends the connection. What was received stays
+    /// readable.
+    pub fn close(&mut self) {
+        if self.state == LinkState::Closed {
+            return;
+        }
+        self.state = LinkState::Closed;
+        match &mut self.carrier {
+            Carrier::Tls(tls) => tls.close(),
+            Carrier::Plain(plain) => plain.close(),
+            Carrier::Memory(memory) => memory.close(),
+        }
+    }
+
+    /// Whom this connects to, as `host:port`.
+    #[must_use]
+    pub fn peer(&self) -> &str {
+        &self.peer
+    }
+
+    pub(super) fn new(id: LinkId, peer: String, inbound: Inbound, carrier: Carrier) -> Self {
+        let state = carrier.state();
+        Self { id, peer, state, inbound, carrier, failure: None, ready: true, ending: false }
+    }
+
+    /// Whether a rest waits for the kernel.
+    pub(super) fn has_queued(&self) -> bool {
+        match &self.carrier {
+            Carrier::Tls(tls) => tls.has_queued(),
+            Carrier::Plain(plain) => plain.has_queued(),
+            Carrier::Memory(memory) => memory.has_queued(),
+        }
+    }
+
+    /// The socket to poll; a memory link has none.
+    pub(super) fn socket(&mut self) -> Option<&mut mio::net::TcpStream> {
+        match &mut self.carrier {
+            Carrier::Tls(tls) => Some(tls.socket()),
+            Carrier::Plain(plain) => Some(plain.socket()),
+            Carrier::Memory(_) => None,
+        }
+    }
+
+    /// Whether a memory link has something to read, to learn, or room for its rest.
+    pub(super) fn memory_has_news(&self) -> bool {
+        matches!(&self.carrier, Carrier::Memory(memory) if memory.has_news())
+    }
+
+    /// Lets the next `recv` report `error`; for a poll that could not take the link in.
+    pub(super) fn fail(&mut self, error: LinkError) {
+        self.failure = Some(error);
+        self.ready = true;
+    }
+
+    #[cold]
+    fn over(&mut self, error: LinkError) -> LinkError {
+        self.close();
+        self.ready = false;
+        error
+    }
+
+    /// A broken write does not hide what the other side sent before: it is read first, and the
+    /// failure comes up when nothing is left.
+    #[cold]
+    fn failed_write(&mut self, error: LinkError) -> LinkError {
+        self.ready = true;
+        error
+    }
+
+    #[cold]
+    fn end(&mut self) -> LinkError {
+        let error = self.failure.take().unwrap_or_else(|| LinkError::Closed { peer: self.peer.clone() });
+        self.over(error)
+    }
+}
+
+impl fmt::Debug for Link {
+    /// Who and in what state; never the bytes, which may hold a log-in.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Link({} to {}, {:?})", self.id.0, self.peer, self.state)
+    }
+}
+
+/// What carries the bytes.
+pub(super) enum Carrier {
+    /// rustls over TCP. Boxed: it is ten times the size of the others.
+    Tls(Box<Tls>),
+    /// Bare TCP.
+    Plain(Plain),
+    /// A test's or a rehearsed world's two hands.
+    Memory(Memory),
+}
+
+impl Carrier {
+    fn state(&self) -> LinkState {
+        match self {
+            Self::Tls(tls) => tls.state(),
+            Self::Plain(_) => LinkState::Open,
+            Self::Memory(memory) => memory.state(),
+        }
+    }
+}
+
+/// What one look at a carrier brought.
+#[derive(Debug, Default)]
+pub(super) struct Fill {
+    /// New bytes in the buffer.
+    pub(super) gained: usize,
+    /// There is surely nothing more right now.
+    pub(super) drained: bool,
+    /// The end of the link, found behind the new bytes.
+    pub(super) failure: Option<LinkError>,
+}
+
+const _: () = {
+    const fn travels<T: Send>() {}
+    travels::<Link>();
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metal::memory::{MemoryPeer, memory_pair};
+    use proptest::prelude::*;
+
+    fn pair() -> (Link, MemoryPeer) {
+        memory_pair(LinkId(1), "box:1", 64, 4_096)
+    }
+
+    #[test]
+    fn what_a_short_write_left_goes_first_and_nothing_overtakes_it() {
+        let (mut link, mut peer) = pair();
+        peer.limit_outbox(Some(3));
+        assert_eq!(link.send(b"first"), Ok(Sent::Part { queued: 2 }));
+        assert_eq!(link.send(b"second"), Err(LinkError::Busy));
+        assert_eq!(link.flush(), Ok(false));
+        let mut wire = Vec::new();
+        assert_eq!(peer.take(&mut wire), 3);
+        assert_eq!(link.flush(), Ok(true));
+        peer.limit_outbox(None);
+        assert_eq!(link.send(b"second"), Ok(Sent::All));
+        peer.take(&mut wire);
+        assert_eq!(wire, b"firstsecond");
+    }
+
+    #[test]
+    fn a_proper_end_comes_after_the_bytes_and_a_reset_instead_of_them() {
+        let (mut link, mut peer) = pair();
+        peer.deliver(b"last words");
+        peer.close();
+        assert_eq!(link.recv(), Ok(10));
+        assert_eq!(link.recv(), Err(LinkError::Closed { peer: "box:1".to_owned() }));
+        assert_eq!(link.inbound(), b"last words", "still readable");
+        assert!(peer.link_closed());
+
+        let (mut link, mut peer) = pair();
+        peer.deliver(b"last words");
+        peer.reset();
+        assert!(matches!(link.recv(), Err(LinkError::Reset { .. })));
+        assert_eq!(link.state(), LinkState::Closed);
+        assert_eq!(link.send(b"x"), Err(LinkError::NotOpen));
+    }
+
+    #[test]
+    fn a_dropped_link_is_seen_by_the_world() {
+        let (link, peer) = pair();
+        assert!(!peer.link_closed());
+        drop(link);
+        assert!(peer.link_closed());
+    }
+
+    #[test]
+    fn a_debug_print_holds_no_bytes() {
+        let (mut link, mut peer) = pair();
+        peer.deliver(b"secret");
+        link.recv().unwrap();
+        assert_eq!(format!("{link:?}"), "Link(1 to box:1, Open)");
+    }
+
+    proptest! {
+        /// However the world splits a stream and however much is consumed at a time, the link gives
+        /// the same bytes.
+        #[test]
+        fn splits_do_not_change_the_stream(
+            pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..40),
+            steps in prop::collection::vec(0usize..200, 1..40),
+        ) {
+            let (mut link, mut peer) = pair();
+            let mut got = Vec::new();
+            for (i, piece) in pieces.iter().enumerate() {
+                peer.deliver(piece);
+                if link.recv().is_err() {
+                    break;
+                }
+                let n = steps[i % steps.len()].min(link.inbound().len());
+                got.extend_from_slice(&link.inbound()[..n]);
+                link.consume(n);
+            }
+            while link.recv().unwrap() > 0 {
+                got.extend_from_slice(link.inbound());
+                link.consume(usize::MAX);
+            }
+            got.extend_from_slice(link.inbound());
+            prop_assert_eq!(got, pieces.concat());
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! The links of one room, and one question to the kernel: who has bytes?
+//!
+//! Owns:  the links, their slots, and who may still have bytes (readiness is told once, by edge, so
+//!        it must be remembered).
+//! Never: reads or writes a link; the room does.
+//! Quirk: a ready slot stays ready until its `recv` brought nothing (or the socket is known to be
+//!        empty), so a room may stop reading a link for want of room and find it again later.
+
+use std::io;
+use std::time::Duration;
+
+use mio::{Events, Interest, Poll, Token};
+
+use super::link::{Link, LinkError};
+
+/// Which of the room's links; dense, and given to another link after [`Links::remove`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slot(pub u16);
+
+/// The links of one room.
+#[derive(Debug)]
+pub struct Links {
+    links: Vec<Option<Link>>,
+    /// One bit a slot: may be ready. The link itself knows better.
+    maybe: Vec<u64>,
+    /// Where [`Links::next_ready`] goes on.
+    cursor: usize,
+    /// Made when the first socket comes: a room of memory links needs no kernel.
+    poll: Option<Kernel>,
+    sockets: usize,
+    memories: usize,
+}
+
+#[derive(Debug)]
+struct Kernel {
+    poll: Poll,
+    events: Events,
+}
+
+impl Links {
+    /// Room for `capacity` links; more are taken, but then it allocates.
+    #[must_use]
+    pub fn new(capacity: usize) -> Self {
+        Self {
+            links: Vec::with_capacity(capacity),
+            maybe: vec![0; capacity.div_ceil(64).max(1)],
+            cursor: 0,
+            poll: None,
+            sockets: 0,
+            memories: 0,
+        }
+    }
+
+    /// Takes a link in; it is ready at once, since it may hold bytes already. If the kernel won't
+    /// watch it, its `recv` says so.
+    pub fn insert(&mut self, mut link: Link) -> Slot {
+        let index = self.links.iter().position(Option::is_none).unwrap_or_else(|| {
+            self.links.push(None);
+            self.maybe.resize(self.links.len().div_ceil(64).max(self.maybe.len()), 0);
+            self.links.len() - 1
+        });
+        link.ready = true;
+        link.ending = false;
+        if link.socket().is_some() {
+            self.sockets += 1;
+            if let Err(error) = self.watch(&mut link, index) {
+                let detail = format!("this host can't watch it: {error}");
+                link.fail(LinkError::Reset { peer: link.peer().to_owned(), detail });
+            }
+        } else {
+            self.memories += 1;
+        }
+        self.links[index] = Some(link);
+        self.mark(index);
+        Slot(index as u16)
+    }
+
+    /// Gives a link back, to close it or to hand it to another room.
+    pub fn remove(&mut self, slot: Slot) -> Option<Link> {
+        let index = usize::from(slot.0);
+        let mut link = self.links.get_mut(index)?.take()?;
+        self.maybe[index / 64] &= !(1 << (index % 64));
+        if let Some(socket) = link.socket() {
+            self.sockets -= 1;
+            if let Some(kernel) = &self.poll {
+                // Not watched in the first place is what we want.
+                let _ = kernel.poll.registry().deregister(socket);
+            }
+        } else {
+            self.memories -= 1;
+        }
+        Some(link)
+    }
+
+    /// The link in a slot.
+    #[inline]
+    pub fn get_mut(&mut self, slot: Slot) -> Option<&mut Link> {
+        self.links.get_mut(usize::from(slot.0))?.as_mut()
+    }
+
+    /// The link in a slot, to look at.
+    #[inline]
+    #[must_use]
+    pub fn get(&self, slot: Slot) -> Option<&Link> {
+        self.links.get(usize::from(slot.0))?.as_ref()
+    }
+
+    /// Every slot that holds a link, ascending.
+    pub fn slots(&self) -> impl Iterator<Item = Slot> + '_ {
+        self.links.iter().enumerate().filter(|(_, link)| link.is_some()).map(|(i, _)| Slot(i as u16))
+    }
+
+    /// Asks who has bytes, without waiting, and starts [`Links::next_ready`] over.
+    #[inline]
+    pub fn poll(&mut self) {
+        self.look(Duration::ZERO);
+    }
+
+    /// As [`Links::poll`], but if nobody is ready waits up to `timeout` for a socket. For rooms that
+    /// park; with memory links it never waits, since their world moves the time.
+    pub fn wait(&mut self, timeout: Duration) {
+        let idle = self.memories == 0 && !self.links.iter().flatten().any(|link| link.ready);
+        if idle && self.sockets == 0 {
+            std::thread::sleep(timeout);
+        }
+        self.look(if idle { timeout } else { Duration::ZERO });
+    }
+
+    /// The next slot that may have bytes; each once per [`Links::poll`].
+    #[inline]
+    pub fn next_ready(&mut self) -> Option<Slot> {
+        loop {
+            let word = self.cursor / 64;
+            let rest = *self.maybe.get(word)? & (!0 << (self.cursor % 64));
+            if rest == 0 {
+                self.cursor = (word + 1) * 64;
+                continue;
+            }
+            let index = word * 64 + rest.trailing_zeros() as usize;
+            self.cursor = index + 1;
+            if self.links[index].as_ref().is_some_and(|link| link.ready) {
+                return Some(Slot(index as u16));
+            }
+            self.maybe[word] &= !(1 << (index % 64));
+        }
+    }
+
+    fn look(&mut self, timeout: Duration) {
+        self.cursor = 0;
+        if self.memories > 0 {
+            self.look_at_memories();
+        }
+        if self.sockets == 0 {
+            return;
+        }
+        let Some(kernel) = &mut self.poll else { return };
+        if let Err(error) = kernel.poll.poll(&mut kernel.events, Some(timeout)) {
+            if error.kind() != io::ErrorKind::Interrupted {
+                self.suspect_all();
+            }
+            return;
+        }
+        for event in &kernel.events {
+            let Some(link) = self.links.get_mut(event.token().0).and_then(Option::as_mut) else { continue };
+            let over = event.is_read_closed() || event.is_error();
+            link.ending |= over;
+            link.ready |= over || event.is_readable() || event.is_writable() && link.has_queued();
+            self.maybe[event.token().0 / 64] |= 1 << (event.token().0 % 64);
+        }
+    }
+
+    fn look_at_memories(&mut self) {
+        for index in 0..self.links.len() {
+            if let Some(link) = &mut self.links[index]
+                && link.memory_has_news()
+            {
+                link.ready = true;
+                self.maybe[index / 64] |= 1 << (index % 64);
+            }
+        }
+    }
+
+    /// A poll that fails tells nothing, so everybody is read: slower, and nothing is missed.
+    #[cold]
+    fn suspect_all(&mut self) {
+        for index in 0..self.links.len() {
+            if let Some(link) = &mut self.links[index] {
+                link.ready = true;
+                self.mark(index);
+            }
+        }
+    }
+
+    fn mark(&mut self, index: usize) {
+        self.maybe[index / 64] |= 1 << (index % 64);
+    }
+
+    #[cold]
+    fn watch(&mut self, link: &mut Link, index: usize) -> io::Result<()> {
+        let kernel = match &mut self.poll {
+            Some(kernel) => kernel,
+            none => none.insert(Kernel { poll: Poll::new()?, events: Events::with_capacity(64) }),
+        };
+        let Some(socket) = link.socket() else { return Ok(()) };
+        kernel.poll.registry().register(socket, Token(index), Interest::READABLE | Interest::WRITABLE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metal::memory::{MemoryPeer, memory_pair};
+    use crate::units::id::LinkId;
+
+    fn pair(id: u32) -> (Link, MemoryPeer) {
+        memory_pair(LinkId(id), "box:1", 256, 4_096)
+    }
+
+    fn ready(links: &mut Links) -> Vec<Slot> {
+        links.poll();
+        std::iter::from_fn(|| links.next_ready()).collect()
+    }
+
+    #[test]
+    fn a_slot_is_ready_until_its_recv_brought_nothing() {
+        let mut links = Links::new(2);
+        let (a, mut a_peer) = pair(1);
+        let (b, _b_peer) = pair(2);
+        let (a, b) = (links.insert(a), links.insert(b));
+        assert_eq!(ready(&mut links), [a, b], "a new link may hold bytes");
+        for slot in [a, b] {
+            assert_eq!(links.get_mut(slot).unwrap().recv(), Ok(0));
+        }
+        assert_eq!(ready(&mut links), []);
+        a_peer.deliver(b"one");
+        assert_eq!(ready(&mut links), [a]);
+        assert_eq!(ready(&mut links), [a], "unread, so still ready");
+        assert_eq!(links.get_mut(a).unwrap().recv(), Ok(3));
+        assert_eq!(ready(&mut links), []);
+    }
+
+    #[test]
+    fn slots_are_used_again_and_more_links_than_planned_are_taken() {
+        let mut links = Links::new(1);
+        let mut peers = Vec::new();
+        let slots: Vec<_> = (0..130)
+            .map(|id| {
+                let (link, peer) = pair(id);
+                peers.push(peer);
+                links.insert(link)
+            })
+            .collect();
+        assert_eq!(ready(&mut links), slots);
+        let gone = links.remove(slots[70]).unwrap();
+        assert_eq!(gone.id, LinkId(70));
+        assert!(links.remove(slots[70]).is_none());
+        assert_eq!(links.slots().count(), 129);
+        assert_eq!(links.insert(gone), slots[70]);
+    }
+
+    #[test]
+    fn the_end_of_a_link_makes_it_ready() {
+        let mut links = Links::new(1);
+        let (link, mut peer) = pair(1);
+        let slot = links.insert(link);
+        assert_eq!(links.get_mut(slot).unwrap().recv(), Ok(0));
+        peer.truncate();
+        assert_eq!(ready(&mut links), [slot]);
+        let error = links.get_mut(slot).unwrap().recv().unwrap_err();
+        assert_eq!(error, LinkError::Truncated { peer: "box:1".to_owned() });
+    }
+}
