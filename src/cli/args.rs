@@ -1,0 +1,229 @@
+//! The command line: flags and help, made from the table of settings.
+//!
+//! Owns:  commands, their words of help, and which flags were given with which text.
+//! Never: reads a value (that is `settings.rs`) or a file (that is `config.rs`).
+//! Map:   [`parse`] → [`Wish`]; `config::settle` turns a [`Call`] into settings.
+
+use super::config::nearest;
+use super::settings::{Command, Kind, Setting, TABLE};
+use clap::builder::StyledStr;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, ArgAction};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// What a command line asks for.
+#[derive(Debug)]
+pub enum Wish {
+    /// A text to print, and nothing else: `--help`, `--version`.
+    Say(String),
+    /// A command.
+    Do(Call),
+}
+
+/// One call of a command, as typed.
+#[derive(Debug)]
+pub struct Call {
+    /// Which.
+    pub command: Command,
+    /// The file of `--config`.
+    pub config: Option<PathBuf>,
+    /// The settings given as flags, each with its texts.
+    pub flags: Vec<(&'static Setting, Vec<String>)>,
+}
+
+/// Reads a command line, program name first.
+///
+/// # Errors
+///
+/// A text for a person that says what is wrong and what would be right; the exit code is 2.
+pub fn parse<I: IntoIterator<Item = OsString>>(arguments: I) -> Result<Wish, String> {
+    let matches = match program().try_get_matches_from(arguments) {
+        Ok(matches) => matches,
+        Err(error) => return refusal_or_help(&error),
+    };
+    let Some((word, matches)) = matches.subcommand() else {
+        return Ok(Wish::Say(program().render_long_help().to_string()));
+    };
+    let command = Command::ALL.into_iter().find(|command| command.name() == word);
+    let command = command.ok_or_else(|| format!("`{word}` is no command; see contango --help\n"))?;
+    let flags = settings_of(command).filter_map(|setting| {
+        let given = matches.get_many::<String>(setting.name)?;
+        Some((setting, given.cloned().collect()))
+    });
+    Ok(Wish::Do(Call { command, config: matches.get_one("config").cloned(), flags: flags.collect() }))
+}
+
+fn refusal_or_help(error: &clap::Error) -> Result<Wish, String> {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        return Ok(Wish::Say(error.to_string()));
+    }
+    let mut text = error.to_string();
+    if let (ErrorKind::UnknownArgument, Some(ContextValue::String(given))) =
+        (error.kind(), error.get(ContextKind::InvalidArg))
+    {
+        let flag = given.trim_start_matches('-').split('=').next().unwrap_or("");
+        let names = TABLE.iter().map(|setting| setting.name).chain(["config", "help"]);
+        text.push_str(&format!("\nThe nearest flag is --{}\n", nearest(flag, names)));
+    }
+    Err(text)
+}
+
+fn settings_of(command: Command) -> impl Iterator<Item = &'static Setting> {
+    TABLE.iter().filter(move |setting| setting.on.contains(&command))
+}
+
+fn program() -> clap::Command {
+    let mut program = clap::Command::new("contango")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Spot-perpetual carry at low latency, with an exchange in a box to prove it")
+        .after_help(
+            "Examples:\n  \
+             contango demo                       watch it trade, no key and no network needed\n  \
+             contango demo --help                what can be changed\n  \
+             contango sim --json                 an exchange on this machine, for any client\n\n\
+             Exit codes: 0 done, 1 failed, 2 wrong usage or configuration,\n\
+             3 refused for safety, 4 stopped with work open",
+        )
+        .subcommand_required(false)
+        .disable_help_subcommand(true);
+    for command in Command::ALL {
+        program = program.subcommand(subcommand(command));
+    }
+    program
+}
+
+fn subcommand(command: Command) -> clap::Command {
+    let (about, examples) = match command {
+        Command::Demo => (
+            "Starts an exchange in a box and trades against it with the real engine",
+            "Examples:\n  \
+             contango demo --for 30s\n  \
+             contango demo --until 20-round-trips --for 60s --json --out out\n  \
+             contango demo --seed 7 --direction both --clip 250",
+        ),
+        Command::Run => (
+            "Runs the engine",
+            "Examples:\n  \
+             contango run --config contango.toml --for 1h\n  \
+             contango run --endpoint binance.spot_rest=https://127.0.0.1:8443 --ca ca.pem \\\n    \
+             --key-file binance=binance-key.toml --pairs BTCUSDT --max-entries 1 --exit-basis off\n\n\
+             Real orders need both `live = true` in the file's [engine] and --live.",
+        ),
+        Command::Sim => (
+            "Runs the exchange in a box alone, for the engine or any other client",
+            "Examples:\n  \
+             contango sim --json --for 10m\n  \
+             contango sim --tape spot.jsonl.gz --tape usdm.jsonl.gz --json\n  \
+             contango sim --settle-in 20s --spot-order-limit 10",
+        ),
+    };
+    let config = Arg::new("config")
+        .long("config")
+        .value_name("FILE")
+        .value_parser(clap::value_parser!(PathBuf))
+        .help("Read settings from this TOML file; flags win over it");
+    clap::Command::new(command.name())
+        .about(about)
+        .after_help(examples)
+        .arg(config)
+        .args(settings_of(command).map(|setting| flag(setting, command)))
+}
+
+fn flag(setting: &'static Setting, command: Command) -> Arg {
+    let arg = Arg::new(setting.name).long(setting.name).help(help(setting, command));
+    match setting.kind {
+        Kind::Switch => {
+            arg.value_name("on|off").num_args(0..=1).require_equals(true).default_missing_value("on")
+        }
+        Kind::Many => arg.value_name(setting.unit).action(ArgAction::Append),
+        // Values may begin with a minus: `--min-basis -3bps`.
+        Kind::Count | Kind::Number | Kind::Text | Kind::List => {
+            arg.value_name(setting.unit).allow_hyphen_values(true)
+        }
+    }
+}
+
+fn help(setting: &Setting, command: Command) -> StyledStr {
+    match setting.default_in(command) {
+        Some(default) if !default.is_empty() => format!("{} [default: {default}]", setting.help).into(),
+        _ => setting.help.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn typed(line: &str) -> Result<Wish, String> {
+        parse(line.split(' ').map(OsString::from))
+    }
+
+    fn call(line: &str) -> Call {
+        match typed(line) {
+            Ok(Wish::Do(call)) => call,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn flags_arrive_with_their_texts() {
+        let call = call("contango demo --for 30s --json --min-basis -3bps --config a.toml");
+        assert_eq!(call.command, Command::Demo);
+        assert_eq!(call.config, Some(PathBuf::from("a.toml")));
+        let flags: Vec<_> =
+            call.flags.iter().map(|(setting, texts)| (setting.name, texts.join("|"))).collect();
+        assert_eq!(flags, [("for", "30s".into()), ("json", "on".into()), ("min-basis", "-3bps".to_string())]);
+    }
+
+    #[test]
+    fn what_may_be_repeated_is_and_what_may_not_is_refused() {
+        let call = call("contango sim --tape a --tape b --control=off");
+        assert_eq!(call.flags[0].1, ["a", "b"]);
+        assert_eq!(call.flags[1].1, ["off"]);
+        let error = typed("contango sim --seed 1 --seed 2").unwrap_err();
+        assert!(error.contains("multiple times"), "{error}");
+    }
+
+    #[test]
+    fn every_command_shows_help_with_examples_and_all_its_flags() {
+        for command in Command::ALL {
+            let Ok(Wish::Say(help)) = typed(&format!("contango {} --help", command.name())) else {
+                panic!("no help for {command:?}")
+            };
+            assert!(help.contains("Examples:"), "{help}");
+            for setting in settings_of(command) {
+                assert!(help.contains(&format!("--{}", setting.name)), "{} in {help}", setting.name);
+            }
+        }
+        let Ok(Wish::Say(help)) = typed("contango --help") else { panic!("no help") };
+        assert!(help.contains("Examples:") && help.contains("demo") && help.contains("Exit codes"), "{help}");
+        let Ok(Wish::Say(same)) = typed("contango") else { panic!("no help") };
+        assert!(same.contains("Examples:"));
+        let Ok(Wish::Say(version)) = typed("contango --version") else { panic!("no version") };
+        assert_eq!(version, format!("contango {}\n", env!("CARGO_PKG_VERSION")));
+    }
+
+    #[test]
+    fn the_examples_in_help_are_valid_command_lines() {
+        for command in Command::ALL {
+            let help = subcommand(command).render_help().to_string().replace("\\\n    ", "");
+            let examples: Vec<&str> =
+                help.lines().map(str::trim).filter(|line| line.starts_with("contango ")).collect();
+            assert!(examples.len() >= 2, "{help}");
+            for example in examples {
+                let line = example.split_whitespace().collect::<Vec<_>>().join(" ");
+                assert_eq!(call(&line).command, command, "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_misspelt_flag_is_told_its_nearest_neighbour() {
+        let error = typed("contango demo --min-bassis 1bps").unwrap_err();
+        assert!(error.contains("--min-basis"), "{error}");
+        let error = typed("contango demo --tape x").unwrap_err();
+        assert!(error.contains("--tape"), "{error}");
+        assert!(typed("contango dmeo").is_err());
+    }
+}

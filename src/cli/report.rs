@@ -1,0 +1,525 @@
+//! The end of a run: one object for programs, one page for people, from the same numbers.
+//!
+//! Owns:  [`Summary`], its JSON (DESIGN §9, stable: fields are added, never changed) and its text.
+//! Never: computes a result; whoever ran fills it in. No figure is rounded in the JSON.
+//! Quirk: what only the box can know (venue fills, naked time, budgets) is `None` where there is no
+//!        box, and `null` in the JSON: missing is not zero.
+
+use crate::units::{Amount, decimal};
+use hdrhistogram::Histogram;
+use serde_json::{Map, Value, json};
+use std::fmt::Write as _;
+
+/// The stages that are measured, in the order they are told.
+pub const STAGES: [&str; 13] = [
+    "rx_to_read",
+    "read_to_decoded",
+    "ring",
+    "decoded_to_decided",
+    "decided_to_sent",
+    "tick_to_wire",
+    "leg2_tick_to_wire",
+    "leg_skew",
+    "ack_rtt",
+    "fill_rtt",
+    "feed_age",
+    "shadow_turn",
+    "shadow_lag",
+];
+
+/// Everything a run has to say at its end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// `demo`, `run`.
+    pub command: String,
+    /// Venues traded on.
+    pub venues: Vec<String>,
+    /// The seed.
+    pub seed: u64,
+    /// How long it ran once all feeds were live, in whole seconds.
+    pub seconds: u64,
+    /// From the start of the process until all feeds were live, in ms.
+    pub startup_ms: u64,
+    /// `synthetic`, `tape:<file>` or `live`.
+    pub market: String,
+    /// Pairs.
+    pub pairs: Pairs,
+    /// Orders.
+    pub orders: Orders,
+    /// Fills the venue made, by its own account.
+    pub fills_venue: Option<u64>,
+    /// Fills we booked.
+    pub fills_booked: u64,
+    /// Time with one leg on and the other not, by the box's account.
+    pub exposure: Option<Exposure>,
+    /// Profit and loss, in USDT.
+    pub pnl: Pnl,
+    /// Equity at the start and at the end, in USDT.
+    pub equity: (Amount, Amount),
+    /// Per venue, the largest share of any budget used, in whole percent, rounded up.
+    pub budget: Vec<(String, u64)>,
+    /// Faults met, by name.
+    pub faults: Vec<(String, u64)>,
+    /// What each stage took.
+    pub latency: Vec<(&'static str, Latency)>,
+    /// What the hot path did.
+    pub hot_path: HotPath,
+    /// Hash of all decisions, hex.
+    pub decisions_sha256: String,
+    /// Where files were written.
+    pub out: String,
+    /// What is left open, each named.
+    pub open: Vec<String>,
+}
+
+/// Counts of pairs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pairs {
+    /// Positions opened.
+    pub opened: u64,
+    /// Positions closed again.
+    pub closed: u64,
+    /// Positions open at the end.
+    pub open_now: u64,
+    /// Broken ones that were mended.
+    pub repaired: u64,
+}
+
+/// Counts of orders.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Orders {
+    /// Sent.
+    pub sent: u64,
+    /// Filled whole.
+    pub filled: u64,
+    /// Filled in part.
+    pub partial: u64,
+    /// Refused by the venue.
+    pub rejected: u64,
+    /// Of unknown fate at the end.
+    pub unknown_now: u64,
+}
+
+/// Time with one leg on and the other not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Exposure {
+    /// Base assets naked at the end.
+    pub naked_now: u64,
+    /// Longest, in ms, rounded up.
+    pub naked_ms_max: u64,
+    /// 99th percentile, in ms, rounded up.
+    pub naked_ms_p99: u64,
+}
+
+/// Profit and loss in USDT, split so that the parts add up to the total.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pnl {
+    /// All of it.
+    pub total: Amount,
+    /// Funding received less paid.
+    pub funding: Amount,
+    /// Basis captured, at decision prices.
+    pub basis: Amount,
+    /// Fees (negative: paid).
+    pub fees: Amount,
+    /// Fills against decision prices.
+    pub slippage: Amount,
+    /// Interest paid.
+    pub borrow: Amount,
+    /// Dust, fee coins, granted inventory, unrealised.
+    pub revaluation: Amount,
+}
+
+/// A stage's distribution, in ns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Latency {
+    /// How often.
+    pub count: u64,
+    /// Median.
+    pub p50: u64,
+    /// 90th percentile.
+    pub p90: u64,
+    /// 99th percentile.
+    pub p99: u64,
+    /// 99.9th percentile.
+    pub p999: u64,
+    /// Largest.
+    pub max: u64,
+}
+
+impl Latency {
+    /// Of a histogram in ns.
+    #[must_use]
+    pub fn of(histogram: &Histogram<u64>) -> Self {
+        Self {
+            count: histogram.len(),
+            p50: histogram.value_at_quantile(0.5),
+            p90: histogram.value_at_quantile(0.9),
+            p99: histogram.value_at_quantile(0.99),
+            p999: histogram.value_at_quantile(0.999),
+            max: histogram.max(),
+        }
+    }
+}
+
+/// What the hot path did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HotPath {
+    /// Heap allocations after start; `None`: not counted in this build.
+    pub allocations: Option<u64>,
+    /// Frames the fast decoder left to the checked one.
+    pub decode_fallbacks: u64,
+    /// Quotes taken.
+    pub quotes: u64,
+    /// Quotes overtaken by a newer one before the trader saw them.
+    pub conflated: u64,
+    /// Decisions to trade.
+    pub decisions: u64,
+    /// Orders rendered and signed ahead.
+    pub prepared: u64,
+    /// Orders encrypted ahead.
+    pub sealed: u64,
+    /// Orders rendered and signed at fire time.
+    pub signed: u64,
+}
+
+impl Summary {
+    /// The object programs read, keys in the order of DESIGN §9.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        let latency: Map<String, Value> = self
+            .latency
+            .iter()
+            .map(|(stage, l)| {
+                let value = json!({
+                    "count": l.count, "p50": l.p50, "p90": l.p90, "p99": l.p99, "p999": l.p999, "max": l.max,
+                });
+                ((*stage).to_owned(), value)
+            })
+            .collect();
+        let budget: Map<String, Value> =
+            self.budget.iter().map(|(venue, pct)| (venue.clone(), json!({"peak_used_pct": pct}))).collect();
+        let faults: Map<String, Value> =
+            self.faults.iter().map(|(name, n)| (name.clone(), json!(n))).collect();
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "command": self.command,
+            "venues": self.venues,
+            "seed": self.seed,
+            "seconds": self.seconds,
+            "startup_ms": self.startup_ms,
+            "market": self.market,
+            "pairs": {
+                "opened": self.pairs.opened,
+                "closed": self.pairs.closed,
+                "open_now": self.pairs.open_now,
+                "repaired": self.pairs.repaired,
+            },
+            "orders": {
+                "sent": self.orders.sent,
+                "filled": self.orders.filled,
+                "partial": self.orders.partial,
+                "rejected": self.orders.rejected,
+                "unknown_now": self.orders.unknown_now,
+            },
+            "fills": {"venue": self.fills_venue, "booked": self.fills_booked},
+            "exposure": {
+                "naked_now": self.exposure.map(|e| e.naked_now),
+                "naked_ms_max": self.exposure.map(|e| e.naked_ms_max),
+                "naked_ms_p99": self.exposure.map(|e| e.naked_ms_p99),
+            },
+            "pnl": {
+                "total": self.pnl.total.to_string(),
+                "funding": self.pnl.funding.to_string(),
+                "basis": self.pnl.basis.to_string(),
+                "fees": self.pnl.fees.to_string(),
+                "slippage": self.pnl.slippage.to_string(),
+                "borrow": self.pnl.borrow.to_string(),
+                "revaluation": self.pnl.revaluation.to_string(),
+            },
+            "equity": {"start": self.equity.0.to_string(), "end": self.equity.1.to_string()},
+            "budget": budget,
+            "faults": faults,
+            "latency_ns": latency,
+            "hot_path": {
+                "allocations": self.hot_path.allocations,
+                "decode_fallbacks": self.hot_path.decode_fallbacks,
+                "quotes": self.hot_path.quotes,
+                "conflated": self.hot_path.conflated,
+                "decisions": self.hot_path.decisions,
+                "prepared": self.hot_path.prepared,
+                "sealed": self.hot_path.sealed,
+                "signed": self.hot_path.signed,
+            },
+            "decisions_sha256": self.decisions_sha256,
+            "out": self.out,
+            "open": self.open,
+        })
+    }
+
+    /// The page people read: at most 40 lines.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut page = Page::default();
+        let (pairs, orders, hot) = (&self.pairs, &self.orders, &self.hot_path);
+        page.line(&format!(
+            "contango {}: {} s on {}, market {}, seed {} (ready after {} ms)",
+            self.command,
+            self.seconds,
+            self.venues.join(", "),
+            self.market,
+            self.seed,
+            self.startup_ms
+        ));
+        page.line("");
+        page.row(
+            "positions",
+            &format!(
+                "{} opened, {} closed, {} open now, {} repaired",
+                pairs.opened, pairs.closed, pairs.open_now, pairs.repaired
+            ),
+        );
+        page.row(
+            "orders",
+            &format!(
+                "{} sent: {} filled, {} in part, {} rejected, {} unknown now",
+                orders.sent, orders.filled, orders.partial, orders.rejected, orders.unknown_now
+            ),
+        );
+        let venue = self.fills_venue.map_or_else(String::new, |n| format!(", {n} at the venue"));
+        page.row("fills", &format!("{} booked{venue}", self.fills_booked));
+        if let Some(e) = self.exposure {
+            page.row(
+                "one leg only",
+                &format!("{} now; longest {} ms, p99 {} ms", e.naked_now, e.naked_ms_max, e.naked_ms_p99),
+            );
+        }
+        let used: Vec<String> = self.budget.iter().map(|(venue, pct)| format!("{venue} {pct}%")).collect();
+        page.list("budget used", &used);
+        let met: Vec<String> = self.faults.iter().map(|(name, n)| format!("{name} {n}")).collect();
+        page.list("faults met", &met);
+        page.list("left open", &self.open);
+        page.line("");
+        page.row(
+            "profit",
+            &format!(
+                "{} USDT (equity {} to {})",
+                money(self.pnl.total, true),
+                money(self.equity.0, false),
+                money(self.equity.1, false)
+            ),
+        );
+        for (name, part) in [
+            ("funding", self.pnl.funding),
+            ("basis", self.pnl.basis),
+            ("fees", self.pnl.fees),
+            ("slippage", self.pnl.slippage),
+            ("borrow", self.pnl.borrow),
+            ("revaluation", self.pnl.revaluation),
+        ] {
+            page.line(&format!("    {name:<13}{:>16}", money(part, true)));
+        }
+        page.latency(&self.latency);
+        page.line("");
+        page.row(
+            "hot path",
+            &format!(
+                "{} quotes ({} overtaken, {} decoded the slow way), {} decisions",
+                hot.quotes, hot.conflated, hot.decode_fallbacks, hot.decisions
+            ),
+        );
+        let allocations = hot.allocations.map_or_else(|| "not counted".to_owned(), |n| n.to_string());
+        page.row(
+            "",
+            &format!(
+                "orders: {} prepared, {} sealed, {} signed late; allocations: {allocations}",
+                hot.prepared, hot.sealed, hot.signed
+            ),
+        );
+        page.row("decisions", &self.decisions_sha256);
+        page.row("files", &self.out);
+        page.0
+    }
+}
+
+/// How many names a line of names shows.
+const NAMES_SHOWN: usize = 6;
+
+#[derive(Default)]
+struct Page(String);
+
+impl Page {
+    fn line(&mut self, text: &str) {
+        self.0.push_str(text.trim_end());
+        self.0.push('\n');
+    }
+
+    fn row(&mut self, name: &str, text: &str) {
+        self.line(&format!("  {name:<13}{text}"));
+    }
+
+    /// Left out where there is nothing to tell.
+    fn list(&mut self, name: &str, items: &[String]) {
+        if items.is_empty() {
+            return;
+        }
+        let mut text = items[..items.len().min(NAMES_SHOWN)].join(", ");
+        if items.len() > NAMES_SHOWN {
+            let _ = write!(text, " and {} more", items.len() - NAMES_SHOWN);
+        }
+        self.row(name, &text);
+    }
+
+    fn latency(&mut self, stages: &[(&'static str, Latency)]) {
+        let measured: Vec<_> = stages.iter().filter(|(_, latency)| latency.count > 0).collect();
+        if measured.is_empty() {
+            return;
+        }
+        self.line("");
+        self.line(&format!(
+            "  {:<20}{:>10}{:>12}{:>12}{:>12}{:>12}",
+            "latency, in us", "count", "median", "p99", "p99.9", "max"
+        ));
+        for (stage, l) in measured {
+            self.line(&format!(
+                "    {stage:<18}{:>10}{:>12}{:>12}{:>12}{:>12}",
+                l.count,
+                micros(l.p50),
+                micros(l.p99),
+                micros(l.p999),
+                micros(l.max)
+            ));
+        }
+    }
+}
+
+/// ns as µs with one decimal, rounded to the nearest.
+fn micros(ns: u64) -> String {
+    let tenths = (ns + 50) / 100;
+    format!("{}.{}", tenths / 10, tenths % 10)
+}
+
+/// An amount as people read it: four decimals, rounded to the nearest, with its sign if asked.
+fn money(amount: Amount, signed: bool) -> String {
+    const DECIMALS: u8 = 4;
+    let step = decimal::pow10_i128(Amount::SCALE - DECIMALS);
+    let rounded = (amount.0 + amount.0.signum() * (step / 2)) / step;
+    let plus = if signed && rounded > 0 { "+" } else { "" };
+    format!("{plus}{}", decimal::Text(rounded, DECIMALS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn amount(text: &str) -> Amount {
+        Amount::parse(text.as_bytes()).unwrap()
+    }
+
+    /// As much as there can be to tell.
+    fn full() -> Summary {
+        let latency =
+            Latency { count: 84, p50: 12_340, p90: 15_000, p99: 20_049, p999: 20_050, max: 1_000_000 };
+        Summary {
+            command: "demo".to_owned(),
+            venues: vec!["binance".to_owned()],
+            seed: 7,
+            seconds: 10,
+            startup_ms: 812,
+            market: "synthetic".to_owned(),
+            pairs: Pairs { opened: 20, closed: 19, open_now: 1, repaired: 2 },
+            orders: Orders { sent: 84, filled: 80, partial: 2, rejected: 2, unknown_now: 0 },
+            fills_venue: Some(84),
+            fills_booked: 84,
+            exposure: Some(Exposure { naked_now: 0, naked_ms_max: 12, naked_ms_p99: 9 }),
+            pnl: Pnl { total: amount("12.503456789"), fees: amount("-3.00004999"), ..Pnl::default() },
+            equity: (amount("1000000"), amount("1000012.503456789")),
+            budget: vec![("binance".to_owned(), 12)],
+            faults: (0..9).map(|n| (format!("fault_{n}"), n)).collect(),
+            latency: STAGES.iter().map(|&stage| (stage, latency)).collect(),
+            hot_path: HotPath { allocations: Some(0), quotes: 4000, decisions: 42, ..HotPath::default() },
+            decisions_sha256: "ab".repeat(32),
+            out: "./out".to_owned(),
+            open: (0..9).map(|n| format!("PAIR{n}")).collect(),
+        }
+    }
+
+    #[test]
+    fn programs_find_every_promised_field_in_its_form() {
+        let json = full().json();
+        let keys: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
+        for key in [
+            "version",
+            "command",
+            "venues",
+            "seed",
+            "seconds",
+            "market",
+            "pairs",
+            "orders",
+            "fills",
+            "exposure",
+            "pnl",
+            "equity",
+            "budget",
+            "faults",
+            "latency_ns",
+            "hot_path",
+            "decisions_sha256",
+            "out",
+        ] {
+            assert!(keys.contains(&key), "{key}");
+        }
+        assert_eq!(json["pnl"]["total"], "12.503456789");
+        assert_eq!(json["equity"]["start"], "1000000");
+        assert_eq!(json["fills"].to_string(), r#"{"venue":84,"booked":84}"#);
+        assert_eq!(json["budget"]["binance"]["peak_used_pct"], 12);
+        assert_eq!(
+            json["latency_ns"]["tick_to_wire"].to_string(),
+            r#"{"count":84,"p50":12340,"p90":15000,"p99":20049,"p999":20050,"max":1000000}"#
+        );
+        let stages: Vec<&str> = json["latency_ns"].as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(stages, STAGES);
+        let without_box = Summary { fills_venue: None, exposure: None, ..full() }.json();
+        assert!(without_box["fills"]["venue"].is_null() && without_box["exposure"]["naked_now"].is_null());
+    }
+
+    #[test]
+    fn people_get_one_page_that_is_never_longer_than_forty_lines() {
+        let text = full().text();
+        assert!(text.lines().count() <= 40, "{} lines:\n{text}", text.lines().count());
+        assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+        for part in [
+            "contango demo: 10 s on binance, market synthetic, seed 7 (ready after 812 ms)",
+            "20 opened, 19 closed, 1 open now, 2 repaired",
+            "+12.5035 USDT (equity 1000000.0000 to 1000012.5035)",
+            "-3.0000",
+            "PAIR5 and 3 more",
+            "12.3",
+            "20.1",
+            "1000.0",
+        ] {
+            assert!(text.contains(part), "`{part}` is not in:\n{text}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_measured_is_not_shown() {
+        let text = Summary::default().text();
+        assert!(
+            !text.contains("latency") && !text.contains("one leg only") && !text.contains("left open"),
+            "{text}"
+        );
+        assert!(text.contains("allocations: not counted"), "{text}");
+    }
+
+    #[test]
+    fn a_histogram_becomes_its_percentiles() {
+        let mut histogram = Histogram::new_with_bounds(1, 1_000_000, 3).unwrap();
+        for ns in 1..=1000 {
+            histogram.record(ns).unwrap();
+        }
+        let latency = Latency::of(&histogram);
+        assert_eq!(latency, Latency { count: 1000, p50: 500, p90: 900, p99: 990, p999: 999, max: 1000 });
+    }
+}

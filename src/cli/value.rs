@@ -1,0 +1,345 @@
+//! What a person writes as a value: durations, percentages, sizes, switches, places.
+//!
+//! Owns:  turning one text into one typed value, exactly; a wrong unit names an example that works.
+//! Never: rounds, uses a float, or guesses a missing unit.
+//! Map:   `settings.rs` says which setting reads which of these.
+
+use crate::units::{Amount, Rate, decimal};
+use std::net::IpAddr;
+
+/// A duration in ns: a number and its unit, such as `10s`, `1.5h`, `200us`.
+pub(super) fn duration(text: &str) -> Result<u64, String> {
+    let bad = || {
+        format!(
+            "`{text}` is no duration; write a number and one of ns, us, ms, s, m, h, d, such as 10s or 7d"
+        )
+    };
+    let (number, unit) = split_unit(text);
+    let unit_ns: i128 = match unit {
+        "ns" => 1,
+        "us" | "µs" => 1_000,
+        "ms" => 1_000_000,
+        "s" => 1_000_000_000,
+        "m" => 60_000_000_000,
+        "h" => 3_600_000_000_000,
+        "d" => 86_400_000_000_000,
+        _ => return Err(bad()),
+    };
+    let billionths = decimal::parse_i128(number.as_bytes(), 9).map_err(|_| bad())?;
+    let product = billionths.checked_mul(unit_ns).ok_or_else(bad)?;
+    if product % 1_000_000_000 != 0 {
+        return Err(format!("`{text}` is not a whole number of nanoseconds"));
+    }
+    u64::try_from(product / 1_000_000_000)
+        .ok()
+        .filter(|&ns| ns <= i64::MAX as u64)
+        .ok_or_else(|| format!("`{text}` is too long a time; 100000d is the longest that fits"))
+}
+
+/// As [`duration`], but at least 1 ns.
+pub(super) fn some_duration(text: &str) -> Result<u64, String> {
+    match duration(text)? {
+        0 => Err(format!("`{text}` is no time at all; write more than zero, such as 10s")),
+        ns => Ok(ns),
+    }
+}
+
+/// As [`duration`], with a sign: `-250ms`.
+pub(super) fn signed_duration(text: &str) -> Result<i64, String> {
+    let (sign, rest) = match text.strip_prefix('-') {
+        Some(rest) => (-1, rest),
+        None => (1, text),
+    };
+    duration(rest).map(|ns| sign * ns as i64)
+}
+
+/// A fraction: `15%`, `-3bps`, `0.05%`.
+pub(super) fn fraction(text: &str) -> Result<Rate, String> {
+    let bad = |why: &str| {
+        format!(
+            "`{text}` {why}; write a number with % or bps (hundredths of a percent), such as 0.05% or -3bps"
+        )
+    };
+    // 1 % is 10^-2 and 1 bps 10^-4: reading with that many decimals fewer shifts the point.
+    let (number, decimals) = match split_unit(text) {
+        (number, "%") => (number, Rate::SCALE - 2),
+        (number, "bps" | "bp") => (number, Rate::SCALE - 4),
+        _ => return Err(bad("has no unit")),
+    };
+    let value =
+        decimal::parse_signed(number.as_bytes(), decimals).map_err(|error| bad(&format!("is {error}")))?;
+    i64::try_from(value).map(Rate).map_err(|_| bad("is beyond ±900%"))
+}
+
+/// As [`fraction`], or `off`.
+pub(super) fn fraction_or_off(text: &str) -> Result<Option<Rate>, String> {
+    if text == "off" { Ok(None) } else { fraction(text).map(Some).map_err(|error| error + ", or off") }
+}
+
+/// A plain share between 0 and 1, such as `0.5`.
+pub(super) fn share(text: &str) -> Result<Rate, String> {
+    let one = Rate(1_000_000_000_000_000_000);
+    Rate::parse(text.as_bytes())
+        .ok()
+        .filter(|&rate| rate >= Rate::ZERO && rate <= one)
+        .ok_or_else(|| format!("`{text}` is no share; write a number from 0 to 1, such as 0.5"))
+}
+
+/// An amount of USDT above zero: `500`, `500USDT`, `12.5 USDT`.
+pub(super) fn usdt(text: &str) -> Result<Amount, String> {
+    let number = text.strip_suffix("USDT").unwrap_or(text).trim_end();
+    Amount::parse(number.as_bytes()).ok().filter(|&amount| amount > Amount::ZERO).ok_or_else(|| {
+        format!("`{text}` is no amount of USDT; write a number above 0, such as 500 or 500USDT")
+    })
+}
+
+/// A whole number within `least..=most`.
+pub(super) fn count(text: &str, least: u64, most: u64) -> Result<u64, String> {
+    let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|number| plain && (least..=most).contains(number)).ok_or_else(|| {
+        format!("`{text}` is no whole number from {least} to {most}, such as {}", most.min(least.max(2)))
+    })
+}
+
+/// Milliseconds within `least..=most`: `1000` or `1000ms`.
+pub(super) fn millis(text: &str, least: u64, most: u64) -> Result<u64, String> {
+    count(text.strip_suffix("ms").unwrap_or(text), least, most).map_err(|_| {
+        format!("`{text}` is no time in ms; write a whole number from {least} to {most}, such as 1000ms")
+    })
+}
+
+/// `20-round-trips`.
+pub(super) fn round_trips(text: &str) -> Result<u64, String> {
+    text.strip_suffix("-round-trips")
+        .or_else(|| text.strip_suffix("-round-trip"))
+        .and_then(|number| count(number, 1, u64::from(u32::MAX)).ok())
+        .ok_or_else(|| {
+            format!("`{text}` is no end of a run; write how many round trips, such as 20-round-trips")
+        })
+}
+
+/// `on` or `off`.
+pub(super) fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "on" | "true" => Ok(true),
+        "off" | "false" => Ok(false),
+        _ => Err(format!("`{text}` is neither on nor off")),
+    }
+}
+
+/// One of several words.
+pub(super) fn choice<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
+    words.iter().find(|(word, _)| *word == text).map(|&(_, value)| value).ok_or_else(|| {
+        let allowed: Vec<&str> = words.iter().map(|&(word, _)| word).collect();
+        format!("`{text}` is none of {}", allowed.join(", "))
+    })
+}
+
+/// Core numbers: `1,0`. Empty: unpinned.
+pub(super) fn cores(text: &str) -> Result<Vec<usize>, String> {
+    let bad = |_| format!("`{text}` is no list of core numbers; write them with commas, such as 1,0");
+    let cores: Vec<usize> = parts(text)
+        .map(|part| count(part, 0, 1023).map(|n| n as usize))
+        .collect::<Result<_, _>>()
+        .map_err(bad)?;
+    match first_twice(&cores) {
+        Some(core) => Err(format!("core {core} is named twice in `{text}`; name each core once")),
+        None => Ok(cores),
+    }
+}
+
+/// Spot symbols: `BTCUSDT,ETHUSDT`. Empty: all that qualify.
+pub(super) fn symbols(text: &str) -> Result<Vec<String>, String> {
+    let symbol = |part: &str| {
+        let plain = part.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+        if plain && !part.is_empty() {
+            Ok(part.to_owned())
+        } else {
+            Err(format!("`{part}` is no symbol; write them in capitals with commas, such as BTCUSDT,ETHUSDT"))
+        }
+    };
+    let symbols: Vec<String> = parts(text).map(symbol).collect::<Result<_, _>>()?;
+    match first_twice(&symbols) {
+        Some(symbol) => Err(format!("{symbol} is named twice; name each pair once")),
+        None => Ok(symbols),
+    }
+}
+
+/// `VENUE.NAME=URL`, over TLS.
+pub(super) fn endpoint(text: &str) -> Result<(String, String, String), String> {
+    let bad = |why: &str| {
+        format!("`{text}` {why}; write VENUE.NAME=URL, such as binance.spot_rest=https://127.0.0.1:8443")
+    };
+    let (place, url) = text.split_once('=').ok_or_else(|| bad("has no ="))?;
+    let (venue, name) = place.split_once('.').ok_or_else(|| bad("has no . before the ="))?;
+    if !word(venue) || !word(name) {
+        return Err(bad("has no venue and endpoint name"));
+    }
+    let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("wss://"));
+    match host.map(|host| host.split('/').next().unwrap_or("")) {
+        None => Err(bad("has no https:// or wss:// address")),
+        // What stands before an @ would pass for the host in one reader and for a user in another.
+        Some(host) if host.is_empty() || host.contains(['@', ' ', '\\', '?', '#']) => {
+            Err(bad("has no plain host"))
+        }
+        Some(_) => Ok((venue.to_owned(), name.to_owned(), url.to_owned())),
+    }
+}
+
+/// `VENUE=FILE`.
+pub(super) fn venue_file(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((venue, file)) if word(venue) && !file.is_empty() => Ok((venue.to_owned(), file.to_owned())),
+        _ => Err(format!("`{text}` names no key file; write VENUE=FILE, such as binance=binance-key.toml")),
+    }
+}
+
+/// A path that is not empty.
+pub(super) fn path(text: &str) -> Result<std::path::PathBuf, String> {
+    if text.is_empty() { Err("an empty path; write a file or folder".to_owned()) } else { Ok(text.into()) }
+}
+
+/// An address to listen on, without a port.
+pub(super) fn address(text: &str) -> Result<IpAddr, String> {
+    text.parse()
+        .map_err(|_| format!("`{text}` is no IP address; write one without a port, such as 127.0.0.1"))
+}
+
+fn split_unit(text: &str) -> (&str, &str) {
+    let end = text.rfind(|c: char| c.is_ascii_digit() || c == '.').map_or(0, |last| last + 1);
+    (&text[..end], text[end..].trim_start())
+}
+
+fn parts(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(move |_| !text.is_empty())
+}
+
+fn first_twice<T: PartialEq>(list: &[T]) -> Option<&T> {
+    list.iter().enumerate().find(|(index, item)| list[..*index].contains(item)).map(|(_, item)| item)
+}
+
+fn word(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn durations_are_exact_in_every_unit() {
+        for (text, ns) in [
+            ("0s", 0),
+            ("7ns", 7),
+            ("1us", 1_000),
+            ("1µs", 1_000),
+            ("1.5ms", 1_500_000),
+            ("10s", 10_000_000_000),
+            ("2m", 120_000_000_000),
+            ("0.5h", 1_800_000_000_000),
+            ("7d", 604_800_000_000_000),
+            ("10 s", 10_000_000_000),
+        ] {
+            assert_eq!(duration(text), Ok(ns), "{text}");
+        }
+        assert_eq!(signed_duration("-250ms"), Ok(-250_000_000));
+        for text in
+            ["10", "s", "", "10 parsecs", "1e3s", "-1s", "1.0000000001s", "99999999999d", "10sec", ".5s"]
+        {
+            assert!(duration(text).unwrap_err().contains(text), "{text}");
+        }
+        assert!(duration("10").unwrap_err().contains("such as 10s"));
+        assert!(duration("0.5ns").unwrap_err().contains("whole number of nanoseconds"));
+    }
+
+    #[test]
+    fn fractions_carry_their_unit() {
+        for (text, e18) in [
+            ("15%", 150_000_000_000_000_000),
+            ("-3bps", -300_000_000_000_000),
+            ("0.05%", 500_000_000_000_000),
+            ("5bps", 500_000_000_000_000),
+            ("0%", 0),
+        ] {
+            assert_eq!(fraction(text), Ok(Rate(e18)), "{text}");
+        }
+        for text in ["0.15", "15 percent", "%", "1000%", "0.00000000000000001%", "--3bps", ""] {
+            assert!(fraction(text).is_err(), "{text}");
+        }
+        assert!(fraction("0.15").unwrap_err().contains("0.05%"));
+        assert_eq!(fraction_or_off("off"), Ok(None));
+        assert!(fraction_or_off("of").unwrap_err().ends_with(", or off"));
+    }
+
+    #[test]
+    fn places_are_checked_before_anything_connects() {
+        assert_eq!(
+            endpoint("binance.spot_rest=https://127.0.0.1:8443"),
+            Ok(("binance".into(), "spot_rest".into(), "https://127.0.0.1:8443".into()))
+        );
+        for text in [
+            "binance=https://x",
+            "binance.spot_rest",
+            "binance.spot_rest=http://x",
+            "binance.spot_rest=https://",
+            "binance.spot_rest=https://api.binance.com@evil",
+            ".spot_rest=https://x",
+        ] {
+            assert!(endpoint(text).is_err(), "{text}");
+        }
+        assert!(venue_file("binance=").is_err());
+        assert!(address("127.0.0.1:80").is_err());
+    }
+
+    #[test]
+    fn lists_and_counts_name_what_is_wrong() {
+        assert_eq!(cores(""), Ok(vec![]));
+        assert_eq!(cores("1, 0"), Ok(vec![1, 0]));
+        assert!(cores("1,1").unwrap_err().contains("twice"));
+        assert!(cores("1,,0").is_err());
+        assert_eq!(symbols("BTCUSDT,1000PEPEUSDT"), Ok(vec!["BTCUSDT".into(), "1000PEPEUSDT".into()]));
+        assert!(symbols("btcusdt").is_err());
+        assert!(symbols("BTCUSDT,BTCUSDT").is_err());
+        assert_eq!(count("63", 0, 63), Ok(63));
+        assert!(count("64", 0, 63).unwrap_err().contains("0 to 63"));
+        assert!(count("+5", 0, 63).is_err());
+        assert_eq!(millis("1000ms", 1, 60_000), Ok(1000));
+        assert!(millis("1s", 1, 60_000).is_err());
+        assert_eq!(round_trips("20-round-trips"), Ok(20));
+        assert!(round_trips("0-round-trips").is_err());
+        assert_eq!(usdt("500USDT"), Ok(Amount(500 * 10i128.pow(18))));
+        assert!(usdt("500USD").is_err());
+        assert!(usdt("0").is_err());
+        assert_eq!(share("0.5"), Ok(Rate(500_000_000_000_000_000)));
+        assert!(share("1.1").is_err());
+        assert!(share("-0.1").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_person_writes_is_read_or_refused_never_a_panic(text in "\\PC{0,12}") {
+            let _ = duration(&text);
+            let _ = signed_duration(&text);
+            let _ = fraction(&text);
+            let _ = share(&text);
+            let _ = usdt(&text);
+            let _ = count(&text, 0, 63);
+            let _ = millis(&text, 1, 60_000);
+            let _ = round_trips(&text);
+            let _ = cores(&text);
+            let _ = symbols(&text);
+            let _ = endpoint(&text);
+            let _ = venue_file(&text);
+        }
+
+        #[test]
+        fn numbers_with_units_are_never_a_panic(number in "-?[0-9.]{0,30}", unit in "(ns|us|ms|s|m|h|d|%|bps|USDT)") {
+            let text = format!("{number}{unit}");
+            let _ = duration(&text);
+            let _ = signed_duration(&text);
+            let _ = fraction(&text);
+            let _ = usdt(&text);
+        }
+    }
+}

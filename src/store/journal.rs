@@ -1,0 +1,586 @@
+//! The journal: an append-only file of facts, each with its length, version, kind and checksum.
+//!
+//! Owns:  the framing, byte for byte; [`encode`]; and [`Reader`], which yields every whole record up
+//!        to the first bad byte and then says where and why it stopped.
+//! Never: repairs what it can't prove, skips a bad record to read on, or holds a secret.
+//! Wire:  file header, 16 bytes: `CTJ1` · u32 format version 1 · u64 reserved 0. Then records:
+//!        u32 body length · u16 record version 1 · u16 kind · u32 CRC-32 (IEEE) over version, kind
+//!        and body · body. Integers little-endian; a body is one JSON object in UTF-8.
+//! Quirk: the checksum leaves the length out; a wrong length puts the checksum over other bytes,
+//!        so it is found all the same.
+
+use super::body::body;
+use crate::event::Record;
+use serde_json::{Map, Value};
+use std::fmt;
+
+/// The first four bytes of every journal.
+pub const MAGIC: [u8; 4] = *b"CTJ1";
+/// Version of the file's shape, in its header.
+pub const FILE_VERSION: u32 = 1;
+/// Version of every record.
+pub const RECORD_VERSION: u16 = 1;
+/// Bytes of the file header.
+pub const FILE_HEADER: usize = 16;
+/// Bytes before a record's body.
+pub const RECORD_HEADER: usize = 12;
+/// Largest body a reader believes in; what we write is bounded in `body.rs`.
+pub const BODY_MAX: usize = 1 << 20;
+
+/// What a record tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u16)]
+pub enum Kind {
+    /// A run began.
+    Start = 1,
+    /// The epoch was raised.
+    Epoch = 2,
+    /// A send round.
+    Fired = 3,
+    /// An answer to an order or a query.
+    Answer = 4,
+    /// A booked fill.
+    Fill = 5,
+    /// An order's end with its evidence.
+    OrderEnd = 6,
+    /// A pair changed its state.
+    Pair = 7,
+    /// The engine's mode changed.
+    Mode = 8,
+    /// A run ended cleanly.
+    Stop = 9,
+    /// Something a person should read.
+    Note = 10,
+}
+
+impl Kind {
+    /// All, in the order of their numbers.
+    pub const ALL: [Self; 10] = [
+        Self::Start,
+        Self::Epoch,
+        Self::Fired,
+        Self::Answer,
+        Self::Fill,
+        Self::OrderEnd,
+        Self::Pair,
+        Self::Mode,
+        Self::Stop,
+        Self::Note,
+    ];
+
+    fn from_number(number: u16) -> Option<Self> {
+        Self::ALL.into_iter().find(|&kind| kind as u16 == number)
+    }
+}
+
+/// The 16 bytes a journal begins with.
+#[must_use]
+pub fn file_header() -> [u8; FILE_HEADER] {
+    let mut header = [0; FILE_HEADER];
+    header[..4].copy_from_slice(&MAGIC);
+    header[4..8].copy_from_slice(&FILE_VERSION.to_le_bytes());
+    header
+}
+
+/// Appends one record to `out`, ready for the disk.
+pub fn encode(record: &Record, out: &mut Vec<u8>) {
+    let (kind, body) = body(record);
+    frame(kind, body.to_string().as_bytes(), out);
+}
+
+fn frame(kind: Kind, body: &[u8], out: &mut Vec<u8>) {
+    let version = RECORD_VERSION.to_le_bytes();
+    let kind = (kind as u16).to_le_bytes();
+    out.extend_from_slice(&(body.len() as u32).to_le_bytes());
+    out.extend_from_slice(&version);
+    out.extend_from_slice(&kind);
+    out.extend_from_slice(&checksum(version, kind, body).to_le_bytes());
+    out.extend_from_slice(body);
+}
+
+fn checksum(version: [u8; 2], kind: [u8; 2], body: &[u8]) -> u32 {
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(&version);
+    crc.update(&kind);
+    crc.update(body);
+    crc.finalize()
+}
+
+/// One whole record, read back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// What it tells.
+    pub kind: Kind,
+    /// What it says.
+    pub body: Map<String, Value>,
+}
+
+/// Reads a journal's bytes record by record, and stops for good at the first bad one.
+#[derive(Debug)]
+pub struct Reader<'a> {
+    bytes: &'a [u8],
+    /// Everything before it was read and is sound.
+    good: usize,
+    stopped: Option<Flaw>,
+}
+
+impl<'a> Reader<'a> {
+    /// A reader over a whole file. A file without a sound header yields nothing.
+    #[must_use]
+    pub fn new(bytes: &'a [u8]) -> Self {
+        let stopped = match bytes.get(..FILE_HEADER) {
+            Some(header) if header == file_header() => None,
+            Some(header) if header[..4] == MAGIC => Some(Flaw::FileVersion),
+            None if file_header().starts_with(bytes) => Some(Flaw::Cut),
+            _ => Some(Flaw::NoJournal),
+        };
+        let good = if stopped.is_none() { FILE_HEADER } else { 0 };
+        Self { bytes, good, stopped }
+    }
+
+    /// How many bytes from the start are sound: up to here the file may be kept.
+    #[must_use]
+    pub const fn good(&self) -> usize {
+        self.good
+    }
+
+    /// Why reading stopped before the end; `None` while it goes on, and at a clean end.
+    #[must_use]
+    pub const fn flaw(&self) -> Option<Flaw> {
+        self.stopped
+    }
+
+    fn read(&self) -> Result<(Entry, usize), Flaw> {
+        let rest = &self.bytes[self.good..];
+        // A file system may extend a file before its data arrives: zeros to the very end.
+        if rest.iter().all(|&byte| byte == 0) {
+            return Err(Flaw::Cut);
+        }
+        let header = rest.get(..RECORD_HEADER).ok_or(Flaw::Cut)?;
+        let length = u32::from_le_bytes([header[0], header[1], header[2], header[3]]) as usize;
+        let version = [header[4], header[5]];
+        let kind = [header[6], header[7]];
+        let sum = u32::from_le_bytes([header[8], header[9], header[10], header[11]]);
+        if u16::from_le_bytes(version) != RECORD_VERSION {
+            return Err(Flaw::Version);
+        }
+        if length > BODY_MAX {
+            return Err(Flaw::Length);
+        }
+        let end = RECORD_HEADER + length;
+        let body = rest.get(RECORD_HEADER..end).ok_or(Flaw::Cut)?;
+        if checksum(version, kind, body) != sum {
+            return Err(Flaw::Checksum);
+        }
+        let kind = Kind::from_number(u16::from_le_bytes(kind)).ok_or(Flaw::Kind)?;
+        match serde_json::from_slice(body) {
+            Ok(Value::Object(body)) => Ok((Entry { kind, body }, end)),
+            _ => Err(Flaw::Body),
+        }
+    }
+}
+
+impl Iterator for Reader<'_> {
+    type Item = Entry;
+
+    fn next(&mut self) -> Option<Entry> {
+        if self.stopped.is_some() || self.good == self.bytes.len() {
+            return None;
+        }
+        match self.read() {
+            Ok((entry, length)) => {
+                self.good += length;
+                Some(entry)
+            }
+            Err(flaw) => {
+                self.stopped = Some(flaw);
+                None
+            }
+        }
+    }
+}
+
+/// What is wrong with the byte a reader stopped at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    /// A record's body is no JSON object though its checksum holds.
+    Body,
+    /// The checksum does not match: damage, or a torn write.
+    Checksum,
+    /// The file ends inside a record, or in zeros: a write that was never finished.
+    Cut,
+    /// The file header has a version we do not know.
+    FileVersion,
+    /// A kind that a later program may have written.
+    Kind,
+    /// A length no record of ours has.
+    Length,
+    /// The file does not begin as a journal does.
+    NoJournal,
+    /// A record version that a later program may have written.
+    Version,
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Body => "the record's body is no JSON object",
+            Self::Checksum => "the record's checksum does not match",
+            Self::Cut => "the file ends inside a record (a write that was never finished)",
+            Self::FileVersion => {
+                "the file's format version is unknown; read it with the program that wrote it"
+            }
+            Self::Kind => "the record's kind is unknown; read it with the program that wrote it",
+            Self::Length => "the record's length is impossible",
+            Self::NoJournal => "the file does not begin as a journal",
+            Self::Version => "the record's version is unknown",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::body::{OPEN_MAX, TEXT_MAX};
+    use super::*;
+    use crate::event::{
+        Answer, Asset, Counted, Doubt, End, Fill, Fired, FiredLeg, Instrument, Instruments, Made, Pair,
+        PairState, Refusal, RefusalKind, Source, Symbol, Verdict, Wire,
+    };
+    use crate::units::id::ClientIdParts;
+    use crate::units::{
+        Amount, Class, ClientId, Direction, InstrumentId, LegKind, LinkId, Nanos, PairId, Price, Qty, Rate,
+        Side, Unix, VenueId,
+    };
+    use proptest::prelude::*;
+    use std::sync::Arc;
+
+    fn instrument(id: u16, leg: LegKind, symbol: &str, price_decimals: u8, qty_decimals: u8) -> Instrument {
+        Instrument {
+            id: InstrumentId(id),
+            venue: VenueId(0),
+            leg,
+            symbol: Symbol::from(symbol).unwrap(),
+            base: Asset::from("BTC").unwrap(),
+            quote: Asset::from("USDT").unwrap(),
+            price_decimals,
+            qty_decimals,
+            tick: Price(1),
+            lot: Qty(1),
+            qty_min: Qty(1),
+            qty_max: Qty::MAX,
+            notional_min: Amount::ZERO,
+            reduce_only_exempt: true,
+            price_range: (Price(1), Price::MAX),
+            taker_fee: Rate::ZERO,
+            buy_fee_in_base: true,
+        }
+    }
+
+    fn instruments() -> Arc<Instruments> {
+        Arc::new(Instruments {
+            generation: 1,
+            instruments: vec![
+                instrument(0, LegKind::Spot, "BTCUSDT", 2, 5),
+                instrument(1, LegKind::Perp, "BTCUSDT", 1, 3),
+            ],
+            pairs: vec![Pair {
+                id: PairId(0),
+                name: Asset::from("BTC").unwrap(),
+                spot: InstrumentId(0),
+                perp: InstrumentId(1),
+                price_factor: 1,
+                size_factor: Amount(10i128.pow(18)),
+            }],
+            left_out: Vec::new(),
+        })
+    }
+
+    const AT: Unix = Unix(1_772_694_601_600_123_456);
+
+    fn client(leg: LegKind) -> ClientId {
+        ClientId::new(ClientIdParts { instance: 1, epoch: 7, sequence: 9, leg, attempt: 0 }).unwrap()
+    }
+
+    fn fill() -> Record {
+        Record::Fill {
+            at: AT,
+            fill: Fill {
+                client: client(LegKind::Spot),
+                instrument: InstrumentId(0),
+                order_id: 28,
+                trade_id: 56,
+                side: Side::Buy,
+                price: Price(6_543_210),
+                qty: Qty(765),
+                fee: Amount::parse(b"0.00000765").unwrap(),
+                fee_asset: Asset::from("BTC").unwrap(),
+                at: AT,
+                source: Source::Answer,
+            },
+            instruments: instruments(),
+        }
+    }
+
+    fn fired() -> Record {
+        let leg = |kind, instrument, side, qty, limit| {
+            Some(FiredLeg {
+                client: client(kind),
+                instrument: InstrumentId(instrument),
+                side,
+                qty: Qty(qty),
+                limit: Price(limit),
+                reduce_only: false,
+                stamp: AT,
+                sent: Nanos(5),
+                wire: Wire::All,
+                made: Made::Prepared,
+                link: LinkId(3),
+            })
+        };
+        Record::Fired {
+            at: AT,
+            fired: Fired {
+                sequence: 9,
+                pair: PairId(0),
+                class: Class::Entry,
+                direction: Direction::Short,
+                decision: 4711,
+                slot: 0,
+                quotes: [400_900_217, 9_000_001],
+                prices: [Price(6_543_210), Price(654_440)],
+                seen: Nanos(1),
+                legs: [
+                    leg(LegKind::Perp, 1, Side::Sell, 7, 654_300),
+                    leg(LegKind::Spot, 0, Side::Buy, 765, 6_544_518),
+                ],
+            },
+            instruments: instruments(),
+        }
+    }
+
+    fn answer(verdict: Verdict) -> Record {
+        Record::Answer {
+            at: AT,
+            answer: Answer {
+                client: client(LegKind::Spot),
+                instrument: InstrumentId(0),
+                received: Nanos(9),
+                verdict,
+                order_id: 28,
+                fills: 1,
+                counted: Counted { orders_10s: Some(4), ..Counted::default() },
+                source: Source::Answer,
+            },
+            instruments: instruments(),
+        }
+    }
+
+    /// One of everything.
+    fn all() -> Vec<Record> {
+        let refusal = Refusal { code: -2010, kind: RefusalKind::Funds };
+        let mut records = vec![
+            Record::Start { at: AT, what: "demo \"quoted\" ünïcode \u{0}".to_owned() },
+            Record::Epoch { at: AT, instance: 1, epoch: 7 },
+            fired(),
+            fill(),
+        ];
+        for verdict in [
+            Verdict::Terminal { executed: Qty(765) },
+            Verdict::Open { executed: Qty(0) },
+            Verdict::Refused(refusal),
+            Verdict::Duplicate,
+            Verdict::NotFound,
+            Verdict::Unknown(Doubt::Code(-1006)),
+            Verdict::Unknown(Doubt::Status(503)),
+            Verdict::Unknown(Doubt::Body),
+            Verdict::Unknown(Doubt::LinkLost),
+            Verdict::Unknown(Doubt::Silence),
+        ] {
+            records.push(answer(verdict));
+        }
+        for end in [End::Terminal(Qty(765)), End::Refused(refusal), End::NotSent] {
+            records.push(Record::OrderEnd { at: AT, client: client(LegKind::Perp), end });
+        }
+        records.push(Record::Pair {
+            at: AT,
+            name: Asset::from("BTC").unwrap(),
+            state: PairState::Hedged,
+            spot: Amount::parse(b"0.00764235").unwrap(),
+            perp: Amount::parse(b"0.007").unwrap(),
+            why: "both legs filled",
+        });
+        records.push(Record::Mode { at: AT, mode: "HALT", why: "F59".to_owned() });
+        records.push(Record::Note { at: AT, text: "x".repeat(2 * TEXT_MAX) });
+        records.push(Record::Stop { at: AT, open: vec!["BTC".to_owned(); OPEN_MAX + 3] });
+        records
+    }
+
+    /// A whole journal, and where each record ends.
+    fn journal(records: &[Record]) -> (Vec<u8>, Vec<usize>) {
+        let mut bytes = file_header().to_vec();
+        let mut ends = vec![bytes.len()];
+        for record in records {
+            encode(record, &mut bytes);
+            ends.push(bytes.len());
+        }
+        (bytes, ends)
+    }
+
+    fn text(record: &Record) -> String {
+        body(record).1.to_string()
+    }
+
+    #[test]
+    fn every_kind_of_record_reads_back_as_it_was_written() {
+        let records = all();
+        let (bytes, _) = journal(&records);
+        let mut reader = Reader::new(&bytes);
+        let mut kinds = Vec::new();
+        for record in &records {
+            let entry = reader.next().unwrap();
+            let (kind, value) = body(record);
+            assert_eq!((entry.kind, Value::Object(entry.body)), (kind, value));
+            kinds.push(kind);
+        }
+        assert_eq!(reader.next(), None);
+        assert_eq!((reader.flaw(), reader.good()), (None, bytes.len()));
+        kinds.sort_unstable();
+        kinds.dedup();
+        assert_eq!(kinds, Kind::ALL);
+    }
+
+    #[test]
+    fn a_fill_says_exactly_what_outsiders_read() {
+        assert_eq!(
+            text(&fill()),
+            "{\"at_us\":1772694601600123,\"market\":\"spot\",\"symbol\":\"BTCUSDT\",\"trade_id\":56,\
+             \"order_id\":28,\"client_id\":\""
+                .to_owned()
+                + &client(LegKind::Spot).to_string()
+                + "\",\"side\":\"buy\",\"price\":\"65432.10\",\"qty\":\"0.00765\",\"fee\":\"0.00000765\",\
+                   \"fee_asset\":\"BTC\",\"source\":\"answer\"}"
+        );
+    }
+
+    #[test]
+    fn a_send_round_says_exactly_what_outsiders_read() {
+        let Value::Object(fired) = body(&fired()).1 else { panic!("no object") };
+        let keys: Vec<&str> = fired.keys().map(String::as_str).collect();
+        assert_eq!(
+            keys.join(" "),
+            "at_us sequence pair class direction decision legs spot_u perp_u spot_price perp_price"
+        );
+        let legs: Vec<&str> = fired["legs"][0].as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(legs.join(" "), "market symbol client_id side qty limit reduce_only stamp_ms wire made");
+        assert_eq!(fired["legs"][0]["qty"], "0.007");
+        assert_eq!(fired["legs"][1]["limit"], "65445.18");
+        assert_eq!(fired["perp_price"], "65444.0");
+    }
+
+    #[test]
+    fn the_bytes_are_those_of_the_published_format() {
+        let (bytes, _) = journal(&[Record::Note { at: Unix(2_000), text: "hi".to_owned() }]);
+        let body = br#"{"at_us":2,"text":"hi"}"#;
+        let mut expected = b"CTJ1\x01\0\0\0\0\0\0\0\0\0\0\0".to_vec();
+        expected.extend([body.len() as u8, 0, 0, 0, 1, 0, 10, 0]);
+        let mut sum = b"\x01\0\x0a\0".to_vec();
+        sum.extend_from_slice(body);
+        expected.extend(crc32fast::hash(&sum).to_le_bytes());
+        expected.extend_from_slice(body);
+        assert_eq!(bytes, expected);
+    }
+
+    /// Reads damaged bytes: whatever comes out must be a prefix of what was written.
+    fn survivors(damaged: &[u8], records: &[Record]) -> (usize, usize, Option<Flaw>) {
+        let mut reader = Reader::new(damaged);
+        let mut count = 0;
+        while let Some(entry) = reader.next() {
+            let (kind, value) = body(&records[count]);
+            assert_eq!((entry.kind, Value::Object(entry.body)), (kind, value), "record {count}");
+            count += 1;
+        }
+        assert!(reader.next().is_none(), "a reader that stopped stays stopped");
+        (count, reader.good(), reader.flaw())
+    }
+
+    #[test]
+    fn every_cut_keeps_the_whole_records_before_it() {
+        let records = all();
+        let (bytes, ends) = journal(&records);
+        for length in 0..bytes.len() {
+            let whole = ends.iter().filter(|&&end| end <= length).count();
+            let (count, good, flaw) = survivors(&bytes[..length], &records);
+            assert_eq!(count, whole.saturating_sub(1), "cut at {length}");
+            let clean = ends.contains(&length);
+            assert_eq!(good, if whole == 0 { 0 } else { ends[whole - 1] }, "cut at {length}");
+            assert_eq!(flaw, if clean { None } else { Some(Flaw::Cut) }, "cut at {length}");
+        }
+    }
+
+    #[test]
+    fn every_flipped_bit_is_found_where_it_is() {
+        let records = [fill(), Record::Epoch { at: AT, instance: 1, epoch: 7 }];
+        let (bytes, ends) = journal(&records);
+        for bit in 0..bytes.len() * 8 {
+            let mut damaged = bytes.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            let before = ends.iter().filter(|&&end| end <= bit / 8).count().saturating_sub(1);
+            let (count, _, flaw) = survivors(&damaged, &records);
+            assert_eq!(count, before, "bit {bit}");
+            assert!(flaw.is_some(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn zeros_after_a_crash_are_an_unfinished_write() {
+        let records = [fill()];
+        let (mut bytes, ends) = journal(&records);
+        bytes.resize(bytes.len() + 4096, 0);
+        assert_eq!(survivors(&bytes, &records), (1, ends[1], Some(Flaw::Cut)));
+    }
+
+    #[test]
+    fn what_a_later_program_wrote_is_not_guessed_at() {
+        let (mut bytes, ends) = journal(&[]);
+        let body = b"{}";
+        let kind = 99u16.to_le_bytes();
+        bytes.extend([2, 0, 0, 0, 1, 0, kind[0], kind[1]]);
+        bytes.extend(checksum([1, 0], kind, body).to_le_bytes());
+        bytes.extend_from_slice(body);
+        assert_eq!(survivors(&bytes, &[]), (0, ends[0], Some(Flaw::Kind)));
+        let (mut bytes, ends) = journal(&[]);
+        frame(Kind::Note, b"[1]", &mut bytes);
+        assert_eq!(survivors(&bytes, &[]), (0, ends[0], Some(Flaw::Body)));
+        let mut bytes = file_header();
+        bytes[4] = 2;
+        assert_eq!(survivors(&bytes, &[]), (0, 0, Some(Flaw::FileVersion)));
+        assert_eq!(survivors(b"SQLite format 3\0", &[]), (0, 0, Some(Flaw::NoJournal)));
+    }
+
+    proptest! {
+        #[test]
+        fn no_damage_makes_a_wrong_record(
+            at in any::<prop::sample::Index>(),
+            junk in prop::collection::vec(any::<u8>(), 0..64),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let records = all();
+            let (mut bytes, _) = journal(&records);
+            let at = at.index(bytes.len());
+            let end = (at + junk.len()).min(bytes.len());
+            bytes[at..end].copy_from_slice(&junk[..end - at]);
+            bytes.truncate(cut.index(bytes.len() + 1));
+            survivors(&bytes, &records);
+        }
+
+        #[test]
+        fn any_bytes_at_all_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..256)) {
+            let mut file = file_header().to_vec();
+            file.extend_from_slice(&bytes);
+            let mut reader = Reader::new(&file);
+            prop_assert_eq!(reader.by_ref().count(), 0);
+            let mut reader = Reader::new(&bytes);
+            prop_assert_eq!(reader.by_ref().count(), 0);
+        }
+    }
+}
