@@ -1,0 +1,476 @@
+"""The checkers against small worlds: equal ones pass, and each planted difference is caught by name.
+
+Run: python3 -m unittest discover -s tools -p 'test_*.py'  (or python3 -m unittest in this folder)
+"""
+
+import contextlib
+import copy
+import gzip
+import io
+import json
+import struct
+import sys
+import tempfile
+import unittest
+import zlib
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import check_tape
+import check_truth
+import journal
+
+OURS = str((0b101 << 60) + 12345)
+
+
+def client(number):
+    return str(int(OURS) + number)
+
+
+def frame(kind, body, version=1):
+    data = json.dumps(body).encode()
+    head = struct.pack("<HH", version, kind)
+    return struct.pack("<I", len(data)) + head + struct.pack("<I", zlib.crc32(head + data)) + data
+
+
+def write_journal(folder, records, tail=b"", name="000001.ctj"):
+    folder = Path(folder) / "journal"
+    folder.mkdir(exist_ok=True)
+    data = b"CTJ1" + struct.pack("<IQ", 1, 0) + b"".join(frame(*record) for record in records)
+    (folder / name).write_bytes(data + tail)
+
+
+def run(main, *arguments):
+    """A checker's exit code and all it printed."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+        try:
+            code = main([str(argument) for argument in arguments])
+        except SystemExit as end:
+            code = end.code
+    return code, out.getvalue()
+
+
+class World:
+    """One round trip of one pair: bought 0.01 BTC (fee in BTC), sold perp, then the way back."""
+
+    def __init__(self):
+        self.fills, self.orders, self.records = [], [], [(journal.START, {"at_us": 1, "what": "test"})]
+        self.trade("spot", 1, "BUY", "60000.50", "0.01001", "0.00001001", "BTC")
+        self.trade("usdm", 2, "SELL", "60010.0", "0.010", "0.30005", "USDT")
+        self.trade("usdm", 3, "BUY", "60001.0", "0.010", "0.300005", "USDT")
+        self.trade("spot", 4, "SELL", "60002.00", "0.00999", "0.5994", "USDT")
+        usdt = format(1000000 - journal.Decimal("600.605005") + journal.Decimal("599.41998") - journal.Decimal("0.5994"))
+        self.truth = {
+            "orders": self.orders,
+            "refused": [],
+            "fills": self.fills,
+            "opening": {"spot": {"USDT": "1000000"}, "usdm": {"USDT": "1000000"}},
+            "balances": {
+                "spot": {
+                    "USDT": {"free": usdt, "locked": "0"},
+                    "BTC": {"free": "0.00000999", "locked": "0.00000000"},
+                }
+            },
+            "positions": [{"symbol": "BTCUSDT", "qty": "0.000", "entry_price": "0"}],
+            "naked": {"now": [], "intervals": 0},
+        }
+        self.summary = {
+            "pairs": {"opened": 1, "closed": 1, "open_now": 0, "repaired": 0},
+            "fills": {"venue": 4, "booked": 4},
+            "exposure": {"naked_now": 0},
+        }
+
+    def trade(self, market, number, side, price, qty, fee, asset):
+        ours = "spot" if market == "spot" else "perp"
+        leg = {
+            "market": ours,
+            "symbol": "BTCUSDT",
+            "client_id": client(number),
+            "side": side.lower(),
+            "qty": qty,
+            "limit": price,
+            "reduce_only": False,
+        }
+        order = {
+            "market": market,
+            "symbol": "BTCUSDT",
+            "order_id": 70 + number,
+            "client_order_id": client(number),
+            "side": side,
+            "type": "LIMIT",
+            "price": price + "0",
+            "orig_qty": qty,
+        }
+        fill = {"symbol": "BTCUSDT", "trade_id": number, "order_id": 70 + number, "price": price, "qty": qty}
+        value = format(journal.Decimal(price) * journal.Decimal(qty), "f")
+        venue = {"client_order_id": client(number), "commission": fee + "00", "commission_asset": asset}
+        booked = {"client_id": client(number), "fee": fee, "fee_asset": asset, "source": "answer"}
+        at = {"at_us": 1000 * number}
+        self.orders.append(order)
+        self.fills.append({**fill, **venue, "market": market, "side": side, "quote_qty": value})
+        self.records.append((journal.FIRED, {**at, "class": "entry", "legs": [leg]}))
+        self.records.append((journal.FILL, {**at, **fill, **booked, "market": ours, "side": side.lower()}))
+
+    def booked(self, index):
+        return [body for kind, body in self.records if kind == journal.FILL][index]
+
+    def check(self):
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / "truth.json").write_text(json.dumps(self.truth))
+            (Path(folder) / "summary.json").write_text(json.dumps(self.summary))
+            write_journal(folder, self.records)
+            return run(check_truth.main, folder)
+
+
+class Truth(unittest.TestCase):
+    def setUp(self):
+        self.world = World()
+
+    def differs(self, *texts):
+        code, out = self.world.check()
+        self.assertEqual(code, 1, out)
+        for text in texts:
+            self.assertIn(text, out)
+
+    def test_equal_books_pass(self):
+        code, out = self.world.check()
+        self.assertEqual(code, 0, out)
+        self.assertIn("4 fills at the venue, 4 booked; 4 orders of ours; 1 round trips, 0 open", out)
+
+    def test_a_lost_fill(self):
+        self.world.records.pop()
+        self.differs("spot BTCUSDT trade 4: never booked", "spot balance BTC", "spot balance USDT")
+
+    def test_a_doubled_fill(self):
+        self.world.records.append(copy.deepcopy(self.world.records[-1]))
+        self.differs("spot BTCUSDT trade 4: booked 2 times")
+
+    def test_an_invented_fill(self):
+        self.world.records.append((journal.FILL, {**self.world.booked(0), "trade_id": 99}))
+        self.differs("spot BTCUSDT trade 99: booked, but the venue has no such fill")
+
+    def test_the_same_trade_number_on_the_other_market_is_another_fill(self):
+        self.world.booked(0)["market"] = "perp"
+        self.differs("spot BTCUSDT trade 1: never booked", "usdm BTCUSDT trade 1: booked, but")
+
+    def test_each_field_of_a_fill(self):
+        changes = {
+            "price": "60000.51",
+            "qty": "0.010010001",
+            "fee": "0.00001002",
+            "fee_asset": "BNB",
+            "side": "sell",
+            "order_id": 5,
+            "client_id": client(9),
+        }
+        for field, value in changes.items():
+            with self.subTest(field):
+                self.world = World()
+                self.world.booked(0)[field] = value
+                self.differs(f"trade 1: {field.replace('fee_asset', 'asset')} is")
+
+    def test_a_difference_in_the_eighteenth_decimal(self):
+        self.world.booked(0)["fee"] = "0.000010010000000001"
+        self.differs("trade 1: fee is 0.00001001 at the venue, booked 0.000010010000000001")
+
+    def test_counts_of_the_summary(self):
+        self.world.summary["fills"]["venue"] = 5
+        self.differs("fill counts: summary venue 5, booked 4; truth has 4")
+
+    def test_an_order_the_journal_does_not_know(self):
+        self.world.orders.append({**self.world.orders[0], "client_order_id": client(50)})
+        self.differs(f"order {client(50)} (spot BTCUSDT): at the venue, but not in the journal")
+
+    def test_a_refused_order_the_journal_does_not_know(self):
+        self.world.truth["refused"].append({"market": "spot", "client_order_id": client(51), "code": -1021})
+        self.differs(f"order {client(51)}: refused by the venue, but not in the journal")
+
+    def test_orders_of_another_form_are_not_ours(self):
+        for foreign in ("web_abc", "1234567890123456789", "9999999999999999999", "x" * 19):
+            self.world.orders.append({**self.world.orders[0], "client_order_id": foreign})
+        self.assertEqual(self.world.check()[0], 0)
+
+    def test_an_order_sent_otherwise_than_claimed(self):
+        for field, value in {"orig_qty": "0.02", "price": "1", "side": "SELL", "symbol": "ETHUSDT"}.items():
+            with self.subTest(field):
+                self.world = World()
+                self.world.orders[0][field] = value
+                self.differs(f"order {client(1)}")
+
+    def test_an_id_fired_twice(self):
+        self.world.records.append(self.world.records[1])
+        self.differs(f"order {client(1)}: fired twice")
+
+    def test_an_id_of_which_nothing_was_sent_may_be_used_again(self):
+        unsent = copy.deepcopy(self.world.records[1])
+        unsent[1]["legs"][0]["wire"] = "nothing"
+        self.world.records.insert(1, unsent)
+        self.assertEqual(self.world.check()[0], 0)
+
+    def test_a_naked_base(self):
+        self.world.truth["naked"]["now"] = ["BTC"]
+        self.differs("naked at the end, says the truth: BTC")
+        self.world.truth["naked"]["now"] = []
+        self.world.summary["exposure"]["naked_now"] = 1
+        self.differs("naked at the end, says the summary: 1")
+
+    def test_a_position_of_another_size(self):
+        self.world.truth["positions"][0]["qty"] = "-0.001"
+        self.differs("position BTCUSDT: -0.001 at the venue, booked 0", "open pairs: the truth has 1")
+
+    def test_a_balance_off_by_the_last_digit(self):
+        self.world.truth["balances"]["spot"]["BTC"]["free"] = "0.00000998"
+        self.differs("spot balance BTC: 0.00000998 at the venue, booked 0.00000999, off by -0.00000001")
+
+    def test_a_balance_nobody_booked(self):
+        self.world.truth["balances"]["spot"]["DOGE"] = {"free": "0", "locked": "1"}
+        self.differs("spot balance DOGE: 1 at the venue, booked 0")
+
+    def test_round_trips_counted_wrongly(self):
+        self.world.summary["pairs"]["closed"] = 2
+        self.differs("round trips: the fills make 1, the summary says 2 closed")
+
+    def test_an_inexact_quote_quantity(self):
+        self.world.fills[0]["quote_qty"] = "600.60"
+        self.differs("quote_qty 600.6 is not price times qty")
+
+    def test_a_float_is_refused(self):
+        self.world.booked(0)["qty"] = 0.01001
+        code, out = self.world.check()
+        self.assertEqual(code, 2)
+        self.assertIn("amounts are decimal strings", out)
+
+    def test_an_absent_field_is_refused(self):
+        del self.world.truth["naked"]
+        self.assertEqual(self.world.check()[0], 2)
+
+    def test_an_empty_folder_is_refused(self):
+        with tempfile.TemporaryDirectory() as folder:
+            code, out = run(check_truth.main, folder)
+        self.assertEqual(code, 2)
+        self.assertIn("truth.json cannot be read", out)
+
+
+class JournalFiles(unittest.TestCase):
+    def read(self, damage):
+        with tempfile.TemporaryDirectory() as folder:
+            write_journal(folder, [(journal.START, {"at_us": 1}), (journal.STOP, {"at_us": 2})])
+            path = Path(folder) / "journal" / "000001.ctj"
+            path.write_bytes(damage(path.read_bytes()))
+            return journal.read_journal(path.parent)
+
+    def refused(self, damage, text):
+        with self.assertRaisesRegex(journal.Damaged, text):
+            self.read(damage)
+
+    def test_a_whole_file_is_read(self):
+        self.assertEqual(self.read(bytes), [(1, {"at_us": 1}), (9, {"at_us": 2})])
+
+    def test_files_are_read_in_the_order_of_their_names(self):
+        with tempfile.TemporaryDirectory() as folder:
+            write_journal(folder, [(2, {"n": 2})], name="b.ctj")
+            write_journal(folder, [(1, {"n": 1})], name="a.ctj")
+            self.assertEqual(journal.read_journal(Path(folder) / "journal"), [(1, {"n": 1}), (2, {"n": 2})])
+
+    def test_every_flipped_bit_is_noticed(self):
+        whole = self.read(bytes)
+        for at in range(len(self.image())):
+            for bit in (1, 128):
+                with self.subTest(at=at, bit=bit), self.assertRaises(journal.Damaged):
+                    self.read(lambda data: data[:at] + bytes([data[at] ^ bit]) + data[at + 1 :])
+        self.assertEqual(len(whole), 2)
+
+    def image(self):
+        kept = []
+        self.read(lambda data: kept.append(data) or data)
+        return kept[0]
+
+    def test_a_cut_file_is_noticed_unless_cut_between_records(self):
+        data = self.image()
+        first = 16 + len(frame(1, {"at_us": 1}))
+        for length in set(range(len(data))) - {16, first}:
+            with self.subTest(length), self.assertRaises(journal.Damaged):
+                self.read(lambda whole: whole[:length])
+
+    def test_a_file_of_another_version_is_refused(self):
+        self.refused(lambda data: b"CTJ2" + data[4:], "not a CTJ1 journal")
+        self.refused(lambda data: data + frame(1, {}, version=2), "version 2")
+        self.refused(lambda data: data + frame(11, {}), "kind 11")
+        self.refused(lambda data: data + frame(1, []), "not a JSON object")
+
+
+MS = 1_000_000
+T0 = 1_700_000_000_000 * MS
+# The engine's clock stands this far from the recorder's.
+CLOCK_US = 86_400_000_000
+
+
+class Tape:
+    """A tape with one good stretch: 2,000 to 2,400 ms; entered at once, and left at 2,300."""
+
+    def __init__(self):
+        # (ms, u, bid, ask): the spot ask stays 100.00; -3 bp of it is 99.97.
+        self.spot = [(0, 1, "99.99", "100.00"), (2_100, 2, "99.98", "100.00"), (5_000, 3, "99.99", "100.00")]
+        self.perp = [
+            (10, 11, "99.90", "99.91"),
+            (2_000, 12, "99.97", "99.98"),
+            (2_050, 13, "99.98", "99.99"),
+            (2_400, 14, "99.96", "99.97"),
+            (5_000, 15, "99.90", "99.91"),
+        ]
+        self.csv = None
+        self.records = [
+            self.fired(1, "entry", 2_000, 1, 12),
+            *self.fills(1, 2_001, "buy", "sell"),
+            self.fired(2, "exit", 2_300, 2, 13),
+            *self.fills(2, 2_301, "sell", "buy"),
+        ]
+
+    @staticmethod
+    def at_us(ms):
+        return T0 // 1000 + ms * 1000 + CLOCK_US
+
+    def fired(self, sequence, kind, ms, spot_u, perp_u, qty="1"):
+        sides = ("buy", "sell") if kind == "entry" else ("sell", "buy")
+        legs = [
+            {"market": market, "symbol": "BTCUSDT", "client_id": client(10 * sequence + leg), "side": side, "qty": qty}
+            for leg, (market, side) in enumerate(zip(("spot", "perp"), sides))
+        ]
+        return journal.FIRED, {
+            "at_us": self.at_us(ms),
+            "sequence": sequence,
+            "pair": "BTCUSDT",
+            "class": kind,
+            "direction": "short",
+            "legs": legs,
+            "spot_u": spot_u,
+            "perp_u": perp_u,
+        }
+
+    def fills(self, sequence, ms, *sides):
+        for leg, (market, side) in enumerate(zip(("spot", "perp"), sides)):
+            row = {"at_us": self.at_us(ms), "client_id": client(10 * sequence + leg), "qty": "1", "side": side}
+            yield journal.FILL, {**row, "market": market, "symbol": "BTCUSDT"}
+
+    def check(self, *flags, cut=None):
+        with tempfile.TemporaryDirectory() as folder:
+            folder = Path(folder)
+            lines = [",".join(check_tape.COLUMNS)]
+            for name, market, quotes in (("spot", "spot", self.spot), ("usdm", "perp", self.perp)):
+                rows = []
+                for ms, u, bid, ask in quotes:
+                    raw = {"stream": "x", "data": {"u": u, "s": "BTCUSDT", "b": bid, "B": "5.0", "a": ask, "A": "6"}}
+                    row = {"t_ns": T0 + ms * MS, "venue": "binance", "market": name, "kind": "book_ticker"}
+                    rows.append(json.dumps({**row, "chan": "x", "raw": json.dumps(raw)}))
+                    lines.append(f"{market},BTCUSDT,{u},{bid}0,5,{ask},6.00")
+                rows.insert(1, json.dumps({"t_ns": None, "venue": "binance", "market": name, "kind": "depth"}))
+                data = gzip.compress("\n".join(rows).encode())
+                (folder / f"{name}.gz").write_bytes(data[:cut])
+            (folder / "quotes.csv").write_text("\n".join(self.csv(lines) if self.csv else lines) + "\n")
+            write_journal(folder, self.records)
+            return run(check_tape.main, folder / "spot.gz", folder / "usdm.gz", folder, *flags)
+
+
+class Tapes(unittest.TestCase):
+    def setUp(self):
+        self.tape = Tape()
+
+    def differs(self, *texts, flags=("--entries", "-3")):
+        code, out = self.tape.check(*flags)
+        self.assertEqual(code, 1, out)
+        for text in texts:
+            self.assertIn(text, out)
+
+    def test_an_exact_reading_passes(self):
+        code, out = self.tape.check("--entries", "-3")
+        self.assertEqual(code, 0, out)
+        self.assertIn("8 of 8 quotes equal (3 spot, 5 USD-M)", out)
+        self.assertIn("1 entries on tape quotes at -3 bp, 0 on a just superseded quote", out)
+        self.assertIn("1 stretches qualify, 1 of them for 100 ms or longer; 0 idle ones missed", out)
+
+    def test_one_digit_decoded_wrongly(self):
+        self.tape.csv = lambda lines: [line.replace("99.980,5", "99.981,5") for line in lines]
+        self.differs("spot quote 2 (u 2): bid 99.98 in the tape, 99.981 decoded", flags=())
+
+    def test_a_quote_lost_a_quote_doubled_a_quote_swapped(self):
+        self.tape.csv = lambda lines: lines[:2] + lines[3:]
+        self.differs("spot: 2 quotes decoded, the tape has 3", flags=())
+        self.tape.csv = lambda lines: lines + lines[-1:]
+        self.differs("perp: 6 quotes decoded, the tape has 5", flags=())
+        self.tape.csv = lambda lines: [*lines[:4], lines[5], lines[4], *lines[6:]]
+        self.differs("perp quote 1 (u 11): u 11 in the tape, 12 decoded", flags=())
+
+    def test_a_file_of_other_columns_is_refused(self):
+        self.tape.csv = lambda lines: [lines[0].replace("bid_qty", "qty"), *lines[1:]]
+        self.assertEqual(self.tape.check()[0], 2)
+
+    def test_an_entry_below_the_bar(self):
+        self.tape.records.append(self.tape.fired(3, "entry", 5_000, 3, 15))
+        self.differs("entry 3 (BTCUSDT, short)", "do not meet the condition at -3 bp")
+
+    def test_a_bar_missed_by_one_tick(self):
+        self.tape.perp[1] = (2_000, 12, "99.969999", "99.98")
+        self.differs("entry 1 (BTCUSDT, short)")
+
+    def test_an_entry_on_quotes_the_tape_lacks(self):
+        self.tape.records[0][1]["perp_u"] = 77
+        self.differs("entry 1 (BTCUSDT, short): perp update 77 is not in the tape")
+
+    def test_an_entry_on_an_old_quote(self):
+        self.tape.records.append(self.tape.fired(3, "entry", 5_000, 3, 13))
+        self.differs("entry 3 (BTCUSDT, short): one quote had been superseded for 2600.0 ms")
+
+    def test_an_entry_on_a_just_superseded_quote_passes(self):
+        # Perp 12 was superseded at 2,050; spot 2 came at 2,100: just within 50 ms.
+        self.tape.records[0] = self.tape.fired(1, "entry", 2_000, 2, 12)
+        code, out = self.tape.check("--entries", "-3")
+        self.assertEqual(code, 0, out)
+        self.assertIn("1 on a just superseded quote (at most 50.000 ms late)", out)
+
+    def test_an_entry_larger_than_what_was_visible(self):
+        for leg in self.tape.records[0][1]["legs"]:
+            leg["qty"] = "5.5"
+        self.differs("the quotes' visible sizes are less than its own")
+
+    def test_no_entry_at_all(self):
+        self.tape.records = []
+        self.tape.records.append((journal.START, {"at_us": 1}))
+        self.differs("no entry in the 400.0 ms from t_ns", "1 idle ones missed")
+
+    def test_an_idle_stretch_without_an_entry(self):
+        self.tape.perp[4:] = [(4_000, 15, "99.98", "99.99"), (4_500, 16, "99.90", "99.91")]
+        self.differs("no entry in the 500.0 ms", "2 stretches qualify")
+
+    def test_a_stretch_while_a_position_is_held_demands_nothing(self):
+        self.tape.perp[4:] = [(4_000, 15, "99.98", "99.99"), (4_500, 16, "99.90", "99.91")]
+        del self.tape.records[3:]
+        code, out = self.tape.check("--entries", "-3")
+        self.assertEqual(code, 0, out)
+        self.assertIn("2 stretches qualify, 2 of them for 100 ms or longer; 0 idle ones missed", out)
+
+    def test_a_short_stretch_demands_nothing(self):
+        self.tape.perp[4:] = [(4_000, 15, "99.98", "99.99"), (4_099, 16, "99.90", "99.91")]
+        self.assertEqual(self.tape.check("--entries", "-3")[0], 0)
+
+    def test_a_damaged_tape_is_refused(self):
+        code, out = self.tape.check(cut=-12)
+        self.assertEqual(code, 2, out)
+        self.assertIn("is damaged", out)
+
+    def test_a_basis_that_is_no_number_is_wrong_usage(self):
+        self.assertEqual(self.tape.check("--entries", "three")[0], 2)
+
+
+class Help(unittest.TestCase):
+    def test_both_scripts_explain_themselves(self):
+        for main, word in ((check_truth.main, "OUT_DIR"), (check_tape.main, "--entries")):
+            code, out = run(main, "--help")
+            self.assertEqual(code, 0)
+            self.assertIn(word, out)
+            self.assertIn("Exit code", out)
+
+
+if __name__ == "__main__":
+    unittest.main()
