@@ -19,6 +19,9 @@ use super::disk_memory::Memory;
 /// Syncs that may be under way at once; a caller asks for one per file and waits for its answer.
 const SYNCS_MAX: usize = 64;
 
+/// How the temporary file of a [`Disk::replace`] ends.
+const UNFINISHED: &str = ".new";
+
 /// One of the open files of a [`Disk`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileId(pub u16);
@@ -264,7 +267,7 @@ impl Disk {
     pub fn replace(&mut self, name: &str, bytes: &[u8]) -> Result<(), DiskError> {
         match &self.side {
             Side::Real { dir, .. } => {
-                let temporary = dir.join(format!("{name}.new"));
+                let temporary = dir.join(format!("{name}{UNFINISHED}"));
                 write_synced(&temporary, bytes)
                     .and_then(|()| fs::rename(&temporary, dir.join(name)))
                     .map_err(|error| DiskError::from_io(name, &error))?;
@@ -290,7 +293,8 @@ impl Disk {
         }
     }
 
-    /// The names of all files, sorted.
+    /// The names of all files, sorted; without what a crash left of an unfinished
+    /// [`Disk::replace`].
     ///
     /// # Errors
     ///
@@ -306,6 +310,7 @@ impl Disk {
                         names.push(entry.file_name().to_string_lossy().into_owned());
                     }
                 }
+                names.retain(|name| !name.ends_with(UNFINISHED));
                 names.sort_unstable();
                 Ok(names)
             }
@@ -408,6 +413,19 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         appends_syncs_and_replaces(Disk::real(&dir.path().join("made/on/the/way")).unwrap());
         appends_syncs_and_replaces(Disk::memory());
+    }
+
+    #[test]
+    fn a_crash_inside_a_replace_leaves_the_old_content() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut disk = Disk::real(dir.path()).unwrap();
+        disk.replace("epoch", b"7").unwrap();
+        fs::write(dir.path().join("epoch.new"), b"ha").unwrap();
+        let mut disk = Disk::real(dir.path()).unwrap();
+        assert_eq!(disk.names().unwrap(), ["epoch"]);
+        assert_eq!(disk.read_all("epoch").unwrap().unwrap(), b"7");
+        disk.replace("epoch", b"8").unwrap();
+        assert_eq!(disk.read_all("epoch").unwrap().unwrap(), b"8");
     }
 
     #[test]

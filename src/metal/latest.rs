@@ -135,7 +135,7 @@ mod tests {
             for n in 1..=COUNT {
                 writer.publish(value(n));
                 // Lets the reader in on a machine with few cores.
-                if n % 64 == 0 {
+                if n % 1_024 == 0 {
                     std::thread::yield_now();
                 }
             }
