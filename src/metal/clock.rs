@@ -162,6 +162,13 @@ impl Line {
         // One more ns than the old line covers its rounding down.
         Some(Self { base_ticks: to.ticks, base_ns: here + 1, mult: u64::try_from(rate + bend).ok()? })
     }
+
+    /// The same slope from a new start: for a counter that went backwards (a guest restored from a
+    /// snapshot). Left alone, the clock would stand still until the counter caught up, and no permit
+    /// would ever run out.
+    fn restarted(self, at: Sample) -> Self {
+        Self { base_ticks: at.ticks, base_ns: self.base_ns.max(at.ns), mult: self.mult }
+    }
 }
 
 /// Both clocks at (nearly) one moment.
@@ -237,10 +244,9 @@ impl RealClock {
         if sample.ns.saturating_sub(fit.last.ns) < REFIT_MIN_NS {
             return;
         }
-        if let Some(line) = fit.line.bent(fit.last, sample) {
-            fit.writer.publish([line.base_ticks, line.base_ns, line.mult]);
-            fit.line = line;
-        }
+        let line = fit.line.bent(fit.last, sample).unwrap_or_else(|| fit.line.restarted(sample));
+        fit.writer.publish([line.base_ticks, line.base_ns, line.mult]);
+        fit.line = line;
         fit.last = sample;
     }
 }
@@ -332,6 +338,15 @@ mod tests {
         let (from, to) = (Sample { ticks: 0, ns: 0 }, Sample { ticks: 2 * SEC, ns: 2 * SEC });
         let bent = line.bent(from, to).unwrap();
         assert_eq!(bent.at(2 * SEC), 2 * SEC);
+    }
+
+    #[test]
+    fn a_counter_that_went_back_starts_a_new_line() {
+        let line = Line { base_ticks: 1 << 50, base_ns: 10 * SEC, mult: 1 << (SHIFT - 1) };
+        let (from, to) = (Sample { ticks: 1 << 50, ns: 10 * SEC }, Sample { ticks: 7, ns: 12 * SEC });
+        assert_eq!(line.bent(from, to), None);
+        let line = line.restarted(to);
+        assert_eq!((line.at(7), line.at(7 + 2 * SEC)), (12 * SEC, 13 * SEC));
     }
 
     #[test]

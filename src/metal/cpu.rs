@@ -43,23 +43,28 @@ pub fn pin(core: usize) -> Result<(), PinError> {
     Err(PinError::NotAllowed { core, allowed })
 }
 
-/// Keeps all memory of the process, present and future, in RAM. Best effort: the caller reports a
-/// refusal and goes on.
+/// Keeps the memory of the process in RAM: what it has now, and what it will get as well where no
+/// limit stands (under a limit, locking the future would make a later allocation fail). Best effort:
+/// the caller reports a refusal and goes on.
 ///
 /// # Errors
 ///
 /// What the system said, and what to change.
-pub fn lock_memory() -> Result<(), io::Error> {
-    // SAFETY: takes two flags, touches no memory of ours.
-    let result = unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE) };
-    if result == 0 {
+pub fn lock_memory() -> io::Result<()> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is ours, lives through the call and has the type that the call writes.
+    let known = unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &mut limit) } == 0;
+    let endless = known && limit.rlim_cur == libc::RLIM_INFINITY;
+    let what = if endless { libc::MCL_CURRENT | libc::MCL_FUTURE } else { libc::MCL_CURRENT };
+    // SAFETY: takes flags, touches no memory of ours.
+    if unsafe { libc::mlockall(what) } == 0 {
         return Ok(());
     }
     let error = io::Error::last_os_error();
     Err(io::Error::new(
         error.kind(),
         format!(
-            "memory can't be locked ({error}); raise `ulimit -l` (LimitMEMLOCK=infinity), else a page fault can delay an order"
+            "memory can't be locked ({error}); set `ulimit -l unlimited` (LimitMEMLOCK=infinity), else a page fault may delay an order"
         ),
     ))
 }
@@ -94,6 +99,15 @@ mod tests {
             cores()
         });
         assert_eq!(seen.join().unwrap(), [core]);
+    }
+
+    #[test]
+    fn memory_is_locked_or_the_refusal_says_what_to_change() {
+        if let Err(error) = lock_memory() {
+            assert!(error.to_string().contains("LimitMEMLOCK"), "{error}");
+        }
+        // SAFETY: takes nothing; other tests get their memory back.
+        unsafe { libc::munlockall() };
     }
 
     #[test]

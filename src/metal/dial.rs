@@ -275,7 +275,7 @@ fn failure(error: &io::Error, request: &DialRequest) -> DialError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metal::link::LinkState;
+    use crate::metal::link::{LinkError, LinkState};
     use std::io::{Read, Write};
     use std::net::TcpListener;
 
@@ -350,6 +350,26 @@ mod tests {
         assert_eq!(link.inbound(), b"ping");
         assert_eq!(end.to_string(), format!("127.0.0.1:{port} closed the connection"));
         server.join().unwrap();
+    }
+
+    #[test]
+    fn who_hangs_up_on_unread_bytes_resets_the_link() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let mut dialer = real();
+        dialer.request(request(1, "127.0.0.1", port, false));
+        let mut link = answer(&mut dialer).1.unwrap();
+        let (socket, _) = listener.accept().unwrap();
+        link.send(b"an order that nobody reads").unwrap();
+        // On loopback the bytes are there when `send` returns; closing over them makes a reset.
+        drop(socket);
+        let end = loop {
+            if let Err(error) = link.recv() {
+                break error;
+            }
+        };
+        assert!(matches!(end, LinkError::Reset { .. }), "{end:?}");
+        assert_eq!(link.state(), LinkState::Closed);
     }
 
     #[test]

@@ -6,18 +6,21 @@
 //!        [`Disk::synced`]. Knows what a record is; `store` does.
 //! Quirk: [`Disk::replace`] and [`Disk::sync_dir`] do block. They are for start, rotation and stop.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use crossbeam::channel::{Sender, bounded};
+use crossbeam::channel::{Receiver, Sender, bounded, unbounded};
 
-use super::ring::{Consumer, ring};
+pub use super::disk_memory::DiskPeer;
+use super::disk_memory::Memory;
 
 /// Syncs that may be under way at once; a caller asks for one per file and waits for its answer.
 const SYNCS_MAX: usize = 64;
+
+/// How the temporary file of a [`Disk::replace`] ends.
+const UNFINISHED: &str = ".new";
 
 /// One of the open files of a [`Disk`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -89,12 +92,13 @@ struct Open {
 
 #[derive(Debug)]
 enum Side {
-    Real { dir: PathBuf, requests: Sender<SyncRequest>, done: Consumer<Synced>, locks: Vec<File> },
-    Memory(Arc<Mutex<Memory>>),
+    Real { dir: PathBuf, requests: Sender<SyncRequest>, done: Receiver<Synced>, locks: Vec<File> },
+    Memory(Memory),
 }
 
 type SyncRequest = (FileId, u64, Arc<File>);
-type Synced = (FileId, Result<u64, String>);
+/// The answer to a sync: how much of which file is durable, or what the system said.
+pub(super) type Synced = (FileId, Result<u64, String>);
 
 impl Disk {
     /// The directory `dir`, made if it is not there.
@@ -106,18 +110,14 @@ impl Disk {
         let failed = |error: io::Error| DiskError::from_io(&dir.display().to_string(), &error);
         fs::create_dir_all(dir).map_err(failed)?;
         let (requests, todo) = bounded::<SyncRequest>(SYNCS_MAX);
-        // Twice as many places as can be under way, so the helper's push never fails: at most
-        // SYNCS_MAX wait in the channel and one is in its hands while answers wait here; `sync`
-        // refuses before that.
-        let (mut answers, done) = ring::<Synced>(2 * SYNCS_MAX);
+        let (answers, done) = unbounded::<Synced>();
         std::thread::Builder::new()
             .name("disk-sync".to_owned())
             .spawn(move || {
                 for (id, len, file) in todo {
-                    let mut answer = (id, file.sync_data().map(|()| len).map_err(|error| error.to_string()));
-                    while let Err(full) = answers.push(answer) {
-                        answer = full.0;
-                        std::thread::sleep(std::time::Duration::from_millis(1));
+                    let answer = (id, file.sync_data().map(|()| len).map_err(|error| error.to_string()));
+                    if answers.send(answer).is_err() {
+                        return;
                     }
                 }
             })
@@ -137,8 +137,8 @@ impl Disk {
     /// As [`Disk::memory`], with the hand that makes it slow, full, or lose its power.
     #[must_use]
     pub fn memory_with_peer() -> (Self, DiskPeer) {
-        let memory = Arc::new(Mutex::new(Memory::default()));
-        (Self { files: Vec::new(), side: Side::Memory(Arc::clone(&memory)) }, DiskPeer { memory })
+        let memory = Memory::default();
+        (Self::of_memory(memory.clone()), DiskPeer::of(memory))
     }
 
     /// Opens a file to append to, making it if it is not there. The caller syncs the directory once
@@ -155,7 +155,7 @@ impl Disk {
                     OpenOptions::new().append(true).create(true).open(dir.join(name)).map_err(failed)?;
                 (file.metadata().map_err(failed)?.len(), Some(Arc::new(file)))
             }
-            Side::Memory(memory) => (lock(memory).open(name), None),
+            Side::Memory(memory) => (memory.open(name), None),
         };
         self.files.push(Open { name: name.to_owned(), len, broken: false, file });
         Ok(FileId((self.files.len() - 1) as u16))
@@ -176,7 +176,7 @@ impl Disk {
     pub fn append(&mut self, id: FileId, bytes: &[u8]) -> Result<u64, DiskError> {
         let open = usable(&mut self.files, id)?;
         let written = match (&self.side, &open.file) {
-            (Side::Memory(memory), _) => lock(memory).append(&open.name, bytes),
+            (Side::Memory(memory), _) => memory.append(&open.name, bytes),
             (Side::Real { .. }, Some(file)) => (&**file).write_all(bytes).map_err(|error| {
                 // A half-written record must not stay in front of the next one.
                 open.broken = file.set_len(open.len).is_err();
@@ -200,7 +200,7 @@ impl Disk {
             return Ok(());
         }
         match (&self.side, &open.file) {
-            (Side::Memory(memory), _) => lock(memory).truncate(&open.name, len),
+            (Side::Memory(memory), _) => memory.truncate(&open.name, len),
             (Side::Real { .. }, Some(file)) => {
                 file.set_len(len).map_err(|error| DiskError::from_io(&open.name, &error))?;
             }
@@ -219,7 +219,7 @@ impl Disk {
         let open = usable(&mut self.files, id)?;
         match (&self.side, &open.file) {
             (Side::Memory(memory), _) => {
-                lock(memory).pending.push((id, open.name.clone(), open.len));
+                memory.ask_sync(id, &open.name, open.len);
                 Ok(())
             }
             (Side::Real { requests, .. }, Some(file)) => {
@@ -232,8 +232,8 @@ impl Disk {
     /// The next finished sync: which file, and how many of its bytes are durable now.
     pub fn synced(&mut self) -> Option<(FileId, Result<u64, DiskError>)> {
         let (id, outcome) = match &mut self.side {
-            Side::Real { done, .. } => done.pop()?,
-            Side::Memory(memory) => lock(memory).next_sync()?,
+            Side::Real { done, .. } => done.try_recv().ok()?,
+            Side::Memory(memory) => memory.next_sync()?,
         };
         let open = self.files.get_mut(usize::from(id.0))?;
         let outcome = outcome.map_err(|detail| {
@@ -252,7 +252,7 @@ impl Disk {
         match &self.side {
             Side::Real { dir, .. } => sync_dir(dir),
             Side::Memory(memory) => {
-                lock(memory).sync_names();
+                memory.sync_names();
                 Ok(())
             }
         }
@@ -267,13 +267,13 @@ impl Disk {
     pub fn replace(&mut self, name: &str, bytes: &[u8]) -> Result<(), DiskError> {
         match &self.side {
             Side::Real { dir, .. } => {
-                let temporary = dir.join(format!("{name}.new"));
+                let temporary = dir.join(format!("{name}{UNFINISHED}"));
                 write_synced(&temporary, bytes)
                     .and_then(|()| fs::rename(&temporary, dir.join(name)))
                     .map_err(|error| DiskError::from_io(name, &error))?;
                 sync_dir(dir)
             }
-            Side::Memory(memory) => lock(memory).replace(name, bytes),
+            Side::Memory(memory) => memory.replace(name, bytes),
         }
     }
 
@@ -289,11 +289,12 @@ impl Disk {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
                 Err(error) => Err(DiskError::from_io(name, &error)),
             },
-            Side::Memory(memory) => Ok(lock(memory).files.get(name).map(|file| file.now.clone())),
+            Side::Memory(memory) => Ok(memory.read(name)),
         }
     }
 
-    /// The names of all files, sorted.
+    /// The names of all files, sorted; without what a crash left of an unfinished
+    /// [`Disk::replace`].
     ///
     /// # Errors
     ///
@@ -309,10 +310,11 @@ impl Disk {
                         names.push(entry.file_name().to_string_lossy().into_owned());
                     }
                 }
+                names.retain(|name| !name.ends_with(UNFINISHED));
                 names.sort_unstable();
                 Ok(names)
             }
-            Side::Memory(memory) => Ok(lock(memory).files.keys().cloned().collect()),
+            Side::Memory(memory) => Ok(memory.names()),
         }
     }
 
@@ -336,8 +338,14 @@ impl Disk {
                     Err(TryLockError::Error(error)) => Err(failed(error)),
                 }
             }
-            Side::Memory(memory) => lock(memory).lock(name),
+            Side::Memory(memory) => memory.lock(name),
         }
+    }
+}
+
+impl Disk {
+    pub(super) fn of_memory(memory: Memory) -> Self {
+        Self { files: Vec::new(), side: Side::Memory(memory) }
     }
 }
 
@@ -361,147 +369,6 @@ fn sync_dir(dir: &Path) -> Result<(), DiskError> {
     File::open(dir)
         .and_then(|dir| dir.sync_all())
         .map_err(|error| DiskError::from_io(&dir.display().to_string(), &error))
-}
-
-/// The world's hand on a disk in memory.
-#[derive(Clone, Debug)]
-pub struct DiskPeer {
-    memory: Arc<Mutex<Memory>>,
-}
-
-impl DiskPeer {
-    /// While held, syncs are asked for and not done.
-    pub fn hold_syncs(&self, held: bool) {
-        lock(&self.memory).held = held;
-    }
-
-    /// Lets every following sync fail, or work again.
-    pub fn fail_syncs(&self, failing: bool) {
-        lock(&self.memory).failing = failing;
-    }
-
-    /// How many more bytes fit; `None`: any number.
-    pub fn limit_room(&self, bytes: Option<u64>) {
-        lock(&self.memory).room = bytes;
-    }
-
-    /// Loses the power: a new disk with what was durable, and of each file up to `tail` bytes more
-    /// that happened to be written back already. The old one is of no use any more.
-    #[must_use]
-    pub fn lose_power(&self, tail: usize) -> (Disk, DiskPeer) {
-        let mut files = BTreeMap::new();
-        for (name, file) in &lock(&self.memory).files {
-            if let Some(durable) = file.durable {
-                let kept = file.now.len().min(durable.saturating_add(tail));
-                let now = file.now[..kept].to_vec();
-                files.insert(name.clone(), MemoryFile { durable: Some(now.len()), synced: now.len(), now });
-            }
-        }
-        self.reborn(files)
-    }
-
-    /// Kills the process and keeps the machine: every byte that was appended is still there, locks
-    /// are free, syncs that were asked for are forgotten.
-    #[must_use]
-    pub fn kill_process(&self) -> (Disk, DiskPeer) {
-        let files = lock(&self.memory).files.clone();
-        self.reborn(files)
-    }
-
-    fn reborn(&self, files: BTreeMap<String, MemoryFile>) -> (Disk, DiskPeer) {
-        let memory = Arc::new(Mutex::new(Memory { files, ..Memory::default() }));
-        (Disk { files: Vec::new(), side: Side::Memory(Arc::clone(&memory)) }, DiskPeer { memory })
-    }
-}
-
-#[derive(Debug, Default)]
-struct Memory {
-    files: BTreeMap<String, MemoryFile>,
-    /// Syncs asked for and not answered.
-    pending: Vec<(FileId, String, u64)>,
-    locked: Vec<String>,
-    held: bool,
-    failing: bool,
-    room: Option<u64>,
-}
-
-#[derive(Clone, Debug, Default)]
-struct MemoryFile {
-    now: Vec<u8>,
-    /// Bytes of it that are on the disk.
-    synced: usize,
-    /// As `synced`, once the file's name is on the disk too; `None` before: it would vanish.
-    durable: Option<usize>,
-}
-
-impl Memory {
-    fn open(&mut self, name: &str) -> u64 {
-        self.files.entry(name.to_owned()).or_default().now.len() as u64
-    }
-
-    fn append(&mut self, name: &str, bytes: &[u8]) -> Result<(), DiskError> {
-        self.take_room(name, bytes)?;
-        self.files.entry(name.to_owned()).or_default().now.extend_from_slice(bytes);
-        Ok(())
-    }
-
-    fn take_room(&mut self, name: &str, bytes: &[u8]) -> Result<(), DiskError> {
-        if let Some(room) = &mut self.room {
-            *room = room
-                .checked_sub(bytes.len() as u64)
-                .ok_or_else(|| DiskError::Full { name: name.to_owned() })?;
-        }
-        Ok(())
-    }
-
-    fn truncate(&mut self, name: &str, len: u64) {
-        let file = self.files.entry(name.to_owned()).or_default();
-        file.now.truncate(len as usize);
-        file.synced = file.synced.min(file.now.len());
-        file.durable = file.durable.map(|durable| durable.min(file.now.len()));
-    }
-
-    fn next_sync(&mut self) -> Option<Synced> {
-        if self.held || self.pending.is_empty() {
-            return None;
-        }
-        let (id, name, len) = self.pending.remove(0);
-        if self.failing {
-            return Some((id, Err("input/output error".to_owned())));
-        }
-        let file = self.files.entry(name).or_default();
-        file.synced = file.synced.max(file.now.len().min(len as usize));
-        file.durable = file.durable.map(|_| file.synced);
-        Some((id, Ok(len)))
-    }
-
-    fn sync_names(&mut self) {
-        for file in self.files.values_mut() {
-            file.durable = Some(file.synced);
-        }
-    }
-
-    fn replace(&mut self, name: &str, bytes: &[u8]) -> Result<(), DiskError> {
-        self.take_room(name, bytes)?;
-        let whole = MemoryFile { now: bytes.to_vec(), synced: bytes.len(), durable: None };
-        self.files.insert(name.to_owned(), whole);
-        self.sync_names();
-        Ok(())
-    }
-
-    fn lock(&mut self, name: &str) -> Result<(), DiskError> {
-        if self.locked.iter().any(|held| held == name) {
-            return Err(DiskError::Locked { name: name.to_owned() });
-        }
-        self.locked.push(name.to_owned());
-        self.open(name);
-        Ok(())
-    }
-}
-
-/// A panic elsewhere left the files whole: each change is one call.
-fn lock(memory: &Mutex<Memory>) -> MutexGuard<'_, Memory> {
-    memory.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -546,6 +413,19 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         appends_syncs_and_replaces(Disk::real(&dir.path().join("made/on/the/way")).unwrap());
         appends_syncs_and_replaces(Disk::memory());
+    }
+
+    #[test]
+    fn a_crash_inside_a_replace_leaves_the_old_content() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut disk = Disk::real(dir.path()).unwrap();
+        disk.replace("epoch", b"7").unwrap();
+        fs::write(dir.path().join("epoch.new"), b"ha").unwrap();
+        let mut disk = Disk::real(dir.path()).unwrap();
+        assert_eq!(disk.names().unwrap(), ["epoch"]);
+        assert_eq!(disk.read_all("epoch").unwrap().unwrap(), b"7");
+        disk.replace("epoch", b"8").unwrap();
+        assert_eq!(disk.read_all("epoch").unwrap().unwrap(), b"8");
     }
 
     #[test]

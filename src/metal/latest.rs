@@ -1,12 +1,14 @@
 //! A cell between threads in which the newest value wins: permits, thresholds, `durable`.
 //!
 //! Owns:  `N` words that a reader always sees together, as one [`Writer`] published them.
-//! Never: blocks the writer; a reader that was disturbed reads again.
+//! Never: makes anybody wait: not the writer for readers, and no reader for a writer that was put
+//!        to sleep half way (a plain sequence lock would, and the shadow shares its core).
 //!
-//! A sequence lock: odd while the writer is at work. The words are relaxed atomics between two
-//! fences (a plain copy would be a data race), so there is no unsafe code here.
+//! Two copies, used in turn, and a version that says which is current. The writer fills the other
+//! copy, then raises the version; a reader that finds the version changed after its look reads
+//! again. The words are relaxed atomics between fences (a plain copy would be a data race), so
+//! there is no unsafe code here.
 
-use std::hint::spin_loop;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU64, fence};
@@ -16,43 +18,42 @@ use crossbeam::utils::CachePadded;
 /// The publishing end; there is one.
 #[derive(Debug)]
 pub struct Writer<const N: usize> {
-    shared: Arc<Shared<N>>,
-    /// The sequence last stored; always even between calls.
-    sequence: u64,
+    shared: Arc<CachePadded<Shared<N>>>,
+    /// The truth of `shared.version`.
+    version: u64,
 }
 
 /// A reading end. Clones look independently; a clone starts where its original was.
 #[derive(Clone, Debug)]
 pub struct Reader<const N: usize> {
-    shared: Arc<Shared<N>>,
-    /// The sequence [`Reader::changed`] saw last; odd (so never equal) before the first call.
+    shared: Arc<CachePadded<Shared<N>>>,
+    /// The version [`Reader::changed`] gave out last; `u64::MAX`, which no cell lives to see, before
+    /// the first.
     seen: u64,
 }
 
 /// Makes a cell that holds `first`.
 #[must_use]
 pub fn latest<const N: usize>(first: [u64; N]) -> (Writer<N>, Reader<N>) {
-    let shared = Arc::new(Shared {
-        sequence: CachePadded::new(AtomicU64::new(0)),
-        words: CachePadded::new(first.map(AtomicU64::new)),
-    });
-    (Writer { shared: Arc::clone(&shared), sequence: 0 }, Reader { shared, seen: 1 })
+    let copies = [first.map(AtomicU64::new), first.map(AtomicU64::new)];
+    let shared = Arc::new(CachePadded::new(Shared { version: AtomicU64::new(0), copies }));
+    (Writer { shared: Arc::clone(&shared), version: 0 }, Reader { shared, seen: u64::MAX })
 }
 
 impl<const N: usize> Writer<N> {
     /// Replaces the value.
     #[inline]
     pub fn publish(&mut self, words: [u64; N]) {
-        let shared = &*self.shared;
-        shared.sequence.store(self.sequence | 1, Relaxed);
-        // A reader that sees any word below also sees the odd sequence above, because its
-        // acquire fence pairs with this one.
+        let next = self.version.wrapping_add(1);
+        // The copy filled below is that of version `next - 2`. A reader still in it that sees one of
+        // our words sees `next - 1` or later in its second look at the version, because its acquire
+        // fence pairs with this one; so it reads again.
         fence(Release);
-        for (slot, word) in shared.words.iter().zip(words) {
-            slot.store(word, Relaxed);
+        for (place, word) in self.shared.copy(next).iter().zip(words) {
+            place.store(word, Relaxed);
         }
-        self.sequence = self.sequence.wrapping_add(2);
-        shared.sequence.store(self.sequence, Release);
+        self.shared.version.store(next, Release);
+        self.version = next;
     }
 }
 
@@ -61,54 +62,55 @@ impl<const N: usize> Reader<N> {
     #[inline]
     #[must_use]
     pub fn read(&self) -> [u64; N] {
-        self.shared.read_through(|words| words).1
+        self.shared.look(|words| words).1
     }
 
     /// The newest value if [`Reader::changed`] has not given it out yet; the first call always
     /// gives one.
     #[inline]
     pub fn changed(&mut self) -> Option<[u64; N]> {
-        // Equal means that nothing was published since: the cheap look that a hot room repeats.
-        if self.shared.sequence.load(Relaxed) == self.seen {
+        // The cheap look that a hot room repeats.
+        if self.shared.version.load(Relaxed) == self.seen {
             return None;
         }
-        let (sequence, words) = self.shared.read_through(|words| words);
-        // The writer may have been half way through publishing what we had already seen begin.
-        if sequence == self.seen {
-            return None;
-        }
-        self.seen = sequence;
+        let (version, words) = self.shared.look(|words| words);
+        self.seen = version;
         Some(words)
     }
 
-    /// What `look` makes of the value, called again if the value changed **while it ran**. The
-    /// clock reads its counter in there: a reading never belongs to an older line than the one
-    /// it was converted with.
+    /// What `look` makes of the newest value. It is called again if a newer one came **while it
+    /// ran**; then the words it saw may have been mixed, and its answer is thrown away. The clock
+    /// reads its counter in there, so that no counter value meets an older line than its own.
     #[inline]
     pub fn read_through<R>(&self, look: impl FnMut([u64; N]) -> R) -> R {
-        self.shared.read_through(look).1
+        self.shared.look(look).1
     }
 }
 
 #[derive(Debug)]
 struct Shared<const N: usize> {
-    sequence: CachePadded<AtomicU64>,
-    words: CachePadded<[AtomicU64; N]>,
+    /// How many values were published; its lowest bit says which copy is current. Beside the
+    /// copies, so that a small cell is one cache line.
+    version: AtomicU64,
+    copies: [[AtomicU64; N]; 2],
 }
 
 impl<const N: usize> Shared<N> {
     #[inline]
-    fn read_through<R>(&self, mut look: impl FnMut([u64; N]) -> R) -> (u64, R) {
+    fn copy(&self, version: u64) -> &[AtomicU64; N] {
+        &self.copies[(version & 1) as usize]
+    }
+
+    #[inline]
+    fn look<R>(&self, mut look: impl FnMut([u64; N]) -> R) -> (u64, R) {
         loop {
-            let before = self.sequence.load(Acquire);
-            if before & 1 == 0 {
-                let seen = look(std::array::from_fn(|i| self.words[i].load(Relaxed)));
-                fence(Acquire);
-                if self.sequence.load(Relaxed) == before {
-                    return (before, seen);
-                }
+            let version = self.version.load(Acquire);
+            let copy = self.copy(version);
+            let seen = look(std::array::from_fn(|i| copy[i].load(Relaxed)));
+            fence(Acquire);
+            if self.version.load(Relaxed) == version {
+                return (version, seen);
             }
-            spin_loop();
         }
     }
 }
@@ -117,30 +119,23 @@ impl<const N: usize> Shared<N> {
 mod tests {
     use super::*;
 
-    /// Words that follow from the first, so a mixture shows.
+    /// Words that follow from the last one, so that a mixture shows.
     fn value(n: u64) -> [u64; 8] {
-        std::array::from_fn(|i| (n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(i as u32 * 5) ^ n)
-    }
-
-    fn number(words: [u64; 8]) -> u64 {
-        // `words[0]` is odd-multiple ^ n; search is not needed: the writer also stores n last.
-        words[7]
+        let mut words =
+            std::array::from_fn(|i| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(i as u32 * 5));
+        words[7] = n;
+        words
     }
 
     #[test]
     fn a_reader_never_sees_half_a_value_nor_an_older_one() {
         const COUNT: u64 = 1_000_000;
-        let make = |n: u64| {
-            let mut words = value(n);
-            words[7] = n;
-            words
-        };
-        let (mut writer, mut reader) = latest(make(0));
+        let (mut writer, mut reader) = latest(value(0));
         let writing = std::thread::spawn(move || {
             for n in 1..=COUNT {
-                writer.publish(make(n));
+                writer.publish(value(n));
                 // Lets the reader in on a machine with few cores.
-                if n % 64 == 0 {
+                if n % 1_024 == 0 {
                     std::thread::yield_now();
                 }
             }
@@ -149,8 +144,8 @@ mod tests {
         let mut looks = 0u64;
         while last < COUNT {
             if let Some(words) = reader.changed() {
-                let n = number(words);
-                assert_eq!(words, make(n), "torn");
+                let n = words[7];
+                assert_eq!(words, value(n), "torn");
                 assert!(n > last || looks == 0, "{n} after {last}");
                 last = n;
                 looks += 1;
@@ -159,7 +154,7 @@ mod tests {
         }
         writing.join().unwrap();
         assert!(looks > 1);
-        assert_eq!(reader.read(), make(COUNT));
+        assert_eq!(reader.read(), value(COUNT));
     }
 
     #[test]

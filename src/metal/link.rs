@@ -12,6 +12,7 @@ use std::ops::Range;
 
 use super::inbound::Inbound;
 use super::memory::Memory;
+pub use super::memory::{MemoryPeer, memory_pair, memory_pair_connecting};
 use super::plain::Plain;
 use super::tls::Tls;
 use crate::units::id::LinkId;
@@ -382,7 +383,6 @@ const _: () = {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metal::memory::{MemoryPeer, memory_pair};
     use proptest::prelude::*;
 
     fn pair() -> (Link, MemoryPeer) {

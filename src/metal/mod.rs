@@ -17,6 +17,7 @@
 //! | `poll` | the links of one room and one question to the kernel: who has bytes? |
 //! | `dial` | host name in, link out; helper threads do what blocks |
 //! | `disk` | append-only files; a helper thread does the sync |
+//! | `disk_memory` | the same in memory, with power losses |
 //! | `intents` | what the trader is about to send, in memory that outlives a crash of the code |
 //! | `entropy` | random bytes, from the kernel or from a seed |
 //! | `latch` | stop and kill: set once, seen by every thread |
@@ -29,13 +30,14 @@ pub mod counters;
 pub mod cpu;
 pub mod dial;
 pub mod disk;
+mod disk_memory;
 pub mod entropy;
 mod inbound;
 pub mod intents;
 pub mod latch;
 pub mod latest;
 pub mod link;
-pub mod memory;
+mod memory;
 mod plain;
 pub mod poll;
 pub mod ring;

@@ -209,7 +209,7 @@ impl Links {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metal::memory::{MemoryPeer, memory_pair};
+    use crate::metal::link::{MemoryPeer, memory_pair};
     use crate::units::id::LinkId;
 
     fn pair(id: u32) -> (Link, MemoryPeer) {

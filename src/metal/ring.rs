@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn a_million_values_cross_two_threads_whole_and_in_order() {
         const COUNT: u64 = 1_000_000;
-        let (mut producer, mut consumer) = ring::<[u64; 8]>(256);
+        let (mut producer, mut consumer) = ring::<[u64; 8]>(1_024);
         let pushing = std::thread::spawn(move || {
             for n in 0..COUNT {
                 let mut value = payload(n);

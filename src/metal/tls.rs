@@ -492,6 +492,38 @@ mod tests {
     }
 
     #[test]
+    fn a_link_keeps_its_bytes_when_it_moves_to_another_room() {
+        let authority = Authority::new();
+        let (go, wait) = mpsc::channel::<()>();
+        let (port, server) =
+            serve(authority.server("localhost", rustls::ALL_VERSIONS, |_| ()), move |stream| {
+                stream.write_all(&body(3_000)).unwrap();
+                wait.recv().unwrap();
+                stream.write_all(b"after").unwrap();
+            });
+        // The first room's buffer holds less than the record: the rest stays inside rustls.
+        let mut clerk = Room::new(dial(&authority, port, 1_000, 6_000));
+        clerk.run(|link| !link.inbound().is_empty());
+        let slot = clerk.links.slots().next().unwrap();
+        let link = clerk.links.remove(slot).unwrap();
+        assert_eq!(clerk.links.slots().count(), 0);
+
+        // No new byte arrives, so no edge will tell the second room.
+        let mut trader = std::thread::spawn(move || {
+            let mut trader = Room::new(link);
+            trader.run(|link| link.inbound().len() == 3_000);
+            trader
+        })
+        .join()
+        .unwrap();
+        assert!(trader.link().inbound() == body(3_000));
+        go.send(()).unwrap();
+        trader.run(|link| link.inbound().ends_with(b"after"));
+        assert_eq!(trader.end, None);
+        server.join().unwrap();
+    }
+
+    #[test]
     fn a_small_buffer_gets_a_large_record_piece_by_piece() {
         let authority = Authority::new();
         let (port, server) = serve(authority.server("localhost", rustls::ALL_VERSIONS, |_| ()), |stream| {
