@@ -18,9 +18,7 @@ pub use pairing::{PairError, pair_up};
 pub use sign::Key;
 pub use symbols::Symbols;
 
-use crate::event::{
-    Asset, Counted, FillList, Instrument, Instruments, Verdict,
-};
+use crate::event::{Asset, Counted, FillList, Instrument, Instruments, Verdict};
 use crate::units::{
     Amount, BadDecimal, ClientId, InstrumentId, LegKind, PairId, Price, Qty, Rate, Side, Unix, VenueId,
 };
