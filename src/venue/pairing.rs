@@ -203,3 +203,137 @@ fn slips(a: &str, b: &str) -> usize {
     }
     row[b.len()]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::venue::sample::instrument;
+
+    fn listings(spot: &[&str], perps: &[&str]) -> Vec<Listing> {
+        let rows = |leg, bases: &[&str]| {
+            bases.iter().map(|base| instrument(leg, &format!("{base}USDT"), 2, 3)).collect::<Vec<_>>()
+        };
+        let listing = |rows| Listing { rows, ..Listing::default() };
+        vec![listing(rows(LegKind::Spot, spot)), listing(rows(LegKind::Perp, perps))]
+    }
+
+    fn lines(all: &Instruments) -> Vec<String> {
+        let symbol = |id| all.get(id).symbol;
+        all.pairs
+            .iter()
+            .map(|pair| {
+                format!(
+                    "{}: {} with {} x{} k {}",
+                    pair.name,
+                    symbol(pair.spot),
+                    symbol(pair.perp),
+                    pair.price_factor,
+                    pair.size_factor
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_exact_base_comes_first_and_only_then_a_multiplier_is_stripped() {
+        let all = pair_up(
+            3,
+            &listings(
+                &["BTC", "PEPE", "1000SATS", "1000CAT", "MOG", "BABYDOGE", "LUNA", "BOB", "X", "1MX"],
+                &[
+                    "1000PEPE",
+                    "BTC",
+                    "1000SATS",
+                    "1000CAT",
+                    "1000000MOG",
+                    "1MBABYDOGE",
+                    "LUNA2",
+                    "10000BOB",
+                    "BTCDOM",
+                    "1MX",
+                    "1000",
+                ],
+            ),
+            None,
+        )
+        .unwrap();
+        assert_eq!(
+            lines(&all),
+            [
+                "BTC: BTCUSDT with BTCUSDT x1 k 1",
+                "1000SATS: 1000SATSUSDT with 1000SATSUSDT x1 k 1",
+                "1000CAT: 1000CATUSDT with 1000CATUSDT x1 k 1",
+                "1MX: 1MXUSDT with 1MXUSDT x1 k 1",
+                "PEPE: PEPEUSDT with 1000PEPEUSDT x1000 k 1000",
+                "MOG: MOGUSDT with 1000000MOGUSDT x1000000 k 1000000",
+                "BABYDOGE: BABYDOGEUSDT with 1MBABYDOGEUSDT x1000000 k 1000000",
+                "BOB: BOBUSDT with 10000BOBUSDT x10000 k 10000",
+            ]
+        );
+        let left: Vec<String> = all.left_out.iter().map(|(symbol, why)| format!("{symbol}: {why}")).collect();
+        assert_eq!(
+            left,
+            [
+                "LUNA2USDT: no spot market trades its base LUNA2 for USDT",
+                "BTCDOMUSDT: no spot market trades its base BTCDOM for USDT",
+                "1000USDT: no spot market trades its base 1000 for USDT",
+                "LUNAUSDT: no perp trades its base LUNA",
+                "XUSDT: no perp trades its base X",
+            ]
+        );
+        assert_eq!(all.generation, 3);
+        for (n, row) in all.instruments.iter().enumerate() {
+            assert_eq!(usize::from(row.id.0), n);
+        }
+        for (n, pair) in all.pairs.iter().enumerate() {
+            assert_eq!(usize::from(pair.id.0), n);
+            assert_eq!((all.get(pair.spot).leg, all.get(pair.perp).leg), (LegKind::Spot, LegKind::Perp));
+        }
+    }
+
+    #[test]
+    fn a_spot_market_serves_one_perp_and_the_exact_one_wins() {
+        let all = pair_up(1, &listings(&["PEPE"], &["1000PEPE", "PEPE"]), None).unwrap();
+        assert_eq!(lines(&all), ["PEPE: PEPEUSDT with PEPEUSDT x1 k 1"]);
+        assert_eq!(
+            all.left_out,
+            [("1000PEPEUSDT".to_owned(), "spot PEPEUSDT is paired with PEPEUSDT already".to_owned())]
+        );
+    }
+
+    #[test]
+    fn wanted_names_choose_and_an_unknown_one_is_an_error_with_near_matches() {
+        let listings = listings(&["BTC", "ETH", "PEPE", "DOGE"], &["BTC", "ETH", "1000PEPE", "XAU"]);
+        let want = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            pair_up(1, &listings, Some(&names)).map(|all| lines(&all).len())
+        };
+        for names in [&["pepe"][..], &["PEPEUSDT"], &["1000pepeusdt"], &["ETHUSDT", "ETH"]] {
+            assert_eq!(want(names), Ok(1), "{names:?}");
+        }
+        assert_eq!(want(&["BTC", "PEPE"]), Ok(2));
+        assert_eq!(
+            want(&["BTCUSD"]).unwrap_err().to_string(),
+            "BTCUSD is not listed; did you mean BTCUSDT, BTC?"
+        );
+        assert_eq!(
+            want(&["BTC", "QQQQQQ"]).unwrap_err().to_string(),
+            "QQQQQQ is not listed; `pairs` shows what is"
+        );
+        assert_eq!(
+            want(&["XAUUSDT"]).unwrap_err().to_string(),
+            "XAUUSDT can't be traded: no spot market trades its base XAU for USDT; take it out of the configuration"
+        );
+        assert_eq!(want(&[]), Err(PairError::None));
+    }
+
+    #[test]
+    fn slips_are_counted_as_levenshtein_does() {
+        for (a, b, expected) in
+            [("", "", 0), ("", "AB", 2), ("BTC", "BTC", 0), ("KITTEN", "SITTING", 3), ("AB", "BA", 2)]
+        {
+            assert_eq!(slips(a, b), expected, "{a} {b}");
+            assert_eq!(slips(b, a), expected, "{b} {a}");
+        }
+    }
+}

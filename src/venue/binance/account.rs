@@ -194,3 +194,111 @@ pub(super) fn refusal(answer: &Object<'_, '_>) -> BadBody {
     }
     BadBody::Code { code, text: words }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::{InstrumentId, Price};
+    use crate::venue::sample::{fixture, instrument, instruments};
+
+    const NOW: Unix = Unix(1_772_694_601_600_000_000);
+
+    fn key() -> Key {
+        Key::new("public".to_owned(), "secret".to_owned())
+    }
+
+    #[track_caller]
+    fn check(ask: &Ask, endpoint: &str, path: &str, weight: u32) {
+        let (query, signature) = ask.path.split_once("&signature=").unwrap();
+        assert_eq!((ask.endpoint, query, ask.weight), (endpoint, path, weight));
+        let payload = query.split_once('?').unwrap().1;
+        assert_eq!(signature.as_bytes(), key().sign(payload.as_bytes()));
+        assert_eq!(ask.headers, [("X-MBX-APIKEY", "public".to_owned())]);
+    }
+
+    #[test]
+    fn questions_are_signed_as_they_are_sent() {
+        let id = ClientId(5_782_622_041_802_803_840);
+        let spot = instrument(LegKind::Spot, "BTCUSDT", 2, 5);
+        let perp = instrument(LegKind::Perp, "BTCUSDT", 2, 3);
+        let tail = "recvWindow=5000&timestamp=1772694601600";
+        check(
+            &order_query(&spot, id, &key(), NOW, 5_000),
+            "spot_rest",
+            &format!("/api/v3/order?symbol=BTCUSDT&origClientOrderId=5782622041802803840&{tail}"),
+            4,
+        );
+        check(
+            &order_query(&perp, id, &key(), NOW, 5_000),
+            "usdm_rest",
+            &format!("/fapi/v1/order?symbol=BTCUSDT&origClientOrderId=5782622041802803840&{tail}"),
+            1,
+        );
+        check(
+            &trades_query(&spot, 28, &key(), NOW, 5_000),
+            "spot_rest",
+            &format!("/api/v3/myTrades?symbol=BTCUSDT&orderId=28&{tail}"),
+            5,
+        );
+        check(
+            &trades_query(&perp, 28, &key(), NOW, 5_000),
+            "usdm_rest",
+            &format!("/fapi/v1/userTrades?symbol=BTCUSDT&orderId=28&{tail}"),
+            5,
+        );
+        let asks = fees_requests(&instruments(vec![spot, perp]), &key(), NOW, 5_000);
+        assert_eq!(asks.iter().map(|ask| ask.instrument).collect::<Vec<_>>(), [None, Some(InstrumentId(1))]);
+        check(&asks[0].ask, "spot_rest", &format!("/api/v3/account?omitZeroBalances=true&{tail}"), 20);
+        check(&asks[1].ask, "usdm_rest", &format!("/fapi/v1/commissionRate?symbol=BTCUSDT&{tail}"), 20);
+        assert_eq!(format!("{:?}", asks[1].ask), "GET usdm_rest/fapi/v1/commissionRate (weight 20)");
+    }
+
+    #[test]
+    fn the_small_answers_are_read() {
+        assert_eq!(
+            read_time(&mut fixture("spot_rest_server_time.json")),
+            Ok(Unix(1_499_827_319_559_000_000))
+        );
+        assert_eq!(
+            read_time(&mut fixture("futures_rest_server_time.json")),
+            Ok(Unix(1_789_478_299_014_000_000))
+        );
+        assert_eq!(read_time(&mut b"{\"serverTime\":0}".to_vec()), Err(BadBody::Field("serverTime")));
+        assert_eq!(read_time(&mut b"".to_vec()), Err(BadBody::NotJson));
+
+        let fees = read_fees(LegKind::Spot, &mut fixture("spot_rest_account.json")).unwrap();
+        assert_eq!((fees.taker, fees.can_trade), (Rate(1_500_000_000_000_000), Some(true)));
+        let balances: Vec<String> =
+            fees.balances.iter().map(|(a, free, locked)| format!("{a} {free} {locked}")).collect();
+        assert_eq!(balances, ["BTC 4723846.89208129 0", "LTC 4763368.68006011 0"]);
+        let fees = read_fees(LegKind::Perp, &mut fixture("futures_rest_commission_rate.json")).unwrap();
+        assert_eq!((fees.taker, fees.can_trade), (Rate(400_000_000_000_000), None));
+    }
+
+    #[test]
+    fn marks_are_read_with_missing_estimates_as_missing() {
+        let mut rows = vec![
+            instrument(LegKind::Perp, "BTCUSDT", 1, 3),
+            instrument(LegKind::Perp, "BTCUSDT_260925", 1, 3),
+        ];
+        let all = instruments(rows.clone());
+        let symbols = Symbols::new(&all, all.instruments[0].venue);
+        let marks = read_marks(&mut fixture("futures_rest_premium_index_all.json"), &symbols).unwrap();
+        assert_eq!(
+            marks[0],
+            MarkRow {
+                instrument: InstrumentId(0),
+                mark: Price(769_169),
+                funding: Some(Rate(89_720_000_000_000)),
+                next_funding: Unix::from_ms(1_789_488_000_000),
+                stamp: Unix::from_ms(1_789_478_303_000).unwrap(),
+            }
+        );
+        assert_eq!((marks[1].funding, marks[1].next_funding), (None, None));
+        rows.truncate(1);
+        let fewer = Symbols::new(&instruments(rows), all.instruments[0].venue);
+        assert_eq!(read_marks(&mut fixture("futures_rest_premium_index_all.json"), &fewer).unwrap().len(), 1);
+        let error = read_marks(&mut b"{\"code\":-1003,\"msg\":\"slow down\"}".to_vec(), &symbols);
+        assert_eq!(error, Err(BadBody::Code { code: -1003, text: "slow down".to_owned() }));
+    }
+}

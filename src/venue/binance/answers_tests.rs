@@ -288,7 +288,13 @@ fn the_fixtures_orders_read_as_one_line_each() {
             "Terminal { executed: Qty(400000) } #32, 2 fills",
         ),
         (LegKind::Spot, "spot_rest_order_result.json", "Terminal { executed: Qty(1000000) } #28, 0 fills"),
-        (LegKind::Spot, "spot_rest_order_full.json", "Terminal { executed: Qty(1000000) } #28, 5 fills"),
+        (
+            LegKind::Spot,
+            "margin_rest_order_full.json",
+            "Terminal { executed: Qty(100) } #26769564559, 1 fills",
+        ),
+        // The file of this name holds a 24-hour ticker.
+        (LegKind::Spot, "spot_rest_order_full.json", "Unknown(Body) #0, 0 fills"),
         (LegKind::Spot, "spot_rest_order_ack.json", "Unknown(Body) #28, 0 fills"),
     ] {
         let (judged, fills) = judge(leg, 200, &as_ours(name, "BTCUSDT"));

@@ -262,3 +262,149 @@ const _: () = assert!(Price::MAX.0 == Qty::MAX.0, "one grid serves both");
 fn printable(text: &str) -> String {
     text.chars().filter(|letter| !letter.is_control()).take(40).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::venue::sample::fixture;
+
+    fn line(row: &Row) -> String {
+        format!(
+            "{} {} p{} q{} tick {} lot {} qty {}..{} notional {} price {}..{} fee {}",
+            row.symbol,
+            row.base,
+            row.price_decimals,
+            row.qty_decimals,
+            row.tick.0,
+            row.lot.0,
+            row.qty_min.0,
+            row.qty_max.0,
+            row.notional_min,
+            row.price_range.0.0,
+            row.price_range.1.0,
+            decimal::short(row.taker_fee.0.into(), Rate::SCALE),
+        )
+    }
+
+    #[test]
+    fn the_fixtures_rows_read_as_one_line_each() {
+        let spot = read(LegKind::Spot, &mut fixture("spot_rest_exchange_info.json")).unwrap();
+        assert_eq!(
+            spot.rows.iter().map(line).collect::<Vec<_>>(),
+            ["BTCUSDT BTC p2 q5 tick 1 lot 1 qty 1..900000000 notional 5 price 1..100000000 fee 0.001"]
+        );
+        assert!(spot.left_out.is_empty());
+        assert_eq!(spot.limits.len(), 4);
+        let perp = read(LegKind::Perp, &mut fixture("futures_rest_exchange_info.json")).unwrap();
+        assert_eq!(
+            perp.rows.iter().map(line).collect::<Vec<_>>(),
+            ["BTCUSDT BTC p1 q3 tick 1 lot 1 qty 1..1000000 notional 50 price 5568..45297640 fee 0.0005"]
+        );
+        assert_eq!(
+            perp.left_out,
+            [("XAUUSDT".to_owned(), "it is a TRADIFI_PERPETUAL contract, not a PERPETUAL one".to_owned())]
+        );
+        assert!(perp.rows[0].reduce_only_exempt && !spot.rows[0].reduce_only_exempt);
+    }
+
+    /// The fixture's first row with a change, and the reason it is left out for, or its line.
+    #[track_caller]
+    fn changed(leg: LegKind, change: impl FnOnce(&mut serde_json::Value)) -> String {
+        let name = match leg {
+            LegKind::Spot => "spot_rest_exchange_info.json",
+            LegKind::Perp => "futures_rest_exchange_info.json",
+        };
+        let mut info: serde_json::Value = serde_json::from_slice(&fixture(name)).unwrap();
+        change(&mut info["symbols"][0]);
+        let listing = read(leg, &mut info.to_string().into_bytes()).unwrap();
+        listing.rows.first().map(line).unwrap_or_else(|| listing.left_out[0].1.clone())
+    }
+
+    #[test]
+    fn each_row_left_out_has_its_reason() {
+        use LegKind::{Perp, Spot};
+        type Change = fn(&mut serde_json::Value);
+        let cases: [(LegKind, Change, &str); 15] = [
+            (Spot, |row| row["status"] = "BREAK".into(), "its status is BREAK, not TRADING"),
+            (Spot, |row| row["isSpotTradingAllowed"] = false.into(), "spot trading is not allowed on it"),
+            (Spot, |row| row["quoteAsset"] = "USDC".into(), "it is paid in USDC, not USDT"),
+            (
+                Spot,
+                |row| row["symbol"] = "币安USDT".into(),
+                "its symbol has letters that an order form would have to encode",
+            ),
+            (Spot, |row| row["symbol"] = "X".repeat(25).into(), "its symbol is longer than 24 bytes"),
+            (Spot, |row| row["orderTypes"] = serde_json::json!(["MARKET"]), "its `orderTypes` has no LIMIT"),
+            (
+                Spot,
+                |row| row["allowedSelfTradePreventionModes"] = serde_json::json!([]),
+                "its `allowedSelfTradePreventionModes` has no EXPIRE_TAKER",
+            ),
+            (
+                Spot,
+                |row| row["filters"][0]["tickSize"] = "0.00000000".into(),
+                "its price step is switched off",
+            ),
+            (
+                Spot,
+                |row| row["filters"][1]["stepSize"] = "1e-5".into(),
+                "its quantity step 1e-5: not a plain decimal number",
+            ),
+            (Spot, |row| row["filters"] = serde_json::json!([]), "it has no PRICE_FILTER"),
+            (
+                Spot,
+                |row| {
+                    row["filters"][0]["tickSize"] = "0.0000000001".into();
+                    row["filters"][1]["stepSize"] = "0.000000001".into();
+                },
+                "its tick and lot have more than 18 decimals together",
+            ),
+            (
+                Perp,
+                |row| row["deliveryDate"] = 1_789_478_299_014i64.into(),
+                "it has a delivery date: it is about to be delisted",
+            ),
+            (Perp, |row| row["status"] = "SETTLING".into(), "its status is SETTLING, not TRADING"),
+            (
+                Perp,
+                |row| row["contractType"] = "CURRENT_QUARTER".into(),
+                "it is a CURRENT_QUARTER contract, not a PERPETUAL one",
+            ),
+            (
+                Perp,
+                |row| row["filters"][1]["maxQty"] = "0.0005".into(),
+                "its limits leave no room for an order",
+            ),
+        ];
+        for (leg, change, reason) in cases {
+            assert_eq!(changed(leg, change), reason);
+        }
+    }
+
+    #[test]
+    fn limits_between_two_steps_are_rounded_against_us_and_zeros_are_switched_off() {
+        let row = changed(LegKind::Spot, |row| {
+            row["filters"] = serde_json::json!([
+                {"filterType":"LOT_SIZE","stepSize":"0.50000000","maxQty":"92141578000000000000.9","minQty":"0.7"},
+                {"minPrice":"0.00","tickSize":"0.25","filterType":"PRICE_FILTER","maxPrice":"10.99"},
+                {"filterType":"MIN_NOTIONAL","minNotional":"0.00100000","applyToMarket":true,"avgPriceMins":5},
+            ]);
+        });
+        let most = Qty::MAX.0 / 5 * 5;
+        assert_eq!(
+            row,
+            format!("BTCUSDT BTC p2 q1 tick 25 lot 5 qty 10..{most} notional 0.001 price 25..1075 fee 0.001")
+        );
+    }
+
+    #[test]
+    fn an_error_or_a_page_in_place_of_a_listing_is_told() {
+        let read = |text: &str| read(LegKind::Spot, &mut text.as_bytes().to_vec()).unwrap_err().to_string();
+        assert_eq!(
+            read(r#"{"code":-1003,"msg":"Way too much request weight used\u001b[2J"}"#),
+            "the venue answered -1003: Way too much request weight used [2J"
+        );
+        assert!(read("<html>").starts_with("the body is not JSON"));
+        assert!(read("{}").starts_with("field `symbols` is missing"));
+    }
+}

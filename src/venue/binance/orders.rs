@@ -151,3 +151,139 @@ impl Form {
         Self { template, signer: key.signer(constant.as_bytes()), constant: constant.len() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::{ClientId, Price, Qty, Unix};
+    use crate::venue::sample::instrument;
+
+    const VECTORS: &str = include_str!("../../../tests/fixtures/binance/signing_vectors.json");
+
+    fn vector(name: &str) -> serde_json::Value {
+        let all: serde_json::Value = serde_json::from_str(VECTORS).unwrap();
+        all.as_array().unwrap().iter().find(|v| v["name"] == name).unwrap().clone()
+    }
+
+    fn key(vector: &serde_json::Value) -> Key {
+        let field = |name: &str| vector[name].as_str().unwrap().to_owned();
+        Key::new(field("api_key"), field("secret_key"))
+    }
+
+    /// Name and value pairs, sorted.
+    fn pairs(payload: &str) -> Vec<&str> {
+        let mut pairs: Vec<&str> = payload.split('&').collect();
+        pairs.sort_unstable();
+        pairs
+    }
+
+    fn render(form: &OrderForm, spec: &OrderSpec) -> String {
+        let mut out = ArrayVec::new();
+        form.render(spec, &mut out).unwrap();
+        String::from_utf8(out.to_vec()).unwrap()
+    }
+
+    /// The rendered request asks for what the page's row asks for, and is signed for its own order of
+    /// parameters.
+    #[track_caller]
+    fn check(name: &str, row: &Instrument, spec: OrderSpec, request_line: &str) {
+        let vector = vector(name);
+        let key = key(&vector);
+        let text = render(&OrderForm::new(row, "venue.example", &key, 1_000), &spec);
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert_eq!(
+            head,
+            format!(
+                "{request_line}\r\nHost: venue.example\r\nX-MBX-APIKEY: {}\r\n\
+                 Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {:03}",
+                key.api(),
+                body.len()
+            )
+        );
+        let (payload, signature) = body.rsplit_once("&signature=").unwrap();
+        assert_eq!(pairs(payload), pairs(vector["payload"].as_str().unwrap()));
+        assert_eq!(signature.as_bytes(), key.sign(payload.as_bytes()));
+        assert_eq!(
+            key.sign(vector["payload"].as_str().unwrap().as_bytes()),
+            vector["signature"].as_str().unwrap().as_bytes(),
+            "the page's own order of parameters signs as the page says"
+        );
+    }
+
+    const STAMP: Unix = Unix(1_772_694_601_600_999_999);
+
+    #[test]
+    fn a_spot_order_is_the_pages_limit_ioc() {
+        let spec = OrderSpec {
+            client: ClientId(5_782_622_041_802_803_840),
+            side: Side::Buy,
+            qty: Qty(1_000_000),
+            limit: Price(6_670_000),
+            reduce_only: false,
+            stamp: STAMP,
+        };
+        let row = instrument(LegKind::Spot, "BTCUSDT", 2, 8);
+        check("spot_rest_hmac_limit_ioc_own_id", &row, spec, "POST /api/v3/order HTTP/1.1");
+    }
+
+    #[test]
+    fn a_perp_order_is_the_pages_limit_ioc() {
+        let spec = OrderSpec {
+            client: ClientId(5_782_622_041_802_803_856),
+            side: Side::Sell,
+            qty: Qty(10),
+            limit: Price(6_660_010),
+            reduce_only: false,
+            stamp: STAMP,
+        };
+        let row = instrument(LegKind::Perp, "BTCUSDT", 2, 3);
+        check("futures_rest_hmac_limit_ioc_own_id", &row, spec, "POST /fapi/v1/order HTTP/1.1");
+
+        let key = key(&vector("futures_rest_hmac_limit_ioc_own_id"));
+        let form = OrderForm::new(&row, "h", &key, 250);
+        let exit = render(&form, &OrderSpec { side: Side::Buy, reduce_only: true, ..spec });
+        let body = exit.split_once("\r\n\r\n").unwrap().1;
+        let (payload, signature) = body.rsplit_once("&signature=").unwrap();
+        assert_eq!(
+            payload,
+            "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=IOC&newOrderRespType=RESULT\
+             &selfTradePreventionMode=EXPIRE_TAKER&reduceOnly=true&recvWindow=250\
+             &newClientOrderId=5782622041802803856&quantity=0.010&price=66600.10&timestamp=1772694601600"
+        );
+        assert_eq!(signature.as_bytes(), key.sign(payload.as_bytes()));
+    }
+
+    #[test]
+    fn an_order_that_does_not_fit_leaves_the_buffer_as_it_was() {
+        let key = Key::new("public".to_owned(), "secret".to_owned());
+        let spec = OrderSpec {
+            client: ClientId(5_782_622_041_802_803_840),
+            side: Side::Buy,
+            qty: Qty(1),
+            limit: Price(1),
+            reduce_only: false,
+            stamp: STAMP,
+        };
+        let spot = OrderForm::new(&instrument(LegKind::Spot, "BTCUSDT", 2, 5), "h", &key, 1_000);
+        let mut out = ArrayVec::new();
+        let reducing = OrderSpec { reduce_only: true, ..spec };
+        assert_eq!(spot.render(&reducing, &mut out), Err(DoesNotFit::ReduceOnly));
+        assert!(out.is_empty());
+        out.try_extend_from_slice(&[b'x'; 600]).unwrap();
+        assert!(matches!(spot.render(&spec, &mut out), Err(DoesNotFit::Template(TemplateError::Full(_)))));
+        assert_eq!(out.len(), 600);
+
+        let longest =
+            OrderForm::new(&instrument(LegKind::Perp, &"X".repeat(24), 18, 18), "h", &key, u32::MAX);
+        let widest =
+            OrderSpec { qty: Qty(i64::MAX), limit: Price(i64::MAX), stamp: Unix(i64::MAX), ..reducing };
+        assert!(render(&longest, &widest).contains("&quantity=9.223372036854775807&price=9.22"));
+    }
+
+    #[test]
+    #[should_panic(expected = "the listing leaves out")]
+    fn a_symbol_that_needs_encoding_makes_no_form() {
+        let key = Key::new("public".to_owned(), "secret".to_owned());
+        let _ = OrderForm::new(&instrument(LegKind::Spot, "１２USDT", 2, 5), "h", &key, 1_000);
+    }
+}
