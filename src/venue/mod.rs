@@ -18,9 +18,7 @@ pub use pairing::{PairError, pair_up};
 pub use sign::Key;
 pub use symbols::Symbols;
 
-use crate::event::{
-    Asset, Counted, FillList, Instrument, Instruments, Verdict,
-};
+use crate::event::{Asset, Counted, FillList, Instrument, Instruments, Verdict};
 use crate::units::{
     Amount, BadDecimal, ClientId, InstrumentId, LegKind, PairId, Price, Qty, Rate, Side, Unix, VenueId,
 };
@@ -403,7 +401,7 @@ pub(crate) mod sample {
             venue: VenueId(0),
             leg,
             symbol: symbol.parse().unwrap(),
-            base: symbol.trim_end_matches("USDT").parse().unwrap(),
+            base: symbol.trim_end_matches("USDT").chars().take(5).collect::<String>().parse().unwrap(),
             quote: "USDT".parse().unwrap(),
             price_decimals,
             qty_decimals,

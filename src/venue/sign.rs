@@ -109,7 +109,12 @@ mod tests {
             let key = Key::new(field("api_key").to_owned(), field("secret_key").to_owned());
             let payload = field("payload");
             let expected = field("signature");
-            assert_eq!(std::str::from_utf8(&key.sign(payload.as_bytes())).unwrap(), expected, "{}", field("name"));
+            assert_eq!(
+                std::str::from_utf8(&key.sign(payload.as_bytes())).unwrap(),
+                expected,
+                "{}",
+                field("name")
+            );
             for cut in 0..=payload.len() {
                 let (head, tail) = payload.as_bytes().split_at(cut);
                 assert_eq!(key.signer(head).finish(tail), key.sign(payload.as_bytes()), "cut at {cut}");

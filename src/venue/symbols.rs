@@ -119,7 +119,9 @@ mod tests {
             let fast = table.find(row.leg, row.symbol.as_bytes());
             assert_eq!(fast.map(|k| k.id), slow.map(|r| r.id), "{}", row.symbol);
         }
-        for foreign in ["", "C", "C0USD", "C0USDTX", "c0usdt", "A symbol that is longer than twenty-four bytes"] {
+        for foreign in
+            ["", "C", "C0USD", "C0USDTX", "c0usdt", "A symbol that is longer than twenty-four bytes"]
+        {
             assert_eq!(table.find(LegKind::Spot, foreign.as_bytes()), None);
         }
         assert_eq!(Symbols::new(&instruments, VenueId(1)).find(LegKind::Spot, b"C0USDT"), None);

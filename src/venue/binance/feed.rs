@@ -8,7 +8,7 @@
 //!        stream for its stamps. USD-M changed its fields in 2026 (`ps`, `ap`, `st`), and its
 //!        documents give another order than the wire: all three are read.
 
-use super::HOST_AGE_MAX_NS;
+use super::limits;
 use crate::event::Instruments;
 use crate::units::decimal::{self, pow10_i128};
 use crate::units::{BadDecimal, InstrumentId, LegKind, PairId, Price, Qty, Rate, Unix};
@@ -16,7 +16,6 @@ use crate::venue::json::{Object, Value, as_text};
 use crate::venue::scan::Scan;
 use crate::venue::symbols::Known;
 use crate::venue::{FeedPlan, Heard, Refused, Scratch, Symbols, Why};
-use crate::wire::session::Rules;
 use simd_json::prelude::*;
 
 /// Streams named in one SUBSCRIBE frame. A venue takes 5 frames a second (10 on USD-M), pings and
@@ -57,7 +56,8 @@ pub(super) fn plans(instruments: &Instruments, pairs: &[PairId]) -> Vec<FeedPlan
 
 /// The depth stream whose stamps tell how old a spot socket's data is: the busiest market there is.
 fn companion(instruments: &Instruments, ids: &[InstrumentId]) -> String {
-    let busiest = instruments.instruments.iter().find(|row| row.leg == LegKind::Spot && row.symbol == *"BTCUSDT");
+    let busiest =
+        instruments.instruments.iter().find(|row| row.leg == LegKind::Spot && row.symbol == *"BTCUSDT");
     let row = busiest.or_else(|| ids.first().map(|&id| instruments.get(id)));
     format!("{}@depth@100ms", row.map_or_else(|| "btcusdt".to_owned(), |row| row.symbol.to_ascii_lowercase()))
 }
@@ -85,7 +85,15 @@ fn plan(
             format!(r#"{{"method":"SUBSCRIBE","params":["{}"],"id":{id}}}"#, chunk.join(r#"",""#))
         })
         .collect();
-    FeedPlan { endpoint, path: path.to_owned(), leg, what, subscribe, rules: rules(leg), instruments: ids.to_vec() }
+    FeedPlan {
+        endpoint,
+        path: path.to_owned(),
+        leg,
+        what,
+        subscribe,
+        rules: limits::stream_rules(leg),
+        instruments: ids.to_vec(),
+    }
 }
 
 /// Reads one message.
@@ -411,3 +419,7 @@ pub(super) fn funding_rate(text: &[u8]) -> Result<Option<Rate>, BadDecimal> {
 pub(super) fn settlement(ms: u64) -> Option<Option<Unix>> {
     if ms == 0 { Some(None) } else { Unix::from_ms(i64::try_from(ms).ok()?).map(Some) }
 }
+
+#[cfg(test)]
+#[path = "feed_tests.rs"]
+mod tests;

@@ -1,0 +1,410 @@
+//! What trades on Binance: `exchangeInfo` of both markets, as instruments.
+//!
+//! Owns:  which rows the engine can trade, their scales and limits, and a reason for each other row.
+//! Never: trusts `pricePrecision`, `quantityPrecision` or `baseAssetPrecision`: they are neither tick
+//!        nor step (binance.md §5, §7).
+//! Wire:  binance.md §5 (spot filters) and §7 (futures filters). Key order inside a filter varies.
+//! Quirk: a part of a filter that is 0 is switched off. `MARKET_LOT_SIZE` is not read: it binds
+//!        MARKET orders, and ours are limit orders. The percent filters follow a moving price, so
+//!        they can't be a number of an instrument; a price outside them is refused (-1013, -4016,
+//!        -4024, -4131). `NOTIONAL.maxNotional` lies far above any clip.
+
+use super::{VENUE, limits, rest};
+use crate::event::Instrument;
+use crate::units::decimal::{self, pow10_i128};
+use crate::units::{Amount, InstrumentId, LegKind, Price, Qty, Rate};
+use crate::venue::json::{Object, flag, int, text};
+use crate::venue::{Ask, BadBody, Listing, Row};
+
+/// What both markets are paid in here.
+const QUOTE: &str = "USDT";
+
+/// The `deliveryDate` of a perpetual that is not about to be delisted.
+const NO_DELIVERY_MS: i64 = 4_133_404_800_000;
+
+/// What a regular account pays as a taker (§15), until the account's own rates are read: 0.1 % on
+/// spot, 0.05 % on USD-M.
+const fn regular_taker_fee(leg: LegKind) -> Rate {
+    match leg {
+        LegKind::Spot => Rate(1_000_000_000_000_000),
+        LegKind::Perp => Rate(500_000_000_000_000),
+    }
+}
+
+/// Asks both markets what they trade. Spot is asked for every status, so that a halted symbol gets a
+/// reason; its permission sets, most of the answer's megabytes, are left away.
+pub(super) fn requests() -> Vec<Ask> {
+    let ask = |leg, path: &str, weight| Ask {
+        endpoint: rest(leg),
+        path: path.to_owned(),
+        weight,
+        headers: Vec::new(),
+    };
+    vec![
+        ask(LegKind::Spot, "/api/v3/exchangeInfo?showPermissionSets=false", 20),
+        ask(LegKind::Perp, "/fapi/v1/exchangeInfo", 1),
+    ]
+}
+
+/// Reads one market's listing.
+///
+/// # Errors
+///
+/// [`BadBody`] if the answer as a whole can't be read. A row that can't be is left out with a reason.
+pub(super) fn read(leg: LegKind, body: &mut [u8]) -> Result<Listing, BadBody> {
+    super::account::object(body, |info| {
+        let rows = info.get("symbols").and_then(|rows| rows.as_array()).ok_or(BadBody::Field("symbols"))?;
+        let mut listing = Listing { limits: limits::read(leg, info), ..Listing::default() };
+        for row in rows.iter() {
+            let row = row.as_object().ok_or(BadBody::Field("symbols"))?;
+            let symbol = text(&row, "symbol").ok_or(BadBody::Field("symbol"))?;
+            match instrument(leg, symbol, &row) {
+                Ok(instrument) => listing.rows.push(instrument),
+                Err(reason) => listing.left_out.push((printable(symbol), reason)),
+            }
+        }
+        Ok(listing)
+    })
+}
+
+/// One row, or a sentence why it is not for us.
+fn instrument(leg: LegKind, symbol: &str, row: &Object<'_, '_>) -> Result<Row, String> {
+    let word = |field: &'static str| text(row, field).ok_or(format!("its listing has no `{field}`"));
+    let name = symbol.parse().map_err(|_| "its symbol is longer than 24 bytes".to_owned())?;
+    // An order's form holds the symbol as it is: nothing in it may need percent-encoding.
+    if symbol.is_empty() || !symbol.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+    {
+        return Err("its symbol has letters that an order form would have to encode".to_owned());
+    }
+    let quote = word("quoteAsset")?;
+    if quote != QUOTE {
+        return Err(format!("it is paid in {quote}, not {QUOTE}"));
+    }
+    tradable(leg, row)?;
+    let filters = Filters::of(row)?;
+    let base = word("baseAsset")?;
+    filters.instrument(Row {
+        id: InstrumentId::default(),
+        venue: VENUE.id,
+        leg,
+        symbol: name,
+        base: base.parse().map_err(|_| format!("its base asset {base} is longer than 16 bytes"))?,
+        quote: quote.parse().map_err(|_| "its quote asset is longer than 16 bytes".to_owned())?,
+        price_decimals: 0,
+        qty_decimals: 0,
+        tick: Price(0),
+        lot: Qty(0),
+        qty_min: Qty(0),
+        qty_max: Qty(0),
+        notional_min: Amount::ZERO,
+        reduce_only_exempt: leg == LegKind::Perp,
+        price_range: (Price(0), Price::MAX),
+        taker_fee: regular_taker_fee(leg),
+        buy_fee_in_base: leg == LegKind::Spot,
+    })
+}
+
+/// Whether limit orders of ours are taken there now.
+fn tradable(leg: LegKind, row: &Object<'_, '_>) -> Result<(), String> {
+    let word = |field: &'static str| text(row, field).ok_or(format!("its listing has no `{field}`"));
+    if leg == LegKind::Perp {
+        let kind = word("contractType")?;
+        if kind != "PERPETUAL" {
+            return Err(format!("it is a {kind} contract, not a PERPETUAL one"));
+        }
+    }
+    let status = word("status")?;
+    if status != "TRADING" {
+        return Err(format!("its status is {status}, not TRADING"));
+    }
+    match leg {
+        LegKind::Spot => {
+            if flag(row, "isSpotTradingAllowed") != Some(true) {
+                return Err("spot trading is not allowed on it".to_owned());
+            }
+            offers(row, "allowedSelfTradePreventionModes", "EXPIRE_TAKER")?;
+        }
+        LegKind::Perp => {
+            if int(row, "deliveryDate") != Some(NO_DELIVERY_MS) {
+                return Err("it has a delivery date: it is about to be delisted".to_owned());
+            }
+            let margin = word("marginAsset")?;
+            if margin != QUOTE {
+                return Err(format!("its margin is {margin}, not {QUOTE}"));
+            }
+            offers(row, "timeInForce", "IOC")?;
+        }
+    }
+    offers(row, "orderTypes", "LIMIT")
+}
+
+/// That a list holds what our orders need. A listing without the list promises nothing and denies
+/// nothing.
+fn offers(row: &Object<'_, '_>, list: &str, wanted: &str) -> Result<(), String> {
+    let Some(values) = row.get(list).and_then(|list| list.as_array()) else { return Ok(()) };
+    let offered = values.iter().any(|value| crate::venue::json::as_text(&value) == Some(wanted));
+    if offered { Ok(()) } else { Err(format!("its `{list}` has no {wanted}")) }
+}
+
+/// The filters that bind a limit order, as text.
+#[derive(Default)]
+struct Filters<'i> {
+    price: Option<[&'i str; 3]>,
+    lot: Option<[&'i str; 3]>,
+    notional: Option<&'i str>,
+}
+
+impl<'i> Filters<'i> {
+    fn of(row: &Object<'_, 'i>) -> Result<Self, String> {
+        let rows =
+            row.get("filters").and_then(|rows| rows.as_array()).ok_or("its listing has no `filters`")?;
+        let mut filters = Self::default();
+        for filter in rows.iter().filter_map(|filter| filter.as_object()) {
+            let part = |field: &'static str| {
+                text(&filter, field).ok_or(format!("one of its filters has no `{field}`"))
+            };
+            match text(&filter, "filterType").unwrap_or_default() {
+                "PRICE_FILTER" => {
+                    filters.price = Some([part("tickSize")?, part("minPrice")?, part("maxPrice")?])
+                }
+                "LOT_SIZE" => filters.lot = Some([part("stepSize")?, part("minQty")?, part("maxQty")?]),
+                // Spot says `minNotional` in both filters, USD-M `notional` in the older one.
+                "NOTIONAL" | "MIN_NOTIONAL" => {
+                    filters.notional = Some(part("minNotional").or_else(|_| part("notional"))?);
+                }
+                _ => {}
+            }
+        }
+        Ok(filters)
+    }
+
+    /// Fills in scales and limits. Limits that lie between two steps are rounded against us.
+    fn instrument(&self, row: Row) -> Result<Row, String> {
+        let [tick, price_min, price_max] = self.price.ok_or("it has no PRICE_FILTER")?;
+        let [lot, qty_min, qty_max] = self.lot.ok_or("it has no LOT_SIZE")?;
+        let price = Grid::of("price", tick)?;
+        let qty = Grid::of("quantity", lot)?;
+        if price.decimals + qty.decimals > Amount::SCALE {
+            return Err("its tick and lot have more than 18 decimals together".to_owned());
+        }
+        let notional_min = match self.notional {
+            None => Amount::ZERO,
+            Some(least) => {
+                Amount::parse(least.as_bytes()).map_err(|bad| format!("its least notional: {bad}"))?
+            }
+        };
+        let lowest = price.at_least(price_min, "least price")?.max(price.step);
+        let least = qty.at_least(qty_min, "least quantity")?.max(qty.step);
+        let row = Instrument {
+            price_decimals: price.decimals,
+            qty_decimals: qty.decimals,
+            tick: Price(price.step),
+            lot: Qty(qty.step),
+            qty_min: Qty(least),
+            qty_max: Qty(qty.at_most(qty_max, "largest quantity")?),
+            notional_min,
+            price_range: (Price(lowest), Price(price.at_most(price_max, "highest price")?)),
+            ..row
+        };
+        if row.qty_min > row.qty_max || row.price_range.0 > row.price_range.1 {
+            return Err("its limits leave no room for an order".to_owned());
+        }
+        Ok(row)
+    }
+}
+
+/// The multiples of a step, on the step's own scale.
+struct Grid {
+    decimals: u8,
+    step: i64,
+}
+
+impl Grid {
+    fn of(what: &str, step: &str) -> Result<Self, String> {
+        let bad = |bad| format!("its {what} step {}: {bad}", printable(step));
+        let decimals = decimal::decimals_of(step.as_bytes()).map_err(bad)?;
+        let step = decimal::parse(step.as_bytes(), decimals, Price::MAX.0).map_err(bad)?;
+        if step == 0 { Err(format!("its {what} step is switched off")) } else { Ok(Self { decimals, step }) }
+    }
+
+    /// The lowest multiple that is not below; 0 if the limit is switched off.
+    fn at_least(&self, limit: &str, what: &str) -> Result<i64, String> {
+        let (limit, step) = self.exact(limit, what)?;
+        let multiples = limit / step + i128::from(limit % step != 0);
+        self.back(multiples).ok_or(format!("its {what} is out of range"))
+    }
+
+    /// The highest multiple that is not above; as much as fits if the limit is switched off or passes it.
+    fn at_most(&self, limit: &str, what: &str) -> Result<i64, String> {
+        let (limit, step) = self.exact(limit, what)?;
+        if limit == 0 {
+            return Ok(Price::MAX.0 / self.step * self.step);
+        }
+        Ok(self.back(limit / step).unwrap_or(Price::MAX.0 / self.step * self.step))
+    }
+
+    /// A limit and the step, both at the finest scale.
+    fn exact(&self, limit: &str, what: &str) -> Result<(i128, i128), String> {
+        let limit = decimal::parse_i128(limit.as_bytes(), Amount::SCALE)
+            .map_err(|bad| format!("its {what} {}: {bad}", printable(limit)))?;
+        Ok((limit, i128::from(self.step) * pow10_i128(Amount::SCALE - self.decimals)))
+    }
+
+    fn back(&self, multiples: i128) -> Option<i64> {
+        let value = i64::try_from(multiples).ok()?.checked_mul(self.step)?;
+        (value <= Price::MAX.0).then_some(value)
+    }
+}
+
+const _: () = assert!(Price::MAX.0 == Qty::MAX.0, "one grid serves both");
+
+/// A venue's text as it may be shown: no control characters, and not endless.
+fn printable(text: &str) -> String {
+    text.chars().filter(|letter| !letter.is_control()).take(40).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::venue::sample::fixture;
+
+    fn line(row: &Row) -> String {
+        format!(
+            "{} {} p{} q{} tick {} lot {} qty {}..{} notional {} price {}..{} fee {}",
+            row.symbol,
+            row.base,
+            row.price_decimals,
+            row.qty_decimals,
+            row.tick.0,
+            row.lot.0,
+            row.qty_min.0,
+            row.qty_max.0,
+            row.notional_min,
+            row.price_range.0.0,
+            row.price_range.1.0,
+            decimal::short(row.taker_fee.0.into(), Rate::SCALE),
+        )
+    }
+
+    #[test]
+    fn the_fixtures_rows_read_as_one_line_each() {
+        let spot = read(LegKind::Spot, &mut fixture("spot_rest_exchange_info.json")).unwrap();
+        assert_eq!(
+            spot.rows.iter().map(line).collect::<Vec<_>>(),
+            ["BTCUSDT BTC p2 q5 tick 1 lot 1 qty 1..900000000 notional 5 price 1..100000000 fee 0.001"]
+        );
+        assert!(spot.left_out.is_empty());
+        assert_eq!(spot.limits.len(), 4);
+        let perp = read(LegKind::Perp, &mut fixture("futures_rest_exchange_info.json")).unwrap();
+        assert_eq!(
+            perp.rows.iter().map(line).collect::<Vec<_>>(),
+            ["BTCUSDT BTC p1 q3 tick 1 lot 1 qty 1..1000000 notional 50 price 5568..45297640 fee 0.0005"]
+        );
+        assert_eq!(
+            perp.left_out,
+            [("XAUUSDT".to_owned(), "it is a TRADIFI_PERPETUAL contract, not a PERPETUAL one".to_owned())]
+        );
+        assert!(perp.rows[0].reduce_only_exempt && !spot.rows[0].reduce_only_exempt);
+    }
+
+    /// The fixture's first row with a change, and the reason it is left out for, or its line.
+    #[track_caller]
+    fn changed(leg: LegKind, change: impl FnOnce(&mut serde_json::Value)) -> String {
+        let name = match leg {
+            LegKind::Spot => "spot_rest_exchange_info.json",
+            LegKind::Perp => "futures_rest_exchange_info.json",
+        };
+        let mut info: serde_json::Value = serde_json::from_slice(&fixture(name)).unwrap();
+        change(&mut info["symbols"][0]);
+        let listing = read(leg, &mut info.to_string().into_bytes()).unwrap();
+        listing.rows.first().map(line).unwrap_or_else(|| listing.left_out[0].1.clone())
+    }
+
+    #[test]
+    fn each_row_left_out_has_its_reason() {
+        use LegKind::{Perp, Spot};
+        type Change = fn(&mut serde_json::Value);
+        let cases: [(LegKind, Change, &str); 15] = [
+            (Spot, |row| row["status"] = "BREAK".into(), "its status is BREAK, not TRADING"),
+            (Spot, |row| row["isSpotTradingAllowed"] = false.into(), "spot trading is not allowed on it"),
+            (Spot, |row| row["quoteAsset"] = "USDC".into(), "it is paid in USDC, not USDT"),
+            (
+                Spot,
+                |row| row["symbol"] = "币安USDT".into(),
+                "its symbol has letters that an order form would have to encode",
+            ),
+            (Spot, |row| row["symbol"] = "X".repeat(25).into(), "its symbol is longer than 24 bytes"),
+            (Spot, |row| row["orderTypes"] = serde_json::json!(["MARKET"]), "its `orderTypes` has no LIMIT"),
+            (
+                Spot,
+                |row| row["allowedSelfTradePreventionModes"] = serde_json::json!([]),
+                "its `allowedSelfTradePreventionModes` has no EXPIRE_TAKER",
+            ),
+            (
+                Spot,
+                |row| row["filters"][0]["tickSize"] = "0.00000000".into(),
+                "its price step is switched off",
+            ),
+            (
+                Spot,
+                |row| row["filters"][1]["stepSize"] = "1e-5".into(),
+                "its quantity step 1e-5: not a plain decimal number",
+            ),
+            (Spot, |row| row["filters"] = serde_json::json!([]), "it has no PRICE_FILTER"),
+            (
+                Spot,
+                |row| {
+                    row["filters"][0]["tickSize"] = "0.0000000001".into();
+                    row["filters"][1]["stepSize"] = "0.000000001".into();
+                },
+                "its tick and lot have more than 18 decimals together",
+            ),
+            (
+                Perp,
+                |row| row["deliveryDate"] = 1_789_478_299_014i64.into(),
+                "it has a delivery date: it is about to be delisted",
+            ),
+            (Perp, |row| row["status"] = "SETTLING".into(), "its status is SETTLING, not TRADING"),
+            (
+                Perp,
+                |row| row["contractType"] = "CURRENT_QUARTER".into(),
+                "it is a CURRENT_QUARTER contract, not a PERPETUAL one",
+            ),
+            (
+                Perp,
+                |row| row["filters"][1]["maxQty"] = "0.0005".into(),
+                "its limits leave no room for an order",
+            ),
+        ];
+        for (leg, change, reason) in cases {
+            assert_eq!(changed(leg, change), reason);
+        }
+    }
+
+    #[test]
+    fn limits_between_two_steps_are_rounded_against_us_and_zeros_are_switched_off() {
+        let row = changed(LegKind::Spot, |row| {
+            row["filters"] = serde_json::json!([
+                {"filterType":"LOT_SIZE","stepSize":"0.50000000","maxQty":"92141578000000000000.9","minQty":"0.7"},
+                {"minPrice":"0.00","tickSize":"0.25","filterType":"PRICE_FILTER","maxPrice":"10.99"},
+                {"filterType":"MIN_NOTIONAL","minNotional":"0.00100000","applyToMarket":true,"avgPriceMins":5},
+            ]);
+        });
+        let most = Qty::MAX.0 / 5 * 5;
+        assert_eq!(
+            row,
+            format!("BTCUSDT BTC p2 q1 tick 25 lot 5 qty 10..{most} notional 0.001 price 25..1075 fee 0.001")
+        );
+    }
+
+    #[test]
+    fn an_error_or_a_page_in_place_of_a_listing_is_told() {
+        let read = |text: &str| read(LegKind::Spot, &mut text.as_bytes().to_vec()).unwrap_err().to_string();
+        assert_eq!(
+            read(r#"{"code":-1003,"msg":"Way too much request weight used\u001b[2J"}"#),
+            "the venue answered -1003: Way too much request weight used [2J"
+        );
+        assert!(read("<html>").starts_with("the body is not JSON"));
+        assert!(read("{}").starts_with("field `symbols` is missing"));
+    }
+}

@@ -1,0 +1,289 @@
+//! Binance orders as bytes: one template per instrument, side and reduce-only, filled in and signed.
+//!
+//! Owns:  the order's HTTP request, from the request line to the signature.
+//! Never: allocates or hashes what is constant when an order is rendered, and never escapes: symbols
+//!        that would need it are left out at load.
+//! Wire:  binance.md §9, "LIMIT IOC, ready to copy", and §8: the body is signed as it is sent, in any
+//!        order of parameters, the signature last. So what is constant comes first and is hashed once.
+
+use super::account::KEY_HEADER;
+use crate::event::Instrument;
+use crate::units::{LegKind, Side};
+use crate::venue::sign::{HEX, Signer};
+use crate::venue::{Key, OrderSpec};
+use crate::wire::Full;
+use crate::wire::template::{Builder, Template, TemplateError, write_decimal};
+use arrayvec::ArrayVec;
+
+/// Widest number: 19 digits, a dot, and a zero before it where there are 18 decimals and more.
+const NUMBER_MAX: usize = 21;
+
+/// Fields of the template, in the order they are rendered.
+const CLIENT: usize = 0;
+const QTY: usize = 1;
+const PRICE: usize = 2;
+const STAMP: usize = 3;
+
+/// The order request of one instrument, for one host and key.
+#[derive(Clone, Debug)]
+pub struct OrderForm {
+    price_decimals: u8,
+    qty_decimals: u8,
+    /// Buy, sell.
+    plain: [Form; 2],
+    /// Buy, sell, reduce-only; spot has none.
+    reducing: Option<[Form; 2]>,
+}
+
+/// One side's request: its template, and a signer that has the template's constant beginning behind it.
+#[derive(Clone, Debug)]
+struct Form {
+    template: Template,
+    signer: Signer,
+    /// Bytes of the body that the signer has seen.
+    constant: usize,
+}
+
+/// An order that can't be rendered. Nothing was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DoesNotFit {
+    /// Spot positions can't be reduced by a flag.
+    #[error("a reduce-only order on spot; it must be an ordinary sell")]
+    ReduceOnly,
+    /// A number is negative or longer than its field, or the buffer too small for the request.
+    #[error("the order does not fit its template: {0}")]
+    Template(#[from] TemplateError),
+}
+
+impl From<Full> for DoesNotFit {
+    fn from(full: Full) -> Self {
+        Self::Template(full.into())
+    }
+}
+
+impl OrderForm {
+    /// Prepares an instrument's order request. `window_ms` is `recvWindow`.
+    ///
+    /// # Panics
+    ///
+    /// If the symbol would need percent-encoding: the listing leaves such symbols out.
+    #[must_use]
+    pub fn new(row: &Instrument, host: &str, key: &Key, window_ms: u32) -> Self {
+        assert!(
+            row.symbol.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'),
+            "the listing leaves out symbols that a form would have to encode"
+        );
+        let sides =
+            |reduce| [Side::Buy, Side::Sell].map(|side| Form::new(row, host, key, window_ms, side, reduce));
+        Self {
+            price_decimals: row.price_decimals,
+            qty_decimals: row.qty_decimals,
+            plain: sides(false),
+            reducing: (row.leg == LegKind::Perp).then(|| sides(true)),
+        }
+    }
+
+    /// Appends the whole request, signed. Allocates nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`DoesNotFit`]; `out` is unchanged then.
+    pub fn render(&self, spec: &OrderSpec, out: &mut ArrayVec<u8, 1024>) -> Result<(), DoesNotFit> {
+        let forms = match (spec.reduce_only, &self.reducing) {
+            (false, _) => &self.plain,
+            (true, Some(reducing)) => reducing,
+            (true, None) => return Err(DoesNotFit::ReduceOnly),
+        };
+        let form = &forms[spec.side as usize];
+        let mut qty = ArrayVec::<u8, NUMBER_MAX>::new();
+        write_decimal(&mut qty, spec.qty.0, self.qty_decimals)?;
+        let mut price = ArrayVec::<u8, NUMBER_MAX>::new();
+        write_decimal(&mut price, spec.limit.0, self.price_decimals)?;
+        let mut stamp = ArrayVec::<u8, NUMBER_MAX>::new();
+        write_decimal(&mut stamp, spec.stamp.as_ms(), 0)?;
+        let client = spec.client.digits();
+        let start = out.len();
+        let rendered = form.template.render(&[&client, &qty, &price, &stamp], out)?;
+        let signature = form.signer.finish(&out[rendered.signed.start + form.constant..rendered.signed.end]);
+        rendered.seal(out, &signature).inspect_err(|_| out.truncate(start))?;
+        Ok(())
+    }
+}
+
+impl Form {
+    fn new(row: &Instrument, host: &str, key: &Key, window_ms: u32, side: Side, reduce: bool) -> Self {
+        let (path, answer) = match row.leg {
+            LegKind::Spot => ("/api/v3/order", "FULL"),
+            LegKind::Perp => ("/fapi/v1/order", "RESULT"),
+        };
+        let side = match side {
+            Side::Buy => "BUY",
+            Side::Sell => "SELL",
+        };
+        let reduce = if reduce { "&reduceOnly=true" } else { "" };
+        let constant = format!(
+            "symbol={}&side={side}&type=LIMIT&timeInForce=IOC&newOrderRespType={answer}\
+             &selfTradePreventionMode=EXPIRE_TAKER{reduce}&recvWindow={window_ms}&newClientOrderId=",
+            row.symbol
+        );
+        let template = Builder::default()
+            .text(&format!(
+                "POST {path} HTTP/1.1\r\nHost: {host}\r\n{KEY_HEADER}: {}\r\n\
+                 Content-Type: application/x-www-form-urlencoded\r\nContent-Length: ",
+                key.api()
+            ))
+            .content_length()
+            .text("\r\n\r\n")
+            .body()
+            .text(&constant)
+            .field(CLIENT, crate::units::ClientId::DIGITS)
+            .text("&quantity=")
+            .field(QTY, NUMBER_MAX)
+            .text("&price=")
+            .field(PRICE, NUMBER_MAX)
+            .text("&timestamp=")
+            .field(STAMP, NUMBER_MAX)
+            .signed_end()
+            .text("&signature=")
+            .signature(HEX)
+            .build()
+            .expect("one body, one length, one signature; a body of 24 symbol bytes is below 500");
+        Self { template, signer: key.signer(constant.as_bytes()), constant: constant.len() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::{ClientId, Price, Qty, Unix};
+    use crate::venue::sample::instrument;
+
+    const VECTORS: &str = include_str!("../../../tests/fixtures/binance/signing_vectors.json");
+
+    fn vector(name: &str) -> serde_json::Value {
+        let all: serde_json::Value = serde_json::from_str(VECTORS).unwrap();
+        all.as_array().unwrap().iter().find(|v| v["name"] == name).unwrap().clone()
+    }
+
+    fn key(vector: &serde_json::Value) -> Key {
+        let field = |name: &str| vector[name].as_str().unwrap().to_owned();
+        Key::new(field("api_key"), field("secret_key"))
+    }
+
+    /// Name and value pairs, sorted.
+    fn pairs(payload: &str) -> Vec<&str> {
+        let mut pairs: Vec<&str> = payload.split('&').collect();
+        pairs.sort_unstable();
+        pairs
+    }
+
+    fn render(form: &OrderForm, spec: &OrderSpec) -> String {
+        let mut out = ArrayVec::new();
+        form.render(spec, &mut out).unwrap();
+        String::from_utf8(out.to_vec()).unwrap()
+    }
+
+    /// The rendered request asks for what the page's row asks for, and is signed for its own order of
+    /// parameters.
+    #[track_caller]
+    fn check(name: &str, row: &Instrument, spec: OrderSpec, request_line: &str) {
+        let vector = vector(name);
+        let key = key(&vector);
+        let text = render(&OrderForm::new(row, "venue.example", &key, 1_000), &spec);
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert_eq!(
+            head,
+            format!(
+                "{request_line}\r\nHost: venue.example\r\nX-MBX-APIKEY: {}\r\n\
+                 Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {:03}",
+                key.api(),
+                body.len()
+            )
+        );
+        let (payload, signature) = body.rsplit_once("&signature=").unwrap();
+        assert_eq!(pairs(payload), pairs(vector["payload"].as_str().unwrap()));
+        assert_eq!(signature.as_bytes(), key.sign(payload.as_bytes()));
+        assert_eq!(
+            key.sign(vector["payload"].as_str().unwrap().as_bytes()),
+            vector["signature"].as_str().unwrap().as_bytes(),
+            "the page's own order of parameters signs as the page says"
+        );
+    }
+
+    const STAMP: Unix = Unix(1_772_694_601_600_999_999);
+
+    #[test]
+    fn a_spot_order_is_the_pages_limit_ioc() {
+        let spec = OrderSpec {
+            client: ClientId(5_782_622_041_802_803_840),
+            side: Side::Buy,
+            qty: Qty(1_000_000),
+            limit: Price(6_670_000),
+            reduce_only: false,
+            stamp: STAMP,
+        };
+        let row = instrument(LegKind::Spot, "BTCUSDT", 2, 8);
+        check("spot_rest_hmac_limit_ioc_own_id", &row, spec, "POST /api/v3/order HTTP/1.1");
+    }
+
+    #[test]
+    fn a_perp_order_is_the_pages_limit_ioc() {
+        let spec = OrderSpec {
+            client: ClientId(5_782_622_041_802_803_856),
+            side: Side::Sell,
+            qty: Qty(10),
+            limit: Price(6_660_010),
+            reduce_only: false,
+            stamp: STAMP,
+        };
+        let row = instrument(LegKind::Perp, "BTCUSDT", 2, 3);
+        check("futures_rest_hmac_limit_ioc_own_id", &row, spec, "POST /fapi/v1/order HTTP/1.1");
+
+        let key = key(&vector("futures_rest_hmac_limit_ioc_own_id"));
+        let form = OrderForm::new(&row, "h", &key, 250);
+        let exit = render(&form, &OrderSpec { side: Side::Buy, reduce_only: true, ..spec });
+        let body = exit.split_once("\r\n\r\n").unwrap().1;
+        let (payload, signature) = body.rsplit_once("&signature=").unwrap();
+        assert_eq!(
+            payload,
+            "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=IOC&newOrderRespType=RESULT\
+             &selfTradePreventionMode=EXPIRE_TAKER&reduceOnly=true&recvWindow=250\
+             &newClientOrderId=5782622041802803856&quantity=0.010&price=66600.10&timestamp=1772694601600"
+        );
+        assert_eq!(signature.as_bytes(), key.sign(payload.as_bytes()));
+    }
+
+    #[test]
+    fn an_order_that_does_not_fit_leaves_the_buffer_as_it_was() {
+        let key = Key::new("public".to_owned(), "secret".to_owned());
+        let spec = OrderSpec {
+            client: ClientId(5_782_622_041_802_803_840),
+            side: Side::Buy,
+            qty: Qty(1),
+            limit: Price(1),
+            reduce_only: false,
+            stamp: STAMP,
+        };
+        let spot = OrderForm::new(&instrument(LegKind::Spot, "BTCUSDT", 2, 5), "h", &key, 1_000);
+        let mut out = ArrayVec::new();
+        let reducing = OrderSpec { reduce_only: true, ..spec };
+        assert_eq!(spot.render(&reducing, &mut out), Err(DoesNotFit::ReduceOnly));
+        assert!(out.is_empty());
+        out.try_extend_from_slice(&[b'x'; 600]).unwrap();
+        assert!(matches!(spot.render(&spec, &mut out), Err(DoesNotFit::Template(TemplateError::Full(_)))));
+        assert_eq!(out.len(), 600);
+
+        let longest =
+            OrderForm::new(&instrument(LegKind::Perp, &"X".repeat(24), 18, 18), "h", &key, u32::MAX);
+        let widest =
+            OrderSpec { qty: Qty(i64::MAX), limit: Price(i64::MAX), stamp: Unix(i64::MAX), ..reducing };
+        assert!(render(&longest, &widest).contains("&quantity=9.223372036854775807&price=9.22"));
+    }
+
+    #[test]
+    #[should_panic(expected = "the listing leaves out")]
+    fn a_symbol_that_needs_encoding_makes_no_form() {
+        let key = Key::new("public".to_owned(), "secret".to_owned());
+        let _ = OrderForm::new(&instrument(LegKind::Spot, "１２USDT", 2, 5), "h", &key, 1_000);
+    }
+}
