@@ -6,8 +6,8 @@ OUT_DIR/journal/*.ctj. Standard library only; no code of the engine or of the bo
 
 Checked: every fill is booked exactly once with equal price, quantity, commission and commission asset, and
 nothing else is booked; the summary counts the same fills; every order with an id of the engine's form is in the
-journal as it was sent; nothing is naked; perp positions, spot balances and round trips implied by the booked
-fills are those of the truth.
+journal as it was sent; nothing is naked; perp positions, spot balances, the USD-M wallet (with the truth's
+funding) and round trips implied by the booked fills are those of the truth.
 
 Exit code: 0 all equal, 1 differences (each is named), 2 a file is absent or damaged.
 """
@@ -21,6 +21,8 @@ from pathlib import Path
 from journal import FILL, FIRED, Damaged, load_json, number, plain, read_journal
 
 QUOTES = ("USDT", "USDC", "FDUSD")
+# Mean entry prices are quotients, which the venue rounds; nothing else in its wallet is.
+WALLET_DUST = Decimal("0.000000001")
 MARKETS = {"perp": "usdm", "spot": "spot"}
 
 
@@ -180,18 +182,38 @@ def check_balances(truth, fills, differ):
             )
 
 
-def check_round_trips(fills, open_perps, summary, differ):
+def check_wallet(truth, fills, differ):
+    """The USD-M wallet: what the perps realised, less commissions, plus the funding the truth has paid."""
+    opening = number(truth["opening"]["usdm"]["USDT"], "opening wallet")
+    implied = opening + number(truth.get("funding", "0"), "funding")
+    for fill in fills:
+        if fill.key[0] == "usdm":
+            implied -= fill.signed * fill.price
+            if fill.asset != "USDT":
+                raise Damaged(f"{name(fill.key)}: the commission is {fill.asset}; this check knows USDT only")
+            implied -= fill.fee
+    for row in truth["positions"]:
+        implied += number(row["qty"], "position") * number(row["entry_price"], "entry price")
+    true = number(truth["balances"]["usdm"]["USDT"]["wallet"], "wallet")
+    if abs(true - implied) > WALLET_DUST:
+        differ(f"USD-M wallet: {plain(true)} at the venue, booked {plain(implied)}, off by {plain(true - implied)}")
+
+
+def check_round_trips(fills, fired, open_perps, summary, differ):
     """A round trip: a symbol's perp position leaves zero and comes back to it."""
-    position, closed = defaultdict(Decimal), 0
+    position, closed_by = defaultdict(Decimal), Counter()
+    classes = {leg["client_id"]: record["class"] for record in fired for leg in record["legs"]}
     for fill in fills:
         if fill.key[0] != "usdm":
             continue
         before = position[fill.key[1]]
         after = position[fill.key[1]] = before + fill.signed
-        closed += bool(before) and (not after or (before > 0) != (after > 0))
-    pairs = summary["pairs"]
+        if before and (not after or (before > 0) != (after > 0)):
+            closed_by[classes.get(fill.client_id, "unknown order")] += 1
+    pairs, closed = summary["pairs"], sum(closed_by.values())
     if pairs["closed"] != closed:
-        differ(f"round trips: the fills make {closed}, the summary says {pairs['closed']} closed")
+        how = ", ".join(f"{count} by {kind}" for kind, count in sorted(closed_by.items())) or "none"
+        differ(f"round trips: the fills make {closed} ({how}), the summary says {pairs['closed']} closed")
     if pairs["open_now"] != open_perps:
         differ(f"open pairs: the truth has {open_perps} perp positions, the summary says {pairs['open_now']}")
     return closed
@@ -210,7 +232,8 @@ def check(folder):
         check_naked(truth, summary, differences.append)
         open_perps = check_positions(truth, fills, differences.append)
         check_balances(truth, fills, differences.append)
-        closed = check_round_trips(fills, open_perps, summary, differences.append)
+        check_wallet(truth, fills, differences.append)
+        closed = check_round_trips(fills, fired, open_perps, summary, differences.append)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise Damaged(f"{folder}: a field is absent or of another type ({type(error).__name__}: {error})") from error
     numbers = (

@@ -71,8 +71,11 @@ class World:
                 "spot": {
                     "USDT": {"free": usdt, "locked": "0"},
                     "BTC": {"free": "0.00000999", "locked": "0.00000000"},
-                }
+                },
+                # 0.09 realised, less both commissions, plus the funding.
+                "usdm": {"USDT": {"wallet": "999999.739945"}},
             },
+            "funding": "0.25",
             "positions": [{"symbol": "BTCUSDT", "qty": "0.000", "entry_price": "0"}],
             "naked": {"now": [], "intervals": 0},
         }
@@ -228,9 +231,13 @@ class Truth(unittest.TestCase):
         self.world.truth["balances"]["spot"]["DOGE"] = {"free": "0", "locked": "1"}
         self.differs("spot balance DOGE: 1 at the venue, booked 0")
 
+    def test_a_wallet_off_by_more_than_rounding(self):
+        self.world.truth["balances"]["usdm"]["USDT"]["wallet"] = "999999.739946"
+        self.differs("USD-M wallet: 999999.739946 at the venue, booked 999999.739945, off by 0.000001")
+
     def test_round_trips_counted_wrongly(self):
         self.world.summary["pairs"]["closed"] = 2
-        self.differs("round trips: the fills make 1, the summary says 2 closed")
+        self.differs("round trips: the fills make 1 (1 by entry), the summary says 2 closed")
 
     def test_an_inexact_quote_quantity(self):
         self.world.fills[0]["quote_qty"] = "600.60"

@@ -128,12 +128,15 @@ impl Connection {
     /// Sends what waits, as far as the socket takes it.
     pub(super) fn flush(&mut self) -> Outflow {
         match self.push() {
-            Ok(()) if self.queue.len() - self.sent > QUEUE_MAX_BYTES => Outflow::Gone,
-            Ok(()) => Outflow::Kept,
-            Err(_) => Outflow::Gone,
+            Ok(()) if self.queue.len() - self.sent <= QUEUE_MAX_BYTES => {
+                self.compact();
+                Outflow::Kept
+            }
+            _ => Outflow::Gone,
         }
     }
 
+    /// Writes until nothing waits or the socket is full; then goes one step on towards the end.
     fn push(&mut self) -> io::Result<()> {
         loop {
             if let Some(tls) = &mut self.tls {
@@ -142,20 +145,19 @@ impl Connection {
                 while tls.wants_write() {
                     match until_would_block(|| tls.write_tls(&mut Sending(&mut self.stream)))? {
                         Some(_) => {}
-                        None => return self.compact(),
+                        None => return Ok(()),
                     }
                 }
             } else if self.sent < self.queue.len() {
                 match until_would_block(|| self.stream.write(&self.queue[self.sent..]))? {
                     Some(count) => self.sent += count,
-                    None => return self.compact(),
+                    None => return Ok(()),
                 }
             }
             if self.sent == self.queue.len() {
                 break;
             }
         }
-        self.compact()?;
         if self.end != End::Wanted {
             return Ok(());
         }
@@ -168,7 +170,7 @@ impl Connection {
     }
 
     /// Gives back the room of what has been sent, once it is worth a copy.
-    fn compact(&mut self) -> io::Result<()> {
+    fn compact(&mut self) {
         if self.sent == self.queue.len() {
             self.queue.clear();
             self.sent = 0;
@@ -176,7 +178,6 @@ impl Connection {
             self.queue.drain(..self.sent);
             self.sent = 0;
         }
-        Ok(())
     }
 }
 
@@ -225,4 +226,103 @@ fn decrypt(tls: &mut ServerConnection, plain: &mut Vec<u8>) -> Inflow {
         return Inflow::Gone;
     }
     if state.peer_has_closed() { Inflow::Gone } else { Inflow::Drained }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::time::{Duration, Instant};
+
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, ServerName};
+    use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+    use super::super::tls::Authority;
+    use super::*;
+
+    const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    /// Two ends of one loopback connection: the box's, and a client's blocking one.
+    fn ends() -> (TcpStream, std::net::TcpStream) {
+        let listener = std::net::TcpListener::bind((LOOPBACK, 0)).unwrap();
+        let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        server.set_nonblocking(true).unwrap();
+        (TcpStream::from_std(server), client)
+    }
+
+    /// Turns of the box, without its poll: reads and flushes until `done` or the client is dropped.
+    fn drive(connection: &mut Connection, mut done: impl FnMut(&Connection) -> bool) -> Vec<u8> {
+        let (start, mut plain) = (Instant::now(), Vec::new());
+        while !done(connection) {
+            assert!(start.elapsed() < Duration::from_secs(20), "the client never came so far");
+            if connection.read(&mut plain) == Inflow::Gone || connection.flush() == Outflow::Gone {
+                break;
+            }
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        plain
+    }
+
+    #[test]
+    fn megabytes_pass_both_ways_through_full_sockets_and_end_with_a_clean_close() {
+        let authority = Authority::new(LOOPBACK).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(authority.ca_pem.as_bytes()).unwrap()).unwrap();
+        let (server, socket) = ends();
+        let mut connection = Connection::secured(server, authority.server).unwrap();
+        let pattern: Vec<u8> = (0..6_000_000_u32).map(|at| (at % 251) as u8).collect();
+        let expected = pattern.clone();
+        let client = std::thread::spawn(move || {
+            let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+            let name = ServerName::try_from("localhost").unwrap();
+            let mut stream = StreamOwned::new(ClientConnection::new(Arc::new(config), name).unwrap(), socket);
+            stream.write_all(&expected).unwrap();
+            let mut got = Vec::new();
+            // Without the close_notify alert this would be an error, since data could be missing.
+            stream.read_to_end(&mut got).unwrap();
+            assert!(got == expected, "{} bytes came back", got.len());
+        });
+        let mut got = drive(&mut connection, Connection::is_open);
+        let start = Instant::now();
+        while got.len() < pattern.len() {
+            let before = got.len();
+            assert!(connection.read(&mut got) != Inflow::Gone, "gone after {before} bytes");
+            assert!(got.len() - before < 2 * READ_BUDGET_BYTES, "one turn read more than its budget");
+            assert!(start.elapsed() < Duration::from_secs(20), "{} bytes came", got.len());
+        }
+        assert!(got == pattern);
+        connection.send(&pattern);
+        connection.close();
+        connection.send(b"what comes after the close is not sent");
+        drive(&mut connection, |_| false);
+        client.join().unwrap();
+    }
+
+    #[test]
+    fn a_client_that_never_reads_is_cut_at_the_bound() {
+        let (server, _client) = ends();
+        let mut connection = Connection::plain(server);
+        let megabyte = vec![0; 1 << 20];
+        let taken = (0..200).take_while(|_| {
+            connection.send(&megabyte);
+            connection.flush() == Outflow::Kept
+        });
+        let taken = taken.count() << 20;
+        assert!((QUEUE_MAX_BYTES..QUEUE_MAX_BYTES + (32 << 20)).contains(&taken), "cut after {taken} bytes");
+    }
+
+    #[test]
+    fn a_client_that_is_gone_is_noticed_and_raises_no_signal() {
+        let (server, client) = ends();
+        let mut connection = Connection::plain(server);
+        drop(client);
+        assert_eq!(connection.read(&mut Vec::new()), Inflow::Gone);
+        let sent = (0..10).map(|_| {
+            connection.send(b"x");
+            std::thread::sleep(Duration::from_millis(2));
+            connection.flush()
+        });
+        assert!(sent.into_iter().any(|outflow| outflow == Outflow::Gone));
+    }
 }

@@ -327,6 +327,11 @@ impl House {
     fn close(mut self) -> Value {
         self.deliver();
         for token in self.guests.keys().copied().collect::<Vec<_>>() {
+            if let Some((connection, _)) = self.guests.get_mut(&token) {
+                // Says goodbye to whoever can hear it; a broken socket is dropped all the same.
+                connection.close();
+                connection.flush();
+            }
             self.drop_guest(token);
         }
         self.doors.clear();
