@@ -844,11 +844,27 @@ impl Offsets {
     }
 }
 
+/// One published limit on orders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OrderLimit {
+    /// Which lane counts it.
+    pub lane: usize,
+    /// Length of its window, ns.
+    pub window_ns: u64,
+    /// Orders in one window.
+    pub limit: u64,
+}
+
 /// What the clerk tells the shadow; the journal and people hear of it through it.
 #[derive(Clone, Debug)]
 pub enum News {
-    /// A new generation of instruments.
-    Instruments(Arc<Instruments>),
+    /// A new generation of instruments, with the account's order limits.
+    Instruments {
+        /// What may be traded.
+        instruments: Arc<Instruments>,
+        /// How many orders each lane may take.
+        limits: Vec<OrderLimit>,
+    },
     /// All feeds of a venue are live and its clock is learned.
     Ready {
         /// Which.

@@ -9,6 +9,7 @@ use super::{Dead, FeedCard, Handed, Purpose};
 use crate::event::{Feed, Mark, Quote};
 use crate::metal::clock::Clock;
 use crate::metal::entropy::Entropy;
+use crate::metal::link::Link;
 use crate::metal::poll::{Links, Slot};
 use crate::metal::ring::{Consumer, Producer};
 use crate::metal::runner::Agent;
@@ -16,6 +17,10 @@ use crate::units::{LinkId, Nanos};
 use crate::venue::{Heard, Scratch};
 use crate::wire::session::{Due, Session};
 use crate::wire::ws::{self, Assembler, Kind};
+use arrayvec::ArrayVec;
+
+/// The payload of a control frame.
+type Control = ArrayVec<u8, 125>;
 
 /// Feed sockets one reader can hold without allocating.
 const FEEDS_MAX: usize = 64;
@@ -142,7 +147,7 @@ impl Reader {
         };
         let id = link.id;
         let mut used = 0;
-        let mut answer: Option<ws::Pong> = None;
+        let mut pong: Option<Control> = None;
         let mut heard_anything = false;
         loop {
             let frame = match ws::next(&link.inbound()[used..], MESSAGE_MAX) {
@@ -155,7 +160,8 @@ impl Reader {
             match frame.kind {
                 Kind::Ping => {
                     live.session.on_ping(received);
-                    answer = Some(ws::Pong::of(frame.payload));
+                    // Control payloads are at most 125 bytes: the frame reader refuses longer ones.
+                    pong = Control::try_from(frame.payload).ok();
                     push_alive(&mut doors.feed, id, received);
                     continue;
                 }
@@ -184,10 +190,8 @@ impl Reader {
             live.session.on_bytes(received);
         }
         link.consume(used);
-        if let Some(pong) = answer {
-            let mut out = arrayvec::ArrayVec::<u8, { ws::CONTROL_MAX }>::new();
-            pong.write(&mut out, mask(entropy));
-            link.send(&out).map_err(|error| GiveUp(error.to_string()))?;
+        if let Some(payload) = pong {
+            say(link, Kind::Pong, &payload, entropy).map_err(GiveUp)?;
             live.session.sent(received);
         }
         Ok(())
@@ -203,10 +207,8 @@ impl Reader {
             let id = link.id;
             let why = match live.session.due(now) {
                 Some(Due::SendPing) => {
-                    let mut out = arrayvec::ArrayVec::<u8, { ws::CONTROL_MAX }>::new();
-                    ws::Pong::ping(&mut out, mask(&mut self.entropy));
                     live.session.sent(now);
-                    link.send(&out).err().map(|error| error.to_string())
+                    say(link, Kind::Ping, b"", &mut self.entropy).err()
                 }
                 Some(Due::Silent) => Some("the socket fell silent; it is dialled anew".to_owned()),
                 Some(Due::Rotate) => Some("the socket is near its age limit; it is dialled anew".to_owned()),
@@ -227,15 +229,19 @@ impl Reader {
         }
     }
 
-    fn give_back(&mut self, mut link: crate::metal::link::Link, purpose: Purpose, why: String) {
+    fn give_back(&mut self, mut link: Link, purpose: Purpose, why: String) {
         link.close();
         // The ring back is as large as the number of links there can be: it is never full.
         let _ = self.doors.dead.push(Dead { link, purpose, why });
     }
 }
 
-fn mask(entropy: &mut Entropy) -> [u8; 4] {
-    (entropy.u64() as u32).to_le_bytes()
+/// Sends a control frame, masked by fresh random bytes as RFC 6455 wants it.
+fn say(link: &mut Link, kind: Kind, payload: &[u8], entropy: &mut Entropy) -> Result<(), String> {
+    let mut frame = ArrayVec::<u8, 136>::new();
+    let mask = (entropy.u64() as u32).to_le_bytes();
+    ws::write_frame(&mut frame, kind, payload, mask).map_err(|error| error.to_string())?;
+    link.send(&frame).map(|_| ()).map_err(|error| error.to_string())
 }
 
 fn push_alive(feed: &mut Producer<Feed>, link: LinkId, at: Nanos) {

@@ -29,8 +29,10 @@ pub struct Policy {
 pub struct Costs {
     /// The running funding estimate per interval.
     pub estimate: Rate,
-    /// Hours of that interval.
-    pub interval_hours: u32,
+    /// Hours between settlements while the estimate is earned, at the longest it may be.
+    pub income_interval_hours: u32,
+    /// Hours between settlements while it is paid, at the shortest it may be.
+    pub payment_interval_hours: u32,
     /// Taker fees of both legs, one way: spot + perp.
     pub fees_one_way: Ratio,
     /// Slow mean of both spreads.
@@ -46,15 +48,13 @@ impl Policy {
     #[must_use]
     pub fn enter(&self, costs: &Costs, direction: Direction) -> Option<Ratio> {
         let Some(bar) = self.min_net_apr else { return Some(self.min_basis) };
-        if costs.interval_hours == 0 {
-            return None;
-        }
         // c: received per hour by a short where the estimate is positive. Rounded down.
         let per_interval = match direction {
             Direction::Short => costs.estimate.ratio_floor(),
             Direction::Long => (-costs.estimate.ratio_ceil()).min(-costs.estimate.ratio_floor()),
         };
-        let carry = (per_interval * self.hold_hours) / Ratio::from_num(costs.interval_hours);
+        let hours = if per_interval >= Ratio::ZERO { costs.income_interval_hours } else { costs.payment_interval_hours };
+        let carry = (per_interval * self.hold_hours).checked_div(Ratio::from_num(hours))?;
         let wanted = bar * self.hold_hours / Ratio::from_num(YEAR_HOURS);
         // The products above are each off by less than one unit of 2^-64; 16 of them are ours.
         let slack = Ratio::DELTA * Ratio::from_num(16);
@@ -87,7 +87,8 @@ mod tests {
     fn costs(estimate: &str) -> Costs {
         Costs {
             estimate: Rate::parse(estimate.as_bytes()).unwrap(),
-            interval_hours: 8,
+            income_interval_hours: 8,
+            payment_interval_hours: 8,
             fees_one_way: Ratio::from_num(15) / 10_000,
             exit_spread: Ratio::from_num(1) / 10_000,
             slip: Ratio::from_num(4) / 10_000,
@@ -127,6 +128,15 @@ mod tests {
         let eager = Policy { min_basis: Ratio::from_num(-1), ..policy() };
         assert_eq!(bps(&eager, &costs("-0.0004"), Direction::Long), Some(-2_023));
         assert_eq!(bps(&eager, &costs("0.0004"), Direction::Long), None);
+    }
+
+    #[test]
+    fn an_interval_that_is_not_known_counts_against_us_on_both_sides() {
+        let eager = Policy { min_basis: Ratio::from_num(-1), kappa: Ratio::ONE, ..policy() };
+        let unsure = |estimate| Costs { payment_interval_hours: 1, ..costs(estimate) };
+        assert_eq!(bps(&eager, &unsure("0.0004"), Direction::Short), Some(-2_023), "income over 8 h");
+        // 6376.7 + 168 · 400 in 10^-6.
+        assert_eq!(bps(&eager, &unsure("-0.0004"), Direction::Short), Some(73_577), "payments every hour");
     }
 
     #[test]

@@ -1,0 +1,546 @@
+//! The shadow: books, judges, repairs, budgets. Warm.
+//!
+//! Owns:  every order's fate, every pair's holding, the ledger, the permit and the terms the trader
+//!        works under, and when a run is over.
+//! Never: writes an order (it asks the trader), guesses a fate, or reports what is not in the journal.
+//! Map:   `orders` fired → answered → booked → settled or unwound · `terms` thresholds and permit ·
+//!        `totals` what it adds up to.
+
+pub mod orders;
+pub mod terms;
+pub mod totals;
+
+use super::courier::{Courier, Delivery};
+use super::{Dead, Handed, Purpose};
+use crate::carry::rules::Policy;
+use crate::desk::budget::Lane;
+use crate::desk::ledger::Ledger;
+use crate::desk::order::Order;
+use crate::desk::pair::Holding;
+use crate::event::{
+    Closed, Command, FillList, Instruments, LANES, Mark, News, Offsets, PERMIT_WORDS, PairState, Permit, Pulse, Record,
+    TERMS_WORDS, Terms, Told,
+};
+use crate::metal::clock::Clock;
+use crate::metal::intents::{IntentSlot, IntentsReader};
+use crate::metal::latch::Latch;
+use crate::metal::latest::{Reader as Latest, Writer};
+use crate::metal::ring::{Consumer, Producer};
+use crate::metal::runner::Agent;
+use crate::units::time::{MS, SEC};
+use crate::units::{Amount, ClientId, Nanos, PairId, Price, Ratio, VenueId};
+use crate::venue::{Key, Scratch};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use totals::{Stage, Totals};
+
+/// How long a stop waits for orders in doubt and open repairs (FAULTS F117).
+const STOP_WAIT_NS: u64 = 15 * SEC;
+/// How often timers are looked at beyond every turn's own work.
+const HOUSEKEEPING_NS: u64 = 20 * MS;
+/// Told items taken per turn: a turn stays below 200 µs.
+const TOLD_PER_TURN_MAX: usize = 64;
+
+/// What the operator chose for the shadow.
+#[derive(Clone, Debug)]
+pub struct ShadowSettings {
+    /// What goes into the first record: build, command, settings, never a secret.
+    pub about: String,
+    /// Which engine of the desk, and this run's epoch.
+    pub identity: (u8, u32),
+    /// Thresholds.
+    pub policy: Policy,
+    /// Close when the executable closing basis is at most this; `None`: hold.
+    pub exit_basis: Option<Ratio>,
+    /// Size of one entry, in the quote asset.
+    pub clip: Amount,
+    /// Which directions may be entered: short, long.
+    pub directions: [bool; 2],
+    /// W, for signed queries, in ms.
+    pub recv_window_ms: u32,
+    /// The run ends so long after all feeds are live; `None`: when told to.
+    pub run_for_ns: Option<u64>,
+    /// The run ends after so many round trips.
+    pub until_round_trips: Option<u64>,
+}
+
+/// The shadow's doors.
+#[derive(Debug)]
+pub struct ShadowDoors {
+    /// What the trader did and read.
+    pub told: Consumer<Told>,
+    /// Marks and funding estimates.
+    pub marks: Consumer<Mark>,
+    /// The clerk's news.
+    pub news: Consumer<News>,
+    /// Live query links.
+    pub arrivals: Consumer<Handed>,
+    /// Dead ones, to the clerk.
+    pub dead: Producer<Dead>,
+    /// The venues' clocks.
+    pub offsets: Latest<LANES>,
+    /// Wishes to the trader.
+    pub commands: Producer<Command>,
+    /// What may be sent.
+    pub permit: Writer<PERMIT_WORDS>,
+    /// What each pair may do.
+    pub terms: Vec<Writer<TERMS_WORDS>>,
+    /// To the scribe.
+    pub records: Producer<Record>,
+    /// How many records are durable, from the scribe.
+    pub durable: Latest<1>,
+    /// Lines for a person; lossy.
+    pub lines: Option<Producer<String>>,
+}
+
+/// Where the run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Feeds and clocks are still being brought up.
+    Starting,
+    /// Trading since.
+    Trading(Nanos),
+    /// No new entries; resolving what is open, since.
+    Stopping(Nanos),
+    /// The last record is written; waiting for it to be durable.
+    Closing,
+    /// Done.
+    Over,
+}
+
+/// An order with the price it was decided at.
+#[derive(Debug)]
+struct Tracked {
+    order: Order,
+    decided: Price,
+    told_unknown: bool,
+}
+
+/// One pair in the shadow's books.
+#[derive(Debug)]
+struct Book {
+    pair: PairId,
+    state: PairState,
+    holding: Holding,
+    direction: crate::units::Direction,
+    /// The present intent: its sequence, attempts so far, the class it began with, its slots.
+    sequence: u32,
+    attempt: u8,
+    began_as: crate::units::Class,
+    slots: Vec<IntentSlot>,
+    /// Lanes of entry orders whose reserve is still held.
+    reserved: Vec<usize>,
+    repaired: bool,
+    /// An unwind was asked for and not yet fired.
+    asked: Option<Nanos>,
+    /// When an unwind may be asked for again.
+    retry_at: Nanos,
+    refusals: u8,
+    /// Why entries are off for good, if they are.
+    frozen: Option<String>,
+    mark: Option<Mark>,
+    pulse: Option<Pulse>,
+    terms: Terms,
+    /// The clip and the perp price it was computed for.
+    clip_for: Option<Price>,
+    /// The entry threshold last computed, for people.
+    enter: [Option<Ratio>; 2],
+    /// The best executable entry basis seen, for people.
+    best: Option<Ratio>,
+}
+
+/// What a query was about.
+#[derive(Clone, Copy, Debug)]
+enum Question {
+    /// What became of this order?
+    Order(ClientId),
+    /// Which trades did it make?
+    Trades(ClientId),
+}
+
+/// The room.
+#[derive(Debug)]
+pub struct Shadow {
+    settings: ShadowSettings,
+    doors: ShadowDoors,
+    clock: Clock,
+    key: Option<Arc<Key>>,
+    stop: Latch,
+    done: Latch,
+    intents: IntentsReader,
+    phase: Phase,
+    instruments: Arc<Instruments>,
+    lanes: Vec<Lane>,
+    windows: Vec<Vec<u64>>,
+    couriers: BTreeMap<usize, Courier<Question>>,
+    orders: BTreeMap<ClientId, Tracked>,
+    books: Vec<Book>,
+    ledger: Ledger,
+    permit: Permit,
+    permit_due: Nanos,
+    housekeeping_due: Nanos,
+    offsets: Offsets,
+    scratch: Scratch,
+    fills: Box<FillList>,
+    /// Entries on a venue are off until then.
+    frozen: BTreeMap<VenueId, (Nanos, String)>,
+    /// Records the ring had no room for yet: a record is never dropped.
+    backlog: VecDeque<Record>,
+    written: u64,
+    ended: Ended,
+    /// What it adds up to.
+    pub totals: Totals,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// Orders of unknown fate and pairs out of bound, each named.
+    pub open: Vec<String>,
+    /// The engine refused to trade, and why (exit code 3).
+    pub refused: Option<String>,
+    /// The run could not go on, and why (exit code 1).
+    pub failed: Option<String>,
+    /// When all feeds were live.
+    pub live_at: Option<Nanos>,
+    /// When it ended.
+    pub at: Nanos,
+}
+
+impl Shadow {
+    /// A shadow that has heard nothing yet.
+    #[must_use]
+    #[expect(clippy::too_many_arguments, reason = "the room's parts, each once, wired in one place")]
+    pub fn new(
+        settings: ShadowSettings,
+        doors: ShadowDoors,
+        clock: Clock,
+        key: Option<Arc<Key>>,
+        stop: Latch,
+        done: Latch,
+        intents: IntentsReader,
+    ) -> Self {
+        let mut shadow = Self {
+            settings,
+            doors,
+            clock,
+            key,
+            stop,
+            done,
+            intents,
+            phase: Phase::Starting,
+            instruments: Arc::default(),
+            lanes: Vec::new(),
+            windows: Vec::new(),
+            couriers: BTreeMap::new(),
+            orders: BTreeMap::new(),
+            books: Vec::new(),
+            ledger: Ledger::default(),
+            permit: Permit::default(),
+            permit_due: Nanos::ZERO,
+            housekeeping_due: Nanos::ZERO,
+            offsets: Offsets::default(),
+            scratch: Scratch::new(),
+            fills: Box::default(),
+            frozen: BTreeMap::new(),
+            backlog: VecDeque::new(),
+            written: 0,
+            ended: Ended::default(),
+            totals: Totals::default(),
+        };
+        let at = shadow.clock.unix();
+        let (instance, epoch) = shadow.settings.identity;
+        shadow.write(Record::Start { at, what: shadow.settings.about.clone() });
+        shadow.write(Record::Epoch { at, instance, epoch });
+        shadow
+    }
+
+    /// How the run ended; meaningful once `done` is set.
+    #[must_use]
+    pub fn ended(&self) -> &Ended {
+        &self.ended
+    }
+
+    /// The ledger, for the summary.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Positions held now.
+    #[must_use]
+    pub fn open_now(&self) -> u64 {
+        self.books.iter().filter(|book| book.state == PairState::Hedged).count() as u64
+    }
+
+    /// Orders whose fate is unknown now.
+    #[must_use]
+    pub fn unknown_now(&self) -> u64 {
+        self.orders.values().filter(|tracked| !tracked.order.ended()).count() as u64
+    }
+
+    /// What open positions are worth beyond their cost at decision prices, at the latest mids.
+    #[must_use]
+    pub fn unrealised(&self) -> Amount {
+        let mut sum = Amount::ZERO;
+        for book in &self.books {
+            let Some(pulse) = &book.pulse else { continue };
+            let factor = self.instruments.pair(book.pair).size_factor;
+            for (leg, size_factor) in
+                crate::units::LegKind::BOTH.into_iter().zip([Amount(10i128.pow(18)), factor])
+            {
+                if let Some(quote) = &pulse.quotes[leg as usize] {
+                    let decimals = self.instruments.leg(book.pair, leg).price_decimals;
+                    let mid = crate::desk::book::mid(quote);
+                    sum += self.ledger.unrealised(book.pair, leg, mid, decimals, size_factor);
+                }
+            }
+        }
+        sum
+    }
+
+    /// Why each pair did or did not trade: its name, entry thresholds (short, long), the best
+    /// executable entry basis seen, and what froze it.
+    pub fn why(&self) -> impl Iterator<Item = Why<'_>> {
+        self.books.iter().map(|book| Why {
+            pair: self.instruments.pair(book.pair).name.as_str(),
+            enter: book.enter,
+            best: book.best,
+            frozen: book.frozen.as_deref(),
+            closed_by: book.pulse.and_then(|pulse| pulse.closed_by),
+        })
+    }
+
+    fn write(&mut self, record: Record) {
+        self.backlog.push_back(record);
+        self.drain_backlog();
+    }
+
+    fn drain_backlog(&mut self) {
+        while self.doors.records.has_room(1) {
+            let Some(record) = self.backlog.pop_front() else { break };
+            // Room was just seen.
+            let _ = self.doors.records.push(record);
+            self.written += 1;
+        }
+    }
+
+    fn note(&mut self, text: String) {
+        self.line(&text);
+        self.write(Record::Note { at: self.clock.unix(), text });
+    }
+
+    fn line(&mut self, text: &str) {
+        if let Some(lines) = &mut self.doors.lines {
+            // Lossy: a person may miss a line, the journal does not.
+            let _ = lines.push(text.to_owned());
+        }
+    }
+
+    fn hear(&mut self, news: News, now: Nanos) {
+        match news {
+            News::Instruments { instruments, limits } => {
+                self.note(format!(
+                    "instruments: {} pairs, {} markets left out",
+                    instruments.pairs.len(),
+                    instruments.left_out.len()
+                ));
+                self.lanes = (0..LANES)
+                    .map(|lane| {
+                        let mine = limits.iter().filter(|l| l.lane == lane);
+                        Lane::new(&mine.map(|l| (l.window_ns, l.limit)).collect::<Vec<_>>())
+                    })
+                    .collect();
+                self.windows = (0..LANES)
+                    .map(|lane| limits.iter().filter(|l| l.lane == lane).map(|l| l.window_ns).collect())
+                    .collect();
+                self.books = instruments.pairs.iter().map(|row| Book::new(row.id)).collect();
+                self.instruments = instruments;
+            }
+            News::Ready { venue } => {
+                if self.phase == Phase::Starting {
+                    self.phase = Phase::Trading(now);
+                    self.ended.live_at = Some(now);
+                    let name = crate::venue::get(venue).name;
+                    self.write(Record::Mode {
+                        at: self.clock.unix(),
+                        mode: "trading",
+                        why: format!("all feeds of {name} are live"),
+                    });
+                    self.line(&format!("all feeds of {name} are live; trading"));
+                }
+            }
+            News::LinkUp { what, .. } => self.write(Record::Note { at: self.clock.unix(), text: format!("link up: {what}") }),
+            News::LinkDown { what, why } => self.note(format!("link down: {what}: {why}")),
+            News::Refuse { why } => {
+                self.ended.refused.get_or_insert(why);
+                self.stop.set();
+            }
+            News::Fail { why } => {
+                self.ended.failed.get_or_insert(why);
+                self.stop.set();
+            }
+        }
+    }
+
+    fn mail(&mut self, now: Nanos) -> usize {
+        let mut work = 0;
+        while let Some(handed) = self.doors.arrivals.pop() {
+            work += 1;
+            if let Purpose::Query { venue, leg } = handed.purpose {
+                let clock = self.clock.clone();
+                self.couriers
+                    .entry(crate::event::lane(venue, leg))
+                    .or_insert_with(|| Courier::new(crate::venue::get(venue), clock))
+                    .attach(handed.link);
+            }
+        }
+        let lanes: Vec<usize> = self.couriers.keys().copied().collect();
+        for lane in lanes {
+            while let Some(delivery) = self.couriers.get_mut(&lane).and_then(|courier| courier.turn(now)) {
+                work += 1;
+                match delivery {
+                    Delivery::Answer(letter) => self.on_letter(letter, now),
+                    // The order's own timer asks again.
+                    Delivery::Lost { .. } => {}
+                    Delivery::Broken { link, why } => {
+                        let purpose = Purpose::Query {
+                            venue: VenueId((lane / 2) as u8),
+                            leg: crate::units::LegKind::BOTH[lane % 2],
+                        };
+                        let _ = self.doors.dead.push(Dead { link, purpose, why });
+                    }
+                }
+            }
+        }
+        work
+    }
+
+    fn on_mark(&mut self, mark: Mark) {
+        let lane = crate::event::lane(self.instruments.get(mark.instrument).venue, crate::units::LegKind::Perp);
+        if let Some(arrived) = self.offsets.venue_time(lane, mark.received) {
+            self.totals.record(Stage::FeedAge, u64::try_from(arrived.0 - mark.stamp.0).unwrap_or(0));
+        }
+        let instruments = Arc::clone(&self.instruments);
+        for book in &mut self.books {
+            if instruments.pair(book.pair).perp == mark.instrument {
+                book.mark = Some(mark);
+            }
+        }
+    }
+
+    /// Whether the run should end, and what remains to be done before it has.
+    fn phase(&mut self, now: Nanos) {
+        match self.phase {
+            Phase::Starting if self.stop.is_set() => self.begin_stop(now, "told to stop before trading"),
+            Phase::Trading(since) => {
+                let over = self.settings.run_for_ns.is_some_and(|ns| now.since(since) >= ns);
+                let enough = self.settings.until_round_trips.is_some_and(|n| self.totals.closed >= n);
+                if self.stop.is_set() {
+                    self.begin_stop(now, "told to stop");
+                } else if over {
+                    self.begin_stop(now, "the time set for this run is over");
+                } else if enough {
+                    self.begin_stop(now, "the round trips asked for are done");
+                }
+            }
+            Phase::Stopping(since) => {
+                let busy = !self.orders.is_empty()
+                    || self.books.iter().any(|b| matches!(b.state, PairState::Busy | PairState::Unknown));
+                if !busy || now.since(since) > STOP_WAIT_NS {
+                    self.ended.open = self.left_open();
+                    let open = self.ended.open.clone();
+                    self.write(Record::Stop { at: self.clock.unix(), open });
+                    self.phase = Phase::Closing;
+                }
+            }
+            Phase::Closing if self.backlog.is_empty() && self.doors.durable.read()[0] >= self.written => {
+                self.ended.at = now;
+                self.phase = Phase::Over;
+                self.done.set();
+            }
+            _ => {}
+        }
+    }
+
+    fn begin_stop(&mut self, now: Nanos, why: &str) {
+        self.phase = Phase::Stopping(now);
+        self.write(Record::Mode { at: self.clock.unix(), mode: "reduce_only", why: why.to_owned() });
+        for at in 0..self.books.len() {
+            self.publish_terms(at, now);
+        }
+    }
+
+    /// Names everything that a stop leaves in doubt.
+    fn left_open(&self) -> Vec<String> {
+        let order = |tracked: &Tracked| {
+            let row = self.instruments.get(tracked.order.leg.instrument);
+            format!(
+                "order {} ({} {} {}): fate unknown; look it up at the venue by this client order id",
+                tracked.order.client(),
+                row.leg,
+                row.symbol,
+                tracked.order.leg.side
+            )
+        };
+        let orders = self.orders.values().filter(|tracked| !tracked.order.closed()).map(order);
+        let naked = self.books.iter().filter(|b| matches!(b.state, PairState::Busy | PairState::Unknown)).map(|b| {
+            format!("pair {}: exposure {} not resolved", self.instruments.pair(b.pair).name, b.holding.exposure())
+        });
+        orders.chain(naked).collect()
+    }
+}
+
+/// Why a pair did or did not trade.
+#[derive(Clone, Copy, Debug)]
+pub struct Why<'a> {
+    /// Canonical base asset.
+    pub pair: &'a str,
+    /// Entry thresholds as a basis: short, long; `None`: never.
+    pub enter: [Option<Ratio>; 2],
+    /// The best executable entry basis seen (short).
+    pub best: Option<Ratio>,
+    /// What switched its entries off for good.
+    pub frozen: Option<&'a str>,
+    /// What the gate said last.
+    pub closed_by: Option<Closed>,
+}
+
+impl Agent for Shadow {
+    fn do_work(&mut self, now: Nanos) -> usize {
+        let mut work = 0;
+        if let Some(words) = self.doors.offsets.changed() {
+            self.offsets = Offsets::from_words(words);
+        }
+        while let Some(news) = self.doors.news.pop() {
+            self.hear(news, now);
+            work += 1;
+        }
+        for _ in 0..TOLD_PER_TURN_MAX {
+            let Some(told) = self.doors.told.pop() else { break };
+            self.on_told(told, now);
+            work += 1;
+        }
+        while let Some(mark) = self.doors.marks.pop() {
+            self.on_mark(mark);
+            work += 1;
+        }
+        work += self.mail(now);
+        if now >= self.permit_due {
+            self.renew_permit(now);
+        }
+        if now >= self.housekeeping_due {
+            self.housekeeping_due = now.plus(HOUSEKEEPING_NS);
+            self.tick_orders(now);
+            for at in 0..self.books.len() {
+                self.publish_terms(at, now);
+            }
+            self.drain_backlog();
+            self.phase(now);
+        }
+        if work > 0 {
+            self.totals.record(Stage::ShadowTurn, self.clock.now().since(now));
+        }
+        work
+    }
+}

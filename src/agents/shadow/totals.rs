@@ -1,0 +1,162 @@
+//! What a run adds up to: counts, latencies, the hash of decisions.
+//!
+//! Owns:  the histograms of every stage and the numbers of the end summary.
+//! Never: is read on the hot path; nothing hangs on it but people and checks.
+
+use crate::event::{Fired, Instruments, Told};
+use crate::units::decimal::Text;
+use crate::units::{Class, LegKind};
+use hdrhistogram::Histogram;
+use ring::digest;
+use std::fmt::Write as _;
+
+/// The stages that are measured in every run (DESIGN §8), by their published names.
+pub const STAGES: [&str; 8] = [
+    "tick_to_wire", "leg2_tick_to_wire", "leg_skew", "ack_rtt", "fill_rtt", "feed_age", "shadow_turn", "shadow_lag",
+];
+
+/// Index of a stage in [`STAGES`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Stage {
+    /// Last byte of the triggering frame read → first leg handed to the kernel.
+    TickToWire = 0,
+    /// The same, second leg.
+    Leg2TickToWire,
+    /// First leg handed over → second leg handed over.
+    LegSkew,
+    /// Order handed over → its answer read.
+    AckRtt,
+    /// Order handed over → its fills booked.
+    FillRtt,
+    /// Venue's stamp → message read, by the learned offset.
+    FeedAge,
+    /// One turn of the shadow.
+    ShadowTurn,
+    /// Orders handed over → the shadow hears of it.
+    ShadowLag,
+}
+
+/// Everything a summary tells of the engine's side.
+#[derive(Debug)]
+pub struct Totals {
+    /// Positions opened, closed, and pairs that needed a repair.
+    pub opened: u64,
+    /// Round trips finished.
+    pub closed: u64,
+    /// Pairs that needed at least one repair order.
+    pub repaired: u64,
+    /// Orders of which some byte left.
+    pub sent: u64,
+    /// Orders filled whole.
+    pub filled: u64,
+    /// Orders filled in part.
+    pub partial: u64,
+    /// Orders refused.
+    pub refused: u64,
+    /// Signals that were only told, because real orders are not allowed.
+    pub signals: u64,
+    /// What each refusal said, by code, with how often.
+    pub refusals: std::collections::BTreeMap<i32, u64>,
+    histograms: Vec<Histogram<u64>>,
+    decisions: digest::Context,
+    line: String,
+}
+
+impl Default for Totals {
+    fn default() -> Self {
+        Self {
+            opened: 0,
+            closed: 0,
+            repaired: 0,
+            sent: 0,
+            filled: 0,
+            partial: 0,
+            refused: 0,
+            signals: 0,
+            refusals: std::collections::BTreeMap::new(),
+            histograms: STAGES
+                .iter()
+                // 1 ns to 10 s at three digits; longer is recorded as 10 s, never lost. The bounds
+                // are constants the crate accepts.
+                .map(|_| Histogram::new_with_bounds(1, 10_000_000_000, 3).expect("constant bounds are valid"))
+                .collect(),
+            decisions: digest::Context::new(&digest::SHA256),
+            line: String::new(),
+        }
+    }
+}
+
+impl Totals {
+    /// One more measurement of a stage, in ns.
+    pub fn record(&mut self, stage: Stage, ns: u64) {
+        self.histograms[stage as usize].saturating_record(ns.max(1));
+    }
+
+    /// The histograms by their published names.
+    pub fn histograms(&self) -> impl Iterator<Item = (&'static str, &Histogram<u64>)> {
+        STAGES.into_iter().zip(&self.histograms)
+    }
+
+    /// Takes a send round into the hash of decisions: what was decided, never ids, stamps or signatures.
+    pub fn decide(&mut self, fired: &Fired, instruments: &Instruments) {
+        let pair = instruments.pair(fired.pair);
+        for leg in fired.legs.iter().flatten() {
+            let row = instruments.get(leg.instrument);
+            self.line.clear();
+            // Writing to a String can't fail.
+            let _ = writeln!(
+                self.line,
+                "{} {} {} {} {} {} {} {} {}",
+                fired.decision,
+                pair.name,
+                fired.direction,
+                fired.class,
+                row.leg,
+                leg.side,
+                Text(i128::from(leg.qty.0), row.qty_decimals),
+                Text(i128::from(leg.limit.0), row.price_decimals),
+                reason(fired.class),
+            );
+            self.decisions.update(self.line.as_bytes());
+        }
+    }
+
+    /// Takes a signal that was only told into the hash of decisions.
+    pub fn decide_signal(&mut self, told: &Told, instruments: &Instruments) {
+        let Told::Signal { pair, class, direction, decision, prices } = told else { return };
+        let row = instruments.pair(*pair);
+        self.line.clear();
+        let price = |leg: LegKind| {
+            Text(i128::from(prices[leg as usize].0), instruments.leg(*pair, leg).price_decimals)
+        };
+        let _ = writeln!(
+            self.line,
+            "{decision} {} {direction} {class} signal {} {} {}",
+            row.name,
+            price(LegKind::Spot),
+            price(LegKind::Perp),
+            reason(*class),
+        );
+        self.decisions.update(self.line.as_bytes());
+    }
+
+    /// SHA-256 of all decisions so far, lower-case hex.
+    #[must_use]
+    pub fn decisions_sha256(&self) -> String {
+        let hash = self.decisions.clone().finish();
+        hash.as_ref().iter().fold(String::with_capacity(64), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+    }
+}
+
+fn reason(class: Class) -> &'static str {
+    match class {
+        Class::Entry => "basis-above-enter",
+        Class::Exit => "basis-below-exit",
+        Class::Repair => "unwind",
+        Class::Flatten => "flatten",
+    }
+}
