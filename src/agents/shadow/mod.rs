@@ -140,8 +140,13 @@ struct Book {
     frozen: Option<String>,
     mark: Option<Mark>,
     pulse: Option<Pulse>,
+    /// What the trader may close.
+    held: Option<crate::event::Held>,
+    /// Size of one entry: spot, perp.
+    clip: [crate::units::Qty; 2],
+    /// What was published last.
     terms: Terms,
-    /// The clip and the perp price it was computed for.
+    /// The perp price the clip was computed for.
     clip_for: Option<Price>,
     /// The entry threshold last computed, for people.
     enter: [Option<Ratio>; 2],

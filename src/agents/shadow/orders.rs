@@ -441,7 +441,7 @@ impl Shadow {
         let pair = self.books[at].pair;
         self.orders.retain(|_, tracked| tracked.order.pair != pair);
         let book = &mut self.books[at];
-        let had = book.terms.held.is_some();
+        let had = book.held.is_some();
         self.totals.repaired += u64::from(std::mem::take(&mut book.repaired));
         if hedged && !had {
             self.totals.opened += 1;
@@ -461,11 +461,7 @@ impl Shadow {
         self.hold(at, hedged);
         let state = if hedged { PairState::Hedged } else { PairState::Flat };
         self.set_state(pair, state, if began_as == Class::Entry { "entry resolved" } else { "exit resolved" });
-        // The cell first, then the freedom to act on it. What the freed pair has held since stands in
-        // both, so the cell is published even where its thresholds did not change.
-        let held = self.books[at].terms.held;
-        self.books[at].terms.generation = 0;
-        self.books[at].terms.held = held;
+        // The cell first, then the freedom to act on it.
         self.publish_terms(at, now);
         if self.doors.commands.push(Command::Free { pair }).is_err() {
             // The pair stays BUSY at the trader; the state goes back so that the next tick frees it.

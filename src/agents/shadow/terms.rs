@@ -41,6 +41,8 @@ impl Book {
             frozen: None,
             mark: None,
             pulse: None,
+            held: None,
+            clip: [Qty::ZERO; 2],
             terms: Terms::default(),
             clip_for: None,
             enter: [None; 2],
@@ -89,7 +91,7 @@ impl Shadow {
         self.size_clip(at);
         let terms = self.terms_of(at, now).unwrap_or(Terms {
             generation: self.instruments.generation,
-            held: self.books[at].terms.held,
+            held: self.books[at].held,
             ..Terms::default()
         });
         let book = &mut self.books[at];
@@ -113,7 +115,7 @@ impl Shadow {
         // Direction short is sized up for the base-coin fee; long sells what it needs, no more.
         let direction = if self.settings.directions[0] { Direction::Short } else { Direction::Long };
         let clip = pair::clip(&instruments, book.pair, direction, self.settings.clip, perp.bid);
-        book.terms.clip = clip.unwrap_or_default();
+        book.clip = clip.unwrap_or_default();
         if clip.is_none() {
             let name = instruments.pair(book.pair).name;
             let why = format!("pair {name}: 2.2 × the venue's minima exceed four clips; raise --clip to trade it");
@@ -135,8 +137,8 @@ impl Shadow {
 
         let mut terms = Terms {
             generation: instruments.generation,
-            clip: book.terms.clip,
-            held: book.terms.held,
+            clip: book.clip,
+            held: book.held,
             ..Terms::default()
         };
         if trading && let (Some(held), Some(exit)) = (terms.held, settings.exit_basis) {
@@ -169,7 +171,7 @@ impl Shadow {
         let book = &mut self.books[at];
         let row = instruments.pair(book.pair);
         let perp = instruments.get(row.perp);
-        book.terms.held = hedged.then(|| Held {
+        book.held = hedged.then(|| Held {
             direction: if book.holding.perp.0 < 0 { Direction::Short } else { Direction::Long },
             spot: sellable(book.holding.spot, instruments.get(row.spot)),
             perp: Qty(
