@@ -453,7 +453,6 @@ mod tests {
                 received: Nanos(9),
                 verdict,
                 order_id: 28,
-                fills: 1,
                 counted: Counted { orders_10s: Some(4), ..Counted::default() },
                 source: Source::Answer,
             },
