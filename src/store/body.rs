@@ -145,7 +145,6 @@ fn answer_body(at: Unix, answer: &Answer, instruments: &Instruments) -> Value {
             }
         }
     }
-    put(&mut body, "fills", json!(answer.fills));
     put(&mut body, "source", json!(source(answer.source)));
     let Counted { weight_1m, orders_10s, orders_long, retry_after_s } = answer.counted;
     for (key, count) in [

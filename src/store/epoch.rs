@@ -5,6 +5,8 @@
 //!        the start: an epoch used twice makes two orders with one id.
 //! Wire:  `contango epoch 1\n<number>\ncrc <CRC-32 of the two lines, 8 hex digits>\n`.
 
+use super::journal;
+use crate::metal::disk::{Disk, DiskError};
 use crate::units::ClientId;
 
 /// The largest epoch that fits a client order id: 2^20 − 1.
@@ -33,6 +35,9 @@ pub enum EpochError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// The disk refused; the old epoch is still there.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
     /// The file is gone, but there is a journal: orders were sent under epochs nobody knows now.
     #[error(
         "the epoch file {name} is missing though a journal is there; restore it from a backup, or start \
@@ -50,13 +55,22 @@ pub enum EpochError {
     },
 }
 
-/// The next epoch of an instance and the text to put on disk for it, from the file as it is now
-/// (`None`: there is none) and whether a journal is beside it. The first epoch is 1.
+/// Raises an instance's epoch by one; it is on the disk, file and folder, when this returns. Blocks.
 ///
 /// # Errors
 ///
 /// [`EpochError`]; nothing may be sent then.
-pub fn next(instance: u8, file: Option<&[u8]>, journal_present: bool) -> Result<(u32, String), EpochError> {
+pub fn raise(disk: &mut Disk, instance: u8) -> Result<u32, EpochError> {
+    let file = disk.read_all(&file_name(instance))?;
+    let journal_present = disk.names()?.contains(&journal::file_name(instance));
+    let (epoch, text) = next(instance, file.as_deref(), journal_present)?;
+    disk.replace(&file_name(instance), text.as_bytes())?;
+    Ok(epoch)
+}
+
+/// The next epoch of an instance and the text to put on disk for it, from the file as it is now
+/// (`None`: there is none) and whether a journal is beside it. The first epoch is 1.
+fn next(instance: u8, file: Option<&[u8]>, journal_present: bool) -> Result<(u32, String), EpochError> {
     let present = match file {
         Some(bytes) => parse(bytes).map_err(|why| EpochError::Damaged { name: file_name(instance), why })?,
         None if journal_present => return Err(EpochError::Missing { name: file_name(instance) }),
@@ -111,6 +125,30 @@ mod tests {
         let error = next(5, None, true).unwrap_err();
         assert_eq!(error, EpochError::Missing { name: "epoch-5".to_owned() });
         assert!(error.to_string().contains("restore it from a backup"), "{error}");
+    }
+
+    #[test]
+    fn an_epoch_that_was_given_out_is_durable() {
+        let (mut disk, peer) = Disk::memory_with_peer();
+        assert_eq!(raise(&mut disk, 3), Ok(1));
+        let (mut disk, peer) = {
+            drop(disk);
+            peer.lose_power(0)
+        };
+        assert_eq!(raise(&mut disk, 3), Ok(2));
+        assert_eq!(raise(&mut disk, 4), Ok(1), "each instance has its own");
+        peer.limit_room(Some(5));
+        assert!(matches!(raise(&mut disk, 3), Err(EpochError::Disk(DiskError::Full { .. }))));
+        peer.limit_room(None);
+        assert_eq!(raise(&mut disk, 3), Ok(3));
+    }
+
+    #[test]
+    fn a_journal_without_its_epoch_file_is_not_gone_on_with() {
+        let mut disk = Disk::memory();
+        journal::open(&mut disk, 3).unwrap();
+        assert_eq!(raise(&mut disk, 3), Err(EpochError::Missing { name: "epoch-3".to_owned() }));
+        assert_eq!(raise(&mut disk, 4), Ok(1));
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! The journal: an append-only file of facts, each with its length, version, kind and checksum.
 //!
 //! Owns:  the framing, byte for byte; [`encode`]; and [`Reader`], which yields every whole record up
-//!        to the first bad byte and then says where and why it stopped.
-//! Never: repairs what it can't prove, skips a bad record to read on, or holds a secret.
+//!        to the first bad byte and then says where and why it stopped; [`open`], which goes on
+//!        behind the last whole record.
+//! Never: throws away what it can't read, skips a bad record to read on, or holds a secret.
 //! Wire:  file header, 16 bytes: `CTJ1` · u32 format version 1 · u64 reserved 0. Then records:
 //!        u32 body length · u16 record version 1 · u16 kind · u32 CRC-32 (IEEE) over version, kind
 //!        and body · body. Integers little-endian; a body is one JSON object in UTF-8.
@@ -11,6 +12,7 @@
 
 use super::body::body;
 use crate::event::Record;
+use crate::metal::disk::{Disk, DiskError, FileId};
 use serde_json::{Map, Value};
 use std::fmt;
 
@@ -104,6 +106,90 @@ fn checksum(version: [u8; 2], kind: [u8; 2], body: &[u8]) -> u32 {
     crc.update(&kind);
     crc.update(body);
     crc.finalize()
+}
+
+/// The name of an instance's journal in its data folder.
+#[must_use]
+pub fn file_name(instance: u8) -> String {
+    format!("journal-{instance}.ctj")
+}
+
+/// A journal that is ready to be appended to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// The file.
+    pub file: FileId,
+    /// Whole records it holds already.
+    pub records: u64,
+    /// What stood behind them and was moved aside; people should be told.
+    pub cut: Option<Cut>,
+}
+
+/// The unreadable end of a journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// Where it began.
+    pub at: u64,
+    /// How many bytes it was.
+    pub bytes: u64,
+    /// What was wrong with its first record.
+    pub why: Flaw,
+    /// The file that keeps it.
+    pub kept_as: String,
+}
+
+/// Why a journal can't be gone on with.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JournalError {
+    /// The disk refused.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// Whatever it is, we did not write it, and will not touch it.
+    #[error("{name}, byte {at}: {why}; start with the program that wrote it, or choose another data folder")]
+    Foreign {
+        /// Which file.
+        name: String,
+        /// Where reading stopped.
+        at: u64,
+        /// Why.
+        why: Flaw,
+    },
+}
+
+/// Opens an instance's journal to append to, making it if there is none. Its end is cut back to the
+/// last whole record; what stood behind it (a write that was never finished, or damage) is kept in
+/// a file of its own. Comes after `epoch::raise`, which takes a journal without an epoch file for a
+/// loss. Blocks.
+///
+/// # Errors
+///
+/// [`JournalError`]; without a journal nothing may be traded.
+pub fn open(disk: &mut Disk, instance: u8) -> Result<Opened, JournalError> {
+    let name = file_name(instance);
+    let bytes = disk.read_all(&name)?.unwrap_or_default();
+    let mut reader = Reader::new(&bytes);
+    let records = reader.by_ref().count() as u64;
+    let (good, tail) = bytes.split_at(reader.good());
+    let at = good.len() as u64;
+    let cut = match reader.flaw() {
+        None => None,
+        Some(why @ (Flaw::NoJournal | Flaw::FileVersion | Flaw::Kind | Flaw::Version)) => {
+            return Err(JournalError::Foreign { name, at, why });
+        }
+        Some(_) if tail.is_empty() => None,
+        Some(why) => {
+            let kept_as = format!("{name}.cut-at-{at}");
+            disk.replace(&kept_as, tail)?;
+            Some(Cut { at, bytes: tail.len() as u64, why, kept_as })
+        }
+    };
+    let file = disk.open(&name)?;
+    disk.truncate(file, at)?;
+    if good.is_empty() {
+        disk.append(file, &file_header())?;
+    }
+    disk.sync_dir()?;
+    Ok(Opened { file, records, cut })
 }
 
 /// One whole record, read back.
@@ -367,7 +453,6 @@ mod tests {
                 received: Nanos(9),
                 verdict,
                 order_id: 28,
-                fills: 1,
                 counted: Counted { orders_10s: Some(4), ..Counted::default() },
                 source: Source::Answer,
             },
@@ -555,6 +640,52 @@ mod tests {
         bytes[4] = 2;
         assert_eq!(survivors(&bytes, &[]), (0, 0, Some(Flaw::FileVersion)));
         assert_eq!(survivors(b"SQLite format 3\0", &[]), (0, 0, Some(Flaw::NoJournal)));
+    }
+
+    #[test]
+    fn a_journal_is_gone_on_with_behind_its_last_whole_record() {
+        let records = all();
+        let (bytes, ends) = journal(&records);
+        for length in (0..bytes.len()).step_by(7) {
+            let mut disk = Disk::memory();
+            disk.replace(&file_name(2), &bytes[..length]).unwrap();
+            let opened = open(&mut disk, 2).unwrap();
+            let whole = ends.iter().filter(|&&end| end <= length).count().saturating_sub(1);
+            assert_eq!(opened.records, whole as u64, "cut at {length}");
+            let good = if length < FILE_HEADER { 0 } else { ends[whole] };
+            if let Some(cut) = &opened.cut {
+                assert_eq!((cut.at, cut.bytes, cut.why), (good as u64, (length - good) as u64, Flaw::Cut));
+                assert_eq!(disk.read_all(&cut.kept_as).unwrap().unwrap(), bytes[good..length]);
+            } else {
+                assert_eq!(good, length, "cut at {length}");
+            }
+            let mut more = Vec::new();
+            encode(&fill(), &mut more);
+            disk.append(opened.file, &more).unwrap();
+            let file = disk.read_all(&file_name(2)).unwrap().unwrap();
+            let mut expected = records[..whole].to_vec();
+            expected.push(fill());
+            assert_eq!(survivors(&file, &expected), (whole + 1, file.len(), None));
+        }
+    }
+
+    #[test]
+    fn damage_is_kept_aside_and_what_is_foreign_is_left_alone() {
+        let records = [fill(), Record::Epoch { at: AT, instance: 1, epoch: 7 }];
+        let (mut bytes, ends) = journal(&records);
+        bytes[ends[1] - 1] ^= 1;
+        let mut disk = Disk::memory();
+        disk.replace(&file_name(0), &bytes).unwrap();
+        let opened = open(&mut disk, 0).unwrap();
+        let cut = opened.cut.unwrap();
+        assert_eq!((opened.records, cut.why, cut.at), (0, Flaw::Checksum, ends[0] as u64));
+        assert_eq!(disk.read_all(&cut.kept_as).unwrap().unwrap(), bytes[ends[0]..]);
+
+        let foreign = b"SQLite format 3\0 and more";
+        disk.replace(&file_name(1), foreign).unwrap();
+        let error = open(&mut disk, 1).unwrap_err();
+        assert!(matches!(error, JournalError::Foreign { at: 0, why: Flaw::NoJournal, .. }), "{error}");
+        assert_eq!(disk.read_all(&file_name(1)).unwrap().unwrap(), foreign);
     }
 
     proptest! {

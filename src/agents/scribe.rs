@@ -1,0 +1,318 @@
+//! The scribe: takes Records, puts them on the disk, and says how far they are durable.
+//!
+//! Owns:  the end of the Record ring, the open journal, one sync at a time.
+//! Never: drops a Record. While the disk refuses, what was taken is kept, the ring fills, and
+//!        whoever writes to it stops. Blocks: the sync's answer comes through `metal::disk`.
+//! Map:   Record ring → `store::journal::encode` → `metal::disk` → durable (latest value).
+
+use crate::event::Record;
+use crate::metal::disk::{Disk, DiskError, FileId};
+use crate::metal::latest::Writer;
+use crate::metal::ring::Consumer;
+use crate::metal::runner::Agent;
+use crate::store::journal;
+use crate::units::Nanos;
+use crate::units::time::MS;
+
+/// Records taken in one turn: a few hundred bytes each, so a turn's append stays near 100 KiB.
+pub const BATCH_MAX: usize = 256;
+
+/// How long a disk that refused is left alone before the same bytes are offered again. Long enough
+/// to cost nothing, short enough to go on at once when someone has made room.
+pub const RETRY_NS: u64 = 100 * MS;
+
+/// The room that writes the journal.
+#[derive(Debug)]
+pub struct Scribe {
+    records: Consumer<Record>,
+    durable: Writer<1>,
+    disk: Disk,
+    file: FileId,
+    /// Encoded and not yet appended.
+    batch: Vec<u8>,
+    /// Records taken from the ring; those of `batch` are among them.
+    taken: u64,
+    /// Records appended to the file.
+    appended: u64,
+    /// Records the sync under way will make durable.
+    syncing: Option<u64>,
+    /// Records that are durable.
+    done: u64,
+    trouble: Option<DiskError>,
+    troubles: u64,
+    /// Not before this is a disk that refused asked again.
+    not_before: Nanos,
+}
+
+impl Scribe {
+    /// A scribe that appends to `file` of `disk` (see `store::journal::open`). `durable` gets how
+    /// many Records of this run are durable: the n-th of the ring is, once it is at least n.
+    #[must_use]
+    pub fn new(records: Consumer<Record>, durable: Writer<1>, disk: Disk, file: FileId) -> Self {
+        Self {
+            records,
+            durable,
+            disk,
+            file,
+            batch: Vec::new(),
+            taken: 0,
+            appended: 0,
+            syncing: None,
+            done: 0,
+            trouble: None,
+            troubles: 0,
+            not_before: Nanos::ZERO,
+        }
+    }
+
+    /// Whether every Record that was taken is durable. At the end of a run: turn until this holds.
+    #[must_use]
+    pub const fn all_durable(&self) -> bool {
+        self.done == self.taken
+    }
+
+    /// Records that are durable.
+    #[must_use]
+    pub const fn durable(&self) -> u64 {
+        self.done
+    }
+
+    /// What the disk refuses now; `None` once it took everything again.
+    #[must_use]
+    pub const fn trouble(&self) -> Option<&DiskError> {
+        self.trouble.as_ref()
+    }
+
+    /// How often the disk refused.
+    #[must_use]
+    pub const fn troubles(&self) -> u64 {
+        self.troubles
+    }
+
+    /// Takes the answer of a sync.
+    fn hear(&mut self, now: Nanos) -> usize {
+        let mut work = 0;
+        while let Some((file, outcome)) = self.disk.synced() {
+            if file != self.file {
+                continue;
+            }
+            work += 1;
+            match (outcome, self.syncing.take()) {
+                (Ok(_), Some(records)) => {
+                    self.done = records;
+                    self.durable.publish([records]);
+                    self.trouble = None;
+                }
+                (Ok(_), None) => {}
+                (Err(error), _) => self.suffer(error, now),
+            }
+        }
+        work
+    }
+
+    fn take(&mut self) -> usize {
+        let mut work = 0;
+        while work < BATCH_MAX {
+            let Some(record) = self.records.pop() else { break };
+            journal::encode(&record, &mut self.batch);
+            self.taken += 1;
+            work += 1;
+        }
+        work
+    }
+
+    /// Whether there was anything to append, and it was.
+    fn append(&mut self, now: Nanos) -> bool {
+        if self.batch.is_empty() {
+            return false;
+        }
+        match self.disk.append(self.file, &self.batch) {
+            Ok(_) => {
+                self.batch.clear();
+                self.appended = self.taken;
+                true
+            }
+            Err(error) => {
+                self.suffer(error, now);
+                false
+            }
+        }
+    }
+
+    /// Asks for one sync of all that was appended, unless one is under way.
+    fn sync(&mut self, now: Nanos) {
+        if self.syncing.is_some() || self.appended == self.done {
+            return;
+        }
+        match self.disk.sync(self.file) {
+            Ok(()) => self.syncing = Some(self.appended),
+            Err(error) => self.suffer(error, now),
+        }
+    }
+
+    #[cold]
+    fn suffer(&mut self, error: DiskError, now: Nanos) {
+        self.trouble = Some(error);
+        self.troubles += 1;
+        self.not_before = now.plus(RETRY_NS);
+    }
+}
+
+impl Agent for Scribe {
+    fn do_work(&mut self, now: Nanos) -> usize {
+        let mut work = self.hear(now);
+        if now < self.not_before {
+            return work;
+        }
+        // A batch that could not be appended waits, and the ring behind it: memory stays bounded.
+        if self.batch.is_empty() {
+            work += self.take();
+        }
+        work += usize::from(self.append(now));
+        self.sync(now);
+        work
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metal::disk::DiskPeer;
+    use crate::metal::latest::{Reader, latest};
+    use crate::metal::ring::{Producer, ring};
+    use crate::store::journal::{Kind, file_name};
+    use crate::units::Unix;
+
+    struct World {
+        records: Producer<Record>,
+        durable: Reader<1>,
+        peer: DiskPeer,
+        scribe: Scribe,
+        now: Nanos,
+        written: u64,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let (mut disk, peer) = Disk::memory_with_peer();
+            let opened = journal::open(&mut disk, 0).unwrap();
+            let (records, taken) = ring(1024);
+            let (writer, durable) = latest([0]);
+            let scribe = Scribe::new(taken, writer, disk, opened.file);
+            Self { records, durable, peer, scribe, now: Nanos(1), written: 0 }
+        }
+
+        fn write(&mut self, count: usize) {
+            for _ in 0..count {
+                self.written += 1;
+                let note = Record::Note { at: Unix(0), text: self.written.to_string() };
+                self.records.push(note).unwrap();
+            }
+        }
+
+        fn turn(&mut self) -> usize {
+            self.now = self.now.plus(MS);
+            self.scribe.do_work(self.now)
+        }
+
+        /// What a restarted process would read after a power loss: the notes' numbers in order.
+        fn survivors(&self) -> Vec<u64> {
+            let (disk, _) = self.peer.lose_power(0);
+            let bytes = disk.read_all(&file_name(0)).unwrap().unwrap_or_default();
+            if bytes.is_empty() {
+                return Vec::new();
+            }
+            let mut reader = journal::Reader::new(&bytes);
+            let notes = reader.by_ref().map(|entry| {
+                assert_eq!(entry.kind, Kind::Note);
+                entry.body["text"].as_str().unwrap().parse().unwrap()
+            });
+            let notes = notes.collect();
+            assert_eq!(reader.flaw(), None);
+            notes
+        }
+
+        fn durable(&self) -> u64 {
+            self.durable.read()[0]
+        }
+    }
+
+    #[test]
+    fn what_is_told_durable_survives_a_power_loss_and_comes_in_order() {
+        let mut world = World::new();
+        for round in 1..50 {
+            world.write(round % 7);
+            world.peer.hold_syncs(round % 3 == 0);
+            world.turn();
+            let told = world.durable();
+            let survivors = world.survivors();
+            assert!(survivors.len() as u64 >= told, "{told} told, {} there", survivors.len());
+            assert!(survivors.iter().copied().eq(1..=survivors.len() as u64));
+        }
+        world.peer.hold_syncs(false);
+        while !world.scribe.all_durable() {
+            world.turn();
+        }
+        assert_eq!((world.durable(), world.scribe.durable()), (world.written, world.written));
+        assert_eq!(world.turn(), 0, "an idle scribe says so");
+    }
+
+    #[test]
+    fn a_batch_is_synced_once_and_a_slow_sync_holds_up_nothing_but_the_word() {
+        let mut world = World::new();
+        world.peer.hold_syncs(true);
+        world.write(5);
+        assert_eq!(world.turn(), 6);
+        world.write(5);
+        world.turn();
+        assert_eq!(world.durable(), 0, "nobody is told before the disk has answered");
+        world.peer.hold_syncs(false);
+        world.turn();
+        assert_eq!(world.durable(), 5, "the first sync covered the first five only");
+        world.turn();
+        assert_eq!(world.durable(), 10);
+    }
+
+    #[test]
+    fn a_full_disk_is_told_and_no_record_is_lost() {
+        let mut world = World::new();
+        world.write(3);
+        world.turn();
+        world.turn();
+        world.peer.limit_room(Some(10));
+        world.write(2 * BATCH_MAX);
+        for _ in 0..10 {
+            world.turn();
+        }
+        assert!(matches!(world.scribe.trouble(), Some(DiskError::Full { .. })));
+        assert_eq!(world.scribe.troubles(), 1, "a disk that refused is left alone for a while");
+        assert_eq!(world.durable(), 3);
+        world.peer.limit_room(None);
+        world.now = world.now.plus(RETRY_NS);
+        while !world.scribe.all_durable() || world.durable() < world.written {
+            world.turn();
+        }
+        assert_eq!(world.scribe.trouble(), None);
+        assert!(world.survivors().iter().copied().eq(1..=world.written));
+    }
+
+    #[test]
+    fn after_a_failed_sync_nothing_more_is_called_durable() {
+        let mut world = World::new();
+        world.write(3);
+        world.turn();
+        world.turn();
+        assert_eq!(world.durable(), 3);
+        world.peer.fail_syncs(true);
+        world.write(3);
+        world.turn();
+        world.turn();
+        world.peer.fail_syncs(false);
+        for _ in 0..500 {
+            world.turn();
+        }
+        assert_eq!(world.durable(), 3);
+        assert!(matches!(world.scribe.trouble(), Some(DiskError::Broken { .. })));
+        assert!(world.scribe.troubles() >= 2 && !world.scribe.all_durable());
+    }
+}
