@@ -8,7 +8,7 @@
 use crate::event::Counted;
 use crate::metal::clock::Clock;
 use crate::metal::link::Link;
-use crate::metal::poll::Links;
+use crate::metal::poll::{Links, Slot};
 use crate::units::Nanos;
 use crate::units::time::SEC;
 use crate::venue::{Ask, Venue};
@@ -125,10 +125,9 @@ impl<T> Courier<T> {
                 return letter;
             }
         }
-        if let Some((_, sent)) = &self.flying
-            && now.since(*sent) > GIVE_UP_NS
-            && let Some(slot) = self.links.slots().next()
-        {
+        let slot = self.links.slots().next();
+        let late = self.flying.as_ref().is_some_and(|(_, sent)| now.since(*sent) > GIVE_UP_NS);
+        if let (true, Some(slot)) = (late, slot) {
             self.break_off(slot, "no answer for 10 s");
             return self.waiting.pop_front();
         }
@@ -136,7 +135,7 @@ impl<T> Courier<T> {
         self.waiting.pop_front()
     }
 
-    fn read(&mut self, slot: crate::metal::poll::Slot) -> (Option<Delivery<T>>, Option<String>) {
+    fn read(&mut self, slot: Slot) -> (Option<Delivery<T>>, Option<String>) {
         let Some(link) = self.links.get_mut(slot) else { return (None, None) };
         let got = link.recv();
         let received = self.clock.now();
@@ -177,7 +176,8 @@ impl<T> Courier<T> {
         let Some(link) = self.links.get_mut(slot) else { return };
         let Some((tag, ask)) = self.queue.pop_front() else { return };
         self.out.clear();
-        let headers: Vec<(&str, &str)> = ask.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let headers: Vec<(&str, &str)> =
+            ask.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         http::Request { method: "GET", path: &ask.path, host: link.peer(), headers: &headers, body: b"" }
             .write_to(&mut self.out);
         match link.send(&self.out) {
@@ -191,7 +191,7 @@ impl<T> Courier<T> {
         }
     }
 
-    fn break_off(&mut self, slot: crate::metal::poll::Slot, why: &str) {
+    fn break_off(&mut self, slot: Slot, why: &str) {
         if let Some((tag, _)) = self.flying.take() {
             self.waiting.push_back(Delivery::Lost { tag, why: why.to_owned() });
         }

@@ -5,12 +5,12 @@
 //!        `courier` keeps one HTTP connection busy, for shadow and clerk · `engine` wires the rooms.
 //! Never: blocks; reads a clock but the stamp seam; reads anything outside its turn's inputs.
 
-// pub mod clerk;
-// pub mod courier;
-// pub mod engine;
+pub mod clerk;
+pub mod courier;
+pub mod engine;
 pub mod reader;
 pub mod scribe;
-// pub mod shadow;
+pub mod shadow;
 pub mod trader;
 
 use crate::event::Instruments;

@@ -117,7 +117,13 @@ impl Reader {
             self.feeds.resize_with(at + 1, || None);
         }
         let unconfirmed = card.confirmations;
-        self.feeds[at] = Some(Live { purpose: handed.purpose, card, session, assembler: Assembler::new(MESSAGE_MAX), unconfirmed });
+        self.feeds[at] = Some(Live {
+            purpose: handed.purpose,
+            card,
+            session,
+            assembler: Assembler::new(MESSAGE_MAX),
+            unconfirmed,
+        });
         // Whatever came with the 101 is read at once.
         self.due = now;
     }

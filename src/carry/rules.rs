@@ -53,7 +53,11 @@ impl Policy {
             Direction::Short => costs.estimate.ratio_floor(),
             Direction::Long => (-costs.estimate.ratio_ceil()).min(-costs.estimate.ratio_floor()),
         };
-        let hours = if per_interval >= Ratio::ZERO { costs.income_interval_hours } else { costs.payment_interval_hours };
+        let hours = if per_interval >= Ratio::ZERO {
+            costs.income_interval_hours
+        } else {
+            costs.payment_interval_hours
+        };
         let carry = (per_interval * self.hold_hours).checked_div(Ratio::from_num(hours))?;
         let wanted = bar * self.hold_hours / Ratio::from_num(YEAR_HOURS);
         // The products above are each off by less than one unit of 2^-64; 16 of them are ours.

@@ -18,8 +18,8 @@ use crate::desk::ledger::Ledger;
 use crate::desk::order::Order;
 use crate::desk::pair::Holding;
 use crate::event::{
-    Closed, Command, FillList, Instruments, LANES, Mark, News, Offsets, PERMIT_WORDS, PairState, Permit, Pulse, Record,
-    TERMS_WORDS, Terms, Told,
+    Closed, Command, FillList, Instruments, LANES, Mark, News, Offsets, PERMIT_WORDS, PairState, Permit,
+    Pulse, Record, TERMS_WORDS, Terms, Told,
 };
 use crate::metal::clock::Clock;
 use crate::metal::intents::{IntentSlot, IntentsReader};
@@ -375,7 +375,9 @@ impl Shadow {
                     self.line(&format!("all feeds of {name} are live; trading"));
                 }
             }
-            News::LinkUp { what, .. } => self.write(Record::Note { at: self.clock.unix(), text: format!("link up: {what}") }),
+            News::LinkUp { what, .. } => {
+                self.write(Record::Note { at: self.clock.unix(), text: format!("link up: {what}") })
+            }
             News::LinkDown { what, why } => self.note(format!("link down: {what}: {why}")),
             News::Refuse { why } => {
                 self.ended.refused.get_or_insert(why);
@@ -422,7 +424,8 @@ impl Shadow {
     }
 
     fn on_mark(&mut self, mark: Mark) {
-        let lane = crate::event::lane(self.instruments.get(mark.instrument).venue, crate::units::LegKind::Perp);
+        let lane =
+            crate::event::lane(self.instruments.get(mark.instrument).venue, crate::units::LegKind::Perp);
         if let Some(arrived) = self.offsets.venue_time(lane, mark.received) {
             self.totals.record(Stage::FeedAge, u64::try_from(arrived.0 - mark.stamp.0).unwrap_or(0));
         }
@@ -489,9 +492,14 @@ impl Shadow {
             )
         };
         let orders = self.orders.values().filter(|tracked| !tracked.order.closed()).map(order);
-        let naked = self.books.iter().filter(|b| matches!(b.state, PairState::Busy | PairState::Unknown)).map(|b| {
-            format!("pair {}: exposure {} not resolved", self.instruments.pair(b.pair).name, b.holding.exposure())
-        });
+        let naked =
+            self.books.iter().filter(|b| matches!(b.state, PairState::Busy | PairState::Unknown)).map(|b| {
+                format!(
+                    "pair {}: exposure {} not resolved",
+                    self.instruments.pair(b.pair).name,
+                    b.holding.exposure()
+                )
+            });
         orders.chain(naked).collect()
     }
 }

@@ -12,8 +12,8 @@ use crate::desk::budget::ENTRY_CHARGE;
 use crate::desk::order::{Action, Order, State};
 use crate::desk::pair::{Holding, Next, base_of};
 use crate::event::{
-    Answer, Closed, Command, Counted, End, Fill, Fired, PairState, Record, RefusalKind, Source, Told, Verdict,
-    Wire, lane,
+    Answer, Closed, Command, Counted, End, Fill, Fired, PairState, Record, RefusalKind, Source, Told, Wire,
+    lane,
 };
 use crate::metal::intents::IntentSlot;
 use crate::units::time::{MS, SEC};
@@ -53,7 +53,11 @@ impl Shadow {
     fn on_fired(&mut self, fired: &Fired, now: Nanos) {
         let instruments = Arc::clone(&self.instruments);
         self.totals.decide(fired, &instruments);
-        self.write(Record::Fired { at: self.clock.unix(), fired: *fired, instruments: Arc::clone(&instruments) });
+        self.write(Record::Fired {
+            at: self.clock.unix(),
+            fired: *fired,
+            instruments: Arc::clone(&instruments),
+        });
         let at = usize::from(fired.pair.0);
         let Some(book) = self.books.get_mut(at) else { return };
         if fired.class != Class::Repair {
@@ -133,7 +137,11 @@ impl Shadow {
         let instruments = Arc::clone(&self.instruments);
         let row = instruments.get(answer.instrument);
         self.count(lane(row.venue, row.leg), row.venue, &answer.counted, now);
-        self.write(Record::Answer { at: self.clock.unix(), answer: *answer, instruments: Arc::clone(&instruments) });
+        self.write(Record::Answer {
+            at: self.clock.unix(),
+            answer: *answer,
+            instruments: Arc::clone(&instruments),
+        });
         let Some(tracked) = self.orders.get_mut(&answer.client) else { return };
         let was_ended = tracked.order.ended();
         let action = tracked.order.on_answer(answer, now);
@@ -299,7 +307,8 @@ impl Shadow {
             Question::Trades(_) => {
                 let mut body = letter.body;
                 let read = if letter.status == 200 {
-                    (venue.read_trades)(&mut body, row, client, &mut self.fills).map_err(|error| error.to_string())
+                    (venue.read_trades)(&mut body, row, client, &mut self.fills)
+                        .map_err(|error| error.to_string())
                 } else {
                     Err(format!("HTTP status {}", letter.status))
                 };
@@ -411,7 +420,8 @@ impl Shadow {
         if book.attempt >= ClientId::ATTEMPT_MAX {
             if book.frozen.is_none() {
                 let name = self.instruments.pair(book.pair).name;
-                let why = format!("pair {name}: fifteen unwinds did not bring it into bound; mend it by hand");
+                let why =
+                    format!("pair {name}: fifteen unwinds did not bring it into bound; mend it by hand");
                 book.frozen = Some(why.clone());
                 self.note(why);
             }
@@ -460,7 +470,11 @@ impl Shadow {
         let began_as = book.began_as;
         self.hold(at, hedged);
         let state = if hedged { PairState::Hedged } else { PairState::Flat };
-        self.set_state(pair, state, if began_as == Class::Entry { "entry resolved" } else { "exit resolved" });
+        self.set_state(
+            pair,
+            state,
+            if began_as == Class::Entry { "entry resolved" } else { "exit resolved" },
+        );
         // The cell first, then the freedom to act on it.
         self.publish_terms(at, now);
         if self.doors.commands.push(Command::Free { pair }).is_err() {
@@ -502,4 +516,5 @@ impl Shadow {
     }
 }
 
-const _: () = assert!(ENTRY_CHARGE > 6, "an entry's reserve covers its worst repair, six requests a leg (F100)");
+const _: () =
+    assert!(ENTRY_CHARGE > 6, "an entry's reserve covers its worst repair, six requests a leg (F100)");

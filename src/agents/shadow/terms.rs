@@ -61,7 +61,8 @@ impl Shadow {
         self.permit.generation += 1;
         self.permit.expires = now.plus(Permit::TTL_NS);
         for at in 0..LANES.min(self.lanes.len()) {
-            let open = matches!(self.phase, Phase::Trading(_)) && !self.is_frozen(VenueId((at / 2) as u8), now);
+            let open =
+                matches!(self.phase, Phase::Trading(_)) && !self.is_frozen(VenueId((at / 2) as u8), now);
             let (entry, all) = self.lanes[at].ceilings(open, now);
             self.permit.entry[at] = entry;
             self.permit.all[at] = all;
@@ -118,7 +119,8 @@ impl Shadow {
         book.clip = clip.unwrap_or_default();
         if clip.is_none() {
             let name = instruments.pair(book.pair).name;
-            let why = format!("pair {name}: 2.2 × the venue's minima exceed four clips; raise --clip to trade it");
+            let why =
+                format!("pair {name}: 2.2 × the venue's minima exceed four clips; raise --clip to trade it");
             book.frozen.get_or_insert_with(|| why.clone());
             self.note(why);
         }
@@ -149,15 +151,20 @@ impl Shadow {
             let quotes = pulse.quotes;
             let costs = costs(&mark, pulse, [spot, perp], quotes.map(|q| q.map(|q| q.ask)))?;
             book.enter = [Direction::Short, Direction::Long].map(|direction| {
-                settings.directions[direction as usize].then(|| settings.policy.enter(&costs, direction)).flatten()
+                settings.directions[direction as usize]
+                    .then(|| settings.policy.enter(&costs, direction))
+                    .flatten()
             });
-            let settles = mark.next_funding.zip(offset).map(|(at, offset)| at.0 - offset - SETTLEMENT_GUARD_NS);
+            let settles =
+                mark.next_funding.zip(offset).map(|(at, offset)| at.0 - offset - SETTLEMENT_GUARD_NS);
             let guard = settles.map_or(Nanos::ZERO, |at| Nanos(u64::try_from(at).unwrap_or(0)));
             terms.valid_until = guard.min(mark.received.plus(FUNDING_STALE_NS));
             if trading && !frozen && book.frozen.is_none() && terms.clip[0] > Qty::ZERO {
                 let [short, long] = book.enter;
                 let fold = |enter: Option<Ratio>, sign: i64, bound| {
-                    enter.and_then(|enter| scales.fold(enter * Ratio::from_num(sign), bound)).unwrap_or(Fold::NEVER)
+                    enter
+                        .and_then(|enter| scales.fold(enter * Ratio::from_num(sign), bound))
+                        .unwrap_or(Fold::NEVER)
                 };
                 terms.enter = [fold(short, 1, Bound::AtLeast), fold(long, -1, Bound::AtMost)];
             }
@@ -174,12 +181,10 @@ impl Shadow {
         book.held = hedged.then(|| Held {
             direction: if book.holding.perp.0 < 0 { Direction::Short } else { Direction::Long },
             spot: sellable(book.holding.spot, instruments.get(row.spot)),
-            perp: Qty(
-                i64::try_from(
-                    book.holding.perp.0.abs() * pow10_i128(perp.qty_decimals) / row.size_factor.0.max(1),
-                )
-                .unwrap_or(0),
-            ),
+            perp: Qty(i64::try_from(
+                book.holding.perp.0.abs() * pow10_i128(perp.qty_decimals) / row.size_factor.0.max(1),
+            )
+            .unwrap_or(0)),
         });
     }
 }
@@ -218,4 +223,3 @@ pub fn bps_text(ratio: Ratio) -> String {
     let hundredths = (ratio * Ratio::from_num(1_000_000)).round().to_num::<i128>();
     crate::units::decimal::Text(hundredths, 2).to_string()
 }
-

@@ -126,7 +126,8 @@ impl OrderLinks {
         instrument: InstrumentId,
         clock: &Clock,
     ) -> (Wire, Nanos, LinkId) {
-        let (Some(link), Some(Some(line))) = (self.links.get_mut(slot), self.lines.get_mut(usize::from(slot.0)))
+        let (Some(link), Some(Some(line))) =
+            (self.links.get_mut(slot), self.lines.get_mut(usize::from(slot.0)))
         else {
             return (Wire::Nothing, clock.now(), LinkId::default());
         };
@@ -186,7 +187,8 @@ impl OrderLinks {
     }
 
     fn warm(&mut self, slot: Slot, now: Nanos) {
-        let (Some(link), Some(Some(line))) = (self.links.get_mut(slot), self.lines.get_mut(usize::from(slot.0)))
+        let (Some(link), Some(Some(line))) =
+            (self.links.get_mut(slot), self.lines.get_mut(usize::from(slot.0)))
         else {
             return;
         };
@@ -205,7 +207,8 @@ impl OrderLinks {
     }
 
     fn read(&mut self, slot: Slot, around: &mut Around<'_>) -> Result<(), String> {
-        let (Some(link), Some(Some(line))) = (self.links.get_mut(slot), self.lines.get_mut(usize::from(slot.0)))
+        let (Some(link), Some(Some(line))) =
+            (self.links.get_mut(slot), self.lines.get_mut(usize::from(slot.0)))
         else {
             return Ok(());
         };

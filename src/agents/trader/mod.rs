@@ -14,8 +14,8 @@ use super::{Dead, Handed, Loaded};
 use crate::desk::book::{Books, touch};
 use crate::desk::gate::GateLimits;
 use crate::event::{
-    Closed, Command, Feed, LANES, Made, Offsets, PERMIT_WORDS, Permit, Pulse, Quote, TERMS_WORDS, Terms, Told,
-    lane,
+    Closed, Command, Feed, LANES, Made, Offsets, PERMIT_WORDS, Permit, Pulse, Quote, TERMS_WORDS, Terms,
+    Told, lane,
 };
 use crate::metal::clock::Clock;
 use crate::metal::intents::Intents;
@@ -23,8 +23,8 @@ use crate::metal::latch::Latch;
 use crate::metal::latest::Reader as Latest;
 use crate::metal::ring::{Consumer, Producer};
 use crate::metal::runner::Agent;
-use crate::units::time::MS;
 use crate::units::id::ClientIdParts;
+use crate::units::time::MS;
 use crate::units::{Class, ClientId, Direction, InstrumentId, LegKind, Nanos, PairId, Price, Qty, VenueId};
 use links::{Around, OrderLinks};
 use pen::{ENTRY_COLLAR_PPM, EXIT_COLLAR_PPM, Prepared, Wanted};
@@ -159,7 +159,13 @@ pub struct Trader {
 impl Trader {
     /// A trader without instruments: it waits for the clerk.
     #[must_use]
-    pub fn new(settings: TraderSettings, doors: TraderDoors, clock: Clock, kill: Latch, intents: Intents) -> Self {
+    pub fn new(
+        settings: TraderSettings,
+        doors: TraderDoors,
+        clock: Clock,
+        kill: Latch,
+        intents: Intents,
+    ) -> Self {
         Self {
             settings,
             doors,
@@ -392,7 +398,8 @@ impl Trader {
         stall.pulse_due = now.plus(PULSE_NS);
         let (pair, venues) = (stall.pair, stall.venues);
         let gate = self.settings.gate.check(&self.books, pair, venues, &self.offsets, now).err();
-        let closed_by = gate.or_else(|| (now > self.stalls[at].terms.valid_until).then_some(Closed::TermsExpired));
+        let closed_by =
+            gate.or_else(|| (now > self.stalls[at].terms.valid_until).then_some(Closed::TermsExpired));
         self.counts.pulses[closed_by.map_or(Closed::ALL.len(), |why| why as usize)] += 1;
         let [spot, perp] = self.books.tops(pair);
         let pulse = Pulse {

@@ -135,7 +135,14 @@ impl Prepared {
     /// Whether this very order may be sent now: same wish, young stamp, limit within the collar.
     #[inline]
     #[must_use]
-    pub fn fits(&self, wanted: &Wanted, instrument: &Instrument, quote: &Quote, now: Nanos, life_ns: u64) -> bool {
+    pub fn fits(
+        &self,
+        wanted: &Wanted,
+        instrument: &Instrument,
+        quote: &Quote,
+        now: Nanos,
+        life_ns: u64,
+    ) -> bool {
         self.class == wanted.class
             && self.spec.client == wanted.client
             && self.spec.side == wanted.side

@@ -1,0 +1,315 @@
+//! From a wanted connection to a live one in its owner's hands, and back again.
+//!
+//! Owns:  the list of wanted links, their dialling, TLS, upgrade and subscription, and the jittered
+//!        back-off between tries (FAULTS F11: 0.1 → 30 s).
+//! Never: dials twice for one want, or lets a failure at start go on for ever without saying so.
+
+use super::Clerk;
+use crate::agents::{Dead, FeedCard, Handed, Purpose};
+use crate::event::News;
+use crate::metal::dial::DialRequest;
+use crate::metal::link::{Link, LinkState};
+use crate::units::time::{MS, SEC};
+use crate::units::{LegKind, Nanos, VenueId};
+use crate::wire::ws::{self, Handshake, Kind};
+use std::sync::Arc;
+
+/// First wait after a failure; doubles up to the last.
+const BACKOFF_FIRST_NS: u64 = 100 * MS;
+const BACKOFF_LAST_NS: u64 = 30 * SEC;
+/// TLS and upgrade together must be done in this time.
+const OPEN_WITHIN_NS: u64 = 5 * SEC;
+/// Failures of one link in a row before a start is given up.
+const START_TRIES: u32 = 4;
+
+/// A connection that should exist.
+#[derive(Debug)]
+pub struct Want {
+    what: What,
+    endpoint: &'static str,
+    state: State,
+    tries: u32,
+}
+
+/// What a connection is for.
+#[derive(Debug)]
+enum What {
+    /// Our own: listings, fees, clock samples.
+    Bulk(LegKind),
+    /// Another room's.
+    Room { purpose: Purpose, feed: Option<Feed> },
+}
+
+#[derive(Debug)]
+struct Feed {
+    path: String,
+    subscribe: Vec<String>,
+    card: FeedCard,
+    what: &'static str,
+}
+
+#[derive(Debug)]
+enum State {
+    Down { again: Nanos },
+    Dialling { ticket: u32 },
+    Opening { link: Box<Link>, since: Nanos },
+    Upgrading { link: Box<Link>, handshake: Handshake, since: Nanos },
+    Given,
+}
+
+impl Clerk {
+    pub(super) fn want_bulk(&mut self) {
+        for leg in LegKind::BOTH {
+            let endpoint = (self.settings.target.venue.rest)(leg);
+            self.want(What::Bulk(leg), endpoint);
+        }
+    }
+
+    /// Everything the rooms need, once instruments are known.
+    pub(super) fn want_rooms(&mut self, instruments: &crate::event::Instruments) {
+        let venue = self.settings.target.venue;
+        let pairs: Vec<_> = instruments.pairs.iter().map(|pair| pair.id).collect();
+        let symbols = Arc::new(crate::venue::Symbols::new(instruments, venue.id));
+        for (plan, feed) in (venue.feeds)(instruments, &pairs).into_iter().enumerate() {
+            let card = FeedCard {
+                venue,
+                leg: feed.leg,
+                symbols: Arc::clone(&symbols),
+                confirmations: feed.subscribe.len(),
+                rules: feed.rules,
+            };
+            let (path, subscribe, what) = (feed.path, feed.subscribe, feed.what);
+            let feed_want = Some(Feed { path, subscribe, card, what });
+            self.want(What::Room { purpose: Purpose::Feed { plan }, feed: feed_want }, feed.endpoint);
+        }
+        if self.settings.target.key.is_none() || !self.settings.live {
+            return;
+        }
+        for leg in LegKind::BOTH {
+            let endpoint = (venue.rest)(leg);
+            let query = Purpose::Query { venue: venue.id, leg };
+            self.want(What::Room { purpose: query, feed: None }, endpoint);
+            for n in 0..self.settings.order_links {
+                let order = Purpose::Order { venue: venue.id, leg, n };
+                self.want(What::Room { purpose: order, feed: None }, endpoint);
+            }
+        }
+    }
+
+    fn want(&mut self, what: What, endpoint: &'static str) {
+        self.wants.push(Want { what, endpoint, state: State::Down { again: Nanos::ZERO }, tries: 0 });
+    }
+
+    /// Whether every wanted link is in its owner's hands.
+    pub(super) fn all_given(&self) -> bool {
+        self.wants.iter().all(|want| matches!(want.state, State::Given))
+    }
+
+    /// Dead links come back; they are made anew.
+    pub(super) fn take_back(&mut self, now: Nanos) -> usize {
+        let mut work = 0;
+        for door in 0..self.doors.dead.len() {
+            while let Some(Dead { purpose, why, .. }) = self.doors.dead[door].pop() {
+                work += 1;
+                let at = self.wants.iter().position(
+                    |want| matches!(&want.what, What::Room { purpose: mine, .. } if *mine == purpose),
+                );
+                if let Some(at) = at {
+                    self.failed(at, why, now);
+                }
+            }
+        }
+        work
+    }
+
+    /// Dials what is due, and takes what the dialler brings.
+    pub(super) fn dial(&mut self, now: Nanos) -> usize {
+        let mut work = 0;
+        for at in 0..self.wants.len() {
+            let State::Down { again } = self.wants[at].state else { continue };
+            if now < again {
+                continue;
+            }
+            let endpoint = self.wants[at].endpoint;
+            let Some(host) = self.settings.target.hosts.get(endpoint) else {
+                self.tell(News::Fail { why: format!("no address for endpoint {endpoint}; this is a bug") });
+                self.wants[at].state = State::Given;
+                continue;
+            };
+            let (inbound, inbound_max) = match self.wants[at].what {
+                What::Bulk(_) => (1 << 20, crate::agents::courier::BODY_MAX + (1 << 20)),
+                What::Room { feed: Some(_), .. } => (1 << 18, 1 << 22),
+                What::Room { feed: None, .. } => (1 << 16, 1 << 20),
+            };
+            self.tickets += 1;
+            self.dialer.request(DialRequest {
+                ticket: self.tickets,
+                host: host.name.clone(),
+                port: host.port,
+                server_name: host.name.clone(),
+                tls: host.tls,
+                inbound,
+                inbound_max,
+            });
+            self.wants[at].state = State::Dialling { ticket: self.tickets };
+            work += 1;
+        }
+        while let Some((ticket, answer)) = self.dialer.poll() {
+            work += 1;
+            let at = self
+                .wants
+                .iter()
+                .position(|want| matches!(want.state, State::Dialling { ticket: mine } if mine == ticket));
+            let Some(at) = at else { continue };
+            match answer {
+                Ok(link) => self.wants[at].state = State::Opening { link: Box::new(link), since: now },
+                Err(error) => self.failed(at, error.to_string(), now),
+            }
+        }
+        work
+    }
+
+    /// Moves links on through TLS and upgrade, and hands over what is live.
+    pub(super) fn bring_up(&mut self, now: Nanos) -> usize {
+        let mut work = 0;
+        for at in 0..self.wants.len() {
+            let state = std::mem::replace(&mut self.wants[at].state, State::Given);
+            match state {
+                State::Opening { mut link, since } => match link.recv() {
+                    Err(error) => self.failed(at, error.to_string(), now),
+                    Ok(_) if link.state() == LinkState::Open => {
+                        work += 1;
+                        self.opened(at, link, now);
+                    }
+                    Ok(_) if now.since(since) > OPEN_WITHIN_NS => {
+                        self.failed(at, "TLS was not done within 5 s".to_owned(), now);
+                    }
+                    Ok(_) => self.wants[at].state = State::Opening { link, since },
+                },
+                State::Upgrading { mut link, handshake, since } => {
+                    let got = link.recv();
+                    match handshake.finish(link.inbound()) {
+                        Ok(Some(used)) => {
+                            work += 1;
+                            link.consume(used);
+                            self.subscribe(at, link, now);
+                        }
+                        Err(error) => self.failed(at, error.to_string(), now),
+                        Ok(None) => match got {
+                            Err(error) => self.failed(at, error.to_string(), now),
+                            Ok(_) if now.since(since) > OPEN_WITHIN_NS => {
+                                self.failed(
+                                    at,
+                                    "no answer to the WebSocket upgrade within 5 s".to_owned(),
+                                    now,
+                                );
+                            }
+                            Ok(_) => self.wants[at].state = State::Upgrading { link, handshake, since },
+                        },
+                    }
+                }
+                other => self.wants[at].state = other,
+            }
+        }
+        work
+    }
+
+    fn opened(&mut self, at: usize, mut link: Box<Link>, now: Nanos) {
+        let What::Room { feed: Some(feed), .. } = &self.wants[at].what else {
+            self.hand_over(at, *link);
+            return;
+        };
+        let mut key = [0; 16];
+        self.entropy.fill(&mut key);
+        let (handshake, request) = Handshake::new(link.peer(), &feed.path, key);
+        match link.send(&request) {
+            Ok(_) => self.wants[at].state = State::Upgrading { link, handshake, since: now },
+            Err(error) => self.failed(at, error.to_string(), now),
+        }
+    }
+
+    /// Subscribes and hands over. The owner reads the confirmations, with the first quotes behind them.
+    fn subscribe(&mut self, at: usize, mut link: Box<Link>, now: Nanos) {
+        let mut frames = Vec::new();
+        let What::Room { feed: Some(feed), .. } = &self.wants[at].what else { return };
+        for text in &feed.subscribe {
+            let mask = (self.entropy.u64() as u32).to_le_bytes();
+            if let Err(error) = ws::write_frame(&mut frames, Kind::Text, text.as_bytes(), mask) {
+                let why = error.to_string();
+                self.failed(at, why, now);
+                return;
+            }
+        }
+        match link.send(&frames) {
+            Ok(_) => self.hand_over(at, *link),
+            Err(error) => self.failed(at, error.to_string(), now),
+        }
+    }
+
+    fn hand_over(&mut self, at: usize, link: Link) {
+        let want = &mut self.wants[at];
+        want.state = State::Given;
+        want.tries = 0;
+        let what = name(&want.what, want.endpoint);
+        let id = link.id;
+        match &want.what {
+            What::Bulk(leg) => {
+                let leg = *leg;
+                if let Some(courier) = self.couriers.get_mut(&leg) {
+                    courier.attach(link);
+                }
+            }
+            What::Room { purpose, feed } => {
+                let purpose = *purpose;
+                let handed = Handed { link, purpose, feed: feed.as_ref().map(|feed| feed.card.clone()) };
+                // Each ring holds all the links there can be.
+                let _ = match purpose {
+                    Purpose::Feed { .. } => self.doors.to_reader.push(handed),
+                    Purpose::Order { .. } => self.doors.to_trader.push(handed),
+                    Purpose::Query { .. } => self.doors.to_shadow.push(handed),
+                };
+            }
+        }
+        self.tell(News::LinkUp { link: id, what });
+    }
+
+    /// Our own REST link broke.
+    pub(super) fn bulk_broke(&mut self, leg: LegKind, why: String, now: Nanos) {
+        let at = self.wants.iter().position(|want| matches!(want.what, What::Bulk(mine) if mine == leg));
+        if let Some(at) = at {
+            self.failed(at, why, now);
+        }
+    }
+
+    fn failed(&mut self, at: usize, why: String, now: Nanos) {
+        let want = &mut self.wants[at];
+        let wait = (BACKOFF_FIRST_NS << want.tries.min(9)).min(BACKOFF_LAST_NS);
+        // Half fixed, half drawn, so that links that died together do not come back together.
+        let wait = wait / 2 + self.entropy.u64() % (wait / 2 + 1);
+        want.tries += 1;
+        want.state = State::Down { again: now.plus(wait) };
+        let what = name(&want.what, want.endpoint);
+        let hopeless = want.tries >= START_TRIES;
+        if hopeless && !self.is_live() {
+            self.tell(News::Fail { why: format!("{what}: {why}") });
+        } else {
+            self.tell(News::LinkDown { what, why });
+        }
+    }
+}
+
+fn name(what: &What, endpoint: &str) -> String {
+    let leg = |leg: LegKind, venue: VenueId| format!("{} {leg}", crate::venue::get(venue).name);
+    match what {
+        What::Bulk(_) => format!("requests to {endpoint}"),
+        What::Room { purpose: Purpose::Feed { .. }, feed } => {
+            format!("{} from {endpoint}", feed.as_ref().map_or("feed", |feed| feed.what))
+        }
+        What::Room { purpose: Purpose::Order { venue, leg: market, n }, .. } => {
+            format!("orders {} #{n}", leg(*market, *venue))
+        }
+        What::Room { purpose: Purpose::Query { venue, leg: market }, .. } => {
+            format!("queries {}", leg(*market, *venue))
+        }
+    }
+}

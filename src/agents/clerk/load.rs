@@ -1,0 +1,365 @@
+//! What must be known before trading: what trades, what it costs us, and what time it is there.
+//!
+//! Owns:  the stages of a start, the pairing of listings, fees, and the clock offsets with their
+//!        refusal to arm on a wrong host clock.
+//! Never: goes on with a guess: no listing, no fees of our own account, no clock means no trading.
+
+use super::Clerk;
+use crate::agents::Loaded;
+use crate::agents::courier::{Delivery, Letter};
+use crate::event::{Instruments, News, OrderLimit, lane};
+use crate::metal::ring::Producer;
+use crate::units::time::{MS, SEC};
+use crate::units::{InstrumentId, LegKind, Nanos, Rate, Unix};
+use crate::venue::{self, BadBody, FeesAsk, Kind};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Samples taken at start before a clock is believed (FAULTS F1), and how far apart.
+const FIRST_SAMPLES: usize = 5;
+const FIRST_SAMPLE_APART_NS: u64 = 20 * MS;
+/// How often after that (FAULTS F3).
+const SAMPLE_APART_NS: u64 = 30 * SEC;
+/// Samples kept; the one with the shortest round trip counts.
+const SAMPLES_KEPT: usize = 8;
+/// A host clock further off than this refuses to arm (DESIGN §5, `clock_off_max`).
+const CLOCK_OFF_MAX_NS: i64 = SEC as i64;
+
+/// How far a start has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Waiting for both listings and the first clock samples.
+    Listing,
+    /// Waiting for our account's fees.
+    Fees,
+    /// Waiting for every link to be in its owner's hands.
+    Linking,
+    /// Trading may go on.
+    Live,
+    /// The start failed; it was told.
+    Failed,
+}
+
+/// What a request of the clerk is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Errand {
+    /// What trades on a market.
+    Listing(LegKind),
+    /// What time it is there.
+    Time(LegKind),
+    /// What we pay.
+    Fees(LegKind, Option<InstrumentId>),
+}
+
+/// Fees as they come in, and how many are still to come.
+#[derive(Debug, Default)]
+pub struct FeesSeen {
+    market: BTreeMap<LegKind, Rate>,
+    instrument: BTreeMap<InstrumentId, Rate>,
+    waiting: usize,
+    instruments: Instruments,
+}
+
+/// Clock samples of one market.
+#[derive(Debug, Default)]
+pub struct ClockSamples {
+    /// Offset (venue minus our monotonic clock, ns) with its round trip, newest last.
+    kept: Vec<(i64, u64)>,
+    due: Nanos,
+    asked: bool,
+}
+
+impl ClockSamples {
+    fn add(&mut self, sent: Nanos, received: Nanos, said: Unix) {
+        let round_trip = received.since(sent);
+        // The venue looked at its clock between both stamps: half a round trip is the error bound.
+        // Its stamp is cut to whole milliseconds: half of one more is added.
+        let middle = sent.0 + round_trip / 2;
+        let offset = said.0 + MS as i64 / 2 - middle as i64;
+        if self.kept.len() == SAMPLES_KEPT {
+            self.kept.remove(0);
+        }
+        self.kept.push((offset, round_trip));
+    }
+
+    fn best(&self) -> Option<i64> {
+        let enough = self.kept.len() >= FIRST_SAMPLES.min(SAMPLES_KEPT);
+        self.kept
+            .iter()
+            .min_by_key(|(_, round_trip)| *round_trip)
+            .map(|(offset, _)| *offset)
+            .filter(|_| enough)
+    }
+}
+
+impl Clerk {
+    pub(super) fn ask_for_listings(&mut self) {
+        let venue = self.settings.target.venue;
+        for ask in (venue.listing_requests)() {
+            let Some(endpoint) = venue.endpoint(ask.endpoint) else { continue };
+            if let Some(courier) = self.couriers.get_mut(&endpoint.leg) {
+                courier.post(Errand::Listing(endpoint.leg), ask);
+            }
+        }
+    }
+
+    /// Whether the start is over.
+    pub(super) fn is_live(&self) -> bool {
+        self.stage == Stage::Live
+    }
+
+    /// Takes in what the couriers bring.
+    pub(super) fn errands(&mut self, now: Nanos) -> usize {
+        let mut work = 0;
+        for leg in LegKind::BOTH {
+            while let Some(delivery) = self.couriers.get_mut(&leg).and_then(|courier| courier.turn(now)) {
+                work += 1;
+                match delivery {
+                    Delivery::Answer(letter) => self.on_letter(letter),
+                    Delivery::Lost { tag, .. } => self.ask_again(tag),
+                    Delivery::Broken { why, .. } => self.bulk_broke(leg, why, now),
+                }
+            }
+        }
+        work
+    }
+
+    /// A lost read may be repeated: it changes nothing.
+    fn ask_again(&mut self, errand: Errand) {
+        let venue = self.settings.target.venue;
+        match errand {
+            Errand::Time(leg) => {
+                if let Some(samples) = self.clocks.get_mut(&leg) {
+                    samples.asked = false;
+                }
+            }
+            Errand::Listing(leg) => {
+                for ask in (venue.listing_requests)() {
+                    if venue.endpoint(ask.endpoint).is_some_and(|endpoint| endpoint.leg == leg)
+                        && let Some(courier) = self.couriers.get_mut(&leg)
+                    {
+                        courier.post(errand, ask);
+                    }
+                }
+            }
+            Errand::Fees(..) => self.ask_for_fees(|fees| Errand::Fees(fees.leg, fees.instrument) == errand),
+        }
+    }
+
+    fn on_letter(&mut self, letter: Letter<Errand>) {
+        let venue = self.settings.target.venue;
+        let (tag, status) = (letter.tag, letter.status);
+        let (sent, received) = (letter.sent, letter.received);
+        let mut body = letter.body;
+        let outcome = match tag {
+            Errand::Time(leg) => (venue.read_time)(&mut body).map(|said| {
+                if let Some(samples) = self.clocks.get_mut(&leg) {
+                    samples.asked = false;
+                    samples.add(sent, received, said);
+                }
+                self.learn(leg, received);
+            }),
+            Errand::Listing(leg) => (venue.read_listing)(leg, &mut body).map(|listing| {
+                self.listings.insert(leg, listing);
+            }),
+            Errand::Fees(leg, instrument) => (venue.read_fees)(leg, &mut body).map(|fees| {
+                if fees.can_trade == Some(false) {
+                    self.refuse("this key may not trade; allow trading for it at the venue".to_owned());
+                }
+                match instrument {
+                    Some(id) => self.fees.instrument.insert(id, fees.taker),
+                    None => self.fees.market.insert(leg, fees.taker),
+                };
+                self.fees.waiting = self.fees.waiting.saturating_sub(1);
+            }),
+        };
+        if let Err(error) = outcome {
+            self.unreadable(tag, status, &error);
+        }
+    }
+
+    fn unreadable(&mut self, errand: Errand, status: u16, error: &BadBody) {
+        let venue = self.settings.target.venue.name;
+        match (errand, error) {
+            // The account said no to our key: nothing signed will ever pass.
+            (Errand::Fees(..), BadBody::Code { code, .. }) => {
+                let why = format!(
+                    "{venue} refused this key (HTTP {status}, code {code}): {error}; check key, secret, rights, its address list, and this host's clock"
+                );
+                self.refuse(why);
+            }
+            (Errand::Time(leg), _) => {
+                if let Some(samples) = self.clocks.get_mut(&leg) {
+                    samples.asked = false;
+                }
+            }
+            _ => self.fail(format!("{venue}, {errand:?}: HTTP {status}: {error}")),
+        }
+    }
+
+    fn refuse(&mut self, why: String) {
+        if self.stage != Stage::Failed {
+            self.stage = Stage::Failed;
+            self.tell(News::Refuse { why });
+        }
+    }
+
+    fn fail(&mut self, why: String) {
+        if self.stage != Stage::Failed {
+            self.stage = Stage::Failed;
+            self.tell(News::Fail { why });
+        }
+    }
+
+    /// A market's clock, from its best sample; the host's own must agree with it before we arm.
+    fn learn(&mut self, leg: LegKind, now: Nanos) {
+        let Some(offset) = self.clocks.get(&leg).and_then(ClockSamples::best) else { return };
+        let venue = self.settings.target.venue;
+        self.offsets.0[lane(venue.id, leg)] = Some(offset);
+        for cell in &mut self.doors.offsets {
+            cell.publish(self.offsets.to_words());
+        }
+        let host_ahead = self.clock.unix().0 - (now.0 as i64 + offset);
+        if self.settings.live && host_ahead.abs() > CLOCK_OFF_MAX_NS {
+            let ms = host_ahead / MS as i64;
+            let (name, limit) = (venue.name, CLOCK_OFF_MAX_NS / MS as i64);
+            self.refuse(format!(
+                "this host's clock is {ms} ms off {name}'s (limit {limit} ms); synchronize it (`chronyc makestep`) and start again"
+            ));
+        }
+    }
+
+    /// Asks for the time where it is due.
+    pub(super) fn sample_clocks(&mut self, now: Nanos) {
+        let venue = self.settings.target.venue;
+        for leg in LegKind::BOTH {
+            let (Some(samples), Some(courier)) = (self.clocks.get_mut(&leg), self.couriers.get_mut(&leg))
+            else {
+                continue;
+            };
+            if samples.asked || now < samples.due || !courier.is_idle() {
+                continue;
+            }
+            let young = samples.kept.len() + 1 < FIRST_SAMPLES;
+            samples.due = now.plus(if young { FIRST_SAMPLE_APART_NS } else { SAMPLE_APART_NS });
+            samples.asked = true;
+            courier.post(Errand::Time(leg), (venue.time_request)(leg));
+        }
+    }
+
+    /// Goes on to the next stage when this one's answers are there.
+    pub(super) fn advance(&mut self, now: Nanos) {
+        match self.stage {
+            Stage::Listing => {
+                let venue = self.settings.target.venue;
+                let clocks = LegKind::BOTH.iter().all(|leg| self.offsets.0[lane(venue.id, *leg)].is_some());
+                if clocks && self.listings.len() == LegKind::BOTH.len() {
+                    self.pair_up(now);
+                }
+            }
+            Stage::Fees if self.fees.waiting == 0 => self.link_up(),
+            Stage::Linking if self.all_given() => {
+                self.stage = Stage::Live;
+                let venue = self.settings.target.venue.id;
+                self.tell(News::Ready { venue });
+            }
+            _ => {}
+        }
+    }
+
+    fn pair_up(&mut self, _now: Nanos) {
+        let listings: Vec<_> = self.listings.values().cloned().collect();
+        match venue::pair_up(1, &listings, self.settings.wanted.as_deref()) {
+            Ok(instruments) if instruments.pairs.is_empty() => {
+                self.fail(
+                    "no spot market and perp form a pair here; see the reasons in the journal".to_owned(),
+                );
+            }
+            Ok(instruments) => {
+                self.fees.instruments = instruments;
+                self.stage = Stage::Fees;
+                self.ask_for_fees(|_| true);
+            }
+            Err(error) => self.fail(error.to_string()),
+        }
+    }
+
+    fn ask_for_fees(&mut self, which: impl Fn(&FeesAsk) -> bool) {
+        let Some(key) = self.settings.target.key.clone() else { return };
+        let venue = self.settings.target.venue;
+        for leg in LegKind::BOTH {
+            let Some(stamp) = self.offsets.venue_time(lane(venue.id, leg), self.clock.now()) else {
+                continue;
+            };
+            let window = self.settings.recv_window_ms;
+            for fees in (venue.fees_requests)(&self.fees.instruments, &key, stamp, window) {
+                if fees.leg != leg || !which(&fees) {
+                    continue;
+                }
+                if let Some(courier) = self.couriers.get_mut(&leg) {
+                    courier.post(Errand::Fees(leg, fees.instrument), fees.ask);
+                    self.fees.waiting += 1;
+                }
+            }
+        }
+    }
+
+    /// Everything is known: instruments, fees, templates go to the rooms, and links are made for them.
+    fn link_up(&mut self) {
+        let target = &self.settings.target;
+        let mut instruments = std::mem::take(&mut self.fees.instruments);
+        for row in &mut instruments.instruments {
+            let told = self.fees.instrument.get(&row.id).or_else(|| self.fees.market.get(&row.leg));
+            if let Some(fee) = told {
+                row.taker_fee = *fee;
+            }
+        }
+        let forms = match (&target.key, self.settings.live) {
+            (Some(key), true) => instruments
+                .instruments
+                .iter()
+                .map(|row| {
+                    let host = target.hosts.get((target.venue.rest)(row.leg));
+                    let host = host.map_or(String::new(), |host| format!("{}:{}", host.name, host.port));
+                    (target.venue.form)(row, &host, key, self.settings.recv_window_ms)
+                })
+                .collect(),
+            _ => Vec::new(),
+        };
+        let instruments = Arc::new(instruments);
+        let limits = order_limits(target.venue, self.listings.values());
+        send(&mut self.doors.loaded, Arc::new(Loaded { instruments: Arc::clone(&instruments), forms }));
+        self.tell(News::Instruments { instruments: Arc::clone(&instruments), limits });
+        self.want_rooms(&instruments);
+        self.stage = Stage::Linking;
+    }
+}
+
+fn send<T: Send>(door: &mut Producer<T>, value: T) {
+    // One generation a run fits every such ring.
+    let _ = door.push(value);
+}
+
+/// The order limits of a venue's lanes: what its listing tells, else what it documents.
+fn order_limits<'a>(
+    venue: &venue::Venue,
+    listings: impl Iterator<Item = &'a venue::Listing>,
+) -> Vec<OrderLimit> {
+    let told: Vec<_> = listings.flat_map(|listing| listing.limits.iter()).copied().collect();
+    let rules = |leg: LegKind| {
+        let of = |rules: &[venue::BucketRule]| {
+            rules.iter().filter(|r| r.leg == leg && r.kind == Kind::Orders).copied().collect::<Vec<_>>()
+        };
+        let told = of(&told);
+        if told.is_empty() { of(venue.limits) } else { told }
+    };
+    LegKind::BOTH
+        .into_iter()
+        .flat_map(rules)
+        .map(|rule| OrderLimit {
+            lane: lane(venue.id, rule.leg),
+            window_ns: rule.window_ns,
+            limit: u64::from(rule.limit),
+        })
+        .collect()
+}

@@ -1,0 +1,149 @@
+//! The clerk: makes every link, loads instruments and fees, learns the venues' clocks. Cold.
+//!
+//! Owns:  dialling with jittered back-off, upgrades and subscriptions, the hand-over of live links, the
+//!        immutable `Instruments`, the clock offsets.
+//! Never: reads a quote, sends an order, or gives up on a link while the run lasts.
+//! Map:   `links` from wanted to handed over · `load` listings, fees, clocks.
+
+pub mod links;
+pub mod load;
+
+use super::courier::Courier;
+use super::{Dead, Handed, Loaded};
+use crate::event::{LANES, News, Offsets};
+use crate::metal::clock::Clock;
+use crate::metal::dial::Dialer;
+use crate::metal::entropy::Entropy;
+use crate::metal::latest::Writer;
+use crate::metal::ring::{Consumer, Producer};
+use crate::metal::runner::Agent;
+use crate::units::{LegKind, Nanos};
+use crate::venue::{Key, Listing, Venue};
+use links::Want;
+use load::{ClockSamples, Errand, Stage};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Where one endpoint of a venue really is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// Whether to speak TLS.
+    pub tls: bool,
+    /// Name or address.
+    pub name: String,
+    /// Port.
+    pub port: u16,
+}
+
+/// A venue with its addresses and our key to it.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Which.
+    pub venue: &'static Venue,
+    /// By endpoint name.
+    pub hosts: BTreeMap<&'static str, Host>,
+    /// The account's key; without one nothing is signed.
+    pub key: Option<Arc<Key>>,
+}
+
+/// What the operator chose for the clerk.
+#[derive(Clone, Debug)]
+pub struct ClerkSettings {
+    /// The venue to trade on.
+    pub target: Target,
+    /// Symbols or coins to trade; `None`: every pair found.
+    pub wanted: Option<Vec<String>>,
+    /// Whether orders may leave: order links are made and the host's clock must be right.
+    pub live: bool,
+    /// Order links per market.
+    pub order_links: usize,
+    /// W, in ms; part of every order template.
+    pub recv_window_ms: u32,
+}
+
+/// The clerk's doors.
+#[derive(Debug)]
+pub struct ClerkDoors {
+    /// Live feed links.
+    pub to_reader: Producer<Handed>,
+    /// Live order links.
+    pub to_trader: Producer<Handed>,
+    /// Live query links.
+    pub to_shadow: Producer<Handed>,
+    /// Dead links from each of them.
+    pub dead: [Consumer<Dead>; 3],
+    /// Instruments and templates.
+    pub loaded: Producer<Arc<Loaded>>,
+    /// To the shadow.
+    pub news: Producer<News>,
+    /// The venues' clocks, one cell a reader.
+    pub offsets: Vec<Writer<LANES>>,
+}
+
+/// The room.
+#[derive(Debug)]
+pub struct Clerk {
+    settings: ClerkSettings,
+    doors: ClerkDoors,
+    clock: Clock,
+    dialer: Dialer,
+    entropy: Entropy,
+    wants: Vec<Want>,
+    tickets: u32,
+    couriers: BTreeMap<LegKind, Courier<Errand>>,
+    stage: Stage,
+    listings: BTreeMap<LegKind, Listing>,
+    fees: load::FeesSeen,
+    clocks: BTreeMap<LegKind, ClockSamples>,
+    offsets: Offsets,
+}
+
+impl Clerk {
+    /// A clerk that has not dialled yet.
+    #[must_use]
+    pub fn new(
+        settings: ClerkSettings,
+        doors: ClerkDoors,
+        clock: Clock,
+        dialer: Dialer,
+        entropy: Entropy,
+    ) -> Self {
+        let venue = settings.target.venue;
+        let couriers = LegKind::BOTH.map(|leg| (leg, Courier::new(venue, clock.clone()))).into();
+        let mut clerk = Self {
+            settings,
+            doors,
+            clock,
+            dialer,
+            entropy,
+            wants: Vec::new(),
+            tickets: 0,
+            couriers,
+            stage: Stage::Listing,
+            listings: BTreeMap::new(),
+            fees: load::FeesSeen::default(),
+            clocks: LegKind::BOTH.map(|leg| (leg, ClockSamples::default())).into(),
+            offsets: Offsets::default(),
+        };
+        clerk.want_bulk();
+        clerk.ask_for_listings();
+        clerk
+    }
+
+    fn tell(&mut self, news: News) {
+        // The ring holds more news than a run without a listener could make before it stops.
+        let _ = self.doors.news.push(news);
+    }
+}
+
+impl Agent for Clerk {
+    fn do_work(&mut self, now: Nanos) -> usize {
+        let mut work = self.take_back(now);
+        work += self.dial(now);
+        work += self.bring_up(now);
+        work += self.errands(now);
+        self.sample_clocks(now);
+        self.advance(now);
+        work
+    }
+}

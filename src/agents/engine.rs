@@ -1,0 +1,199 @@
+//! The wiring: five rooms and every ring between them, made once.
+//!
+//! Owns:  ring sizes, and who holds which end.
+//! Never: starts a thread or touches a socket: `cli` runs the rooms on threads, `rehearse` in one.
+
+use super::clerk::{Clerk, ClerkDoors, ClerkSettings};
+use super::reader::{Reader, ReaderDoors};
+use super::scribe::Scribe;
+use super::shadow::{Shadow, ShadowDoors, ShadowSettings};
+use super::trader::{Trader, TraderDoors, TraderSettings};
+use crate::event::{LANES, PERMIT_WORDS, Permit, Quote, TERMS_WORDS, Terms};
+use crate::metal::clock::Clock;
+use crate::metal::dial::Dialer;
+use crate::metal::disk::{Disk, FileId};
+use crate::metal::entropy::Entropy;
+use crate::metal::intents::Intents;
+use crate::metal::latch::Latch;
+use crate::metal::latest::latest;
+use crate::metal::ring::{Consumer, ring};
+use std::io;
+
+/// Feed items between reader and trader: some ms of the busiest burst recorded.
+const FEED_SLOTS: usize = 1 << 14;
+/// Marks between reader and shadow: one per symbol and second.
+const MARK_SLOTS: usize = 1 << 12;
+/// What the trader tells.
+const TOLD_SLOTS: usize = 1 << 12;
+/// What the shadow wishes.
+const COMMAND_SLOTS: usize = 1 << 10;
+/// Links on their way, all there can be.
+const LINK_SLOTS: usize = 1 << 8;
+/// Records between shadow and scribe; beyond it the shadow keeps them.
+const RECORD_SLOTS: usize = 1 << 13;
+/// The clerk's news.
+const NEWS_SLOTS: usize = 1 << 12;
+/// Lines for a person.
+const LINE_SLOTS: usize = 1 << 10;
+/// Quotes on their way to a file.
+const TEE_SLOTS: usize = 1 << 16;
+/// Pairs one trader can hold.
+pub const PAIRS_MAX: usize = 256;
+/// Intent slots (FAULTS 7.2).
+const INTENT_SLOTS: usize = 1_024;
+
+/// All settings, room by room.
+#[derive(Clone, Debug)]
+pub struct EngineSettings {
+    /// The clerk's.
+    pub clerk: ClerkSettings,
+    /// The trader's.
+    pub trader: TraderSettings,
+    /// The shadow's.
+    pub shadow: ShadowSettings,
+    /// Whether every top of book is handed out for a file.
+    pub quotes_out: bool,
+}
+
+/// What the rooms stand on.
+#[derive(Debug)]
+pub struct Ground {
+    /// Both clocks.
+    pub clock: Clock,
+    /// Makes links.
+    pub dialer: Dialer,
+    /// Random bytes for masks, keys and jitter.
+    pub entropy: [Entropy; 2],
+    /// Where the journal goes.
+    pub disk: Disk,
+    /// The open journal.
+    pub journal: FileId,
+}
+
+/// The rooms, ready to turn.
+#[derive(Debug)]
+pub struct Engine {
+    /// Bytes → quotes.
+    pub reader: Reader,
+    /// The pen.
+    pub trader: Trader,
+    /// Books and judgement.
+    pub shadow: Shadow,
+    /// Links and instruments.
+    pub clerk: Clerk,
+    /// The journal.
+    pub scribe: Scribe,
+    /// Outside ends.
+    pub outside: Outside,
+}
+
+/// What whoever runs the rooms holds of them.
+#[derive(Debug)]
+pub struct Outside {
+    /// Ends the run cleanly.
+    pub stop: Latch,
+    /// Forbids every order at once.
+    pub kill: Latch,
+    /// Set when the run is over and all of it durable.
+    pub done: Latch,
+    /// Lines for a person.
+    pub lines: Consumer<String>,
+    /// Every top of book, if asked for.
+    pub quotes: Option<Consumer<Quote>>,
+}
+
+impl Engine {
+    /// Wires the rooms.
+    ///
+    /// # Errors
+    ///
+    /// The system had no memory for the intent records.
+    pub fn build(settings: EngineSettings, ground: Ground, stop: Latch, kill: Latch) -> io::Result<Self> {
+        let Ground { clock, dialer, entropy: [reader_entropy, clerk_entropy], disk, journal } = ground;
+        let done = Latch::new();
+        let (feed_in, feed_out) = ring(FEED_SLOTS);
+        let (marks_in, marks_out) = ring(MARK_SLOTS);
+        let (told_in, told_out) = ring(TOLD_SLOTS);
+        let (commands_in, commands_out) = ring(COMMAND_SLOTS);
+        let (to_reader, reader_arrivals) = ring(LINK_SLOTS);
+        let (to_trader, trader_arrivals) = ring(LINK_SLOTS);
+        let (to_shadow, shadow_arrivals) = ring(LINK_SLOTS);
+        let (reader_dead, dead_reader) = ring(LINK_SLOTS);
+        let (trader_dead, dead_trader) = ring(LINK_SLOTS);
+        let (shadow_dead, dead_shadow) = ring(LINK_SLOTS);
+        let (loaded_in, loaded_out) = ring(2);
+        let (news_in, news_out) = ring(NEWS_SLOTS);
+        let (records_in, records_out) = ring(RECORD_SLOTS);
+        let (lines_in, lines_out) = ring(LINE_SLOTS);
+        let (tee_in, tee_out) = if settings.quotes_out {
+            let (tee_in, tee_out) = ring(TEE_SLOTS);
+            (Some(tee_in), Some(tee_out))
+        } else {
+            (None, None)
+        };
+        let (permit_in, permit_out) = latest::<PERMIT_WORDS>(Permit::default().to_words());
+        let (durable_in, durable_out) = latest::<1>([0]);
+        let unlearned = crate::event::Offsets::default().to_words();
+        let (trader_offsets_in, trader_offsets) = latest::<LANES>(unlearned);
+        let (shadow_offsets_in, shadow_offsets) = latest::<LANES>(unlearned);
+        let (terms_in, terms_out): (Vec<_>, Vec<_>) =
+            (0..PAIRS_MAX).map(|_| latest::<TERMS_WORDS>(Terms::default().to_words())).unzip();
+        let (intents, intents_reader) = Intents::anonymous(INTENT_SLOTS)?;
+
+        let reader = Reader::new(
+            ReaderDoors { arrivals: reader_arrivals, dead: reader_dead, feed: feed_in, marks: marks_in },
+            clock.clone(),
+            reader_entropy,
+        );
+        let trader_doors = TraderDoors {
+            feed: feed_out,
+            commands: commands_out,
+            arrivals: trader_arrivals,
+            loaded: loaded_out,
+            permit: permit_out,
+            offsets: trader_offsets,
+            terms: terms_out,
+            told: told_in,
+            dead: trader_dead,
+            tee: tee_in,
+        };
+        let trader = Trader::new(settings.trader, trader_doors, clock.clone(), kill.clone(), intents);
+        let shadow_doors = ShadowDoors {
+            told: told_out,
+            marks: marks_out,
+            news: news_out,
+            arrivals: shadow_arrivals,
+            dead: shadow_dead,
+            offsets: shadow_offsets,
+            commands: commands_in,
+            permit: permit_in,
+            terms: terms_in,
+            records: records_in,
+            durable: durable_out,
+            lines: Some(lines_in),
+        };
+        let key = settings.clerk.target.key.clone();
+        let shadow = Shadow::new(
+            settings.shadow,
+            shadow_doors,
+            clock.clone(),
+            key,
+            stop.clone(),
+            done.clone(),
+            intents_reader,
+        );
+        let clerk_doors = ClerkDoors {
+            to_reader,
+            to_trader,
+            to_shadow,
+            dead: [dead_reader, dead_trader, dead_shadow],
+            loaded: loaded_in,
+            news: news_in,
+            offsets: vec![trader_offsets_in, shadow_offsets_in],
+        };
+        let clerk = Clerk::new(settings.clerk, clerk_doors, clock, dialer, clerk_entropy);
+        let scribe = Scribe::new(records_out, durable_in, disk, journal);
+        let outside = Outside { stop, kill, done, lines: lines_out, quotes: tee_out };
+        Ok(Self { reader, trader, shadow, clerk, scribe, outside })
+    }
+}
