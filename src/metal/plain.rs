@@ -3,7 +3,7 @@
 //! Owns:  one socket and the rest of a short write.
 //! Never: carries an order to a venue; `dial` makes one only where a request says `tls: false`.
 
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 
 use mio::net::TcpStream;
@@ -11,7 +11,6 @@ use mio::net::TcpStream;
 use super::inbound::Inbound;
 use super::link::{Fill, LinkError};
 use super::socket::Gauged;
-use std::io::Read;
 
 pub(super) struct Plain {
     socket: TcpStream,

@@ -2,7 +2,7 @@
 //!
 //! Owns:  the slots, the two counters, and the promise that what was pushed is popped once, in
 //!        order, or dropped with the ring.
-//! Never: blocks, allocates after [`ring`], or overwrites; a full ring hands the value back.
+//! Never: blocks, allocates after [`ring()`], or overwrites; a full ring hands the value back.
 //! Quirk: room seen by the producer can only grow until it pushes itself, so asking
 //!        [`Producer::has_room`] *claims* slots: this is how an order's record is sure to find
 //!        its place before the first byte goes out (DESIGN §2).

@@ -133,14 +133,14 @@ impl Tls {
                 Err(error) => {
                     return Ok(Fill { gained, drained: false, failure: Some(refusal(&error, peer)) });
                 }
-                Ok(_) if gained > 0 => {
-                    // A full buffer may have left something inside rustls.
-                    let drained = short && !self.ended && !inbound.spare().is_empty();
-                    return Ok(Fill { gained, drained, failure: None });
+                Ok(state) if gained > 0 => {
+                    // Behind these bytes may lie an end, or what the buffer had no room for.
+                    let more = self.ended || state.peer_has_closed() || inbound.spare().is_empty();
+                    return Ok(Fill { gained, drained: short && !more, failure: None });
                 }
                 Ok(_) if self.ended => return Err(LinkError::Truncated { peer: peer.to_owned() }),
-                // A part of a record, or one that was not for us (a ticket).
-                Ok(_) if short => return Ok(Fill { gained: 0, drained: true, failure: None }),
+                // A part of a record, or one that was not for us (a ticket): "nothing" is only said
+                // when the kernel said it, or an end that came with this would be missed.
                 Ok(_) => {}
             }
         }
@@ -459,6 +459,27 @@ mod tests {
         room.link().close();
         // `read_to_end` succeeds only after a proper goodbye.
         assert!(server.join().unwrap() == expected, "what the server read differs");
+    }
+
+    #[test]
+    fn a_goodbye_is_heard_though_the_socket_stays_open() {
+        let authority = Authority::new();
+        let (go, wait) = mpsc::channel::<()>();
+        let (port, server) =
+            serve(authority.server("localhost", rustls::ALL_VERSIONS, |_| ()), move |stream| {
+                stream.conn.complete_io(&mut stream.sock).unwrap();
+                // One segment: the last words and the goodbye.
+                stream.conn.writer().write_all(b"last words").unwrap();
+                stream.conn.send_close_notify();
+                stream.conn.complete_io(&mut stream.sock).unwrap();
+                wait.recv().unwrap();
+            });
+        let mut room = Room::new(dial(&authority, port, 4_096, 4_096));
+        room.run(|_| false);
+        assert_eq!(room.link().inbound(), b"last words");
+        assert_eq!(room.end, Some(LinkError::Closed { peer: format!("127.0.0.1:{port}") }));
+        go.send(()).unwrap();
+        server.join().unwrap();
     }
 
     #[test]
