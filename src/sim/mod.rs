@@ -1,1 +1,35 @@
-//! sim
+//! The exchange in a box: a whole venue as a pure state machine, bytes in and bytes out, time as an argument.
+//!
+//! Owns:  HTTP and WebSocket as the venue speaks them, accounts, matching, a market (made or recorded), funding,
+//!        request budgets, faults on order, and the truth about all of it.
+//! Never: opens a socket, reads a clock, a file or the environment, starts a thread, holds a float, or shares a
+//!        line with the engine it checks.
+//! Map:   [`Exchange`] (`exchange`) is the door: connections (`conn`, `http`) carry requests to a dialect
+//!        (`dialect::binance`), which checks them and acts on orders (`matching`, `orders`) and money
+//!        (`accounts`); prices come from `market` or `tape` and leave through `hub`; `limits` counts, `faults`
+//!        injects, `truth` tells, `naked` measures.
+
+mod accounts;
+mod chance;
+mod config;
+mod conn;
+mod dialect;
+mod exchange;
+mod faults;
+mod http;
+mod hub;
+mod limits;
+mod listing;
+mod market;
+mod matching;
+mod naked;
+mod number;
+mod orders;
+mod tape;
+#[cfg(test)]
+mod tests;
+mod trading;
+mod truth;
+
+pub use config::{Config, ConfigError, ConnId, Door, Market, Source, Tape, TapeFrame, TapeKind};
+pub use exchange::Exchange;

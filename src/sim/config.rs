@@ -1,0 +1,187 @@
+//! What the box is told before it opens: its seed, market, clock, account and limits.
+//!
+//! Owns:  the plain types that a driver hands in, and why a configuration is refused.
+//! Never: has a default that depends on the host.
+
+/// Everything that makes one box differ from another. Equal configurations and equal calls give equal bytes.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Seed of every random choice.
+    pub seed: u64,
+    /// Where prices come from.
+    pub source: Source,
+    /// The box's clock is the host's plus this, in nanoseconds.
+    pub clock_offset_ns: i64,
+    /// First funding settlement, nanoseconds after the start, whatever the wall clock says.
+    pub settle_in_ns: u64,
+    /// Spot orders allowed in an aligned window of 10 s.
+    pub spot_orders_10s: u32,
+    /// API key of the one account.
+    pub key: String,
+    /// HMAC secret of that key.
+    pub secret: String,
+    /// USDT in the spot wallet at the start, decimal text.
+    pub spot_usdt: String,
+    /// USDT in the USD-M wallet at the start, decimal text.
+    pub usdm_usdt: String,
+    /// Synthetic quotes per second, per symbol and market: 1 to 1000.
+    pub ticks_per_s: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            source: Source::Synthetic,
+            clock_offset_ns: 0,
+            settle_in_ns: 30 * 60 * 1_000_000_000,
+            spot_orders_10s: 100,
+            key: "test-key-0000000000000000000000000000000000000000000000000000box".into(),
+            secret: "test-secret-0000000000000000000000000000000000000000000000000box".into(),
+            spot_usdt: "1000000".into(),
+            usdm_usdt: "1000000".into(),
+            ticks_per_s: 20,
+        }
+    }
+}
+
+/// Where prices come from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// A seeded price process over the box's own listing.
+    Synthetic,
+    /// A recording, played at its own pace.
+    Tape(Tape),
+}
+
+/// Recorded market frames, sorted by receive stamp.
+#[derive(Clone, Debug)]
+pub struct Tape {
+    /// What `truth.market` calls it.
+    pub name: String,
+    /// The frames; text byte-equal to what the venue sent.
+    pub frames: Vec<TapeFrame>,
+}
+
+/// One recorded frame.
+#[derive(Clone, Debug)]
+pub struct TapeFrame {
+    /// When the recorder received it, nanoseconds on the recorder's clock.
+    pub t_ns: i64,
+    /// Whose frame it is.
+    pub market: Market,
+    /// What it is.
+    pub kind: TapeKind,
+    /// Stream name as subscribed, such as `btcusdt@bookTicker`.
+    pub stream: String,
+    /// The text as received: `{"stream":…,"data":…}` for stream frames, the REST body for a snapshot.
+    pub raw: String,
+}
+
+/// What a recorded frame is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TapeKind {
+    /// Best bid and ask.
+    BookTicker,
+    /// Changes of the order book.
+    Depth,
+    /// A REST depth answer: it seeds REST depth and is never streamed.
+    Snapshot,
+    /// A trade.
+    Trade,
+}
+
+/// One of the venue's two markets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Market {
+    /// Spot.
+    Spot,
+    /// USD-M futures.
+    Usdm,
+}
+
+impl Market {
+    /// The name used in `truth` and in fault orders.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Spot => "spot",
+            Self::Usdm => "usdm",
+        }
+    }
+
+    /// `0` for spot, `1` for USD-M.
+    pub(super) fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// A listening port of the box.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// Spot REST.
+    SpotRest,
+    /// Spot market streams.
+    SpotWs,
+    /// Spot WebSocket API.
+    SpotWsApi,
+    /// USD-M REST.
+    UsdmRest,
+    /// USD-M streams.
+    UsdmWs,
+    /// USD-M WebSocket API.
+    UsdmWsApi,
+}
+
+impl Door {
+    /// The market behind the door.
+    #[must_use]
+    pub fn market(self) -> Market {
+        match self {
+            Self::SpotRest | Self::SpotWs | Self::SpotWsApi => Market::Spot,
+            Self::UsdmRest | Self::UsdmWs | Self::UsdmWsApi => Market::Usdm,
+        }
+    }
+}
+
+/// A client connection, numbered from 0 in the order of opening; never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnId(pub u32);
+
+/// Why the box does not open. Each message ends with what to change.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// An opening balance is no plain decimal.
+    #[error("{field} = {text:?} is no decimal number with at most 8 decimals; write it like \"1000000\"")]
+    Balance {
+        /// The setting.
+        field: &'static str,
+        /// What it held.
+        text: String,
+    },
+    /// The host time or the offset puts the box's clock before 1970.
+    #[error("the box's clock would stand before 1970; choose another clock_offset_ns")]
+    Clock,
+    /// The key or the secret is empty.
+    #[error("the account needs a key and a secret; set both")]
+    Key,
+    /// The pace of quotes is out of range.
+    #[error("ticks_per_s = {0} is outside 1 to 1000; choose one within")]
+    Pace(u32),
+    /// A tape frame that cannot be played.
+    #[error("tape frame {index}: {why}; cut it from the tape")]
+    Tape {
+        /// Position of the frame in the tape.
+        index: usize,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// A tape without quotes.
+    #[error("the tape has no bookTicker frame of {0}; record one with quotes of both markets")]
+    TapeQuotes(&'static str),
+    /// Event times of the tape cannot be shifted without changing their digit count.
+    #[error(
+        "event times of the tape have another digit count than the box's clock; choose another clock_offset_ns"
+    )]
+    TapeStamps,
+}

@@ -1,0 +1,494 @@
+//! USD-M REST: the endpoints and the shape of their answers.
+//!
+//! Owns:  the table of USD-M routes, USD-M JSON.
+//! Wire:  binance.md §7; fixtures `futures_rest_*`.
+//! Quirk: the answer to a new order has neither fills nor `avgPrice` (2026); the default, ACK, always says NEW.
+
+use super::super::super::accounts::MAINTENANCE;
+use super::super::super::chance::Chance;
+use super::super::super::config::Market;
+use super::super::super::exchange::Exchange;
+use super::super::super::listing::{Contract, SymbolId};
+use super::super::super::number::{E8, Fixed, Money, mul_div};
+use super::super::super::orders::{Fill, Order};
+use super::order_entry::{self, RespType};
+use super::params::Params;
+use super::refusal::Refusal;
+use super::{Auth, Outcome, Route, info};
+
+const USDM: Market = Market::Usdm;
+
+/// All USD-M endpoints.
+#[rustfmt::skip]
+pub(super) const ROUTES: &[Route] = &[
+    Route { method: "POST", path: "/fapi/v1/order", auth: Auth::Signed, allowed: order_entry::USDM_PARAMS, weight: |_| 0, run: place },
+    Route { method: "GET", path: "/fapi/v1/order", auth: Auth::Signed, allowed: &["symbol", "orderId", "origClientOrderId"], weight: |_| 1, run: query },
+    Route { method: "DELETE", path: "/fapi/v1/order", auth: Auth::Signed, allowed: &["symbol", "orderId", "origClientOrderId"], weight: |_| 1, run: cancel },
+    Route { method: "GET", path: "/fapi/v1/openOrders", auth: Auth::Signed, allowed: &["symbol"], weight: |p| if p.get("symbol").is_some() { 1 } else { 40 }, run: open_orders },
+    Route { method: "GET", path: "/fapi/v3/account", auth: Auth::Signed, allowed: &[], weight: |_| 5, run: account },
+    Route { method: "GET", path: "/fapi/v3/balance", auth: Auth::Signed, allowed: &[], weight: |_| 5, run: balance },
+    Route { method: "GET", path: "/fapi/v3/positionRisk", auth: Auth::Signed, allowed: &["symbol"], weight: |_| 5, run: position_risk },
+    Route { method: "GET", path: "/fapi/v2/positionRisk", auth: Auth::Signed, allowed: &["symbol"], weight: |_| 5, run: position_risk_v2 },
+    Route { method: "GET", path: "/fapi/v1/userTrades", auth: Auth::Signed, allowed: &["symbol", "orderId", "fromId", "startTime", "endTime", "limit"], weight: |_| 5, run: user_trades },
+    Route { method: "GET", path: "/fapi/v1/commissionRate", auth: Auth::Signed, allowed: &["symbol"], weight: |_| 20, run: commission },
+    Route { method: "GET", path: "/fapi/v1/accountConfig", auth: Auth::Signed, allowed: &[], weight: |_| 5, run: account_config },
+    Route { method: "GET", path: "/fapi/v1/symbolConfig", auth: Auth::Signed, allowed: &["symbol"], weight: |_| 5, run: symbol_config },
+    Route { method: "GET", path: "/fapi/v1/positionSide/dual", auth: Auth::Signed, allowed: &[], weight: |_| 30, run: |_, _| Ok(r#"{"dualSidePosition":false}"#.into()) },
+    Route { method: "POST", path: "/fapi/v1/positionSide/dual", auth: Auth::Signed, allowed: &["dualSidePosition"], weight: |_| 1, run: set_mode },
+    Route { method: "POST", path: "/fapi/v1/marginType", auth: Auth::Signed, allowed: &["symbol", "marginType"], weight: |_| 1, run: set_margin_type },
+    Route { method: "POST", path: "/fapi/v1/leverage", auth: Auth::Signed, allowed: &["symbol", "leverage"], weight: |_| 1, run: set_leverage },
+    Route { method: "GET", path: "/fapi/v1/rateLimit/order", auth: Auth::Signed, allowed: &[], weight: |_| 1, run: rate_limit },
+    Route { method: "GET", path: "/fapi/v1/ping", auth: Auth::Open, allowed: &[], weight: |_| 1, run: |_, _| Ok("{}".into()) },
+    Route { method: "GET", path: "/fapi/v1/time", auth: Auth::Open, allowed: &[], weight: |_| 1, run: info::time },
+    Route { method: "GET", path: "/fapi/v1/exchangeInfo", auth: Auth::Open, allowed: &["symbol"], weight: |_| 1, run: info::usdm_exchange_info },
+    Route { method: "GET", path: "/fapi/v1/premiumIndex", auth: Auth::Open, allowed: &["symbol"], weight: |p| if p.get("symbol").is_some() { 1 } else { 10 }, run: premium_index },
+    Route { method: "GET", path: "/fapi/v1/ticker/bookTicker", auth: Auth::Open, allowed: &["symbol"], weight: |p| if p.get("symbol").is_some() { 2 } else { 5 }, run: book_ticker },
+    Route { method: "GET", path: "/fapi/v1/ticker/price", auth: Auth::Open, allowed: &["symbol"], weight: one_or_two, run: price },
+    Route { method: "GET", path: "/fapi/v2/ticker/price", auth: Auth::Open, allowed: &["symbol"], weight: one_or_two, run: price },
+    Route { method: "GET", path: "/fapi/v1/depth", auth: Auth::Open, allowed: &["symbol", "limit"], weight: depth_weight, run: depth },
+    Route { method: "GET", path: "/fapi/v1/fundingInfo", auth: Auth::Open, allowed: &["symbol"], weight: |_| 0, run: funding_info },
+    Route { method: "GET", path: "/fapi/v1/fundingRate", auth: Auth::Open, allowed: &["symbol", "startTime", "endTime", "limit"], weight: |_| 0, run: funding_rate },
+];
+
+/// Days of funding history the box has from before it opened.
+const HISTORY_DAYS: u64 = 30;
+
+fn one_or_two(params: &Params<'_>) -> u32 {
+    if params.get("symbol").is_some() { 1 } else { 2 }
+}
+
+fn depth_weight(params: &Params<'_>) -> u32 {
+    match params.get("limit").and_then(|l| l.parse::<u32>().ok()).unwrap_or(500) {
+        0..=50 => 2,
+        51..=100 => 5,
+        101..=500 => 10,
+        _ => 20,
+    }
+}
+
+/// The symbols asked for: `symbol`, or all.
+fn asked(exchange: &Exchange, params: &Params<'_>) -> Result<Vec<SymbolId>, Refusal> {
+    match params.get("symbol") {
+        Some(_) => Ok(vec![symbol(exchange, params)?]),
+        None => Ok(exchange.listing.of(USDM).map(|(id, _)| id).collect()),
+    }
+}
+
+fn symbol(exchange: &Exchange, params: &Params<'_>) -> Result<SymbolId, Refusal> {
+    exchange.listing.find(USDM, params.need("symbol")?).ok_or_else(Refusal::symbol)
+}
+
+fn one_or_list(params: &Params<'_>, rows: Vec<String>) -> String {
+    match (params.get("symbol"), rows.as_slice()) {
+        (Some(_), [row]) => row.clone(),
+        _ => format!("[{}]", rows.join(",")),
+    }
+}
+
+fn list(rows: impl Iterator<Item = String>) -> String {
+    format!("[{}]", rows.collect::<Vec<_>>().join(","))
+}
+
+// --- market ---------------------------------------------------------------------------------------------------
+
+fn premium_index(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
+    let now = exchange.clock_ms() / 1_000 * 1_000;
+    let rows = asked(exchange, params)?.into_iter().map(|id| {
+        let (row, mark) = (&exchange.listing.symbols[id], &exchange.marks[id]);
+        // A dated contract has no funding: empty texts and 0.
+        let (rate, interest) = match row.contract {
+            Contract::Quarter => (String::new(), ""),
+            _ => (Fixed(mark.rate, 8).to_string(), "0.00010000"),
+        };
+        format!(
+            r#"{{"symbol":"{}","markPrice":"{}","indexPrice":"{}","estimatedSettlePrice":"{}","lastFundingRate":"{rate}","interestRate":"{interest}","nextFundingTime":{},"time":{now}}}"#,
+            row.name,
+            Fixed(mark.mark, 8),
+            Fixed(mark.index, 8),
+            Fixed(mark.index, 8),
+            mark.next_funding_ms
+        )
+    });
+    Ok(one_or_list(params, rows.collect()))
+}
+
+fn book_ticker(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
+    let rows = asked(exchange, params)?.into_iter().map(|id| {
+        let (row, book) = (&exchange.listing.symbols[id], &exchange.books[id]);
+        let (bid, ask) = (book.bid(), book.ask());
+        format!(
+            r#"{{"symbol":"{}","bidPrice":"{}","bidQty":"{}","askPrice":"{}","askQty":"{}","time":{},"lastUpdateId":{}}}"#,
+            row.name,
+            Fixed(bid.price, row.price_decimals),
+            Fixed(bid.qty, row.qty_decimals),
+            Fixed(ask.price, row.price_decimals),
+            Fixed(ask.qty, row.qty_decimals),
+            book.changed_ms,
+            book.update_id
+        )
+    });
+    Ok(one_or_list(params, rows.collect()))
+}
+
+fn price(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
+    let rows = asked(exchange, params)?.into_iter().map(|id| {
+        let (row, book) = (&exchange.listing.symbols[id], &exchange.books[id]);
+        let price = Fixed(book.bid().price, row.price_decimals);
+        format!(r#"{{"symbol":"{}","price":"{price}","time":{}}}"#, row.name, book.changed_ms)
+    });
+    Ok(one_or_list(params, rows.collect()))
+}
+
+fn depth(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
+    let id = symbol(exchange, params)?;
+    let limit = params.limit(500, 1_000)?;
+    if ![5, 10, 20, 50, 100, 500, 1_000].contains(&limit) {
+        return Err(Refusal::new(-4021, format!("{limit} is not valid depth limit.")));
+    }
+    let (last, bids, asks) = info::levels(exchange, id, limit);
+    let time = exchange.books[id].changed_ms;
+    let now = exchange.clock_ms();
+    Ok(format!(r#"{{"lastUpdateId":{last},"E":{now},"T":{time},"bids":{bids},"asks":{asks}}}"#))
+}
+
+fn funding_info(exchange: &mut Exchange, _: &Params<'_>) -> Outcome {
+    // Documented as the adjusted symbols only: a missing one means 8 h.
+    let rows = exchange
+        .listing
+        .of(USDM)
+        .filter(|(_, s)| s.interval_h > 0 && (s.interval_h != 8 || s.name == "BTCUSDT"));
+    Ok(list(rows.map(|(_, s)| {
+        let cap = if s.name == "BTCUSDT" { "0.00300" } else { "0.02000000" };
+        format!(
+            r#"{{"symbol":"{}","adjustedFundingRateCap":"{cap}","adjustedFundingRateFloor":"-{cap}","fundingIntervalHours":{},"disclaimer":false,"updateTime":1758377721362}}"#,
+            s.name, s.interval_h
+        )
+    })))
+}
+
+/// Settled rates: those of this run, and a made-up past that only the seed decides.
+fn funding_rate(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
+    let limit = params.limit(100, 1_000)?;
+    let (start, end) = (params.number("startTime")?, params.number("endTime")?);
+    let mut rows: Vec<(u64, SymbolId, E8, E8)> = Vec::new();
+    for id in asked(exchange, params)? {
+        let (symbol, mark) = (&exchange.listing.symbols[id], &exchange.marks[id]);
+        if symbol.interval_h == 0 || mark.next_funding_ms == 0 {
+            continue;
+        }
+        let here = exchange.settled.iter().filter(|s| s.symbol == id);
+        rows.extend(here.clone().map(|s| (s.time_ms, id, s.rate, s.mark)));
+        let first = here.clone().map(|s| s.time_ms).next().unwrap_or(mark.next_funding_ms);
+        let every = symbol.interval_h * 3_600_000;
+        for back in 1..=HISTORY_DAYS * 24 / symbol.interval_h {
+            let Some(time) = first.checked_sub(back * every) else { break };
+            let seed = exchange.config.seed ^ ((id as u64) << 32) ^ back;
+            let noise = if exchange.tape.is_some() { 0 } else { Chance::new(seed).range(-4_000, 4_000) };
+            rows.push((time, id, symbol.rate + noise * symbol.rate / 10_000, symbol.start_price));
+        }
+    }
+    rows.retain(|(time, ..)| start.is_none_or(|t| *time >= t) && end.is_none_or(|t| *time <= t));
+    rows.sort_unstable();
+    // A longer span is cut at its end when it has a start, else the newest are told.
+    if start.is_some() {
+        rows.truncate(limit);
+    } else {
+        rows.drain(..rows.len().saturating_sub(limit));
+    }
+    Ok(list(rows.into_iter().map(|(time, id, rate, mark)| {
+        format!(
+            r#"{{"symbol":"{}","fundingTime":{time},"fundingRate":"{}","markPrice":"{}","rateType":"Regular"}}"#,
+            exchange.listing.symbols[id].name,
+            Fixed(rate, 8),
+            Fixed(mark, 8)
+        )
+    })))
+}
+
+// --- orders ---------------------------------------------------------------------------------------------------
+
+fn place(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
+    let (at, resp) = order_entry::place(exchange, USDM, params)?;
+    let order = &exchange.log.orders[at];
+    let (status, executed) = match resp {
+        RespType::Ack => ("NEW", 0),
+        RespType::Result | RespType::Full => (order.status.name(), order.executed),
+    };
+    Ok(placed(exchange, order, status, executed))
+}
+
+/// The answer to a new or cancelled order: no average price, no value, no fills.
+fn placed(exchange: &Exchange, order: &Order, status: &str, executed: E8) -> String {
+    let row = &exchange.listing.symbols[order.symbol];
+    let qty = |value: E8| Fixed(value, row.qty_decimals);
+    format!(
+        r#"{{"clientOrderId":"{}","cumQty":"{}","executedQty":"{}","orderId":{},"origQty":"{}","price":"{}","reduceOnly":{},"side":"{}","positionSide":"BOTH","status":"{status}","stopPrice":"{}","closePosition":false,"symbol":"{}","timeInForce":"{}","type":"{}","origType":"{}","updateTime":{},"workingType":"CONTRACT_PRICE","priceProtect":false,"priceMatch":"NONE","selfTradePreventionMode":"{}","goodTillDate":0}}"#,
+        order.client_id,
+        qty(executed),
+        qty(executed),
+        order.id,
+        qty(order.qty),
+        Fixed(order.price, row.price_decimals),
+        order.reduce_only,
+        order.side.name(),
+        Fixed(0, row.price_decimals),
+        row.name,
+        order.tif.name(),
+        order.kind.name(),
+        order.kind.name(),
+        order.update_ms,
+        order.stp
+    )
+}
+
+fn named_order(exchange: &Exchange, params: &Params<'_>) -> Result<Option<usize>, Refusal> {
+    let id = symbol(exchange, params)?;
+    if let Some(order) = params.number("orderId")? {
+        return Ok(exchange.log.by_id(USDM, id, order));
+    }
+    match params.get("origClientOrderId") {
+        Some(client) if !client.is_empty() => Ok(exchange.log.by_client(USDM, id, client)),
+        _ => Err(Refusal::new(-1102, "Either 'orderId' or 'origClientOrderId' must be sent.")),
+    }
+}
+
+fn query(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
+    let at = named_order(exchange, params)?.ok_or_else(Refusal::no_such_order)?;
+    Ok(shown(exchange, &exchange.log.orders[at]))
+}
+
+fn open_orders(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
+    let only = if params.get("symbol").is_some() { Some(symbol(exchange, params)?) } else { None };
+    let open = exchange.log.open.iter().map(|at| &exchange.log.orders[*at]);
+    let rows = open.filter(|o| o.market == USDM && only.is_none_or(|id| id == o.symbol));
+    Ok(list(rows.map(|o| shown(exchange, o))))
+}
+
+fn shown(exchange: &Exchange, order: &Order) -> String {
+    let row = &exchange.listing.symbols[order.symbol];
+    let qty = |value: E8| Fixed(value, row.qty_decimals);
+    let average = match order.executed {
+        0 => Money::ZERO,
+        executed => Money(mul_div(order.cum_quote.0, 100_000_000, executed)),
+    };
+    format!(
+        r#"{{"avgPrice":"{}","clientOrderId":"{}","cumQuote":"{}","executedQty":"{}","orderId":{},"origQty":"{}","origType":"{}","price":"{}","reduceOnly":{},"side":"{}","positionSide":"BOTH","status":"{}","stopPrice":"{}","closePosition":false,"symbol":"{}","time":{},"timeInForce":"{}","type":"{}","updateTime":{},"workingType":"CONTRACT_PRICE","priceProtect":false,"priceMatch":"NONE","selfTradePreventionMode":"{}","goodTillDate":0}}"#,
+        average.fixed(row.price_decimals + 3),
+        order.client_id,
+        order.cum_quote.fixed(row.price_decimals + row.qty_decimals),
+        qty(order.executed),
+        order.id,
+        qty(order.qty),
+        order.kind.name(),
+        Fixed(order.price, row.price_decimals),
+        order.reduce_only,
+        order.side.name(),
+        order.status.name(),
+        Fixed(0, row.price_decimals),
+        row.name,
+        order.time_ms,
+        order.tif.name(),
+        order.kind.name(),
+        order.update_ms,
+        order.stp
+    )
+}
+
+fn cancel(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
+    let unknown = || Refusal::new(-2011, "Unknown order sent.");
+    let at = named_order(exchange, params)?.ok_or_else(unknown)?;
+    if !exchange.cancel(at) {
+        return Err(unknown());
+    }
+    let order = &exchange.log.orders[at];
+    Ok(placed(exchange, order, order.status.name(), order.executed))
+}
+
+fn user_trades(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
+    let id = symbol(exchange, params)?;
+    let rows = info::trades(exchange, id, params)?;
+    let row = &exchange.listing.symbols[id];
+    Ok(list(rows.into_iter().map(|f: &Fill| {
+        let order = &exchange.log.orders[f.order];
+        format!(
+            r#"{{"buyer":{},"commission":"{}","commissionAsset":"USDT","id":{},"maker":{},"orderId":{},"price":"{}","qty":"{}","quoteQty":"{}","realizedPnl":"{}","side":"{}","positionSide":"BOTH","symbol":"{}","time":{}}}"#,
+            order.side.sign() > 0,
+            f.commission.fixed(8),
+            f.trade_id,
+            f.maker,
+            order.id,
+            Fixed(f.price, row.price_decimals),
+            Fixed(f.qty, row.qty_decimals),
+            f.quote.fixed(row.price_decimals + row.qty_decimals),
+            f.realized.fixed(8),
+            order.side.name(),
+            row.name,
+            f.time_us / 1_000
+        )
+    })))
+}
+
+// --- account --------------------------------------------------------------------------------------------------
+
+/// The sums of the USD-M account at the present marks.
+struct Sums {
+    wallet: Money,
+    unrealized: Money,
+    initial: Money,
+    orders: Money,
+    maintenance: Money,
+    available: Money,
+}
+
+fn sums(exchange: &Exchange) -> Sums {
+    let mark = |id: SymbolId| exchange.marks[id].mark;
+    let held = exchange.accounts.held();
+    Sums {
+        wallet: exchange.accounts.wallet,
+        unrealized: exchange.accounts.unrealized(mark),
+        initial: exchange.accounts.margin(mark),
+        orders: exchange.open_order_margin(),
+        maintenance: held.map(|(id, p)| p.notional(mark(id)).abs().times(MAINTENANCE)).sum(),
+        available: exchange.available_margin().max(Money::ZERO),
+    }
+}
+
+fn account(exchange: &mut Exchange, _: &Params<'_>) -> Outcome {
+    let s = sums(exchange);
+    let e = |m: Money| m.fixed(8);
+    let updated = exchange.accounts.positions.iter().map(|p| p.update_ms).max().unwrap_or(0);
+    let positions = list(exchange.accounts.held().map(|(id, p)| {
+        let (row, mark) = (&exchange.listing.symbols[id], exchange.marks[id].mark);
+        format!(
+            r#"{{"symbol":"{}","positionSide":"BOTH","positionAmt":"{}","unrealizedProfit":"{}","isolatedMargin":"0","notional":"{}","isolatedWallet":"0","initialMargin":"{}","maintMargin":"{}","updateTime":{}}}"#,
+            row.name,
+            Fixed(p.qty, row.qty_decimals),
+            e(p.unrealized(mark)),
+            e(p.notional(mark)),
+            e(p.margin(mark)),
+            e(p.notional(mark).abs().times(MAINTENANCE)),
+            p.update_ms
+        )
+    }));
+    let (wallet, unrealized, total) = (e(s.wallet), e(s.unrealized), e(s.wallet + s.unrealized));
+    let (initial, orders, all) = (e(s.initial), e(s.orders), e(s.initial + s.orders));
+    let (maintenance, available) = (e(s.maintenance), e(s.available));
+    Ok(format!(
+        r#"{{"totalInitialMargin":"{all}","totalMaintMargin":"{maintenance}","totalWalletBalance":"{wallet}","totalUnrealizedProfit":"{unrealized}","totalMarginBalance":"{total}","totalPositionInitialMargin":"{initial}","totalOpenOrderInitialMargin":"{orders}","totalCrossWalletBalance":"{wallet}","totalCrossUnPnl":"{unrealized}","availableBalance":"{available}","maxWithdrawAmount":"{available}","assets":[{{"asset":"USDT","walletBalance":"{wallet}","unrealizedProfit":"{unrealized}","marginBalance":"{total}","maintMargin":"{maintenance}","initialMargin":"{all}","positionInitialMargin":"{initial}","openOrderInitialMargin":"{orders}","crossWalletBalance":"{wallet}","crossUnPnl":"{unrealized}","availableBalance":"{available}","maxWithdrawAmount":"{available}","updateTime":{updated}}}],"positions":{positions}}}"#
+    ))
+}
+
+fn balance(exchange: &mut Exchange, _: &Params<'_>) -> Outcome {
+    let s = sums(exchange);
+    let e = |m: Money| m.fixed(8);
+    let updated = exchange.accounts.positions.iter().map(|p| p.update_ms).max().unwrap_or(0);
+    Ok(format!(
+        r#"[{{"accountAlias":"SgsR","asset":"USDT","balance":"{}","crossWalletBalance":"{}","crossUnPnl":"{}","availableBalance":"{}","maxWithdrawAmount":"{}","marginAvailable":true,"updateTime":{updated}}}]"#,
+        e(s.wallet),
+        e(s.wallet),
+        e(s.unrealized),
+        e(s.available),
+        e(s.available)
+    ))
+}
+
+/// Only symbols with a position.
+fn position_risk(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
+    let rows = asked(exchange, params)?.into_iter().filter(|id| exchange.accounts.positions[*id].qty != 0);
+    Ok(list(rows.map(|id| {
+        let (row, p) = (&exchange.listing.symbols[id], &exchange.accounts.positions[id]);
+        let mark = exchange.marks[id].mark;
+        let (notional, margin) = (p.notional(mark), p.margin(mark).fixed(8));
+        let entry = p.entry().fixed(row.price_decimals + 3);
+        format!(
+            r#"{{"symbol":"{}","positionSide":"BOTH","positionAmt":"{}","entryPrice":"{entry}","breakEvenPrice":"{entry}","markPrice":"{}","unRealizedProfit":"{}","liquidationPrice":"0","isolatedMargin":"0","notional":"{}","marginAsset":"USDT","isolatedWallet":"0","initialMargin":"{margin}","maintMargin":"{}","positionInitialMargin":"{margin}","openOrderInitialMargin":"0","adl":1,"bidNotional":"0","askNotional":"0","updateTime":{}}}"#,
+            row.name,
+            Fixed(p.qty, row.qty_decimals),
+            Fixed(mark, 8),
+            p.unrealized(mark).fixed(8),
+            notional.fixed(8),
+            notional.abs().times(MAINTENANCE).fixed(8),
+            p.update_ms
+        )
+    })))
+}
+
+/// All symbols, with leverage and margin type.
+fn position_risk_v2(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
+    let rows = asked(exchange, params)?;
+    Ok(list(rows.into_iter().map(|id| {
+        let (row, p) = (&exchange.listing.symbols[id], &exchange.accounts.positions[id]);
+        let mark = exchange.marks[id].mark;
+        let entry = p.entry().fixed(row.price_decimals + 3);
+        format!(
+            r#"{{"entryPrice":"{entry}","breakEvenPrice":"{entry}","marginType":"cross","isAutoAddMargin":"false","isolatedMargin":"0.00000000","leverage":"{}","liquidationPrice":"0","markPrice":"{}","maxNotionalValue":"20000000","positionAmt":"{}","notional":"{}","isolatedWallet":"0","symbol":"{}","unRealizedProfit":"{}","positionSide":"BOTH","updateTime":{}}}"#,
+            p.leverage,
+            Fixed(mark, 8),
+            Fixed(p.qty, row.qty_decimals),
+            p.notional(mark).fixed(8),
+            row.name,
+            p.unrealized(mark).fixed(8),
+            p.update_ms
+        )
+    })))
+}
+
+fn commission(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
+    let id = symbol(exchange, params)?;
+    let name = &exchange.listing.symbols[id].name;
+    Ok(format!(
+        r#"{{"symbol":"{name}","makerCommissionRate":"0.0002","takerCommissionRate":"0.0005","rpiCommissionRate":"0.00005"}}"#
+    ))
+}
+
+fn account_config(_: &mut Exchange, _: &Params<'_>) -> Outcome {
+    Ok(r#"{"feeTier":0,"canTrade":true,"canDeposit":true,"canWithdraw":false,"dualSidePosition":false,"updateTime":0,"multiAssetsMargin":false,"tradeGroupId":-1}"#.into())
+}
+
+fn symbol_config(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
+    Ok(list(asked(exchange, params)?.into_iter().map(|id| {
+        format!(
+            r#"{{"symbol":"{}","marginType":"CROSSED","isAutoAddMargin":false,"leverage":{},"maxNotionalValue":"20000000"}}"#,
+            exchange.listing.symbols[id].name, exchange.accounts.positions[id].leverage
+        )
+    })))
+}
+
+fn set_mode(_: &mut Exchange, params: &Params<'_>) -> Outcome {
+    match params.need("dualSidePosition")? {
+        "false" => Err(Refusal::new(-4059, "No need to change position side.")),
+        // The box has one-way positions only.
+        "true" => Err(Refusal::new(-4068, "Position side cannot be changed if there exists position.")),
+        _ => Err(Refusal::invalid("dualSidePosition")),
+    }
+}
+
+fn set_margin_type(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
+    symbol(exchange, params)?;
+    match params.need("marginType")? {
+        "CROSSED" => Err(Refusal::new(-4046, "No need to change margin type.")),
+        // The box has cross margin only.
+        "ISOLATED" => Err(Refusal::new(-4048, "Margin type cannot be changed if there exists position.")),
+        _ => Err(Refusal::invalid("marginType")),
+    }
+}
+
+fn set_leverage(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
+    let id = symbol(exchange, params)?;
+    params.need("leverage")?;
+    let leverage = params.number("leverage")?.and_then(|l| u32::try_from(l).ok()).unwrap_or(0);
+    if !(1..=125).contains(&leverage) {
+        return Err(Refusal::new(-4028, format!("Leverage {leverage} is not valid")));
+    }
+    exchange.accounts.positions[id].leverage = leverage;
+    let name = &exchange.listing.symbols[id].name;
+    Ok(format!(r#"{{"leverage":{leverage},"maxNotionalValue":"20000000","symbol":"{name}"}}"#))
+}
+
+fn rate_limit(exchange: &mut Exchange, _: &Params<'_>) -> Outcome {
+    let limits = &exchange.limits[USDM.index()];
+    Ok(format!(
+        r#"[{{"rateLimitType":"ORDERS","interval":"SECOND","intervalNum":10,"limit":{}}},{{"rateLimitType":"ORDERS","interval":"MINUTE","intervalNum":1,"limit":{}}}]"#,
+        limits.orders_short.limit, limits.orders_long.limit
+    ))
+}

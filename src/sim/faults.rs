@@ -1,0 +1,208 @@
+//! Faults on order: what `POST /fault` may ask for, kept until its moment comes, and counted when it does.
+//!
+//! Owns:  reading fault orders, matching them to orders, answers and quotes, the counts in `truth.faults`.
+//! Never: carries a fault out; the caller does.
+
+use super::config::Market;
+use super::matching::Side;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// What a fault does.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Kind {
+    /// The order is refused with this code, text and HTTP status.
+    Refuse { code: i64, msg: String, status: u16 },
+    /// The order meets an empty book.
+    None,
+    /// The order fills only this share, in millionths.
+    Partial { ppm: u64 },
+    /// The order is executed; the connection is cut instead of an answer.
+    DropAck,
+    /// The order is not taken; the connection is cut.
+    Lose,
+    /// The answer is 200 with an HTML page.
+    Html { taken: bool },
+    /// The answer is this status and body.
+    Status { status: u16, body: String, taken: bool },
+    /// All market sockets close.
+    CutStreams,
+    /// A stream goes silent.
+    Mute { stream: String, ms: u64 },
+    /// The next best quote carries a 20-digit price.
+    BadQuote,
+    /// Stream events come late by `ms`, for `for_ms`.
+    Lag { ms: u64, for_ms: u64 },
+}
+
+impl Kind {
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Refuse { .. } => "refuse",
+            Self::None => "none",
+            Self::Partial { .. } => "partial",
+            Self::DropAck => "drop_ack",
+            Self::Lose => "lose",
+            Self::Html { .. } => "html",
+            Self::Status { .. } => "status",
+            Self::CutStreams => "cut_streams",
+            Self::Mute { .. } => "mute",
+            Self::BadQuote => "bad_quote",
+            Self::Lag { .. } => "lag",
+        }
+    }
+}
+
+const ALLOWED: &str = "kind is one of refuse (code, msg, status), none, partial (fraction_ppm), drop_ack, lose, \
+                       html (taken), status (status, body, taken), cut_streams, mute (stream, ms), bad_quote, \
+                       lag (ms, for_ms); each with optional count, market \"spot\"|\"usdm\", client_side \
+                       \"BUY\"|\"SELL\"";
+
+/// One fault waiting for its moment.
+#[derive(Clone, Debug)]
+pub(super) struct Fault {
+    pub(super) kind: Kind,
+    left: u64,
+    pub(super) market: Option<Market>,
+    side: Option<Side>,
+}
+
+/// All faults asked for and how often each kind struck.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Faults {
+    waiting: Vec<Fault>,
+    pub(super) struck: BTreeMap<&'static str, u64>,
+}
+
+impl Faults {
+    /// Reads a fault order.
+    ///
+    /// # Errors
+    ///
+    /// Says which member is wrong and what is allowed.
+    pub(super) fn read(order: &Value) -> Result<Fault, String> {
+        let members = order.as_object().ok_or_else(|| format!("a fault is a JSON object; {ALLOWED}"))?;
+        let text = |key: &str| members.get(key).and_then(Value::as_str);
+        let number = |key: &str, default: u64| match members.get(key) {
+            None => Ok(default),
+            Some(value) => value.as_u64().ok_or_else(|| format!("{key} is a whole number ≥ 0; {ALLOWED}")),
+        };
+        let status = |default: u64| {
+            number("status", default)
+                .and_then(|s| u16::try_from(s).map_err(|_| format!("status is an HTTP status; {ALLOWED}")))
+        };
+        let taken = members.get("taken").and_then(Value::as_bool).unwrap_or(false);
+        let words = |key: &str, default: &str| text(key).unwrap_or(default).to_owned();
+        let kind = match text("kind").unwrap_or("") {
+            "refuse" => Kind::Refuse {
+                code: members
+                    .get("code")
+                    .and_then(Value::as_i64)
+                    .ok_or("refuse needs code, such as -2010")?,
+                msg: words("msg", "Account has insufficient balance for requested action."),
+                status: status(400)?,
+            },
+            "none" => Kind::None,
+            "partial" => Kind::Partial { ppm: number("fraction_ppm", 500_000)?.min(1_000_000) },
+            "drop_ack" => Kind::DropAck,
+            "lose" => Kind::Lose,
+            "html" => Kind::Html { taken },
+            "status" => Kind::Status { status: status(503)?, body: words("body", ""), taken },
+            "cut_streams" => Kind::CutStreams,
+            "mute" => Kind::Mute {
+                stream: text("stream").ok_or("mute needs stream, such as \"btcusdt@bookTicker\"")?.to_owned(),
+                ms: number("ms", 1_000)?,
+            },
+            "bad_quote" => Kind::BadQuote,
+            "lag" => Kind::Lag { ms: number("ms", 100)?, for_ms: number("for_ms", 1_000)? },
+            other => return Err(format!("kind {other:?} is unknown; {ALLOWED}")),
+        };
+        let market = match members.get("market").map(|m| m.as_str().unwrap_or("")) {
+            None => None,
+            Some("spot") => Some(Market::Spot),
+            Some("usdm") => Some(Market::Usdm),
+            Some(other) => return Err(format!("market {other:?} is unknown; {ALLOWED}")),
+        };
+        let side = match members.get("client_side").map(|s| s.as_str().unwrap_or("")) {
+            None => None,
+            Some("BUY") => Some(Side::Buy),
+            Some("SELL") => Some(Side::Sell),
+            Some(other) => return Err(format!("client_side {other:?} is unknown; {ALLOWED}")),
+        };
+        Ok(Fault { kind, left: number("count", 1)?, market, side })
+    }
+
+    pub(super) fn wait(&mut self, fault: Fault) {
+        if fault.left > 0 {
+            self.waiting.push(fault);
+        }
+    }
+
+    /// Counts a fault that was carried out at once.
+    pub(super) fn count(&mut self, kind: &Kind) {
+        *self.struck.entry(kind.name()).or_default() += 1;
+    }
+
+    /// The fault that an order meets, if any.
+    pub(super) fn for_order(&mut self, market: Market, side: Side) -> Option<Kind> {
+        self.take(|f| {
+            matches!(
+                f.kind,
+                Kind::Refuse { .. } | Kind::None | Kind::Partial { .. } | Kind::DropAck | Kind::Lose
+            ) && f.market.is_none_or(|m| m == market)
+                && f.side.is_none_or(|s| s == side)
+        })
+    }
+
+    /// The fault that a REST answer meets, if any; `side` is that of an order request.
+    pub(super) fn for_answer(&mut self, market: Market, side: Option<Side>) -> Option<Kind> {
+        self.take(|f| {
+            matches!(f.kind, Kind::Html { .. } | Kind::Status { .. })
+                && f.market.is_none_or(|m| m == market)
+                && f.side.is_none_or(|s| side == Some(s))
+        })
+    }
+
+    /// Is this best quote to be spoilt?
+    pub(super) fn for_quote(&mut self, market: Market) -> bool {
+        self.take(|f| f.kind == Kind::BadQuote && f.market.is_none_or(|m| m == market)).is_some()
+    }
+
+    fn take(&mut self, fits: impl Fn(&Fault) -> bool) -> Option<Kind> {
+        let at = self.waiting.iter().position(fits)?;
+        let kind = self.waiting[at].kind.clone();
+        self.waiting[at].left -= 1;
+        if self.waiting[at].left == 0 {
+            self.waiting.remove(at);
+        }
+        self.count(&kind);
+        Some(kind)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_fault_strikes_as_often_as_asked_and_only_where_asked() {
+        let mut faults = Faults::default();
+        let order = json!({"kind": "partial", "fraction_ppm": 250_000, "count": 2, "market": "usdm", "client_side": "SELL"});
+        faults.wait(Faults::read(&order).unwrap());
+        assert_eq!(faults.for_order(Market::Spot, Side::Sell), None);
+        assert_eq!(faults.for_order(Market::Usdm, Side::Buy), None);
+        assert_eq!(faults.for_order(Market::Usdm, Side::Sell), Some(Kind::Partial { ppm: 250_000 }));
+        assert_eq!(faults.for_order(Market::Usdm, Side::Sell), Some(Kind::Partial { ppm: 250_000 }));
+        assert_eq!(faults.for_order(Market::Usdm, Side::Sell), None);
+        assert_eq!(faults.struck["partial"], 2);
+    }
+
+    #[test]
+    fn a_wrong_fault_is_told_what_is_allowed() {
+        for wrong in [json!(1), json!({}), json!({"kind": "x"}), json!({"kind": "none", "market": "moon"})] {
+            assert!(Faults::read(&wrong).unwrap_err().contains("kind is one of"), "{wrong}");
+        }
+        assert!(Faults::read(&json!({"kind": "refuse"})).unwrap_err().contains("-2010"));
+    }
+}

@@ -1,0 +1,1 @@
+//! Claims about the whole box, told through its public calls.

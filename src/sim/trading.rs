@@ -1,0 +1,246 @@
+//! Taking orders: what fills at once, what rests, what a fill does to the account.
+//!
+//! Owns:  the life of an order inside the box, from acceptance to its last fill.
+//! Never: parses a request or knows a venue's filter: what arrives here is well formed.
+//! Quirk: the box's own resting orders never trade with each other, so self-trade prevention has nothing to do.
+
+use super::config::Market;
+use super::dialect::binance;
+use super::exchange::Exchange;
+use super::listing::SymbolId;
+use super::market::Level;
+use super::matching::{self, Side, Want};
+use super::number::{E8, Money};
+use super::orders::{Fill, Order, OrderType, Status, Tif};
+
+/// A well-formed order, before anything is known of its fate.
+#[derive(Clone, Debug)]
+pub(super) struct NewOrder {
+    pub(super) market: Market,
+    pub(super) symbol: SymbolId,
+    pub(super) client_id: String,
+    pub(super) side: Side,
+    pub(super) kind: OrderType,
+    pub(super) tif: Tif,
+    /// 0 for a market order.
+    pub(super) price: E8,
+    /// 0 when `quote_qty` sizes the order.
+    pub(super) qty: E8,
+    pub(super) quote_qty: E8,
+    pub(super) reduce_only: bool,
+    pub(super) stp: &'static str,
+}
+
+/// An order that was not taken.
+#[derive(Clone, Debug)]
+pub(super) struct Refused {
+    pub(super) market: Market,
+    pub(super) client_id: String,
+    pub(super) code: i64,
+    pub(super) msg: String,
+    pub(super) received_us: u64,
+}
+
+impl NewOrder {
+    /// What the order would take from the book as last published.
+    pub(super) fn takes(&self, exchange: &Exchange) -> Vec<Level> {
+        let want = if self.qty > 0 {
+            Want::Base(self.qty)
+        } else {
+            Want::Quote { amount: self.quote_qty, step: exchange.listing.symbols[self.symbol].step }
+        };
+        matching::walk(&exchange.books[self.symbol], self.side, self.price, want)
+    }
+}
+
+impl Exchange {
+    /// Takes an order in and fills it with `fills`, a part of what it may take now. Returns its place in the log.
+    pub(super) fn execute(&mut self, new: NewOrder, fills: &[Level]) -> usize {
+        let (time_ms, time_us) = (self.clock_ms(), self.clock() / 1_000);
+        let row = &self.listing.symbols[new.symbol];
+        let update_id = |id: Option<SymbolId>| id.map_or(0, |id| self.books[id].update_id);
+        let (spot, usdm) = match new.market {
+            Market::Spot => (update_id(Some(new.symbol)), update_id(row.twin)),
+            Market::Usdm => (update_id(row.twin), update_id(Some(new.symbol))),
+        };
+        let filled: E8 = fills.iter().map(|f| f.qty).sum();
+        // A market order sized in quote has as its quantity what that amount bought.
+        let qty = if new.qty > 0 { new.qty } else { filled };
+        let rests = matches!(new.tif, Tif::Gtc | Tif::Gtx) && new.kind != OrderType::Market;
+        let status = match filled {
+            _ if filled == qty && filled > 0 => Status::Filled,
+            0 if rests => Status::New,
+            _ if rests => Status::PartiallyFilled,
+            _ => Status::Expired,
+        };
+        let order = Order {
+            market: new.market,
+            symbol: new.symbol,
+            id: self.log.next_order_id(new.market),
+            client_id: new.client_id,
+            side: new.side,
+            kind: new.kind,
+            tif: new.tif,
+            price: new.price,
+            qty,
+            quote_qty: new.quote_qty,
+            executed: 0,
+            cum_quote: Money::ZERO,
+            status,
+            reduce_only: new.reduce_only,
+            stp: new.stp,
+            time_ms,
+            update_ms: time_ms,
+            received_us: time_us,
+            spot_update_id: spot,
+            usdm_update_id: usdm,
+        };
+        let at = self.log.add(order);
+        for fill in fills {
+            self.book_fill(at, *fill, false);
+        }
+        if status.open() && new.market == Market::Spot {
+            let (asset, amount) = self.reserved(at);
+            self.accounts.lock(asset, amount);
+        }
+        if !fills.is_empty() {
+            matching::consume(&mut self.books[new.symbol], new.side, fills);
+            self.naked.look(&self.listing, &self.accounts, new.symbol, self.now);
+            // A tape's own frames are all that its listeners hear; a made market tells what was taken.
+            if self.tape.is_none() {
+                self.books[new.symbol].update_id += 1;
+                self.books[new.symbol].changed_ms = time_ms;
+                self.publish_book(new.symbol);
+            }
+        }
+        at
+    }
+
+    /// Asset and amount that an open spot order keeps locked.
+    fn reserved(&self, at: usize) -> (usize, Money) {
+        let order = &self.log.orders[at];
+        let row = &self.listing.symbols[order.symbol];
+        let left = order.qty - order.executed;
+        match order.side {
+            Side::Buy => (row.quote, Money::product(order.price, left)),
+            Side::Sell => (row.base, Money::from_e8(left)),
+        }
+    }
+
+    /// Books one fill of an order: account, order, log, trade streams.
+    fn book_fill(&mut self, at: usize, level: Level, maker: bool) {
+        let time_us = self.clock() / 1_000;
+        let (market, symbol, side, price) = {
+            let order = &self.log.orders[at];
+            (order.market, order.symbol, order.side, order.price)
+        };
+        let charge = match market {
+            Market::Spot => {
+                let locked = maker.then_some(price);
+                self.accounts.spot_update_ms = time_us / 1_000;
+                self.accounts.spot_fill(&self.listing, symbol, side, level.price, level.qty, locked)
+            }
+            Market::Usdm => {
+                self.accounts.positions[symbol].update_ms = time_us / 1_000;
+                self.accounts.perp_fill(symbol, side, level.price, level.qty, maker)
+            }
+        };
+        let quote = Money::product(level.price, level.qty);
+        let order = &mut self.log.orders[at];
+        if market == Market::Spot && order.executed == 0 {
+            let clock = self.now.saturating_add_signed(self.config.clock_offset_ns);
+            self.limits[market.index()].first_fill(clock);
+        }
+        order.executed += level.qty;
+        order.cum_quote += quote;
+        order.update_ms = time_us / 1_000;
+        let trade_id = self.log.next_trade_id(symbol);
+        self.log.fills.push(Fill {
+            market,
+            symbol,
+            trade_id,
+            order: at,
+            price: level.price,
+            qty: level.qty,
+            quote,
+            commission: charge.commission,
+            commission_asset: charge.asset,
+            realized: charge.realized,
+            maker,
+            time_us,
+        });
+        self.publish_trade(self.log.fills.len() - 1);
+    }
+
+    /// Tells a fill to the trade streams of its symbol. A tape's trade streams carry the tape alone.
+    fn publish_trade(&mut self, fill: usize) {
+        if self.tape.is_some() {
+            return;
+        }
+        let row = &self.listing.symbols[self.log.fills[fill].symbol];
+        let names = [(format!("{}@trade", row.lower), false), (format!("{}@aggTrade", row.lower), true)];
+        let market = row.market;
+        for (name, aggregated) in names {
+            if let Some(stream) = self.hub.find(market, &name) {
+                let text = binance::trade_event(self, fill, aggregated);
+                self.publish(stream, text);
+            }
+        }
+    }
+
+    /// Fills resting orders of a symbol that its book has come to, at their own price, as maker.
+    pub(super) fn match_resting(&mut self, symbol: SymbolId) {
+        let open: Vec<usize> =
+            self.log.open.iter().copied().filter(|at| self.log.orders[*at].symbol == symbol).collect();
+        for at in open {
+            let order = &self.log.orders[at];
+            let (side, limit, left) = (order.side, order.price, order.qty - order.executed);
+            let met = matching::walk(&self.books[symbol], side, limit, Want::Base(left));
+            let qty: E8 = met.iter().map(|l| l.qty).sum();
+            if qty == 0 {
+                continue;
+            }
+            matching::consume(&mut self.books[symbol], side, &met);
+            self.book_fill(at, Level { price: limit, qty }, true);
+            let order = &mut self.log.orders[at];
+            order.status = if order.executed == order.qty { Status::Filled } else { Status::PartiallyFilled };
+            self.log.settle(at);
+            self.naked.look(&self.listing, &self.accounts, symbol, self.now);
+        }
+    }
+
+    /// Cancels an open order; `false` when there is nothing to cancel.
+    pub(super) fn cancel(&mut self, at: usize) -> bool {
+        if !self.log.orders[at].status.open() {
+            return false;
+        }
+        if self.log.orders[at].market == Market::Spot {
+            let (asset, amount) = self.reserved(at);
+            self.accounts.unlock(asset, amount);
+        }
+        let time_ms = self.clock_ms();
+        let order = &mut self.log.orders[at];
+        order.status = Status::Canceled;
+        order.update_ms = time_ms;
+        self.log.settle(at);
+        true
+    }
+
+    /// USDT of the USD-M wallet that a new position may use.
+    pub(super) fn available_margin(&self) -> Money {
+        let mark = |id: SymbolId| self.marks[id].mark;
+        let equity = self.accounts.wallet + self.accounts.unrealized(mark);
+        equity - self.accounts.margin(mark) - self.open_order_margin()
+    }
+
+    /// Margin tied up by resting USD-M orders that do not reduce.
+    pub(super) fn open_order_margin(&self) -> Money {
+        let rest = self.log.open.iter().map(|at| &self.log.orders[*at]);
+        rest.filter(|o| o.market == Market::Usdm && !o.reduce_only)
+            .map(|o| {
+                let leverage = self.accounts.positions[o.symbol].leverage.max(1);
+                Money(Money::product(o.price, o.qty - o.executed).0 / i128::from(leverage))
+            })
+            .sum()
+    }
+}
