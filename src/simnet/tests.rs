@@ -10,6 +10,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion};
 use serde_json::{Value, json};
+use tungstenite::WebSocket;
 
 use super::*;
 
@@ -122,18 +123,71 @@ fn a_client_with_another_authority_refuses_the_box() {
     time(&mut secured(&running.ready, "spot_rest"));
 }
 
+fn subscriber(ready: &Ready, door: &str) -> WebSocket<Tls> {
+    let stream = secured(ready, door);
+    let (socket, answer) = tungstenite::client("ws://localhost/ws/btcusdt@bookTicker", stream).unwrap();
+    assert_eq!(answer.status(), 101);
+    socket
+}
+
+fn quote(socket: &mut WebSocket<Tls>) -> Value {
+    let text = socket.read().unwrap().into_text().unwrap();
+    let quote: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(quote["s"], "BTCUSDT", "{quote}");
+    quote
+}
+
 #[test]
 fn a_subscriber_gets_book_tickers() {
     let running = boxed();
-    let stream = secured(&running.ready, "spot_ws");
-    let (mut socket, answer) = tungstenite::client("ws://localhost/ws/btcusdt@bookTicker", stream).unwrap();
-    assert_eq!(answer.status(), 101);
-    for _ in 0..3 {
-        let text = socket.read().unwrap().into_text().unwrap();
-        let quote: Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(quote["s"], "BTCUSDT", "{quote}");
-        assert!(quote["u"].is_u64(), "{quote}");
+    for door in ["spot_ws", "usdm_ws"] {
+        let mut socket = subscriber(&running.ready, door);
+        let updates: Vec<_> = (0..3).map(|_| quote(&mut socket)["u"].as_u64().unwrap()).collect();
+        assert!(updates.is_sorted_by(|a, b| a < b), "{updates:?}");
     }
+}
+
+#[test]
+fn streams_cut_by_a_fault_end_for_their_subscribers_and_can_be_opened_again() {
+    let running = boxed();
+    let mut cut = subscriber(&running.ready, "spot_ws");
+    quote(&mut cut);
+    running.fault(json!({"kind": "cut_streams"})).unwrap();
+    while cut.read().is_ok() {}
+    assert_eq!(running.truth()["faults"]["cut_streams"], 1);
+    quote(&mut subscriber(&running.ready, "spot_ws"));
+}
+
+#[test]
+fn a_tape_reaches_its_subscribers_whole_and_in_order() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    for number in 0..40_u64 {
+        let (market, stamp) = if number % 2 == 0 {
+            ("spot", String::new())
+        } else {
+            ("usdm", format!(",\"T\":{0},\"E\":{0}", 1_723_161_255_000 + number))
+        };
+        let data = format!(
+            r#"{{"u":{},"s":"BTCUSDT","b":"61837.60","B":"3.788","a":"61837.70","A":"1.546"{stamp}}}"#,
+            9_000 + number
+        );
+        let row = json!({
+            "t_ns": 1_723_161_254_000_000_000 + number * 3_000_000, "venue": "binance", "market": market,
+            "kind": "book_ticker", "chan": "btcusdt@bookTicker",
+            "raw": format!(r#"{{"stream":"btcusdt@bookTicker","data":{data}}}"#),
+        });
+        writeln!(file, "{row}").unwrap();
+    }
+    let tape = read_tape(&[file.path().to_owned()]).unwrap();
+    let box_config = sim::Config { source: sim::Source::Tape(tape), ..sim::Config::default() };
+    let running = start(Settings { box_config, ..Settings::default() }).unwrap();
+    let mut spot = subscriber(&running.ready, "spot_ws");
+    let mut usdm = subscriber(&running.ready, "usdm_ws");
+    for number in 0..40 {
+        let socket = if number % 2 == 0 { &mut spot } else { &mut usdm };
+        assert_eq!(quote(socket)["u"], 9_000 + number);
+    }
+    assert!(running.stop()["market"].as_str().unwrap().starts_with("tape:"));
 }
 
 #[test]
