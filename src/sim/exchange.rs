@@ -412,7 +412,7 @@ impl Exchange {
                 Feed::Mark(_, every) | Feed::MarkAll(every) => every,
                 _ => continue,
             };
-            if stream.subscribers.is_empty() || second % every != 0 {
+            if stream.subscribers.is_empty() || !second.is_multiple_of(every) {
                 continue;
             }
             for text in binance::mark_events(self, stream.feed) {

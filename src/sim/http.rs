@@ -126,7 +126,8 @@ fn reason(status: u16) -> &'static str {
 
 /// Undoes percent-encoding, and `+` for a space where `form` says so. `None`: a broken escape or no UTF-8.
 pub(super) fn decode(text: &str, form: bool) -> Option<Cow<'_, str>> {
-    if !text.contains('%') && !(form && text.contains('+')) {
+    let escaped = text.contains('%') || (form && text.contains('+'));
+    if !escaped {
         return Some(Cow::Borrowed(text));
     }
     let mut bytes = Vec::with_capacity(text.len());

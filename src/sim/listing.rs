@@ -92,32 +92,45 @@ struct Coin {
     rate: E8,
 }
 
-#[rustfmt::skip]
-const fn coin(
-    base: &'static str, price: E8, spot_tick: E8, spot_step: E8, perp: &'static str, multiplier: i64,
-    perp_tick: E8, price_decimals: u8, perp_step: E8, qty_decimals: u8, perp_min: i64, interval_h: u64, rate: E8,
-) -> Coin {
-    Coin { base, price, spot_tick, spot_step, perp, multiplier, perp_tick, price_decimals, perp_step, qty_decimals,
-           perp_min, interval_h, rate }
+/// A row of the table below: base, price, spot (tick, step), perp, multiplier, perp (tick, decimals), (step, decimals),
+/// minimum notional in USDT, funding (hours, rate).
+type Row = (&'static str, E8, (E8, E8), &'static str, i64, (E8, u8), (E8, u8), i64, (u64, E8));
+
+const fn coin(row: Row) -> Coin {
+    let (base, price, spot, perp, multiplier, tick, step, perp_min, funding) = row;
+    Coin {
+        base,
+        price,
+        spot_tick: spot.0,
+        spot_step: spot.1,
+        perp,
+        multiplier,
+        perp_tick: tick.0,
+        price_decimals: tick.1,
+        perp_step: step.0,
+        qty_decimals: step.1,
+        perp_min,
+        interval_h: funding.0,
+        rate: funding.1,
+    }
 }
 
 /// The pairs that trade: ticks, steps and minima as the venue has them, prices of its order of magnitude. Where the
 /// venue's tick is above 5 bp of the price, the price was chosen so that an excursion still stands out of the spread.
 #[rustfmt::skip]
 const COINS: [Coin; 12] = [
-    //   base   price              spot tick  step        perp            mult  tick       dec step         dec min  h  rate
-    coin("BTC",  7_690_000_000_000, 1_000_000, 1_000,       "BTCUSDT",      1,    10_000_000, 2, 100_000,     3,  50, 8, 8_972),
-    coin("ETH",    290_000_000_000, 1_000_000, 10_000,      "ETHUSDT",      1,    1_000_000,  2, 100_000,     3,  20, 8, 10_000),
-    coin("SOL",     16_500_000_000, 1_000_000, 100_000,     "SOLUSDT",      1,    1_000_000,  4, 1_000_000,   2,   5, 8, 11_500),
-    coin("XRP",        220_000_000, 10_000,    10_000_000,  "XRPUSDT",      1,    10_000,     4, 10_000_000,  1,   5, 8, 10_000),
-    coin("DOGE",        18_000_000, 1_000,     100_000_000, "DOGEUSDT",     1,    1_000,      6, 100_000_000, 0,   5, 4, 9_000),
-    coin("ADA",         70_000_000, 10_000,    10_000_000,  "ADAUSDT",      1,    10_000,     5, 100_000_000, 0,   5, 8, 10_000),
-    coin("LINK",     2_500_000_000, 1_000_000, 1_000_000,   "LINKUSDT",     1,    100_000,    6, 1_000_000,   2,   5, 8, 12_000),
-    coin("AVAX",     3_500_000_000, 1_000_000, 1_000_000,   "AVAXUSDT",     1,    100_000,    4, 100_000_000, 0,   5, 4, 10_000),
-    coin("LTC",      9_500_000_000, 1_000_000, 100_000,     "LTCUSDT",      1,    1_000_000,  2, 100_000,     3,   5, 8, 7_500),
-    coin("BNB",     89_000_000_000, 1_000_000, 100_000,     "BNBUSDT",      1,    1_000_000,  3, 1_000_000,   2,   5, 8, 2_000),
-    coin("DOT",        700_000_000, 100_000,   1_000_000,   "DOTUSDT",      1,    100_000,    6, 10_000_000,  1,   5, 8, 10_000),
-    coin("PEPE",             2_500, 1,         100_000_000, "1000PEPEUSDT", 1000, 10,         7, 100_000_000, 0,   5, 1, 1_250),
+    coin(("BTC",  7_690_000_000_000, (1_000_000, 1_000),       "BTCUSDT",      1,    (10_000_000, 2), (100_000, 3),     50, (8, 8_972))),
+    coin(("ETH",    290_000_000_000, (1_000_000, 10_000),      "ETHUSDT",      1,    (1_000_000, 2),  (100_000, 3),     20, (8, 10_000))),
+    coin(("SOL",     16_500_000_000, (1_000_000, 100_000),     "SOLUSDT",      1,    (1_000_000, 4),  (1_000_000, 2),   5,  (8, 11_500))),
+    coin(("XRP",        220_000_000, (10_000, 10_000_000),     "XRPUSDT",      1,    (10_000, 4),     (10_000_000, 1),  5,  (8, 10_000))),
+    coin(("DOGE",        18_000_000, (1_000, 100_000_000),     "DOGEUSDT",     1,    (1_000, 6),      (100_000_000, 0), 5,  (4, 9_000))),
+    coin(("ADA",         70_000_000, (10_000, 10_000_000),     "ADAUSDT",      1,    (10_000, 5),     (100_000_000, 0), 5,  (8, 10_000))),
+    coin(("LINK",     2_500_000_000, (1_000_000, 1_000_000),   "LINKUSDT",     1,    (100_000, 6),    (1_000_000, 2),   5,  (8, 12_000))),
+    coin(("AVAX",     3_500_000_000, (1_000_000, 1_000_000),   "AVAXUSDT",     1,    (100_000, 4),    (100_000_000, 0), 5,  (4, 10_000))),
+    coin(("LTC",      9_500_000_000, (1_000_000, 100_000),     "LTCUSDT",      1,    (1_000_000, 2),  (100_000, 3),     5,  (8, 7_500))),
+    coin(("BNB",     89_000_000_000, (1_000_000, 100_000),     "BNBUSDT",      1,    (1_000_000, 3),  (1_000_000, 2),   5,  (8, 2_000))),
+    coin(("DOT",        700_000_000, (100_000, 1_000_000),     "DOTUSDT",      1,    (100_000, 6),    (10_000_000, 1),  5,  (8, 10_000))),
+    coin(("PEPE",             2_500, (1, 100_000_000),         "1000PEPEUSDT", 1000, (10, 7),         (100_000_000, 0), 5,  (1, 1_250))),
 ];
 
 impl Listing {
@@ -128,7 +141,7 @@ impl Listing {
             listing.pair(coin);
         }
         let usual = |base, perp, price| {
-            coin(base, price, 100_000, 10_000_000, perp, 1, 100_000, 4, 10_000_000, 1, 5, 8, 10_000)
+            coin((base, price, (100_000, 10_000_000), perp, 1, (100_000, 4), (10_000_000, 1), 5, (8, 10_000)))
         };
         let twin = listing.pair(&usual("FTM", "FTMUSDT", 70_000_000));
         listing.symbols[twin.1].status = "SETTLING";
@@ -140,8 +153,18 @@ impl Listing {
         listing.spot(&usual("LUNA", "", 15_000_000));
         listing.perp(&usual("LUNA2", "LUNA2USDT", 15_100_000), Contract::Perpetual);
         listing.perp(&usual("XAU", "XAUUSDT", 410_000_000_000), Contract::Tradfi);
-        let dated =
-            coin("BTC", 7_750_000_000_000, 0, 0, "BTCUSDT_271231", 1, 10_000_000, 1, 100_000, 3, 50, 0, 0);
+        let dated = (
+            "BTC",
+            7_750_000_000_000,
+            (0, 0),
+            "BTCUSDT_271231",
+            1,
+            (10_000_000, 1),
+            (100_000, 3),
+            50,
+            (0, 0),
+        );
+        let dated = coin(dated);
         listing.perp(&dated, Contract::Quarter);
         listing
     }
@@ -181,7 +204,7 @@ impl Listing {
             step: coin.spot_step,
             min_price: coin.spot_tick,
             max_price: ceiling(coin.price),
-            max_qty: most(coin.price, 9_000_000),
+            max_qty: most(coin.price, 9_000_000) / coin.spot_step * coin.spot_step,
             market_max_qty: most(coin.price, 4_000_000),
             min_notional: 5 * ONE_E8,
             price_up: 2 * ONE_E8,

@@ -7,8 +7,11 @@ use super::super::super::http::decode;
 use super::refusal::Refusal;
 use std::borrow::Cow;
 
+/// A name and its value.
+type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
+
 /// What a request sent.
-pub(super) struct Params<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+pub(super) struct Params<'a>(Vec<Pair<'a>>);
 
 impl<'a> Params<'a> {
     /// Reads query and form body.
@@ -27,8 +30,8 @@ impl<'a> Params<'a> {
         Ok(Self(all))
     }
 
-    fn split(text: &'a str) -> Result<Vec<(Cow<'a, str>, Cow<'a, str>)>, Refusal> {
-        let mut all: Vec<(Cow<'a, str>, Cow<'a, str>)> = Vec::new();
+    fn split(text: &'a str) -> Result<Vec<Pair<'a>>, Refusal> {
+        let mut all: Vec<Pair<'a>> = Vec::new();
         for pair in text.split('&').filter(|p| !p.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let broken = || Refusal::new(-1100, "Illegal characters found in a parameter.");

@@ -1,1 +1,0 @@
-//! Claims about the whole box, told through its public calls.
