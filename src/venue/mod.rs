@@ -401,7 +401,7 @@ pub(crate) mod sample {
             venue: VenueId(0),
             leg,
             symbol: symbol.parse().unwrap(),
-            base: symbol.trim_end_matches("USDT").chars().take(5).collect::<String>().parse().unwrap(),
+            base: symbol.trim_end_matches("USDT").chars().take(16).collect::<String>().parse().unwrap(),
             quote: "USDT".parse().unwrap(),
             price_decimals,
             qty_decimals,
