@@ -19,6 +19,17 @@ const PAIRS: [[u8; 2]; 100] = {
     table
 };
 
+/// `00` to `ff`: one look-up a byte.
+const HEX_PAIRS: [[u8; 2]; 256] = {
+    let mut table = [[0; 2]; 256];
+    let mut i = 0;
+    while i < 256 {
+        table[i] = [HEX[i >> 4], HEX[i & 15]];
+        i += 1;
+    }
+    table
+};
+
 /// The most digits a `u64` has.
 const U64_DIGITS_MAX: usize = 20;
 
@@ -35,7 +46,6 @@ pub fn write_decimal(out: &mut impl Sink, value: i64, decimals: u8) -> Result<()
     let places = usize::from(decimals);
     let sign: &[u8] = if value < 0 { b"-" } else { b"" };
     let whole = digits.len().saturating_sub(places);
-    let lead = places.saturating_sub(digits.len());
     if out.room() < sign.len() + whole.max(1) + usize::from(places > 0) + places {
         return Err(Full);
     }
@@ -43,9 +53,7 @@ pub fn write_decimal(out: &mut impl Sink, value: i64, decimals: u8) -> Result<()
     out.put(if whole == 0 { b"0" } else { &digits[..whole] })?;
     if places > 0 {
         out.put(b".")?;
-        for _ in 0..lead {
-            out.put(b"0")?;
-        }
+        put_zeros(out, places.saturating_sub(digits.len()))?;
         out.put(&digits[whole..])?;
     }
     Ok(())
@@ -71,7 +79,7 @@ pub fn write_u64(out: &mut impl Sink, value: u64) -> Result<(), Full> {
 pub fn write_hex(out: &mut impl Sink, bytes: &[u8; 32]) -> Result<(), Full> {
     let mut text = [0; 64];
     for (pair, byte) in text.as_chunks_mut().0.iter_mut().zip(bytes) {
-        *pair = [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
+        *pair = HEX_PAIRS[usize::from(*byte)];
     }
     out.put(&text)
 }
@@ -86,13 +94,36 @@ pub fn write_base64(out: &mut impl Sink, bytes: &[u8]) -> Result<(), Full> {
     if out.room() / 4 < bytes.len().div_ceil(3) {
         return Err(Full);
     }
-    for group in bytes.chunks(3) {
-        let mut padded = [0; 4];
-        padded[1..=group.len()].copy_from_slice(group);
-        let bits = u32::from_be_bytes(padded);
-        let mut text = [18, 12, 6, 0].map(|shift| ALPHABET[(bits >> shift) as usize & 63]);
-        text[group.len() + 1..].fill(b'=');
-        out.put(&text)?;
+    let text = |[a, b, c]: [u8; 3]| {
+        let bits = u32::from_be_bytes([0, a, b, c]);
+        [18, 12, 6, 0].map(|shift| ALPHABET[(bits >> shift) as usize & 63])
+    };
+    let (groups, rest) = bytes.as_chunks();
+    for group in groups {
+        out.put(&text(*group))?;
+    }
+    match *rest {
+        [a] => {
+            let [w, x, ..] = text([a, 0, 0]);
+            out.put(&[w, x, b'=', b'='])
+        }
+        [a, b] => {
+            let [w, x, y, _] = text([a, b, 0]);
+            out.put(&[w, x, y, b'='])
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes `count` zeros; the caller has made sure that they fit.
+#[inline]
+pub(super) fn put_zeros(out: &mut impl Sink, count: usize) -> Result<(), Full> {
+    const ZEROS: [u8; 64] = [b'0'; 64];
+    let mut left = count;
+    while left > 0 {
+        let now = left.min(ZEROS.len());
+        out.put(&ZEROS[..now])?;
+        left -= now;
     }
     Ok(())
 }

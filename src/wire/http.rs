@@ -222,23 +222,20 @@ fn parse_head(buf: &[u8], max: usize) -> Result<Option<ParsedHead<'_>>, HttpErro
     if !b"HTTP/1.".starts_with(start) {
         return Err(HttpError::NotHttp);
     }
-    let window = &buf[..buf.len().min(max)];
-    let Some(used) = head_end(window)? else {
-        return if buf.len() >= max { Err(HttpError::HeadTooLong) } else { Ok(None) };
-    };
-    // `head_end` proved that each line ends in CRLF and the last one is blank.
-    let lines_end = used - 2;
-    let first_end = find(buf, b'\n').ok_or(HttpError::NotHttp)? + 1;
-    let (minor, status) = status_line(&buf[..first_end - 2])?;
-    let head = Head { lines: buf.get(first_end..lines_end).unwrap_or_default() };
+    let mut lines = Lines::new(buf, max);
+    let Some(first) = lines.next()? else { return Ok(None) };
+    let (minor, status) = status_line(first)?;
+    let first_end = lines.at;
 
     let mut length = None;
     let mut chunked = false;
     let mut keep_alive = minor == b'1';
-    let mut rest = head.lines;
-    while let Some(end) = find(rest, b'\n') {
-        let (name, value) = header_line(&rest[..end - 1])?;
-        rest = &rest[end + 1..];
+    loop {
+        let Some(line) = lines.next()? else { return Ok(None) };
+        if line.is_empty() {
+            break;
+        }
+        let (name, value) = header_line(line)?;
         if name.eq_ignore_ascii_case(b"content-length") {
             let told = whole_number(value, 10).ok_or(HttpError::Length)?;
             if length.is_some_and(|before| before != told) {
@@ -266,23 +263,44 @@ fn parse_head(buf: &[u8], max: usize) -> Result<Option<ParsedHead<'_>>, HttpErro
         (Some(length), false) => Framing::Length(length),
         (None, false) => Framing::UntilClose,
     };
+    let used = lines.finish()?;
+    let head = Head { lines: &buf[first_end..used - 2] };
     Ok(Some(ParsedHead { status, used, framing, keep_alive, head }))
 }
 
-/// The length of a head up to and with its blank line; `None` if it is not all there. A line ended
-/// by a bare LF is refused: two readers could disagree on it.
-fn head_end(window: &[u8]) -> Result<Option<usize>, HttpError> {
-    let mut at = 0;
-    while let Some(line) = find(&window[at..], b'\n') {
-        if line == 0 || window[at + line - 1] != b'\r' {
-            return Err(HttpError::Malformed);
-        }
-        at += line + 1;
-        if line == 1 {
-            return Ok(Some(at));
-        }
+/// The lines of a head or of trailers, until the blank one.
+struct Lines<'a> {
+    buf: &'a [u8],
+    max: usize,
+    /// Bytes taken so far.
+    at: usize,
+    taken: usize,
+}
+
+impl<'a> Lines<'a> {
+    fn new(buf: &'a [u8], max: usize) -> Self {
+        Self { buf, max, at: 0, taken: 0 }
     }
-    Ok(None)
+
+    /// The next line without its CRLF; `None` if it is not all there. A bare LF is refused: two
+    /// readers could disagree on it.
+    fn next(&mut self) -> Result<Option<&'a [u8]>, HttpError> {
+        let rest = &self.buf[self.at..self.buf.len().min(self.max)];
+        let Some(end) = find(rest, b'\n') else {
+            return if self.buf.len() >= self.max { Err(HttpError::HeadTooLong) } else { Ok(None) };
+        };
+        let line = rest[..end].strip_suffix(b"\r").ok_or(HttpError::Malformed)?;
+        self.at += end + 1;
+        self.taken += 1;
+        Ok(Some(line))
+    }
+
+    /// The bytes of all lines, once the blank one was taken. No control but their CRLFs may be among
+    /// them: one pass over all vectorises, one for each value would be mostly remainders.
+    fn finish(self) -> Result<usize, HttpError> {
+        let proper = controls(&self.buf[..self.at]) == 2 * self.taken;
+        if proper { Ok(self.at) } else { Err(HttpError::Malformed) }
+    }
 }
 
 /// Minor version digit and status of `HTTP/1.x SSS[ reason]`.
@@ -292,7 +310,7 @@ fn status_line(line: &[u8]) -> Result<(u8, u16), HttpError> {
     };
     match code {
         [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', reason @ ..]
-            if (reason.is_empty() || reason[0] == b' ') && is_text(reason) =>
+            if reason.is_empty() || reason[0] == b' ' =>
         {
             let digit = |byte: &u8| u16::from(byte - b'0');
             Ok((*minor, digit(a) * 100 + digit(b) * 10 + digit(c)))
@@ -301,13 +319,12 @@ fn status_line(line: &[u8]) -> Result<(u8, u16), HttpError> {
     }
 }
 
-/// Name and value of a header line without its CRLF. Folded lines and space before the colon are
-/// refused (RFC 9112 §5).
+/// Name and value of a header line. Folded lines and space before the colon are refused (RFC 9112 §5).
 fn header_line(line: &[u8]) -> Result<(&[u8], &[u8]), HttpError> {
-    let colon = find(line, b':').ok_or(HttpError::Malformed)?;
-    let (name, value) = (&line[..colon], &line[colon + 1..]);
-    let proper = !name.is_empty() && name.iter().all(|&byte| TOKEN[usize::from(byte)]) && is_text(value);
-    if proper { Ok((name, value.trim_ascii())) } else { Err(HttpError::Malformed) }
+    match line.iter().position(|&byte| !TOKEN[usize::from(byte)]) {
+        Some(colon @ 1..) if line[colon] == b':' => Ok((&line[..colon], line[colon + 1..].trim_ascii())),
+        _ => Err(HttpError::Malformed),
+    }
 }
 
 /// Bytes of a token (RFC 9110 §5.6.2).
@@ -327,9 +344,12 @@ const TOKEN: [bool; 256] = {
     table
 };
 
-/// Whether a header value or reason holds no control but tabs. No early exit, so that it vectorises.
-fn is_text(bytes: &[u8]) -> bool {
-    bytes.iter().fold(true, |fine, &byte| fine & ((byte >= b' ' || byte == b'\t') & (byte != 0x7f)))
+/// How many control bytes there are, tabs aside. Wrapping sums of bytes, so that it vectorises: 255
+/// of them can't wrap.
+fn controls(bytes: &[u8]) -> usize {
+    let is_control = |byte: u8| u8::from((byte < b' ') & (byte != b'\t') | (byte == 0x7f));
+    let in_block = |block: &[u8]| block.iter().fold(0u8, |sum, &byte| sum.wrapping_add(is_control(byte)));
+    bytes.chunks(255).map(|block| usize::from(in_block(block))).sum()
 }
 
 /// Digits of `radix` and nothing else; `None` if there are none, others, or too many for a `u64`.
@@ -386,7 +406,7 @@ fn chunk_line(chunks: &[u8], at: usize) -> Result<Option<(usize, u64)>, HttpErro
     };
     let line = window[..end].strip_suffix(b"\r").ok_or(HttpError::Chunk)?;
     let (size, extension) = line.split_at(line.iter().position(|&b| b == b';').unwrap_or(line.len()));
-    if !is_text(extension) {
+    if controls(extension) > 0 {
         return Err(HttpError::Chunk);
     }
     let size = whole_number(size.trim_ascii_end(), 16).ok_or(HttpError::Chunk)?;
@@ -395,20 +415,17 @@ fn chunk_line(chunks: &[u8], at: usize) -> Result<Option<(usize, u64)>, HttpErro
 
 /// The end of the trailers (RFC 9112 §7.1.2) that start at `from`. They are checked and dropped.
 fn trailers_end(chunks: &[u8], from: usize) -> Result<Option<usize>, HttpError> {
-    let rest = &chunks[from..];
-    let window = &rest[..rest.len().min(HEAD_MAX)];
-    let Some(used) = head_end(window)? else {
-        return if rest.len() >= HEAD_MAX { Err(HttpError::HeadTooLong) } else { Ok(None) };
-    };
-    let mut lines = &rest[..used - 2];
-    while let Some(end) = find(lines, b'\n') {
-        header_line(&lines[..end - 1])?;
-        lines = &lines[end + 1..];
+    let mut lines = Lines::new(&chunks[from..], HEAD_MAX);
+    while let Some(line) = lines.next()? {
+        if line.is_empty() {
+            return Ok(Some(from + lines.finish()?));
+        }
+        header_line(line)?;
     }
-    Ok(Some(from + used))
+    Ok(None)
 }
 
-/// The first `wanted` in `bytes`, eight bytes a step: heads are looked through twice per answer.
+/// The first `wanted` in `bytes`, eight bytes a step.
 #[inline]
 fn find(bytes: &[u8], wanted: u8) -> Option<usize> {
     const LOW: u64 = u64::from_ne_bytes([0x01; 8]);

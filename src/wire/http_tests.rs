@@ -221,6 +221,7 @@ fn each_breach_has_its_error() {
         ("HTTP/1.1 200 OK\n\n".to_owned(), HttpError::Malformed),
         ("HTTP/2 200\r\n".to_owned(), HttpError::NotHttp),
         ("HTTP/1.1 20 OK\r\n\r\n".to_owned(), HttpError::NotHttp),
+        ("HTTP/1.1 099 OK\r\n\r\n".to_owned(), HttpError::NotHttp),
         ("HTTP/1.1 200OK\r\n\r\n".to_owned(), HttpError::NotHttp),
         ("HTTP/1.1\r\n\r\n".to_owned(), HttpError::NotHttp),
         ("\u{15}".to_owned(), HttpError::NotHttp),

@@ -40,6 +40,21 @@ pub struct Rules {
     pub sends_per_second_max: Option<u8>,
 }
 
+impl Rules {
+    /// No rule at all, as `default()`, for a `static` to fill in its own from.
+    pub const NONE: Self = Self {
+        ping_every: None,
+        ping_when_quiet: None,
+        pong_within: None,
+        server_ping_within: None,
+        silence_max: None,
+        life_max: None,
+        life_margin: 0,
+        life_spread: 0,
+        sends_per_second_max: None,
+    };
+}
+
 /// What the owner of the link should do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Due {
@@ -190,7 +205,7 @@ mod tests {
 
     #[test]
     fn a_ping_is_due_each_interval_and_handed_out_once() {
-        let mut session = Session::new(Rules { ping_every: Some(20 * SEC), ..Rules::default() }, OPENED, 0);
+        let mut session = Session::new(Rules { ping_every: Some(20 * SEC), ..Rules::NONE }, OPENED, 0);
         assert_eq!(session.next_due(), at(20 * SEC));
         session.on_bytes(at(19 * SEC));
         assert_eq!(session.due(at(20 * SEC - 1)), None);
@@ -201,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_quiet_link_is_pinged_and_a_busy_one_is_not() {
-        let rules = Rules { ping_when_quiet: Some(400 * MS), ..Rules::default() };
+        let rules = Rules { ping_when_quiet: Some(400 * MS), ..Rules::NONE };
         let mut session = Session::new(rules, OPENED, 0);
         for ms in (0..2_000).step_by(100) {
             session.on_bytes(at(ms * MS));
@@ -217,10 +232,10 @@ mod tests {
     #[test]
     fn each_way_to_die_is_told_until_the_link_is_dropped() {
         for (rules, fed_until) in [
-            (Rules { silence_max: Some(30 * SEC), ..Rules::default() }, 0),
-            (Rules { server_ping_within: Some(30 * SEC), ..Rules::default() }, 29),
+            (Rules { silence_max: Some(30 * SEC), ..Rules::NONE }, 0),
+            (Rules { server_ping_within: Some(30 * SEC), ..Rules::NONE }, 29),
             (
-                Rules { ping_every: Some(20 * SEC), pong_within: Some(10 * SEC), ..Rules::default() },
+                Rules { ping_every: Some(20 * SEC), pong_within: Some(10 * SEC), ..Rules::NONE },
                 29, // Bytes come in, but our ping is not answered: the way out is broken.
             ),
         ] {
@@ -237,8 +252,7 @@ mod tests {
 
     #[test]
     fn a_server_that_pings_is_not_silent() {
-        let rules =
-            Rules { server_ping_within: Some(60 * SEC), silence_max: Some(60 * SEC), ..Rules::default() };
+        let rules = Rules { server_ping_within: Some(60 * SEC), silence_max: Some(60 * SEC), ..Rules::NONE };
         let mut session = Session::new(rules, OPENED, 0);
         session.on_ping(at(50 * SEC));
         assert_eq!((session.due(at(100 * SEC)), session.next_due()), (None, at(110 * SEC)));
@@ -247,7 +261,7 @@ mod tests {
     #[test]
     fn links_dialled_together_rotate_apart_and_before_their_time() {
         let rules =
-            Rules { life_max: Some(24 * HOUR), life_margin: HOUR / 2, life_spread: HOUR, ..Rules::default() };
+            Rules { life_max: Some(24 * HOUR), life_margin: HOUR / 2, life_spread: HOUR, ..Rules::NONE };
         for (jitter, when) in
             [(0, 24 * HOUR - HOUR / 2), (HOUR, 24 * HOUR - HOUR / 2 - HOUR), (7, 23 * HOUR + HOUR / 2 - 7)]
         {
@@ -257,13 +271,13 @@ mod tests {
             assert_eq!(session.due(at(when)), None, "told once");
             assert_eq!(session.due(at(when + ROTATE_AGAIN_NS)), Some(Due::Rotate), "and again if it stays");
         }
-        let unlimited = Rules { life_max: Some(u64::MAX), life_spread: u64::MAX, ..Rules::default() };
+        let unlimited = Rules { life_max: Some(u64::MAX), life_spread: u64::MAX, ..Rules::NONE };
         assert!(Session::new(unlimited, OPENED, u64::MAX).next_due() > OPENED, "extremes do not overflow");
     }
 
     #[test]
     fn the_last_message_of_a_second_is_kept_for_a_ping() {
-        let rules = Rules { ping_every: Some(SEC / 2), sends_per_second_max: Some(5), ..Rules::default() };
+        let rules = Rules { ping_every: Some(SEC / 2), sends_per_second_max: Some(5), ..Rules::NONE };
         let mut session = Session::new(rules, OPENED, 0);
         for ms in 496..500 {
             assert!(session.may_send(at(ms * MS)));
@@ -279,10 +293,10 @@ mod tests {
 
     #[test]
     fn no_rules_ask_for_nothing() {
-        let mut session = Session::new(Rules::default(), OPENED, 5);
+        let mut session = Session::new(Rules::NONE, OPENED, 5);
         assert_eq!((session.due(at(u64::MAX / 2)), session.next_due()), (None, Nanos::NEVER));
         assert!(session.may_send(OPENED));
-        let mute = Rules { sends_per_second_max: Some(0), ping_every: Some(1), ..Rules::default() };
+        let mute = Rules { sends_per_second_max: Some(0), ping_every: Some(1), ..Rules::NONE };
         assert!(!Session::new(mute, OPENED, 0).may_send(at(9 * SEC)));
     }
 

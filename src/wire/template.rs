@@ -34,6 +34,7 @@
 //! assert!(out.ends_with(b"abab"));
 //! ```
 
+use super::digits::put_zeros;
 use super::{Full, Sink};
 use std::ops::Range;
 
@@ -271,9 +272,7 @@ impl Template {
                 Piece::SignedEnd => signed_end = Some(out.len()),
                 Piece::Signature(width) => {
                     let from = out.len();
-                    for _ in 0..*width {
-                        out.put(b"0")?;
-                    }
+                    put_zeros(out, *width)?;
                     signature = from..out.len();
                 }
             }

@@ -173,8 +173,9 @@ pub struct Assembler {
 }
 
 impl Assembler {
-    /// For messages of up to `max` bytes. The side buffer is reserved here, so that a fragmented
-    /// message on a hot link does not allocate; the pages of a never used one are never touched.
+    /// For messages of up to `max` bytes, an amount of memory that is there: the side buffer is
+    /// reserved at once, so that a fragmented message on a hot link does not allocate. The pages of
+    /// one that is never used are never touched.
     #[must_use]
     pub fn new(max: usize) -> Self {
         Self { side: Vec::with_capacity(max), max, open: None }

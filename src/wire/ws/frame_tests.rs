@@ -203,7 +203,7 @@ fn every_two_byte_header_agrees_with_the_twin() {
     for first in 0..=255u8 {
         for second in 0..=255u8 {
             for filling in [0u8, 1, 0xff] {
-                let mut buf = vec![filling; 140];
+                let mut buf = [filling; 140];
                 (buf[0], buf[1]) = (first, second);
                 for length in [2, 3, 4, 9, 10, 13, 14, 140] {
                     check(&buf[..length], MAX);
