@@ -66,7 +66,7 @@ pub fn text<'i>(object: &Object<'_, 'i>, key: &str) -> Option<&'i str> {
 /// A value as text that lives as long as the parsed bytes.
 #[must_use]
 pub fn as_text<'i>(value: &Value<'_, 'i>) -> Option<&'i str> {
-    value.clone().into_string()
+    (*value).into_string()
 }
 
 /// The unsigned integer under `key`.

@@ -82,7 +82,9 @@ pub struct Venue {
     pub warm_request: fn(LegKind) -> Ask,
     /// What the counters in an answer's headers say.
     pub counted: fn(&wire::http::Head<'_>) -> Counted,
-    /// Judges the answer to an order. Its fills go into the list, which is emptied first.
+    /// Judges the answer to an order. Its fills go into the list, which is emptied first. They may
+    /// add up to less than was executed (perps tell none, a list holds 64): ask for the rest with
+    /// [`Venue::trades_query`].
     pub read_answer: fn(&Reply<'_>, &Instrument, ClientId, &mut Scratch, &mut FillList) -> Judged,
     /// Judges the answer to [`Venue::order_query`]. It never says `Refused`: what was refused is the
     /// question, and that proves nothing about the order.
@@ -401,7 +403,7 @@ pub(crate) mod sample {
             venue: VenueId(0),
             leg,
             symbol: symbol.parse().unwrap(),
-            base: symbol.trim_end_matches("USDT").chars().take(5).collect::<String>().parse().unwrap(),
+            base: symbol.trim_end_matches("USDT").chars().take(16).collect::<String>().parse().unwrap(),
             quote: "USDT".parse().unwrap(),
             price_decimals,
             qty_decimals,

@@ -43,81 +43,83 @@ impl<'a> Scan<'a> {
         self.lit(expected).is_some()
     }
 
-    /// Takes printable ASCII up to the closing quote, and the quote.
+    /// Takes ASCII text up to the closing quote, and the quote.
     #[inline]
     pub fn text(&mut self) -> Option<&'a [u8]> {
-        let end = self.rest.iter().position(|&b| b == b'"' || b == b'\\' || !(b' '..=b'~').contains(&b))?;
-        let (text, rest) = self.rest.split_at(end);
-        let (&stop, rest) = rest.split_first()?;
-        if stop != b'"' {
-            return None;
+        let whole = self.rest;
+        let mut at = 0;
+        loop {
+            let word = load(whole.get(at..)?);
+            let quotes = zero_bytes(word ^ spread(b'"'));
+            let inside = if quotes == 0 { u64::MAX } else { below(quotes) };
+            // An escape, a control byte (the padding after the end is one), or a letter beyond ASCII.
+            let odd = zero_bytes(word ^ spread(b'\\')) | word.wrapping_sub(spread(b' ')) & !word | word;
+            if odd & inside & spread(0x80) != 0 {
+                return None;
+            }
+            if quotes != 0 {
+                at += first(quotes);
+                self.rest = whole.get(at + 1..)?;
+                return whole.get(..at);
+            }
+            at += 8;
         }
-        self.rest = rest;
-        Some(text)
     }
 
     /// Takes an unsigned JSON integer up to the first byte that is no digit. No leading zero.
     #[inline]
     pub fn int(&mut self) -> Option<u64> {
-        let word = window(self.rest);
-        let digits = word ^ spread(b'0');
-        let others = not_digits(digits);
-        let count = (others.trailing_zeros() / 8) as usize;
-        if count == 0 || (count > 1 && digits & 0xff == 0) {
+        let (value, count) = run(self.rest);
+        if count == 0 || (count > 1 && self.rest.first() == Some(&b'0')) {
             return None;
         }
-        if others == 0 {
+        if count == RUN_MAX {
             return self.long_int();
         }
         self.rest = self.rest.get(count..)?;
-        Some(value_of(digits, count))
+        Some(value)
     }
 
     /// Takes decimal text up to the closing quote, and the quote, as a count of 10^-`scale`, at most
     /// `max`. Agrees with [`decimal::parse`] on every input, except that it does not say why not.
     #[inline]
     pub fn decimal(&mut self, scale: u8, max: i64) -> Option<i64> {
-        let word = window(self.rest);
-        let quotes = zero_bytes(word ^ spread(b'"'));
-        if quotes == 0 {
-            return self.long_decimal(scale, max);
-        }
-        let length = quotes.trailing_zeros() / 8;
-        let inside = low_bytes(length);
-        let dots = zero_bytes(word ^ spread(b'.')) & inside;
-        // Closing the gap of the first dot leaves digits only; a second dot is then no digit.
-        let (whole, part, packed) = if dots == 0 {
-            (length, 0, word & inside)
-        } else {
-            let whole = dots.trailing_zeros() / 8;
-            let part = length - whole - 1;
-            if part == 0 {
-                return None;
+        let (whole, count) = run(self.rest);
+        let (kept, part, used) = match self.rest.get(count)? {
+            _ if count == RUN_MAX => return self.long_decimal(scale, max),
+            b'"' => (0, 0, count + 1),
+            b'.' => {
+                let word = load(self.rest.get(count + 1..)?);
+                let digits = word ^ spread(b'0');
+                let others = not_digits(digits);
+                let length = first(others);
+                if self.rest.get(count + 1 + length) != Some(&b'"') {
+                    // No digit ended it: wrong, unless it is longer than a word.
+                    return if length == 8 { self.long_decimal(scale, max) } else { None };
+                }
+                if length == 0 {
+                    return None;
+                }
+                let digits = digits & below(others);
+                let kept = length.min(usize::from(scale));
+                // Digits beyond the scale may be dropped only if each is a zero: anything else would round.
+                if digits & !low_bytes(kept) != 0 {
+                    return None;
+                }
+                (kept, eight(digits, kept), count + length + 2)
             }
-            let before = low_bytes(whole);
-            (whole, part, (word & before) | ((word >> 8) & !before & low_bytes(length - 1)))
+            _ => return None,
         };
-        if whole == 0 {
+        if count == 0 {
             return None;
         }
-        let mut digits = (packed ^ spread(b'0')) & low_bytes(whole + part);
-        if not_digits(digits) != 0 {
-            return None;
-        }
-        let scale = u32::from(scale);
-        let kept = part.min(scale);
-        // Digits beyond the scale may be dropped only if each is a zero: anything else would round.
-        if digits & !low_bytes(whole + kept) != 0 {
-            return None;
-        }
-        digits &= low_bytes(whole + kept);
-        let value = value_of(digits, (whole + kept) as usize);
-        let factor = *POW10.get((scale - kept) as usize)?;
-        let value = i64::try_from(value).ok()?.checked_mul(factor)?;
+        let scaled = whole.checked_mul(POW10[kept] as u64)?.checked_add(part)?;
+        let factor = *POW10.get(usize::from(scale) - kept)?;
+        let value = i64::try_from(scaled).ok()?.checked_mul(factor)?;
         if value > max {
             return None;
         }
-        self.rest = self.rest.get(length as usize + 1..)?;
+        self.rest = self.rest.get(used..)?;
         Some(value)
     }
 
@@ -144,57 +146,78 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// How many bytes are looked at in one go; a longer number takes the slow way.
-const WINDOW: usize = 16;
+/// As many digits as [`run`] reads; so many may be more.
+const RUN_MAX: usize = 16;
 
-/// The next [`WINDOW`] bytes, first byte lowest, zeros after the end of the message.
+/// The digits that come next: their value, and how many, at most [`RUN_MAX`].
 #[inline]
-fn window(rest: &[u8]) -> u128 {
-    if let Some(chunk) = rest.first_chunk::<WINDOW>() {
-        return u128::from_le_bytes(*chunk);
+fn run(rest: &[u8]) -> (u64, usize) {
+    let digits = load(rest) ^ spread(b'0');
+    let others = not_digits(digits);
+    let count = first(others);
+    if count < 8 {
+        return (eight(digits & below(others), count), count);
     }
-    let mut padded = [0u8; WINDOW];
-    padded[..rest.len()].copy_from_slice(rest);
-    u128::from_le_bytes(padded)
+    let more = load(rest.get(8..).unwrap_or_default()) ^ spread(b'0');
+    let others = not_digits(more);
+    let extra = first(others);
+    (eight(digits, 8) * POW10[extra] as u64 + eight(more & below(others), extra), 8 + extra)
+}
+
+/// The next eight bytes, first byte lowest, zeros after the end of the message.
+#[inline]
+fn load(rest: &[u8]) -> u64 {
+    if let Some(chunk) = rest.first_chunk::<8>() {
+        return u64::from_le_bytes(*chunk);
+    }
+    rest.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte))
 }
 
 /// `byte` in every place.
 #[inline]
-const fn spread(byte: u8) -> u128 {
-    u128::from_le_bytes([byte; WINDOW])
+const fn spread(byte: u8) -> u64 {
+    u64::from_le_bytes([byte; 8])
 }
 
-/// The lowest `count` bytes set.
+/// The lowest `count` bytes set; `count` is at most 8.
 #[inline]
-const fn low_bytes(count: u32) -> u128 {
-    if count >= WINDOW as u32 { u128::MAX } else { (1u128 << (8 * count)) - 1 }
+const fn low_bytes(count: usize) -> u64 {
+    if count == 8 { u64::MAX } else { (1 << (8 * count)) - 1 }
 }
 
 /// The top bit of bytes that are zero. Exact up to and including the lowest one; a borrow may mark
-/// more above it, so a caller looks at the lowest alone.
+/// more above it, so a caller looks at the lowest alone, or whether there is any.
 #[inline]
-const fn zero_bytes(word: u128) -> u128 {
+const fn zero_bytes(word: u64) -> u64 {
     word.wrapping_sub(spread(1)) & !word & spread(0x80)
 }
 
 /// The top bit of bytes above 9. Exact up to and including the lowest one, as [`zero_bytes`].
 #[inline]
-const fn not_digits(word: u128) -> u128 {
+const fn not_digits(word: u64) -> u64 {
     (word.wrapping_add(spread(0x76)) | word) & spread(0x80)
 }
 
-/// The number that the lowest `count` bytes spell, most significant digit lowest, each byte a digit
-/// (0–9). `count` is 1 to 16; what lies above is shifted away.
+/// Which byte has the lowest mark; 8 if none has.
 #[inline]
-const fn value_of(digits: u128, count: usize) -> u64 {
-    // Leading zeros go in below, so that the last digit always sits in the top byte.
-    let aligned = digits << (8 * (WINDOW - count));
-    eight(aligned as u64) * 100_000_000 + eight((aligned >> 64) as u64)
+const fn first(marks: u64) -> usize {
+    (marks.trailing_zeros() / 8) as usize
 }
 
-/// Eight digits, the first lowest: pairs, then fours, then all.
+/// All bits of the bytes below the lowest mark; all bits if there is none.
 #[inline]
-const fn eight(mut word: u64) -> u64 {
+const fn below(marks: u64) -> u64 {
+    // The mark is its byte's top bit: everything below that bit, less the byte's own seven.
+    if marks == 0 { u64::MAX } else { ((marks & marks.wrapping_neg()) - 1) >> 7 }
+}
+
+/// The number that the lowest `count` bytes spell, the first digit lowest; the bytes above are zero.
+/// Digits are paired, then the pairs, then the fours.
+#[inline]
+const fn eight(digits: u64, count: usize) -> u64 {
+    // Zeros go in below, so that the last digit always sits in the top byte. In two steps, because a
+    // shift by all 64 bits (no digits at all) is none.
+    let mut word = digits << (4 * (8 - count)) << (4 * (8 - count));
     word = (word.wrapping_mul(10).wrapping_add(word >> 8)) & 0x00ff_00ff_00ff_00ff;
     word = (word.wrapping_mul(100).wrapping_add(word >> 16)) & 0x0000_ffff_0000_ffff;
     word.wrapping_mul(10_000).wrapping_add(word >> 32) & 0xffff_ffff

@@ -17,9 +17,13 @@ pub struct Key {
 
 impl Key {
     /// Takes the two texts of a key file; the secret's text is wiped before this returns.
+    ///
+    /// White space around the secret is no part of it. Of the public part only printable ASCII is
+    /// kept: it goes into a header, where a line break would start another one.
     #[must_use]
-    pub fn new(api: String, mut secret: String) -> Self {
-        let keyed = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+    pub fn new(mut api: String, mut secret: String) -> Self {
+        api.retain(|letter| letter.is_ascii_graphic());
+        let keyed = hmac::Key::new(hmac::HMAC_SHA256, secret.trim().as_bytes());
         secret.zeroize();
         Self { api: Zeroizing::new(api), secret: keyed }
     }
@@ -131,5 +135,13 @@ mod tests {
         let key = Key::new("public".to_owned(), "hidden".to_owned());
         assert_eq!(format!("{key:?} {:?}", key.signer(b"hidden")), "Key(..) Signer(..)");
         assert_eq!(key.api(), "public");
+    }
+
+    #[test]
+    fn a_key_file_with_line_breaks_can_not_start_another_header() {
+        let clean = Key::new("public".to_owned(), "hidden".to_owned());
+        let untidy = Key::new("pub\r\nlic \n".to_owned(), "hidden\n".to_owned());
+        assert_eq!(untidy.api(), clean.api());
+        assert_eq!(untidy.sign(b"payload"), clean.sign(b"payload"));
     }
 }

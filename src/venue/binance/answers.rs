@@ -114,12 +114,12 @@ fn order(
     } else {
         standing(answer, row).unwrap_or(Verdict::Unknown(Doubt::Body))
     };
-    if let Verdict::Terminal { executed } | Verdict::Open { executed } = verdict {
-        if take_fills(answer, row, client, order_id, executed, fills).is_none() {
-            // Fills that can't be read, or are more than was executed, put the whole answer in doubt.
-            fills.clear();
-            return Judged { verdict: Verdict::Unknown(Doubt::Body), order_id, client: named };
-        }
+    if let Verdict::Terminal { executed } | Verdict::Open { executed } = verdict
+        && take_fills(answer, row, client, order_id, executed, fills).is_none()
+    {
+        // Fills that can't be read, or are more than was executed, put the whole answer in doubt.
+        fills.clear();
+        return Judged { verdict: Verdict::Unknown(Doubt::Body), order_id, client: named };
     }
     Judged { verdict, order_id, client: named }
 }

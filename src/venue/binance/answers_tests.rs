@@ -232,7 +232,7 @@ fn an_answer_that_does_not_add_up_is_in_doubt_and_gives_no_fill() {
         ("no id", |row| row["clientOrderId"] = serde_json::Value::Null),
         ("another symbol", |row| row["symbol"] = "ETHUSDT".into()),
         ("executed too fine", |row| row["executedQty"] = "0.00700001".into()),
-        ("executed as a number", |row| row["executedQty"] = 0.007.into()),
+        ("executed as a number", |row| row["executedQty"] = 7.into()),
         ("no status", |row| row["status"] = serde_json::Value::Null),
         ("more filled than executed", |row| row["executedQty"] = "0.00600000".into()),
         ("a fill without a trade id", |row| row["fills"][1]["tradeId"] = serde_json::Value::Null),

@@ -8,7 +8,7 @@
 
 use super::account::KEY_HEADER;
 use crate::event::Instrument;
-use crate::units::{LegKind, Side};
+use crate::units::{LegKind, Price, Qty, Side, Unix};
 use crate::venue::sign::{HEX, Signer};
 use crate::venue::{Key, OrderSpec};
 use crate::wire::Full;
@@ -47,10 +47,13 @@ struct Form {
 /// An order that can't be rendered. Nothing was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DoesNotFit {
+    /// A quantity, limit or stamp that is zero or less.
+    #[error("an order without a positive quantity, limit and stamp; whoever made it is wrong")]
+    NotPositive,
     /// Spot positions can't be reduced by a flag.
     #[error("a reduce-only order on spot; it must be an ordinary sell")]
     ReduceOnly,
-    /// A number is negative or longer than its field, or the buffer too small for the request.
+    /// The buffer is too small for the request.
     #[error("the order does not fit its template: {0}")]
     Template(#[from] TemplateError),
 }
@@ -89,6 +92,9 @@ impl OrderForm {
     ///
     /// [`DoesNotFit`]; `out` is unchanged then.
     pub fn render(&self, spec: &OrderSpec, out: &mut ArrayVec<u8, 1024>) -> Result<(), DoesNotFit> {
+        if spec.qty <= Qty::ZERO || spec.limit <= Price(0) || spec.stamp <= Unix(0) {
+            return Err(DoesNotFit::NotPositive);
+        }
         let forms = match (spec.reduce_only, &self.reducing) {
             (false, _) => &self.plain,
             (true, Some(reducing)) => reducing,
@@ -155,7 +161,7 @@ impl Form {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::units::{ClientId, Price, Qty, Unix};
+    use crate::units::ClientId;
     use crate::venue::sample::instrument;
 
     const VECTORS: &str = include_str!("../../../tests/fixtures/binance/signing_vectors.json");
@@ -268,6 +274,14 @@ mod tests {
         let mut out = ArrayVec::new();
         let reducing = OrderSpec { reduce_only: true, ..spec };
         assert_eq!(spot.render(&reducing, &mut out), Err(DoesNotFit::ReduceOnly));
+        for wrong in [
+            OrderSpec { qty: Qty(0), ..spec },
+            OrderSpec { qty: Qty(-1), ..spec },
+            OrderSpec { limit: Price(0), ..spec },
+            OrderSpec { stamp: Unix(0), ..spec },
+        ] {
+            assert_eq!(spot.render(&wrong, &mut out), Err(DoesNotFit::NotPositive));
+        }
         assert!(out.is_empty());
         out.try_extend_from_slice(&[b'x'; 600]).unwrap();
         assert!(matches!(spot.render(&spec, &mut out), Err(DoesNotFit::Template(TemplateError::Full(_)))));
