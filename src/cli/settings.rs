@@ -141,7 +141,7 @@ pub struct Settings {
     pub spot_order_limit: u32,
     /// Quotes the box makes per second, symbol and market.
     pub ticks_per_s: u32,
-    /// Whether the box answers `/truth`, `/fault` and `/advance`.
+    /// Whether the box answers `/truth` and `/fault`.
     pub control: bool,
 }
 

@@ -408,7 +408,7 @@ pub static TABLE: &[Setting] = &[
         kind: Kind::Switch,
         default: Some("on"),
         example: "off",
-        help: "Answer /truth, /fault and /advance on the control port",
+        help: "Answer /truth and /fault on the control port",
         on: BOX,
         set: |s, v| value::switch(v).map(|on| s.control = on),
         ..PLAIN
