@@ -1,11 +1,12 @@
 //! The command line: flags and help, made from the table of settings.
 //!
 //! Owns:  commands, their words of help, and which flags were given with which text.
-//! Never: reads a value (that is `settings.rs`) or a file (that is `config.rs`).
+//! Never: reads a value (that is `value.rs`) or a file (that is `config.rs`).
 //! Map:   [`parse`] → [`Wish`]; `config::settle` turns a [`Call`] into settings.
 
 use super::config::nearest;
-use super::settings::{Command, Kind, Setting, TABLE};
+use super::settings::{Command, Kind, Setting};
+use super::table::TABLE;
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction};

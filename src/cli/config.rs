@@ -6,7 +6,8 @@
 //!        from the folder the program was started in.
 
 use super::args::Call;
-use super::settings::{Kind, Setting, Settings, TABLE};
+use super::settings::{Kind, Setting, Settings};
+use super::table::TABLE;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use toml::Spanned;

@@ -2,8 +2,9 @@
 //!
 //! Owns:  the command line, the configuration, the key files, and the form of what is printed.
 //! Never: decides anything about a trade.
-//! Map:   `settings` the one table · `args` flags and help · `config` file + flags → [`Settings`] ·
-//!        `value` texts → values · `keys` key files · `report` the end summary · `hist` histograms.
+//! Map:   `table` every setting, once · `settings` what they add up to · `value` texts → values ·
+//!        `args` flags and help · `config` file + flags → [`Settings`] · `keys` key files ·
+//!        `report` the end summary · `hist` histograms.
 
 pub mod args;
 pub mod config;
@@ -11,6 +12,7 @@ pub mod hist;
 pub mod keys;
 pub mod report;
 pub mod settings;
+pub mod table;
 mod value;
 
 use std::ffi::OsString;

@@ -2,7 +2,7 @@
 //!
 //! Owns:  turning one text into one typed value, exactly; a wrong unit names an example that works.
 //! Never: rounds, uses a float, or guesses a missing unit.
-//! Map:   `settings.rs` says which setting reads which of these.
+//! Map:   `table.rs` says which setting reads which of these.
 
 use crate::units::{Amount, Rate, decimal};
 use std::net::IpAddr;

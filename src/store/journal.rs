@@ -579,7 +579,7 @@ mod tests {
     fn survivors(damaged: &[u8], records: &[Record]) -> (usize, usize, Option<Flaw>) {
         let mut reader = Reader::new(damaged);
         let mut count = 0;
-        while let Some(entry) = reader.next() {
+        for entry in reader.by_ref() {
             let (kind, value) = body(&records[count]);
             assert_eq!((entry.kind, Value::Object(entry.body)), (kind, value), "record {count}");
             count += 1;

@@ -1,0 +1,416 @@
+//! Every setting, once: the one table that makes flags, TOML keys, defaults and help.
+//!
+//! Owns:  names, units, defaults, examples and help of all settings, and which commands take them.
+//! Never: reads a value itself; `value.rs` does.
+//! Map:   flag `--order-links` = key `order_links` of its section. `--config` has no key: a file
+//!        can't name itself. A new setting is one entry here and one field of `Settings`.
+
+use super::settings::{Command, Directions, EndpointAt, KeyFileAt, Kind, Layout, Setting};
+use super::value;
+use crate::metal::runner::Idle;
+
+const ALL: &[Command] = &[Command::Demo, Command::Run, Command::Sim];
+const ENGINE: &[Command] = &[Command::Demo, Command::Run];
+const RUN: &[Command] = &[Command::Run];
+const BOX: &[Command] = &[Command::Sim];
+/// The box inside `demo` can be shaped as the one alone.
+const BOXES: &[Command] = &[Command::Demo, Command::Sim];
+
+/// The common rest of most lines.
+const PLAIN: Setting = Setting {
+    name: "",
+    section: "",
+    kind: Kind::Text,
+    unit: "",
+    default: None,
+    demo: None,
+    example: "",
+    help: "",
+    on: ALL,
+    set: |_, _| Ok(()),
+};
+
+/// Every setting, in the order help shows them.
+pub static TABLE: &[Setting] = &[
+    Setting {
+        name: "for",
+        section: "session",
+        unit: "DURATION",
+        demo: Some("10s"),
+        example: "90s",
+        help: "Stop after this long; counted from when all feeds are live",
+        set: |s, v| value::some_duration(v).map(|ns| s.run_for_ns = Some(ns)),
+        ..PLAIN
+    },
+    Setting {
+        name: "until",
+        section: "session",
+        unit: "N-round-trips",
+        example: "20-round-trips",
+        help: "Stop after this many round trips, or after --for, whichever comes first",
+        on: ENGINE,
+        set: |s, v| value::round_trips(v).map(|n| s.until_round_trips = Some(n)),
+        ..PLAIN
+    },
+    Setting {
+        name: "seed",
+        section: "session",
+        kind: Kind::Count,
+        unit: "N",
+        default: Some("1"),
+        example: "7",
+        help: "Seed of everything random: the same seed makes the same market",
+        set: |s, v| value::count(v, 0, i64::MAX as u64).map(|n| s.seed = n),
+        ..PLAIN
+    },
+    Setting {
+        name: "json",
+        section: "session",
+        kind: Kind::Switch,
+        default: Some("off"),
+        example: "on",
+        help: "Print JSON for programs instead of text for people",
+        set: |s, v| value::switch(v).map(|on| s.json = on),
+        ..PLAIN
+    },
+    Setting {
+        name: "out",
+        section: "session",
+        unit: "DIR",
+        default: Some("./out"),
+        example: "/tmp/contango-out",
+        help: "Write histograms, truth and certificates here",
+        set: |s, v| value::path(v).map(|path| s.out = path),
+        ..PLAIN
+    },
+    Setting {
+        name: "quotes-out",
+        section: "session",
+        unit: "FILE",
+        example: "quotes.csv",
+        help: "Write every quote the engine took to this file, as CSV",
+        on: ENGINE,
+        set: |s, v| value::path(v).map(|path| s.quotes_out = Some(path)),
+        ..PLAIN
+    },
+    Setting {
+        name: "live",
+        section: "engine",
+        kind: Kind::Switch,
+        default: Some("off"),
+        example: "on",
+        help: "Send real orders; needs `live = true` in the file's [engine] as well",
+        on: RUN,
+        set: |s, v| value::switch(v).map(|on| s.live = on),
+        ..PLAIN
+    },
+    Setting {
+        name: "layout",
+        section: "engine",
+        unit: "fused|single",
+        default: Some("fused"),
+        example: "single",
+        help: "Which rooms share a thread: reader and trader, or all",
+        on: ENGINE,
+        set: |s, v| {
+            value::choice(v, &[("fused", Layout::Fused), ("single", Layout::Single)])
+                .map(|layout| s.layout = layout)
+        },
+        ..PLAIN
+    },
+    Setting {
+        name: "cores",
+        section: "engine",
+        kind: Kind::List,
+        unit: "LIST",
+        default: Some(""),
+        example: "1,0",
+        help: "Cores to pin threads to, the hot one first",
+        on: ENGINE,
+        set: |s, v| value::cores(v).map(|cores| s.cores = cores),
+        ..PLAIN
+    },
+    Setting {
+        name: "idle",
+        section: "engine",
+        unit: "spin|yield|park",
+        default: Some("spin"),
+        example: "park",
+        help: "What the hot thread does when nothing is ready",
+        on: ENGINE,
+        set: |s, v| {
+            value::choice(v, &[("spin", Idle::Spin), ("yield", Idle::Yield), ("park", Idle::Park)])
+                .map(|idle| s.idle = idle)
+        },
+        ..PLAIN
+    },
+    Setting {
+        name: "order-links",
+        section: "engine",
+        kind: Kind::Count,
+        unit: "N",
+        default: Some("2"),
+        example: "3",
+        help: "Warm connections for orders, per market",
+        on: ENGINE,
+        set: |s, v| value::count(v, 1, 16).map(|n| s.order_links = n as u8),
+        ..PLAIN
+    },
+    Setting {
+        name: "recv-window",
+        section: "engine",
+        kind: Kind::Number,
+        unit: "MS",
+        default: Some("1000"),
+        example: "1500",
+        help: "How late an order may arrive before the venue must refuse it, in ms",
+        on: ENGINE,
+        set: |s, v| value::millis(v, 1, 60_000).map(|ms| s.recv_window_ms = ms as u32),
+        ..PLAIN
+    },
+    Setting {
+        name: "instance",
+        section: "engine",
+        kind: Kind::Count,
+        unit: "N",
+        default: Some("0"),
+        example: "5",
+        help: "Which engine of the desk this is, 0 to 63: a part of every order id",
+        on: ENGINE,
+        set: |s, v| value::count(v, 0, 63).map(|n| s.instance = n as u8),
+        ..PLAIN
+    },
+    Setting {
+        name: "data-dir",
+        section: "engine",
+        unit: "DIR",
+        default: Some("./data"),
+        example: "/var/lib/contango",
+        help: "Keep the epoch and the journal here; never share it, never delete it between runs",
+        on: RUN,
+        set: |s, v| value::path(v).map(|path| s.data_dir = path),
+        ..PLAIN
+    },
+    Setting {
+        name: "direction",
+        section: "trade",
+        unit: "short|long|both",
+        default: Some("short"),
+        example: "both",
+        help: "short: buy spot, short the perp; long: sell spot, long the perp",
+        on: ENGINE,
+        set: |s, v| {
+            let words =
+                [("short", Directions::Short), ("long", Directions::Long), ("both", Directions::Both)];
+            value::choice(v, &words).map(|directions| s.directions = directions)
+        },
+        ..PLAIN
+    },
+    Setting {
+        name: "min-net-apr",
+        section: "trade",
+        unit: "PCT|off",
+        default: Some("15%"),
+        example: "12.5%",
+        help: "Enter only if the net APR after all costs is at least this",
+        on: ENGINE,
+        set: |s, v| value::fraction_or_off(v).map(|rate| s.min_net_apr = rate),
+        ..PLAIN
+    },
+    Setting {
+        name: "min-basis",
+        section: "trade",
+        unit: "BPS",
+        default: Some("0bps"),
+        example: "-3bps",
+        help: "Enter only if the executable basis is at least this: -3bps, 0.05%",
+        on: ENGINE,
+        set: |s, v| value::fraction(v).map(|rate| s.min_basis = rate),
+        ..PLAIN
+    },
+    Setting {
+        name: "exit-basis",
+        section: "trade",
+        unit: "BPS|off",
+        default: Some("off"),
+        example: "-1bps",
+        help: "Also close when the executable basis is at most this",
+        on: ENGINE,
+        set: |s, v| value::fraction_or_off(v).map(|rate| s.exit_basis = rate),
+        ..PLAIN
+    },
+    Setting {
+        name: "kappa",
+        section: "trade",
+        kind: Kind::Number,
+        unit: "0..1",
+        default: Some("0"),
+        demo: Some("1"),
+        example: "0.5",
+        help: "Share of a favourable entry basis that counts as profit",
+        on: ENGINE,
+        set: |s, v| value::share(v).map(|rate| s.kappa = rate),
+    },
+    Setting {
+        name: "hold",
+        section: "trade",
+        unit: "DURATION",
+        default: Some("7d"),
+        demo: Some("1h"),
+        example: "1d",
+        help: "How long a position is expected to be held",
+        on: ENGINE,
+        set: |s, v| value::some_duration(v).map(|ns| s.hold_ns = ns),
+        ..PLAIN
+    },
+    Setting {
+        name: "clip",
+        section: "trade",
+        kind: Kind::Number,
+        unit: "USDT",
+        default: Some("500"),
+        example: "250",
+        help: "Notional of one entry",
+        on: ENGINE,
+        set: |s, v| value::usdt(v).map(|amount| s.clip_usdt = amount),
+        ..PLAIN
+    },
+    Setting {
+        name: "max-entries",
+        section: "trade",
+        kind: Kind::Count,
+        unit: "N",
+        example: "1",
+        help: "Stop entering after this many entries; 1 is one clip and no more",
+        on: ENGINE,
+        set: |s, v| value::count(v, 0, u64::from(u32::MAX)).map(|n| s.max_entries = Some(n)),
+        ..PLAIN
+    },
+    Setting {
+        name: "pairs",
+        section: "trade",
+        kind: Kind::List,
+        unit: "SYMBOLS",
+        default: Some(""),
+        example: "BTCUSDT,ETHUSDT",
+        help: "Spot symbols of the pairs to trade; all that qualify if not given",
+        on: ENGINE,
+        set: |s, v| value::symbols(v).map(|symbols| s.pairs = symbols),
+        ..PLAIN
+    },
+    Setting {
+        name: "endpoint",
+        section: "venues",
+        kind: Kind::Many,
+        unit: "VENUE.NAME=URL",
+        example: "binance.spot_rest=https://127.0.0.1:8443",
+        help: "Use this address for one of a venue's endpoints; may be repeated",
+        on: RUN,
+        set: |s, v| {
+            value::endpoint(v).map(|(venue, name, url)| s.endpoints.push(EndpointAt { venue, name, url }))
+        },
+        ..PLAIN
+    },
+    Setting {
+        name: "ca",
+        section: "venues",
+        unit: "FILE",
+        example: "ca.pem",
+        help: "Trust this certificate authority (PEM) at addresses given with --endpoint",
+        on: RUN,
+        set: |s, v| value::path(v).map(|path| s.ca = Some(path)),
+        ..PLAIN
+    },
+    Setting {
+        name: "key-file",
+        section: "venues",
+        kind: Kind::Many,
+        unit: "VENUE=FILE",
+        example: "binance=binance-key.toml",
+        help: "A venue's key: TOML with env, key, secret; mode 0600; may be repeated",
+        on: RUN,
+        set: |s, v| {
+            value::venue_file(v).map(|(venue, file)| s.key_files.push(KeyFileAt { venue, file: file.into() }))
+        },
+        ..PLAIN
+    },
+    Setting {
+        name: "tape",
+        section: "box",
+        kind: Kind::Many,
+        unit: "FILE",
+        example: "btcusdt_spot.jsonl.gz",
+        help: "Play these recorded frames instead of a synthetic market; may be repeated",
+        on: BOX,
+        set: |s, v| value::path(v).map(|path| s.tapes.push(path)),
+        ..PLAIN
+    },
+    Setting {
+        name: "listen",
+        section: "box",
+        unit: "IP",
+        default: Some("127.0.0.1"),
+        example: "127.0.0.2",
+        help: "Listen on this address; the ports are picked by the kernel and told",
+        on: BOX,
+        set: |s, v| value::address(v).map(|address| s.listen = address),
+        ..PLAIN
+    },
+    Setting {
+        name: "clock-offset",
+        section: "box",
+        unit: "DURATION",
+        default: Some("0s"),
+        example: "-250ms",
+        help: "Shift the box's clock against the host's",
+        on: BOXES,
+        set: |s, v| value::signed_duration(v).map(|ns| s.clock_offset_ns = ns),
+        ..PLAIN
+    },
+    Setting {
+        name: "settle-in",
+        section: "box",
+        unit: "DURATION",
+        default: Some("30m"),
+        example: "20s",
+        help: "The box's next funding settlement comes this long after start",
+        on: BOXES,
+        set: |s, v| value::some_duration(v).map(|ns| s.settle_in_ns = ns),
+        ..PLAIN
+    },
+    Setting {
+        name: "spot-order-limit",
+        section: "box",
+        kind: Kind::Count,
+        unit: "N",
+        default: Some("100"),
+        example: "10",
+        help: "Orders the box's spot market takes in 10 s",
+        on: BOXES,
+        set: |s, v| value::count(v, 1, 1_000_000).map(|n| s.spot_order_limit = n as u32),
+        ..PLAIN
+    },
+    Setting {
+        name: "ticks-per-s",
+        section: "box",
+        kind: Kind::Count,
+        unit: "N",
+        default: Some("20"),
+        example: "50",
+        help: "Quotes the box makes per second, for each symbol and market",
+        on: BOXES,
+        set: |s, v| value::count(v, 1, 10_000).map(|n| s.ticks_per_s = n as u32),
+        ..PLAIN
+    },
+    Setting {
+        name: "control",
+        section: "box",
+        kind: Kind::Switch,
+        default: Some("on"),
+        example: "off",
+        help: "Answer /truth and /fault on the control port",
+        on: BOX,
+        set: |s, v| value::switch(v).map(|on| s.control = on),
+        ..PLAIN
+    },
+];
