@@ -54,8 +54,8 @@ pub struct Summary {
     pub exposure: Option<Exposure>,
     /// Profit and loss, in USDT.
     pub pnl: Pnl,
-    /// Equity at the start and at the end, in USDT.
-    pub equity: (Amount, Amount),
+    /// Equity at the start and at the end, in USDT, by the box's account; `None`: not known.
+    pub equity: Option<(Amount, Amount)>,
     /// Per venue, the largest share of any budget used, in whole percent, rounded up.
     pub budget: Vec<(String, u64)>,
     /// Faults met, by name.
@@ -64,12 +64,62 @@ pub struct Summary {
     pub latency: Vec<(&'static str, Latency)>,
     /// What the hot path did.
     pub hot_path: HotPath,
+    /// Thresholds that were passed and not acted on, since real orders were off.
+    pub signals: u64,
+    /// Why each pair did or did not trade.
+    pub why: Vec<WhyPair>,
+    /// How often the gate refused a signal, by reason.
+    pub gate: Vec<(&'static str, u64)>,
     /// Hash of all decisions, hex.
     pub decisions_sha256: String,
     /// Where files were written.
     pub out: String,
     /// What is left open, each named.
     pub open: Vec<String>,
+}
+
+/// Why a pair did or did not trade, in basis points with two decimals.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WhyPair {
+    /// Canonical base asset.
+    pub pair: String,
+    /// Executable basis from which on a short entry pays; `None`: never at this carry.
+    pub enter_short_bps: Option<String>,
+    /// The same for a long entry.
+    pub enter_long_bps: Option<String>,
+    /// Best executable short-entry basis seen.
+    pub best_bps: Option<String>,
+    /// What the gate said last, if it was closed.
+    pub closed_by: Option<&'static str>,
+    /// What switched the pair's entries off.
+    pub frozen: Option<String>,
+}
+
+impl WhyPair {
+    /// From the shadow's account.
+    #[must_use]
+    pub fn of(why: Why<'_>) -> Self {
+        Self {
+            pair: why.pair.to_owned(),
+            enter_short_bps: why.enter[0].map(bps_text),
+            enter_long_bps: why.enter[1].map(bps_text),
+            best_bps: why.best.map(bps_text),
+            closed_by: why.closed_by.map(Closed::text),
+            frozen: why.frozen.map(str::to_owned),
+        }
+    }
+
+    fn text(&self) -> String {
+        let bps = |text: &Option<String>| text.as_ref().map_or("never".to_owned(), |n| format!("{n} bp"));
+        let mut line = format!("{:<8} enters at {}", self.pair, bps(&self.enter_short_bps));
+        if let Some(best) = &self.best_bps {
+            line.push_str(&format!(", best seen {best} bp"));
+        }
+        for reason in self.closed_by.iter().copied().chain(self.frozen.as_deref()) {
+            line.push_str(&format!("; {reason}"));
+        }
+        line
+    }
 }
 
 /// Counts of pairs.
@@ -165,8 +215,10 @@ impl Latency {
 /// What the hot path did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HotPath {
-    /// Heap allocations after start; `None`: not counted in this build.
+    /// Heap allocations of the hot rooms once warm; `None`: not counted in this build.
     pub allocations: Option<u64>,
+    /// Those the TLS library made on their behalf: one or so a record.
+    pub tls_allocations: Option<u64>,
     /// Frames the fast decoder left to the checked one.
     pub decode_fallbacks: u64,
     /// Quotes taken.

@@ -8,7 +8,6 @@ use super::Clerk;
 use crate::agents::Loaded;
 use crate::agents::courier::{Delivery, Letter};
 use crate::event::{Instruments, News, OrderLimit, lane};
-use crate::metal::ring::Producer;
 use crate::units::time::{MS, SEC};
 use crate::units::{InstrumentId, LegKind, Nanos, Rate, Unix};
 use crate::venue::{self, BadBody, FeesAsk, Kind};
@@ -248,13 +247,13 @@ impl Clerk {
     }
 
     /// Goes on to the next stage when this one's answers are there.
-    pub(super) fn advance(&mut self, now: Nanos) {
+    pub(super) fn advance(&mut self) {
         match self.stage {
             Stage::Listing => {
                 let venue = self.settings.target.venue;
                 let clocks = LegKind::BOTH.iter().all(|leg| self.offsets.0[lane(venue.id, *leg)].is_some());
                 if clocks && self.listings.len() == LegKind::BOTH.len() {
-                    self.pair_up(now);
+                    self.pair_up();
                 }
             }
             Stage::Fees if self.fees.waiting == 0 => self.link_up(),
@@ -267,7 +266,7 @@ impl Clerk {
         }
     }
 
-    fn pair_up(&mut self, _now: Nanos) {
+    fn pair_up(&mut self) {
         let listings: Vec<_> = self.listings.values().cloned().collect();
         match venue::pair_up(1, &listings, self.settings.wanted.as_deref()) {
             Ok(instruments) if instruments.pairs.is_empty() => {
@@ -328,16 +327,15 @@ impl Clerk {
         };
         let instruments = Arc::new(instruments);
         let limits = order_limits(target.venue, self.listings.values());
-        send(&mut self.doors.loaded, Arc::new(Loaded { instruments: Arc::clone(&instruments), forms }));
+        let loaded = Arc::new(Loaded { instruments: Arc::clone(&instruments), forms });
+        for door in &mut self.doors.loaded {
+            // One generation a run fits every such ring.
+            let _ = door.push(Arc::clone(&loaded));
+        }
         self.tell(News::Instruments { instruments: Arc::clone(&instruments), limits });
         self.want_rooms(&instruments);
         self.stage = Stage::Linking;
     }
-}
-
-fn send<T: Send>(door: &mut Producer<T>, value: T) {
-    // One generation a run fits every such ring.
-    let _ = door.push(value);
 }
 
 /// The order limits of a venue's lanes: what its listing tells, else what it documents.

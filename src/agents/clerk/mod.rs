@@ -72,8 +72,8 @@ pub struct ClerkDoors {
     pub to_shadow: Producer<Handed>,
     /// Dead links from each of them.
     pub dead: [Consumer<Dead>; 3],
-    /// Instruments and templates.
-    pub loaded: Producer<Arc<Loaded>>,
+    /// Instruments and templates, to the trader and to whoever runs the rooms.
+    pub loaded: [Producer<Arc<Loaded>>; 2],
     /// To the shadow.
     pub news: Producer<News>,
     /// The venues' clocks, one cell a reader.
@@ -143,7 +143,7 @@ impl Agent for Clerk {
         work += self.bring_up(now);
         work += self.errands(now);
         self.sample_clocks(now);
-        self.advance(now);
+        self.advance();
         work
     }
 }
