@@ -5,7 +5,7 @@
 
 use super::keys::KeyFile;
 use super::report::{HotPath, Latency, Orders, Pairs, Pnl, Summary, WhyPair};
-use super::settings::{Directions, Idle as IdleSetting, Layout, Settings};
+use super::settings::{Directions, Layout, Settings};
 use super::{Exit, hist};
 use crate::agents::Loaded;
 use crate::agents::clerk::{ClerkSettings, Host, Target};
@@ -320,11 +320,6 @@ struct Rooms {
 
 fn spawn(settings: &Settings, engine: Engine, clock: &Clock) -> Result<Running, BootError> {
     let Engine { reader, trader, shadow, clerk, scribe, outside } = engine;
-    let idle = match settings.idle {
-        IdleSetting::Spin => Idle::Spin,
-        IdleSetting::Yield => Idle::Yield,
-        IdleSetting::Park => Idle::Park,
-    };
     let hot = Hot { reader, trader, watch_at: Nanos::NEVER, watched: false };
     let cold = Cold { shadow, clerk, scribe };
     let core = |n: usize| settings.cores.get(n).copied();
@@ -333,11 +328,11 @@ fn spawn(settings: &Settings, engine: Engine, clock: &Clock) -> Result<Running, 
     let threads = match settings.layout {
         Layout::Fused => {
             let cold = runner::spawn("cold", core(1), Idle::Park, clock(), done.clone(), cold);
-            let hot = runner::spawn("hot", core(0), idle, clock(), done, hot);
+            let hot = runner::spawn("hot", core(0), settings.idle, clock(), done, hot);
             Threads::Fused(hot.map_err(BootError::usage)?, cold.map_err(BootError::usage)?)
         }
         Layout::Single => {
-            let all = runner::spawn("all", core(0), idle, clock(), done, All { hot, cold });
+            let all = runner::spawn("all", core(0), settings.idle, clock(), done, All { hot, cold });
             Threads::Single(all.map_err(BootError::usage)?)
         }
     };

@@ -5,6 +5,8 @@
 //! Quirk: what only the box can know (venue fills, naked time, budgets) is `None` where there is no
 //!        box, and `null` in the JSON: missing is not zero.
 
+use crate::agents::shadow::{Why, terms::bps_text};
+use crate::event::Closed;
 use crate::units::{Amount, decimal};
 use hdrhistogram::Histogram;
 use serde_json::{Map, Value, json};
@@ -221,6 +223,8 @@ pub struct HotPath {
     pub tls_allocations: Option<u64>,
     /// Frames the fast decoder left to the checked one.
     pub decode_fallbacks: u64,
+    /// Market messages refused, each for a stated reason.
+    pub refused: u64,
     /// Quotes taken.
     pub quotes: u64,
     /// Quotes overtaken by a newer one before the trader saw them.
@@ -289,13 +293,18 @@ impl Summary {
                 "borrow": self.pnl.borrow.to_string(),
                 "revaluation": self.pnl.revaluation.to_string(),
             },
-            "equity": {"start": self.equity.0.to_string(), "end": self.equity.1.to_string()},
+            "equity": {
+                "start": self.equity.map(|(start, _)| start.to_string()),
+                "end": self.equity.map(|(_, end)| end.to_string()),
+            },
             "budget": budget,
             "faults": faults,
             "latency_ns": latency,
             "hot_path": {
                 "allocations": self.hot_path.allocations,
+                "tls_allocations": self.hot_path.tls_allocations,
                 "decode_fallbacks": self.hot_path.decode_fallbacks,
+                "refused": self.hot_path.refused,
                 "quotes": self.hot_path.quotes,
                 "conflated": self.hot_path.conflated,
                 "decisions": self.hot_path.decisions,
@@ -303,6 +312,16 @@ impl Summary {
                 "sealed": self.hot_path.sealed,
                 "signed": self.hot_path.signed,
             },
+            "signals": self.signals,
+            "why": self.why.iter().map(|why| json!({
+                "pair": why.pair,
+                "enter_short_bps": why.enter_short_bps,
+                "enter_long_bps": why.enter_long_bps,
+                "best_bps": why.best_bps,
+                "closed_by": why.closed_by,
+                "frozen": why.frozen,
+            })).collect::<Vec<_>>(),
+            "gate": self.gate.iter().map(|(why, n)| ((*why).to_owned(), json!(n))).collect::<Map<_, _>>(),
             "decisions_sha256": self.decisions_sha256,
             "out": self.out,
             "open": self.open,
@@ -352,15 +371,10 @@ impl Summary {
         page.list("faults met", &met);
         page.list("left open", &self.open);
         page.line("");
-        page.row(
-            "profit",
-            &format!(
-                "{} USDT (equity {} to {})",
-                money(self.pnl.total, true),
-                money(self.equity.0, false),
-                money(self.equity.1, false)
-            ),
-        );
+        let equity = self.equity.map_or_else(String::new, |(start, end)| {
+            format!(" (equity {} to {})", money(start, false), money(end, false))
+        });
+        page.row("profit", &format!("{} USDT{equity}", money(self.pnl.total, true)));
         for (name, part) in [
             ("funding", self.pnl.funding),
             ("basis", self.pnl.basis),
@@ -388,6 +402,12 @@ impl Summary {
                 hot.prepared, hot.sealed, hot.signed
             ),
         );
+        let refused: Vec<String> = self.gate.iter().map(|(why, n)| format!("{why} {n}")).collect();
+        page.list("gate closed", &refused);
+        if self.pairs.opened == 0 {
+            let why: Vec<String> = self.why.iter().take(12).map(WhyPair::text).collect();
+            page.list("why no trade", &why);
+        }
         page.row("decisions", &self.decisions_sha256);
         page.row("files", &self.out);
         page.0
@@ -485,11 +505,14 @@ mod tests {
             fills_booked: 84,
             exposure: Some(Exposure { naked_now: 0, naked_ms_max: 12, naked_ms_p99: 9 }),
             pnl: Pnl { total: amount("12.503456789"), fees: amount("-3.00004999"), ..Pnl::default() },
-            equity: (amount("1000000"), amount("1000012.503456789")),
+            equity: Some((amount("1000000"), amount("1000012.503456789"))),
             budget: vec![("binance".to_owned(), 12)],
             faults: (0..9).map(|n| (format!("fault_{n}"), n)).collect(),
             latency: STAGES.iter().map(|&stage| (stage, latency)).collect(),
             hot_path: HotPath { allocations: Some(0), quotes: 4000, decisions: 42, ..HotPath::default() },
+            signals: 0,
+            why: Vec::new(),
+            gate: Vec::new(),
             decisions_sha256: "ab".repeat(32),
             out: "./out".to_owned(),
             open: (0..9).map(|n| format!("PAIR{n}")).collect(),

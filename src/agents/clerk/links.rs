@@ -11,6 +11,7 @@ use crate::metal::dial::DialRequest;
 use crate::metal::link::{Link, LinkState};
 use crate::units::time::{MS, SEC};
 use crate::units::{LegKind, Nanos, VenueId};
+use crate::wire::http;
 use crate::wire::ws::{self, Handshake, Kind};
 use std::sync::Arc;
 
@@ -261,7 +262,13 @@ impl Clerk {
             }
             What::Room { purpose, feed } => {
                 let purpose = *purpose;
-                let handed = Handed { link, purpose, feed: feed.as_ref().map(|feed| feed.card.clone()) };
+                let mut warm = Vec::new();
+                if let Purpose::Order { venue, leg, .. } = purpose {
+                    let ask = (crate::venue::get(venue).warm_request)(leg);
+                    let host = link.peer();
+                    http::Request { method: "GET", path: &ask.path, host, headers: &[], body: b"" }.write_to(&mut warm);
+                }
+                let handed = Handed { link, purpose, feed: feed.as_ref().map(|feed| feed.card.clone()), warm };
                 // Each ring holds all the links there can be.
                 let _ = match purpose {
                     Purpose::Feed { .. } => self.doors.to_reader.push(handed),
