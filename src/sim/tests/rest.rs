@@ -236,7 +236,8 @@ fn answers_have_the_fields_of_the_fixtures_in_their_order() {
     // Fields of trailing stops, which the box does not have.
     cancelled.retain(|k| k != "activatePrice" && k != "priceRate");
     let mut told = keys(&deleted);
-    (told.sort(), cancelled.sort());
+    told.sort();
+    cancelled.sort();
     assert_eq!(told, cancelled);
 }
 

@@ -137,7 +137,11 @@ fn respond(
     };
     let clock = exchange.clock();
     if let Err(throttle) = exchange.limits[market.index()].admit(clock, cost) {
-        return throttled(exchange, market, throttle);
+        let refusal = throttled(exchange, market, throttle);
+        if let (Some(route), Ok(params)) = (route, &params) {
+            note_refusal(exchange, market, route, params, &refusal);
+        }
+        return Reply::of(Err(refusal));
     }
     let Some(route) = route else { return not_found(market, request) };
     let side = params.as_ref().ok().and_then(|p| p.get("side")).and_then(|side| match side {
@@ -219,7 +223,7 @@ fn note_refusal(
     }
 }
 
-fn throttled(exchange: &Exchange, market: Market, throttle: Throttle) -> Reply {
+fn throttled(exchange: &Exchange, market: Market, throttle: Throttle) -> Refusal {
     let limit = exchange.limits[market.index()].weight.limit;
     let (status, wait, msg) = match throttle {
         Throttle::Weight { retry_after_s } => (
@@ -239,8 +243,7 @@ fn throttled(exchange: &Exchange, market: Market, throttle: Throttle) -> Reply {
             ),
         ),
     };
-    let refusal = Refusal { status, retry_after_s: Some(wait), ..Refusal::new(-1003, msg) };
-    Reply::of(Err(refusal))
+    Refusal { status, retry_after_s: Some(wait), ..Refusal::new(-1003, msg) }
 }
 
 fn not_found(market: Market, request: &Request<'_>) -> Reply {
