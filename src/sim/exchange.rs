@@ -52,6 +52,8 @@ pub(super) struct Settled {
     pub(super) time_ms: u64,
     pub(super) rate: E8,
     pub(super) mark: E8,
+    /// What the account received; negative when it paid, nothing when it was flat.
+    pub(super) received: Money,
 }
 
 /// Delay of stream events while a `lag` fault lasts.
@@ -174,7 +176,7 @@ impl Exchange {
                 }
             }
         }
-        let settle_at = self.now + self.config.settle_in_ns;
+        let settle_at = self.now.saturating_add(self.config.settle_in_ns);
         for (id, symbol) in self.listing.symbols.iter().enumerate() {
             self.marks[id].mark = self.books[id].mid();
             self.marks[id].rate = symbol.rate;
@@ -290,7 +292,7 @@ impl Exchange {
                 }
             }
             Kind::Mute { stream, ms } => {
-                let until = self.now + ms * MS;
+                let until = self.now.saturating_add(ms.saturating_mul(MS));
                 let named = self.hub.streams.iter_mut().filter(|s| s.name == *stream);
                 let mut found = false;
                 for it in named.filter(|s| fault.market.is_none_or(|m| m == s.market)) {
@@ -304,8 +306,8 @@ impl Exchange {
                 }
             }
             Kind::Lag { ms, for_ms } => {
-                self.lag.by = ms * MS;
-                self.lag.until = self.now + for_ms * MS;
+                self.lag.by = ms.saturating_mul(MS);
+                self.lag.until = self.now.saturating_add(for_ms.saturating_mul(MS));
             }
             _ => {
                 self.faults.wait(fault);

@@ -90,8 +90,9 @@ impl Exchange {
 
     pub(super) fn settle(&mut self, id: SymbolId) {
         let (mark, rate) = (self.marks[id].mark, self.marks[id].rate);
-        self.accounts.settle_funding(id, mark, rate);
-        self.settled.push(Settled { symbol: id, time_ms: self.marks[id].next_funding_ms, rate, mark });
+        let received = self.accounts.settle_funding(id, mark, rate);
+        let time_ms = self.marks[id].next_funding_ms;
+        self.settled.push(Settled { symbol: id, time_ms, rate, mark, received });
         let interval = self.listing.symbols[id].interval_h * 3_600 * SECOND;
         self.marks[id].next_funding_ms += interval / MS;
         self.schedule(self.now + interval, Due::Funding(id));
@@ -161,7 +162,7 @@ impl Exchange {
             if self.now < self.lag.until || !self.lag.queue.is_empty() {
                 let last = self.lag.queue.back().map_or(0, |(at, _, _)| *at);
                 let by = if self.now < self.lag.until { self.lag.by } else { 0 };
-                let at = (self.now + by).max(last);
+                let at = self.now.saturating_add(by).max(last);
                 self.lag.queue.push_back((at, *conn, text));
                 self.schedule(at, Due::Lagged);
             } else {

@@ -14,6 +14,7 @@ mod rest_spot;
 mod rest_usdm;
 mod sign;
 mod streams;
+mod usdm_account;
 
 pub(in crate::sim) use streams::{
     book_ticker, depth_event, mark_events, messages_per_second, on_text, spoil_quote, trade_event,
@@ -94,7 +95,8 @@ pub(in crate::sim) fn on_request(exchange: &mut Exchange, conn: ConnId, door: Do
     let is_order = request.method == "POST" && request.path.ends_with("/order");
     let reply = respond(exchange, market, route, request, is_order);
     if reply.cut {
-        exchange.conns.close(conn, true);
+        // What answers earlier requests still leaves.
+        exchange.conns.close(conn, false);
         return;
     }
     let clock = exchange.clock();
