@@ -44,11 +44,11 @@ const LOOK: Duration = Duration::from_millis(5);
 
 /// Why a command that trades could not start. Each message says what to do.
 #[derive(Debug)]
-pub struct BootError {
+pub(super) struct BootError {
     /// What a person reads.
-    pub why: String,
+    pub(super) why: String,
     /// How the process ends.
-    pub exit: Exit,
+    pub(super) exit: Exit,
 }
 
 impl BootError {
