@@ -36,6 +36,16 @@ fn run(settings: &Settings) -> Result<Exit, BootError> {
 
     let mut engine = settings.clone();
     engine.live = true;
+    engine.data_dir = settings.out.join("journal");
+    // The box of the last demo is gone, and its money with it: its journal tells nothing about this
+    // one. The epoch stays, so that no client order id is ever used twice.
+    let old = engine.data_dir.join(crate::store::journal::file_name(settings.instance));
+    match std::fs::remove_file(&old) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(BootError::failed(format!("{}: {error}", old.display())));
+        }
+        _ => {}
+    }
     engine.ca = Some(running.ready.ca_path.clone());
     point_at(&mut engine, &running.ready.venues);
     let target = boot::target(&engine, boot::venue())?;

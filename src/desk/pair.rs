@@ -123,6 +123,8 @@ fn smallest_trade(instrument: &Instrument, price: Price) -> Option<i64> {
 
 /// The size of one entry: a common multiple of both lots nearest below `notional` (quote, 10^-18),
 /// at least 2.2 × both minima; the spot buy is sized up for a base-coin fee (FAULTS F110).
+/// `residue` is what earlier trips left of the coin below one lot: a buy is smaller by it, or the
+/// leavings of a few trips would add up to an imbalance.
 /// `None` if the minima do not fit into four times the notional: the pair is left out.
 #[must_use]
 pub fn clip(
@@ -131,6 +133,7 @@ pub fn clip(
     direction: Direction,
     notional: Amount,
     perp_price: Price,
+    residue: Amount,
 ) -> Option<[Qty; 2]> {
     let row = instruments.pair(pair);
     let (spot, perp) = (instruments.get(row.spot), instruments.get(row.perp));
@@ -155,12 +158,13 @@ pub fn clip(
     }
     let base = steps * step;
     let perp_qty = to_lots(base, perp, row.size_factor);
+    let missing = if direction == Direction::Short { base - residue.0.clamp(0, step) } else { base };
     let spot_base = if direction == Direction::Short && spot.buy_fee_in_base {
         // b = h / (1 − f), rounded up: what is left after the fee still covers the short.
         let rest = BASE_UNIT - i128::from(spot.taker_fee.0);
-        (base / 1_000_000 * BASE_UNIT + rest - 1) / rest * 1_000_000
+        (missing / 1_000_000 * BASE_UNIT + rest - 1) / rest * 1_000_000 + 1_000_000
     } else {
-        base
+        missing
     };
     let unit = pow10_i128(Amount::SCALE - spot.qty_decimals) * i128::from(spot.lot.0);
     let spot_qty = i64::try_from((spot_base + unit - 1) / unit).ok()? * spot.lot.0;
@@ -226,21 +230,30 @@ mod tests {
     #[test]
     fn a_bought_clip_still_covers_the_short_after_its_fee() {
         let notional = Amount::parse(b"500").unwrap();
-        let [spot, perp] = clip(&one_pair(), PairId(0), Direction::Short, notional, Price(600_000)).unwrap();
+        let [spot, perp] = clip(&one_pair(), PairId(0), Direction::Short, notional, Price(600_000), Amount::ZERO).unwrap();
         assert_eq!(perp, Qty(8), "0.008 BTC is 480 USDT");
         assert_eq!(spot, Qty(801), "0.008 / 0.999, rounded up to the lot");
-        let [spot, perp] = clip(&one_pair(), PairId(0), Direction::Long, notional, Price(600_000)).unwrap();
+        let [spot, perp] = clip(&one_pair(), PairId(0), Direction::Long, notional, Price(600_000), Amount::ZERO).unwrap();
         assert_eq!((spot, perp), (Qty(800), Qty(8)));
+    }
+
+    #[test]
+    fn what_earlier_trips_left_is_bought_less() {
+        let notional = Amount::parse(b"500").unwrap();
+        let residue = Amount::parse(b"0.0000099").unwrap();
+        let clip = clip(&one_pair(), PairId(0), Direction::Short, notional, Price(600_000), residue);
+        // (0.008 − 0.0000099) / 0.999 = 0.00799809…, rounded up to the lot.
+        assert_eq!(clip, Some([Qty(800), Qty(8)]));
     }
 
     #[test]
     fn a_clip_meets_both_minima_or_there_is_none() {
         let tiny = Amount::parse(b"1").unwrap();
-        assert_eq!(clip(&one_pair(), PairId(0), Direction::Short, tiny, Price(600_000)), None);
+        assert_eq!(clip(&one_pair(), PairId(0), Direction::Short, tiny, Price(600_000), Amount::ZERO), None);
         let mut instruments = one_pair();
         instruments.instruments[1].notional_min = Amount::parse(b"50").unwrap();
         let notional = Amount::parse(b"100").unwrap();
-        let [_, perp] = clip(&instruments, PairId(0), Direction::Short, notional, Price(600_000)).unwrap();
+        let [_, perp] = clip(&instruments, PairId(0), Direction::Short, notional, Price(600_000), Amount::ZERO).unwrap();
         assert_eq!(perp, Qty(3), "2.2 × the smallest quantity, which is more than 110 USDT");
     }
 

@@ -109,13 +109,15 @@ impl Shadow {
         let book = &mut self.books[at];
         let Some(perp) = book.pulse.as_ref().and_then(|pulse| pulse.quotes[1]) else { return };
         let drifted = book.clip_for.is_none_or(|price| (perp.bid.0 - price.0).abs() > price.0 / CLIP_DRIFT);
-        if !drifted || book.state == PairState::Busy {
+        // Sized while flat: what is held is no residue.
+        if !drifted || book.state != PairState::Flat {
             return;
         }
         book.clip_for = Some(perp.bid);
         // Direction short is sized up for the base-coin fee; long sells what it needs, no more.
         let direction = if self.settings.directions[0] { Direction::Short } else { Direction::Long };
-        let clip = pair::clip(&instruments, book.pair, direction, self.settings.clip, perp.bid);
+        let residue = book.holding.spot;
+        let clip = pair::clip(&instruments, book.pair, direction, self.settings.clip, perp.bid, residue);
         book.clip = clip.unwrap_or_default();
         if clip.is_none() {
             let name = instruments.pair(book.pair).name;
@@ -178,6 +180,8 @@ impl Shadow {
         let book = &mut self.books[at];
         let row = instruments.pair(book.pair);
         let perp = instruments.get(row.perp);
+        // Another residue, another clip.
+        book.clip_for = None;
         book.held = hedged.then(|| Held {
             direction: if book.holding.perp.0 < 0 { Direction::Short } else { Direction::Long },
             spot: sellable(book.holding.spot, instruments.get(row.spot)),
