@@ -500,7 +500,7 @@ fn finish(
             signed: counts.signed,
         },
         signals: totals.signals,
-        why: shadow.why().map(WhyPair::of).collect(),
+        why: shadow.why().zip(trader.weighed()).map(|(why, weighed)| WhyPair::of(why, weighed)).collect(),
         gate: gate_counts(&counts.closed),
         decisions_sha256: totals.decisions_sha256(),
         out: settings.out.display().to_string(),

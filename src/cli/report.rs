@@ -6,7 +6,7 @@
 //!        box, and `null` in the JSON: missing is not zero.
 
 use crate::agents::shadow::{Why, terms::bps_text};
-use crate::event::Closed;
+use crate::agents::trader::Weighed;
 use crate::units::{Amount, decimal};
 use hdrhistogram::Histogram;
 use serde_json::{Map, Value, json};
@@ -91,22 +91,22 @@ pub struct WhyPair {
     pub enter_long_bps: Option<String>,
     /// Best executable short-entry basis seen.
     pub best_bps: Option<String>,
-    /// What the gate said last, if it was closed.
-    pub closed_by: Option<&'static str>,
+    /// How often it was weighed on a new quote without a signal, by reason.
+    pub weighed: Vec<(&'static str, u64)>,
     /// What switched the pair's entries off.
     pub frozen: Option<String>,
 }
 
 impl WhyPair {
-    /// From the shadow's account.
+    /// From the shadow's account and the trader's count.
     #[must_use]
-    pub fn of(why: Why<'_>) -> Self {
+    pub fn of(why: Why<'_>, weighed: [u64; Weighed::TEXTS.len()]) -> Self {
         Self {
             pair: why.pair.to_owned(),
             enter_short_bps: why.enter[0].map(bps_text),
             enter_long_bps: why.enter[1].map(bps_text),
             best_bps: why.best.map(bps_text),
-            closed_by: why.closed_by.map(Closed::text),
+            weighed: Weighed::TEXTS.into_iter().zip(weighed).filter(|(_, n)| *n > 0).collect(),
             frozen: why.frozen.map(str::to_owned),
         }
     }
@@ -115,10 +115,13 @@ impl WhyPair {
         let bps = |text: &Option<String>| text.as_ref().map_or("never".to_owned(), |n| format!("{n} bp"));
         let mut line = format!("{:<8} enters at {}", self.pair, bps(&self.enter_short_bps));
         if let Some(best) = &self.best_bps {
-            line.push_str(&format!(", best seen {best} bp"));
+            let _ = write!(line, ", best seen {best} bp");
         }
-        for reason in self.closed_by.iter().copied().chain(self.frozen.as_deref()) {
-            line.push_str(&format!("; {reason}"));
+        for (reason, n) in &self.weighed {
+            let _ = write!(line, "; {reason} {n} times");
+        }
+        if let Some(frozen) = &self.frozen {
+            let _ = write!(line, "; {frozen}");
         }
         line
     }
@@ -318,7 +321,7 @@ impl Summary {
                 "enter_short_bps": why.enter_short_bps,
                 "enter_long_bps": why.enter_long_bps,
                 "best_bps": why.best_bps,
-                "closed_by": why.closed_by,
+                "weighed": why.weighed.iter().map(|(why, n)| ((*why).to_owned(), json!(n))).collect::<Map<_, _>>(),
                 "frozen": why.frozen,
             })).collect::<Vec<_>>(),
             "gate": self.gate.iter().map(|(why, n)| ((*why).to_owned(), json!(n))).collect::<Map<_, _>>(),

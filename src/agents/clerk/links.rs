@@ -70,12 +70,11 @@ impl Clerk {
     pub(super) fn want_rooms(&mut self, instruments: &crate::event::Instruments) {
         let venue = self.settings.target.venue;
         let pairs: Vec<_> = instruments.pairs.iter().map(|pair| pair.id).collect();
-        let symbols = Arc::new(crate::venue::Symbols::new(instruments, venue.id));
         for (plan, feed) in (venue.feeds)(instruments, &pairs).into_iter().enumerate() {
             let card = FeedCard {
                 venue,
                 leg: feed.leg,
-                symbols: Arc::clone(&symbols),
+                symbols: Arc::clone(&self.symbols),
                 confirmations: feed.subscribe.len(),
                 rules: feed.rules,
             };

@@ -7,10 +7,10 @@
 use super::Clerk;
 use crate::agents::Loaded;
 use crate::agents::courier::{Delivery, Letter};
-use crate::event::{Instruments, News, OrderLimit, lane};
+use crate::event::{Instruments, Mark, News, OrderLimit, lane};
 use crate::units::time::{MS, SEC};
 use crate::units::{InstrumentId, LegKind, Nanos, Rate, Unix};
-use crate::venue::{self, BadBody, FeesAsk, Kind};
+use crate::venue::{self, BadBody, FeesAsk, Kind, Symbols};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -46,6 +46,8 @@ pub enum Errand {
     Listing(LegKind),
     /// What time it is there.
     Time(LegKind),
+    /// Marks and funding estimates, once, so that a start need not wait for their streams.
+    Marks,
     /// What we pay.
     Fees(LegKind, Option<InstrumentId>),
 }
@@ -141,6 +143,7 @@ impl Clerk {
                     }
                 }
             }
+            Errand::Marks => self.ask_for_marks(),
             Errand::Fees(..) => self.ask_for_fees(|fees| Errand::Fees(fees.leg, fees.instrument) == errand),
         }
     }
@@ -160,6 +163,18 @@ impl Clerk {
             }),
             Errand::Listing(leg) => (venue.read_listing)(leg, &mut body).map(|listing| {
                 self.listings.insert(leg, listing);
+            }),
+            Errand::Marks => (venue.read_marks)(&mut body, &self.symbols).map(|rows| {
+                let marks = rows.into_iter().map(|row| Mark {
+                    instrument: row.instrument,
+                    mark: row.mark,
+                    funding: row.funding,
+                    next_funding: row.next_funding,
+                    stamp: row.stamp,
+                    received,
+                });
+                let marks = marks.collect();
+                self.tell(News::Marks(marks));
             }),
             Errand::Fees(leg, instrument) => (venue.read_fees)(leg, &mut body).map(|fees| {
                 if fees.can_trade == Some(false) {
@@ -187,6 +202,8 @@ impl Clerk {
                 );
                 self.refuse(why);
             }
+            // The streams bring them within seconds.
+            (Errand::Marks, _) => {}
             (Errand::Time(leg), _) => {
                 if let Some(samples) = self.clocks.get_mut(&leg) {
                     samples.asked = false;
@@ -283,6 +300,15 @@ impl Clerk {
         }
     }
 
+    fn ask_for_marks(&mut self) {
+        let venue = self.settings.target.venue;
+        let ask = (venue.marks_request)();
+        let leg = venue.endpoint(ask.endpoint).map_or(LegKind::Perp, |endpoint| endpoint.leg);
+        if let Some(courier) = self.couriers.get_mut(&leg) {
+            courier.post(Errand::Marks, ask);
+        }
+    }
+
     fn ask_for_fees(&mut self, which: impl Fn(&FeesAsk) -> bool) {
         let Some(key) = self.settings.target.key.clone() else { return };
         let venue = self.settings.target.venue;
@@ -333,6 +359,8 @@ impl Clerk {
             let _ = door.push(Arc::clone(&loaded));
         }
         self.tell(News::Instruments { instruments: Arc::clone(&instruments), limits });
+        self.symbols = Arc::new(Symbols::new(&instruments, self.settings.target.venue.id));
+        self.ask_for_marks();
         self.want_rooms(&instruments);
         self.stage = Stage::Linking;
     }

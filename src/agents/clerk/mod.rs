@@ -10,7 +10,7 @@ pub mod load;
 
 use super::courier::Courier;
 use super::{Dead, Handed, Loaded};
-use crate::event::{LANES, News, Offsets};
+use crate::event::{Instruments, LANES, News, Offsets};
 use crate::metal::clock::Clock;
 use crate::metal::dial::Dialer;
 use crate::metal::entropy::Entropy;
@@ -18,7 +18,7 @@ use crate::metal::latest::Writer;
 use crate::metal::ring::{Consumer, Producer};
 use crate::metal::runner::Agent;
 use crate::units::{LegKind, Nanos};
-use crate::venue::{Key, Listing, Venue};
+use crate::venue::{Key, Listing, Symbols, Venue};
 use links::Want;
 use load::{ClockSamples, Errand, Stage};
 use std::collections::BTreeMap;
@@ -96,6 +96,8 @@ pub struct Clerk {
     fees: load::FeesSeen,
     clocks: BTreeMap<LegKind, ClockSamples>,
     offsets: Offsets,
+    /// Symbols of the present instruments.
+    symbols: Arc<Symbols>,
 }
 
 impl Clerk {
@@ -124,6 +126,7 @@ impl Clerk {
             fees: load::FeesSeen::default(),
             clocks: LegKind::BOTH.map(|leg| (leg, ClockSamples::default())).into(),
             offsets: Offsets::default(),
+            symbols: Arc::new(Symbols::new(&Instruments::default(), venue.id)),
         };
         clerk.want_bulk();
         clerk.ask_for_listings();
