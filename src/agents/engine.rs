@@ -198,8 +198,7 @@ impl Engine {
         };
         let clerk = Clerk::new(settings.clerk, clerk_doors, clock, dialer, clerk_entropy);
         let scribe = Scribe::new(records_out, durable_in, disk, journal);
-        let outside =
-            Outside { stop, kill, done, lines: lines_out, quotes: tee_out, loaded: loaded_outside };
+        let outside = Outside { stop, kill, done, lines: lines_out, quotes: tee_out, loaded: loaded_outside };
         Ok(Self { reader, trader, shadow, clerk, scribe, outside })
     }
 }

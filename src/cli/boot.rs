@@ -19,13 +19,13 @@ use crate::desk::gate::GateLimits;
 use crate::event::{Closed, Quote};
 use crate::metal::alloc;
 use crate::metal::clock::Clock;
+use crate::metal::cpu;
 use crate::metal::dial::Dialer;
 use crate::metal::disk::Disk;
 use crate::metal::entropy::Entropy;
 use crate::metal::latch::{Latch, stop_on_signals};
 use crate::metal::runner::{self, Agent, Idle};
 use crate::metal::tls::TlsTrust;
-use crate::metal::cpu;
 use crate::store::{epoch, journal};
 use crate::units::decimal::Text;
 use crate::units::time::{MS, SEC};
@@ -122,7 +122,9 @@ pub(super) fn target(settings: &Settings, venue: &'static Venue) -> Result<Targe
 
 fn host_of(url: &str) -> Result<Host, BootError> {
     let wrong = || {
-        BootError::usage(format!("{url:?} is no endpoint address; it looks like https://127.0.0.1:8443 or wss://…"))
+        BootError::usage(format!(
+            "{url:?} is no endpoint address; it looks like https://127.0.0.1:8443 or wss://…"
+        ))
     };
     let (scheme, rest) = url.split_once("://").ok_or_else(wrong)?;
     let tls = match scheme {
@@ -147,9 +149,13 @@ pub(super) fn trust(settings: &Settings) -> Result<TlsTrust, BootError> {
         None => TlsTrust::public().map_err(BootError::failed),
         Some(path) => {
             let pem = std::fs::read(path).map_err(|error| {
-                BootError::usage(format!("--ca {}: {error}; give the PEM file of the authority", path.display()))
+                BootError::usage(format!(
+                    "--ca {}: {error}; give the PEM file of the authority",
+                    path.display()
+                ))
             })?;
-            TlsTrust::from_pem(&pem).map_err(|error| BootError::usage(format!("--ca {}: {error}", path.display())))
+            TlsTrust::from_pem(&pem)
+                .map_err(|error| BootError::usage(format!("--ca {}: {error}", path.display())))
         }
     }
 }
@@ -514,7 +520,9 @@ fn finish(
     let (exit, why) = match (&ended.failed, &ended.refused) {
         (_, Some(why)) => (Exit::Refused, Some(why.clone())),
         (Some(why), None) => (Exit::Failed, Some(why.clone())),
-        (None, None) if !ended.open.is_empty() => (Exit::WorkOpen, Some("stopped with work open; see `open`".to_owned())),
+        (None, None) if !ended.open.is_empty() => {
+            (Exit::WorkOpen, Some("stopped with work open; see `open`".to_owned()))
+        }
         (None, None) => (Exit::Done, None),
     };
     Finished { summary, exit, why }
@@ -529,4 +537,3 @@ fn gate_counts(closed: &[u64]) -> Vec<(&'static str, u64)> {
 pub(super) fn venue() -> &'static Venue {
     venue::ALL[0]
 }
-

@@ -42,7 +42,10 @@ pub(super) fn config(settings: &Settings) -> Result<sim::Config, BootError> {
 pub(super) fn market(settings: &Settings) -> String {
     match settings.tapes.first() {
         None => "synthetic".to_owned(),
-        Some(tape) => format!("tape:{}", tape.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())),
+        Some(tape) => format!(
+            "tape:{}",
+            tape.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+        ),
     }
 }
 

@@ -230,10 +230,12 @@ mod tests {
     #[test]
     fn a_bought_clip_still_covers_the_short_after_its_fee() {
         let notional = Amount::parse(b"500").unwrap();
-        let [spot, perp] = clip(&one_pair(), PairId(0), Direction::Short, notional, Price(600_000), Amount::ZERO).unwrap();
+        let [spot, perp] =
+            clip(&one_pair(), PairId(0), Direction::Short, notional, Price(600_000), Amount::ZERO).unwrap();
         assert_eq!(perp, Qty(8), "0.008 BTC is 480 USDT");
         assert_eq!(spot, Qty(801), "0.008 / 0.999, rounded up to the lot");
-        let [spot, perp] = clip(&one_pair(), PairId(0), Direction::Long, notional, Price(600_000), Amount::ZERO).unwrap();
+        let [spot, perp] =
+            clip(&one_pair(), PairId(0), Direction::Long, notional, Price(600_000), Amount::ZERO).unwrap();
         assert_eq!((spot, perp), (Qty(800), Qty(8)));
     }
 
@@ -253,7 +255,8 @@ mod tests {
         let mut instruments = one_pair();
         instruments.instruments[1].notional_min = Amount::parse(b"50").unwrap();
         let notional = Amount::parse(b"100").unwrap();
-        let [_, perp] = clip(&instruments, PairId(0), Direction::Short, notional, Price(600_000), Amount::ZERO).unwrap();
+        let [_, perp] =
+            clip(&instruments, PairId(0), Direction::Short, notional, Price(600_000), Amount::ZERO).unwrap();
         assert_eq!(perp, Qty(3), "2.2 × the smallest quantity, which is more than 110 USDT");
     }
 

@@ -3,9 +3,9 @@
 //! Owns:  the venue-neutral form of every answer.
 //! Never: calls a doubt a failure.
 
-use super::{Asset};
+use super::Asset;
 use crate::units::{Amount, ClientId, InstrumentId, Nanos, Price, Qty, Side, Unix};
-use arrayvec::{ArrayVec};
+use arrayvec::ArrayVec;
 
 /// A fill, from whichever source; booked once by (instrument, trade id).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,8 +3,6 @@
 //! Owns:  the reasons, their order and their words.
 //! Never: judges; `desk::gate` does.
 
-
-
 /// Why the gate is closed for a pair. Counted, logged, and shown by `why`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]

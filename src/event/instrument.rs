@@ -3,9 +3,8 @@
 //! Owns:  the rows a venue lists, in our scales, with dense ids.
 //! Never: changes: a change is a new generation, and only the clerk makes one.
 
-
 use crate::units::{Amount, InstrumentId, LegKind, PairId, Price, Qty, Rate, VenueId};
-use arrayvec::{ArrayString};
+use arrayvec::ArrayString;
 
 /// A venue's symbol text. Longer ones are left out at load with a reason.
 pub type Symbol = ArrayString<24>;

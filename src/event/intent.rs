@@ -3,7 +3,6 @@
 //! Owns:  the meaning of an opaque record in `metal::intents`, and the states of its slot.
 //! Never: writes it; the trader does, before the first byte.
 
-
 use crate::units::{Class, ClientId, Direction, InstrumentId, PairId, Price, Qty, Side, Unix};
 
 /// What is written down before the first byte of a send round leaves (FAULTS 7.2): the meaning of an

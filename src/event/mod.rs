@@ -7,20 +7,20 @@
 //!        shadow → trader `Command`, `Permit`, `Terms` · shadow → scribe `Record` ·
 //!        clerk → rooms `Instruments`, `Offsets`, links.
 
-mod instrument;
-mod feed;
-mod fired;
 mod answer;
 mod closed;
-mod intent;
 mod control;
+mod feed;
+mod fired;
+mod instrument;
+mod intent;
 mod record;
 
-pub use instrument::*;
-pub use feed::*;
-pub use fired::*;
 pub use answer::*;
 pub use closed::*;
-pub use intent::*;
 pub use control::*;
+pub use feed::*;
+pub use fired::*;
+pub use instrument::*;
+pub use intent::*;
 pub use record::*;

@@ -3,7 +3,7 @@
 //! Owns:  what is kept for ever, and how an order may end.
 //! Never: holds a secret.
 
-use super::{Answer, Asset, Fill, Fired, Instruments, Pair, Refusal};
+use super::{Answer, Asset, Fill, Fired, Instruments, Refusal};
 use crate::units::{Amount, ClientId, Qty, Unix};
 use std::sync::Arc;
 

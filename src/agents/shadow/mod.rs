@@ -18,8 +18,8 @@ use crate::desk::ledger::Ledger;
 use crate::desk::order::Order;
 use crate::desk::pair::Holding;
 use crate::event::{
-    Command, FillList, Instruments, LANES, Mark, News, Offsets, PERMIT_WORDS, PairState, Permit,
-    Pulse, Record, TERMS_WORDS, Terms, Told,
+    Command, FillList, Instruments, LANES, Mark, News, Offsets, PERMIT_WORDS, PairState, Permit, Pulse,
+    Record, TERMS_WORDS, Terms, Told,
 };
 use crate::metal::clock::Clock;
 use crate::metal::intents::{IntentSlot, IntentsReader};
@@ -215,7 +215,6 @@ pub struct Ended {
 impl Shadow {
     /// A shadow that has heard nothing yet.
     #[must_use]
-    #[expect(clippy::too_many_arguments, reason = "the room's parts, each once, wired in one place")]
     pub fn new(
         settings: ShadowSettings,
         doors: ShadowDoors,

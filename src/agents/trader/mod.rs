@@ -14,8 +14,8 @@ use super::{Dead, Handed, Loaded};
 use crate::desk::book::{Books, touch};
 use crate::desk::gate::GateLimits;
 use crate::event::{
-    Closed, Command, Feed, Fold, LANES, Made, Offsets, PERMIT_WORDS, Permit, Pulse, Quote, TERMS_WORDS, Terms,
-    Told, lane,
+    Closed, Command, Feed, Fold, LANES, Made, Offsets, PERMIT_WORDS, Permit, Pulse, Quote, TERMS_WORDS,
+    Terms, Told, lane,
 };
 use crate::metal::clock::Clock;
 use crate::metal::intents::Intents;
@@ -27,7 +27,7 @@ use crate::units::id::ClientIdParts;
 use crate::units::time::MS;
 use crate::units::{Class, ClientId, Direction, InstrumentId, LegKind, Nanos, PairId, Price, Qty, VenueId};
 use links::{Around, OrderLinks};
-use pen::{ENTRY_COLLAR_PPM, EXIT_COLLAR_PPM, Prepared, Wanted};
+use pen::{ENTRY_COLLAR_PPM, EXIT_COLLAR_PPM, Paper, Prepared, Wanted};
 use std::sync::Arc;
 
 /// Feed items taken from the ring per turn; bounds how long links and commands wait.
@@ -417,7 +417,7 @@ impl Trader {
                 let Some(stamp) = self.offsets.venue_time(lane, now) else { return false };
                 let Some(form) = loaded.form(instrument.id) else { return false };
                 let slot = &mut self.ready[at][signal.direction as usize][leg as usize];
-                slot.write(form, instrument, quote, &wanted, stamp, now, Made::Prepared);
+                slot.write(&Paper { form, instrument, stamp }, quote, &wanted, now, Made::Prepared);
                 return true;
             }
         }
