@@ -62,8 +62,11 @@ impl Holding {
         // E carries the sign of the leg that is too big.
         let spot_is_larger = self.spot != Amount::ZERO && (exposure.0 > 0) == (self.spot.0 > 0);
         if !spot_is_larger {
-            let qty = Qty(to_lots(excess, perp, row.size_factor));
             let held = Qty(to_lots(self.perp.0.abs(), perp, row.size_factor));
+            // Spot dust hedges nothing: an exit whose perp leg failed is finished whole, and not left
+            // with one lot of perp that no spot leg can follow (R18).
+            let hedges = self.spot.0.abs() >= base_of(perp.lot, perp, row.size_factor).0;
+            let qty = if hedges { Qty(to_lots(excess, perp, row.size_factor)) } else { held };
             return match qty.min(held) {
                 Qty::ZERO => Next::Dust,
                 qty => Next::Unwind { leg: LegKind::Perp, side: shrinking(self.perp), qty },
@@ -206,6 +209,7 @@ mod tests {
         check("0.010", "0", "sell spot 1000"); // R2
         check("0.010", "-0.006", "sell spot 400"); // R3
         check("0.004", "-0.010", "buy perp 6"); // R4
+        check("0.00000999", "-0.010", "buy perp 10"); // R18: the dust of an exit keeps no perp
         check("-0.010", "0.004", "buy spot 600"); // R5, long
         check("-0.004", "0.010", "sell perp 6");
     }
