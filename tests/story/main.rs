@@ -8,5 +8,11 @@
 
 #![allow(clippy::unwrap_used)] // all of it is tests, helpers too
 
+mod doubt;
+mod feeds;
+mod legs;
+mod limits;
+mod seeds;
+mod start;
 mod told;
 mod trade;
