@@ -71,7 +71,7 @@ impl Shadow {
     }
 
     pub(super) fn is_frozen(&self, venue: VenueId, now: Nanos) -> bool {
-        self.frozen.get(&venue).is_some_and(|(until, _)| now < *until)
+        self.in_doubt(venue) || self.frozen.get(&venue).is_some_and(|(until, _)| now < *until)
     }
 
     /// Takes in how a pair's books look.
