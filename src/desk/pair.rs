@@ -88,6 +88,8 @@ impl Holding {
     }
 }
 
+/// One 10^-9 of a coin, in 10^-18.
+const NANO: i128 = 1_000_000_000;
 const BASE_UNIT: i128 = 10i128.pow(Amount::SCALE as u32);
 
 /// Allowed |E| while no repair is open: the larger of one spot lot and one perp lot, in base.
@@ -125,7 +127,9 @@ fn smallest_trade(instrument: &Instrument, price: Price) -> Option<i64> {
 }
 
 /// The size of one entry: a common multiple of both lots nearest below `notional` (quote, 10^-18),
-/// at least 2.2 × both minima; the spot buy is sized up for a base-coin fee (FAULTS F110).
+/// at least 2.2 × both minima; the spot buy is sized up for a base-coin fee (FAULTS F110), and down
+/// by `dust`, the coins that earlier round trips left: they go with the next trade (R12), or they
+/// would add up until every entry is out of bound.
 /// `None` if the minima do not fit into four times the notional: the pair is left out.
 #[must_use]
 pub fn clip(
@@ -134,6 +138,7 @@ pub fn clip(
     direction: Direction,
     notional: Amount,
     perp_price: Price,
+    dust: Amount,
 ) -> Option<[Qty; 2]> {
     let row = instruments.pair(pair);
     let (spot, perp) = (instruments.get(row.spot), instruments.get(row.perp));
@@ -158,10 +163,13 @@ pub fn clip(
     }
     let base = steps * step;
     let perp_qty = to_lots(base, perp, row.size_factor);
-    let spot_base = if direction == Direction::Short && spot.buy_fee_in_base {
-        // b = h / (1 − f), rounded up: what is left after the fee still covers the short.
-        let rest = BASE_UNIT - i128::from(spot.taker_fee.0);
-        (base / 1_000_000 * BASE_UNIT + rest - 1) / rest * 1_000_000
+    let spot_base = if direction == Direction::Short {
+        let missing = base - dust.0.clamp(0, base / 2);
+        let fee = if spot.buy_fee_in_base { i128::from(spot.taker_fee.0) } else { 0 };
+        // b = h / (1 − f), rounded up: what is left after the fee still covers the short. In 10^-9
+        // coins, since a product of two counts of 10^-18 overflows at 170 million coins.
+        let (missing, rest) = ((missing + NANO - 1) / NANO, BASE_UNIT - fee);
+        (missing.checked_mul(BASE_UNIT)? + rest - 1) / rest * NANO
     } else {
         base
     };
@@ -230,21 +238,49 @@ mod tests {
     #[test]
     fn a_bought_clip_still_covers_the_short_after_its_fee() {
         let notional = Amount::parse(b"500").unwrap();
-        let [spot, perp] = clip(&one_pair(), PairId(0), Direction::Short, notional, Price(600_000)).unwrap();
+        let [spot, perp] =
+            clip(&one_pair(), PairId(0), Direction::Short, notional, Price(600_000), Amount::ZERO).unwrap();
         assert_eq!(perp, Qty(8), "0.008 BTC is 480 USDT");
         assert_eq!(spot, Qty(801), "0.008 / 0.999, rounded up to the lot");
-        let [spot, perp] = clip(&one_pair(), PairId(0), Direction::Long, notional, Price(600_000)).unwrap();
+        let [spot, perp] =
+            clip(&one_pair(), PairId(0), Direction::Long, notional, Price(600_000), Amount::ZERO).unwrap();
         assert_eq!((spot, perp), (Qty(800), Qty(8)));
+    }
+
+    #[test]
+    fn dust_goes_with_the_next_buy_and_never_leaves_the_short_uncovered() {
+        let notional = Amount::parse(b"500").unwrap();
+        for dust in ["0", "0.000001", "0.00000999", "0.00001", "0.00099999", "-0.00001"] {
+            let dust = Amount(crate::units::decimal::parse_signed(dust.as_bytes(), Amount::SCALE).unwrap());
+            let [spot, perp] =
+                clip(&one_pair(), PairId(0), Direction::Short, notional, Price(600_000), dust).unwrap();
+            let bought = i128::from(spot.0) * 10i128.pow(13) * 999 / 1_000;
+            let exposure = bought + dust.0.max(0) - i128::from(perp.0) * 10i128.pow(15);
+            assert!((0..10i128.pow(13)).contains(&exposure), "{dust:?} leaves {exposure}");
+        }
+    }
+
+    #[test]
+    fn a_clip_of_billions_of_coins_is_counted_exactly() {
+        let mut instruments = one_pair();
+        for row in &mut instruments.instruments {
+            (row.qty_decimals, row.price_decimals, row.qty_max) = (0, 8, Qty(i64::MAX));
+        }
+        let notional = Amount::parse(b"100000").unwrap();
+        let [spot, perp] =
+            clip(&instruments, PairId(0), Direction::Short, notional, Price(1_000), Amount::ZERO).unwrap();
+        assert_eq!((spot, perp), (Qty(10_010_010_011), Qty(10_000_000_000)));
     }
 
     #[test]
     fn a_clip_meets_both_minima_or_there_is_none() {
         let tiny = Amount::parse(b"1").unwrap();
-        assert_eq!(clip(&one_pair(), PairId(0), Direction::Short, tiny, Price(600_000)), None);
+        assert_eq!(clip(&one_pair(), PairId(0), Direction::Short, tiny, Price(600_000), Amount::ZERO), None);
         let mut instruments = one_pair();
         instruments.instruments[1].notional_min = Amount::parse(b"50").unwrap();
         let notional = Amount::parse(b"100").unwrap();
-        let [_, perp] = clip(&instruments, PairId(0), Direction::Short, notional, Price(600_000)).unwrap();
+        let [_, perp] =
+            clip(&instruments, PairId(0), Direction::Short, notional, Price(600_000), Amount::ZERO).unwrap();
         assert_eq!(perp, Qty(3), "2.2 × the smallest quantity, which is more than 110 USDT");
     }
 

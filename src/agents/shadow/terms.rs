@@ -108,14 +108,17 @@ impl Shadow {
         let instruments = std::sync::Arc::clone(&self.instruments);
         let book = &mut self.books[at];
         let Some(perp) = book.pulse.as_ref().and_then(|pulse| pulse.quotes[1]) else { return };
-        let drifted = book.clip_for.is_none_or(|price| (perp.bid.0 - price.0).abs() > price.0 / CLIP_DRIFT);
-        if !drifted || book.state == PairState::Busy {
+        let dust = book.holding.spot;
+        let outdated = book
+            .clip_for
+            .is_none_or(|(price, then)| (perp.bid.0 - price.0).abs() > price.0 / CLIP_DRIFT || dust != then);
+        if !outdated || book.state != PairState::Flat {
             return;
         }
-        book.clip_for = Some(perp.bid);
+        book.clip_for = Some((perp.bid, dust));
         // Direction short is sized up for the base-coin fee; long sells what it needs, no more.
         let direction = if self.settings.directions[0] { Direction::Short } else { Direction::Long };
-        let clip = pair::clip(&instruments, book.pair, direction, self.settings.clip, perp.bid);
+        let clip = pair::clip(&instruments, book.pair, direction, self.settings.clip, perp.bid, dust);
         book.clip = clip.unwrap_or_default();
         if clip.is_none() {
             let name = instruments.pair(book.pair).name;
