@@ -62,8 +62,11 @@ impl Holding {
         // E carries the sign of the leg that is too big.
         let spot_is_larger = self.spot != Amount::ZERO && (exposure.0 > 0) == (self.spot.0 > 0);
         if !spot_is_larger {
-            let qty = Qty(to_lots(excess, perp, row.size_factor));
             let held = Qty(to_lots(self.perp.0.abs(), perp, row.size_factor));
+            // Spot dust hedges nothing: an exit whose perp leg failed is finished whole, and not left
+            // with one lot of perp that no spot leg can follow (R18).
+            let hedges = self.spot.0.abs() >= base_of(perp.lot, perp, row.size_factor).0;
+            let qty = if hedges { Qty(to_lots(excess, perp, row.size_factor)) } else { held };
             return match qty.min(held) {
                 Qty::ZERO => Next::Dust,
                 qty => Next::Unwind { leg: LegKind::Perp, side: shrinking(self.perp), qty },
@@ -85,6 +88,8 @@ impl Holding {
     }
 }
 
+/// One 10^-9 of a coin, in 10^-18.
+const NANO: i128 = 1_000_000_000;
 const BASE_UNIT: i128 = 10i128.pow(Amount::SCALE as u32);
 
 /// Allowed |E| while no repair is open: the larger of one spot lot and one perp lot, in base.
@@ -122,9 +127,9 @@ fn smallest_trade(instrument: &Instrument, price: Price) -> Option<i64> {
 }
 
 /// The size of one entry: a common multiple of both lots nearest below `notional` (quote, 10^-18),
-/// at least 2.2 × both minima; the spot buy is sized up for a base-coin fee (FAULTS F110).
-/// `residue` is what earlier trips left of the coin below one lot: a buy is smaller by it, or the
-/// leavings of a few trips would add up to an imbalance.
+/// at least 2.2 × both minima; the spot buy is sized up for a base-coin fee (FAULTS F110), and down
+/// by `dust`, the coins that earlier round trips left: they go with the next trade (R12), or they
+/// would add up until every entry is out of bound.
 /// `None` if the minima do not fit into four times the notional: the pair is left out.
 #[must_use]
 pub fn clip(
@@ -133,7 +138,7 @@ pub fn clip(
     direction: Direction,
     notional: Amount,
     perp_price: Price,
-    residue: Amount,
+    dust: Amount,
 ) -> Option<[Qty; 2]> {
     let row = instruments.pair(pair);
     let (spot, perp) = (instruments.get(row.spot), instruments.get(row.perp));
@@ -158,13 +163,15 @@ pub fn clip(
     }
     let base = steps * step;
     let perp_qty = to_lots(base, perp, row.size_factor);
-    let missing = if direction == Direction::Short { base - residue.0.clamp(0, step) } else { base };
-    let spot_base = if direction == Direction::Short && spot.buy_fee_in_base {
-        // b = h / (1 − f), rounded up: what is left after the fee still covers the short.
-        let rest = BASE_UNIT - i128::from(spot.taker_fee.0);
-        (missing / 1_000_000 * BASE_UNIT + rest - 1) / rest * 1_000_000 + 1_000_000
+    let spot_base = if direction == Direction::Short {
+        let missing = base - dust.0.clamp(0, base / 2);
+        let fee = if spot.buy_fee_in_base { i128::from(spot.taker_fee.0) } else { 0 };
+        // b = h / (1 − f), rounded up: what is left after the fee still covers the short. In 10^-9
+        // coins, since a product of two counts of 10^-18 overflows at 170 million coins.
+        let (missing, rest) = ((missing + NANO - 1) / NANO, BASE_UNIT - fee);
+        (missing.checked_mul(BASE_UNIT)? + rest - 1) / rest * NANO
     } else {
-        missing
+        base
     };
     let unit = pow10_i128(Amount::SCALE - spot.qty_decimals) * i128::from(spot.lot.0);
     let spot_qty = i64::try_from((spot_base + unit - 1) / unit).ok()? * spot.lot.0;
@@ -210,6 +217,7 @@ mod tests {
         check("0.010", "0", "sell spot 1000"); // R2
         check("0.010", "-0.006", "sell spot 400"); // R3
         check("0.004", "-0.010", "buy perp 6"); // R4
+        check("0.00000999", "-0.010", "buy perp 10"); // R18: the dust of an exit keeps no perp
         check("-0.010", "0.004", "buy spot 600"); // R5, long
         check("-0.004", "0.010", "sell perp 6");
     }
@@ -240,12 +248,28 @@ mod tests {
     }
 
     #[test]
-    fn what_earlier_trips_left_is_bought_less() {
+    fn dust_goes_with_the_next_buy_and_never_leaves_the_short_uncovered() {
         let notional = Amount::parse(b"500").unwrap();
-        let residue = Amount::parse(b"0.0000099").unwrap();
-        let clip = clip(&one_pair(), PairId(0), Direction::Short, notional, Price(600_000), residue);
-        // (0.008 − 0.0000099) / 0.999 = 0.00799809…, rounded up to the lot.
-        assert_eq!(clip, Some([Qty(800), Qty(8)]));
+        for dust in ["0", "0.000001", "0.00000999", "0.00001", "0.00099999", "-0.00001"] {
+            let dust = Amount(crate::units::decimal::parse_signed(dust.as_bytes(), Amount::SCALE).unwrap());
+            let [spot, perp] =
+                clip(&one_pair(), PairId(0), Direction::Short, notional, Price(600_000), dust).unwrap();
+            let bought = i128::from(spot.0) * 10i128.pow(13) * 999 / 1_000;
+            let exposure = bought + dust.0.max(0) - i128::from(perp.0) * 10i128.pow(15);
+            assert!((0..10i128.pow(13)).contains(&exposure), "{dust:?} leaves {exposure}");
+        }
+    }
+
+    #[test]
+    fn a_clip_of_billions_of_coins_is_counted_exactly() {
+        let mut instruments = one_pair();
+        for row in &mut instruments.instruments {
+            (row.qty_decimals, row.price_decimals, row.qty_max) = (0, 8, Qty(i64::MAX));
+        }
+        let notional = Amount::parse(b"100000").unwrap();
+        let [spot, perp] =
+            clip(&instruments, PairId(0), Direction::Short, notional, Price(1_000), Amount::ZERO).unwrap();
+        assert_eq!((spot, perp), (Qty(10_010_010_011), Qty(10_000_000_000)));
     }
 
     #[test]

@@ -146,8 +146,8 @@ struct Book {
     clip: [crate::units::Qty; 2],
     /// What was published last.
     terms: Terms,
-    /// The perp price the clip was computed for.
-    clip_for: Option<Price>,
+    /// The perp price and the dust the clip was computed for.
+    clip_for: Option<(Price, Amount)>,
     /// The entry threshold last computed, for people.
     enter: [Option<Ratio>; 2],
     /// The best executable entry basis seen, for people.

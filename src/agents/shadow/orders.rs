@@ -144,6 +144,7 @@ impl Shadow {
         });
         let Some(tracked) = self.orders.get_mut(&answer.client) else { return };
         let was_ended = tracked.order.ended();
+        let was_in_doubt = tracked.told_unknown;
         let action = tracked.order.on_answer(answer, now);
         if answer.source == Source::Answer {
             self.totals.record(Stage::AckRtt, answer.received.since(tracked.order.leg.sent));
@@ -161,6 +162,9 @@ impl Shadow {
                 self.write(Record::OrderEnd { at: self.clock.unix(), client, end });
                 if let End::Refused(refusal) = end {
                     self.on_refused(pair, row.venue, refusal, &answer.counted, now);
+                }
+                if was_in_doubt && !self.in_doubt(row.venue) {
+                    self.thaw(row.venue);
                 }
             }
             State::Unknown => self.on_unknown(client, pair, row.venue),
@@ -254,8 +258,26 @@ impl Shadow {
             return;
         }
         self.set_state(pair, PairState::Unknown, "an order's fate is unknown");
-        self.freeze(venue, Nanos::NEVER, "an order's fate is unknown; it is being asked about");
+        let name = venue::get(venue).name;
+        let why = format!("{name}: an order's fate is unknown; no entries until it is proven");
+        self.write(Record::Mode { at: self.clock.unix(), mode: "frozen", why });
         self.note(format!("order {client}: fate unknown; asking the venue by its client order id"));
+    }
+
+    /// Whether the fate of an order on this venue is unknown now: then it takes no entry (F14).
+    pub(super) fn in_doubt(&self, venue: VenueId) -> bool {
+        self.orders.values().any(|tracked| {
+            tracked.told_unknown
+                && !tracked.order.ended()
+                && self.instruments.get(tracked.order.leg.instrument).venue == venue
+        })
+    }
+
+    /// The last doubt on a venue is gone: its freeze goes with it (I19).
+    fn thaw(&mut self, venue: VenueId) {
+        let why = format!("{}: every order's fate is proven", venue::get(venue).name);
+        self.line(&why);
+        self.write(Record::Mode { at: self.clock.unix(), mode: "trading", why });
     }
 
     fn ask(&mut self, action: Action, client: ClientId) {

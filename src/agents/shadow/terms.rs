@@ -71,7 +71,7 @@ impl Shadow {
     }
 
     pub(super) fn is_frozen(&self, venue: VenueId, now: Nanos) -> bool {
-        self.frozen.get(&venue).is_some_and(|(until, _)| now < *until)
+        self.in_doubt(venue) || self.frozen.get(&venue).is_some_and(|(until, _)| now < *until)
     }
 
     /// Takes in how a pair's books look.
@@ -108,16 +108,17 @@ impl Shadow {
         let instruments = std::sync::Arc::clone(&self.instruments);
         let book = &mut self.books[at];
         let Some(perp) = book.pulse.as_ref().and_then(|pulse| pulse.quotes[1]) else { return };
-        let drifted = book.clip_for.is_none_or(|price| (perp.bid.0 - price.0).abs() > price.0 / CLIP_DRIFT);
-        // Sized while flat: what is held is no residue.
-        if !drifted || book.state != PairState::Flat {
+        let dust = book.holding.spot;
+        let outdated = book
+            .clip_for
+            .is_none_or(|(price, then)| (perp.bid.0 - price.0).abs() > price.0 / CLIP_DRIFT || dust != then);
+        if !outdated || book.state != PairState::Flat {
             return;
         }
-        book.clip_for = Some(perp.bid);
+        book.clip_for = Some((perp.bid, dust));
         // Direction short is sized up for the base-coin fee; long sells what it needs, no more.
         let direction = if self.settings.directions[0] { Direction::Short } else { Direction::Long };
-        let residue = book.holding.spot;
-        let clip = pair::clip(&instruments, book.pair, direction, self.settings.clip, perp.bid, residue);
+        let clip = pair::clip(&instruments, book.pair, direction, self.settings.clip, perp.bid, dust);
         book.clip = clip.unwrap_or_default();
         if clip.is_none() {
             let name = instruments.pair(book.pair).name;
@@ -180,8 +181,6 @@ impl Shadow {
         let book = &mut self.books[at];
         let row = instruments.pair(book.pair);
         let perp = instruments.get(row.perp);
-        // Another residue, another clip.
-        book.clip_for = None;
         book.held = hedged.then(|| Held {
             direction: if book.holding.perp.0 < 0 { Direction::Short } else { Direction::Long },
             spot: sellable(book.holding.spot, instruments.get(row.spot)),

@@ -1,0 +1,317 @@
+//! The network between the rooms and the box: chunks on their way, in order on each connection.
+//!
+//! Owns:  every connection of a world, what flies on it, its delays, cuts and holds, the box behind
+//!        it, and the hash of everything that arrived anywhere.
+//! Never: reorders or changes a byte; looks into a chunk; reads a clock.
+//! Model: TCP connects after two one-way delays; every chunk takes one delay of its own, drawn from
+//!        the seed, and never overtakes the one before it. What flies on a cut connection is lost.
+
+use crate::metal::clock::Clock;
+use crate::metal::dial::{DialError, DialPeer, DialRequest};
+use crate::metal::entropy::Entropy;
+use crate::metal::link::MemoryPeer;
+use crate::sim::{self, ConnId, Door, Exchange};
+use crate::units::Nanos;
+use ring::digest;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::RangeInclusive;
+
+/// The doors by their endpoint names, which are also the names of their hosts in a world.
+const DOORS: [(&str, Door); 6] = [
+    ("spot_rest", Door::SpotRest),
+    ("spot_ws", Door::SpotWs),
+    ("spot_ws_api", Door::SpotWsApi),
+    ("usdm_rest", Door::UsdmRest),
+    ("usdm_ws", Door::UsdmWs),
+    ("usdm_ws_api", Door::UsdmWsApi),
+];
+
+/// One connection, both ends.
+struct Line {
+    door: Door,
+    peer: MemoryPeer,
+    /// When the newest chunk of each direction arrives: to the box, to the engine.
+    last: [Nanos; 2],
+    /// The engine closed its end; that is on its way to the box.
+    leaving: bool,
+    /// What arrived while the door was held; `None` stands for the end.
+    held: Vec<Option<Vec<u8>>>,
+}
+
+/// Something on its way.
+enum Flight {
+    /// A connection request reaches its door.
+    Dial(DialRequest),
+    /// Bytes reach the box.
+    Up(ConnId, Vec<u8>),
+    /// The engine's goodbye reaches the box.
+    UpEnd(ConnId),
+    /// Bytes reach the engine.
+    Down(ConnId, Vec<u8>),
+    /// The box's goodbye reaches the engine.
+    DownEnd(ConnId),
+}
+
+/// The network, with the box at its far end.
+pub(super) struct Network {
+    pub(super) exchange: Exchange,
+    dials: DialPeer,
+    lines: BTreeMap<ConnId, Line>,
+    /// By arrival, then by the order of sending.
+    flights: BTreeMap<(Nanos, u64), Flight>,
+    sent: u64,
+    delays: Entropy,
+    delay_ns: RangeInclusive<u64>,
+    /// Calendar minus monotonic time, ns: constant in a world.
+    calendar: u64,
+    held: Vec<Door>,
+    shut: Vec<Door>,
+    /// Connection requests seen, by door, with their times.
+    pub(super) dialled: Vec<(Nanos, Door)>,
+    /// What happened so far.
+    pub(super) events: u64,
+    hash: digest::Context,
+    scratch: Vec<u8>,
+}
+
+impl Network {
+    /// A network with an open box behind it.
+    ///
+    /// # Errors
+    ///
+    /// What the box does not like about its configuration.
+    pub(super) fn new(
+        config: sim::Config,
+        dials: DialPeer,
+        clock: &Clock,
+        delays: Entropy,
+        delay_ns: RangeInclusive<u64>,
+    ) -> Result<Self, sim::ConfigError> {
+        let unix = u64::try_from(clock.unix().0).unwrap_or(0);
+        Ok(Self {
+            exchange: Exchange::new(config, unix)?,
+            dials,
+            lines: BTreeMap::new(),
+            flights: BTreeMap::new(),
+            sent: 0,
+            delays,
+            delay_ns,
+            calendar: unix - clock.now().0,
+            held: Vec::new(),
+            shut: Vec::new(),
+            dialled: Vec::new(),
+            events: 0,
+            hash: digest::Context::new(&digest::SHA256),
+            scratch: Vec::new(),
+        })
+    }
+
+    /// The host's calendar time, as the box wants it.
+    pub(super) fn unix(&self, now: Nanos) -> u64 {
+        now.0 + self.calendar
+    }
+
+    /// When something arrives, or the box does something, next.
+    pub(super) fn next_due(&self) -> Nanos {
+        let flight = self.flights.keys().next().map_or(Nanos::NEVER, |(at, _)| *at);
+        flight.min(Nanos(self.exchange.next_due().saturating_sub(self.calendar)))
+    }
+
+    /// Lets everything happen that is due by `now`, each at its own time.
+    pub(super) fn happen(&mut self, now: Nanos) {
+        loop {
+            let at = self.next_due();
+            if at > now {
+                break;
+            }
+            // The box first: what reaches it at this very instant finds it up to date.
+            self.exchange.advance(self.unix(at));
+            self.collect(at);
+            while let Some(entry) = self.flights.first_entry().filter(|entry| entry.key().0 <= at) {
+                let flight = entry.remove();
+                self.events += 1;
+                self.arrive(flight, at);
+                self.collect(at);
+            }
+        }
+        self.exchange.advance(self.unix(now));
+        self.collect(now);
+    }
+
+    /// Takes up what the rooms said in this turn: requests to connect, bytes, goodbyes.
+    pub(super) fn pick_up(&mut self, now: Nanos) {
+        while let Some(request) = self.dials.next_request() {
+            let there = now.plus(self.delay());
+            let answered = there.plus(self.delay());
+            self.fly(answered, Flight::Dial(request));
+        }
+        let mut leaving = Vec::new();
+        let mut said = Vec::new();
+        for (conn, line) in &mut self.lines {
+            if line.peer.take(&mut self.scratch) > 0 {
+                said.push((*conn, std::mem::take(&mut self.scratch)));
+            }
+            if !line.leaving && line.peer.link_closed() {
+                line.leaving = true;
+                leaving.push(*conn);
+            }
+        }
+        for (conn, bytes) in said {
+            let at = self.in_order(conn, UP, now);
+            self.fly(at, Flight::Up(conn, bytes));
+        }
+        for conn in leaving {
+            let at = self.in_order(conn, UP, now);
+            self.fly(at, Flight::UpEnd(conn));
+        }
+    }
+
+    /// Cuts every connection of a door, both ways, with all that flies on it.
+    pub(super) fn cut(&mut self, door: Door, now: Nanos) -> usize {
+        let cut: Vec<ConnId> =
+            self.lines.iter().filter(|(_, line)| line.door == door).map(|(conn, _)| *conn).collect();
+        for conn in &cut {
+            if let Some(mut line) = self.lines.remove(conn) {
+                line.peer.reset();
+            }
+            self.exchange.closed(*conn, self.unix(now));
+        }
+        cut.len()
+    }
+
+    /// Lets nothing reach the engine from a door, or lets everything through that waited.
+    pub(super) fn hold(&mut self, door: Door, held: bool, now: Nanos) {
+        self.held.retain(|it| *it != door);
+        if held {
+            self.held.push(door);
+            return;
+        }
+        let of_door: Vec<ConnId> =
+            self.lines.iter().filter(|(_, line)| line.door == door).map(|(conn, _)| *conn).collect();
+        for conn in of_door {
+            let waited = self.lines.get_mut(&conn).map(|line| std::mem::take(&mut line.held));
+            for chunk in waited.into_iter().flatten() {
+                self.to_engine(conn, chunk, now);
+            }
+        }
+    }
+
+    /// Refuses new connections at a door, or takes them again.
+    pub(super) fn shut(&mut self, door: Door, shut: bool) {
+        self.shut.retain(|it| *it != door);
+        if shut {
+            self.shut.push(door);
+        }
+    }
+
+    /// SHA-256 over everything that arrived: time, direction, connection, bytes.
+    pub(super) fn event_hash(&self) -> String {
+        let hash = self.hash.clone().finish();
+        hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn arrive(&mut self, flight: Flight, now: Nanos) {
+        match flight {
+            Flight::Dial(request) => self.answer_dial(&request, now),
+            Flight::Up(conn, bytes) => {
+                if self.lines.contains_key(&conn) {
+                    self.note(now, b'>', conn, &bytes);
+                    self.exchange.receive(conn, &bytes, self.unix(now));
+                }
+            }
+            Flight::UpEnd(conn) => {
+                if self.lines.remove(&conn).is_some() {
+                    self.note(now, b'x', conn, b"");
+                    self.exchange.closed(conn, self.unix(now));
+                }
+            }
+            Flight::Down(conn, bytes) => self.to_engine(conn, Some(bytes), now),
+            Flight::DownEnd(conn) => self.to_engine(conn, None, now),
+        }
+    }
+
+    fn answer_dial(&mut self, request: &DialRequest, now: Nanos) {
+        let door = DOORS.iter().find(|(name, _)| *name == request.host).map(|(_, door)| *door);
+        let peer = format!("{}:{}", request.host, request.port);
+        let Some(door) = door else {
+            let host = request.host.clone();
+            let error = DialError::UnknownHost { host, detail: "not a door of the box".to_owned() };
+            self.dials.refuse(request.ticket, error);
+            return;
+        };
+        self.dialled.push((now, door));
+        if self.shut.contains(&door) {
+            self.dials.refuse(request.ticket, DialError::Refused { peer });
+            return;
+        }
+        let conn = self.exchange.open(door, self.unix(now));
+        let peer = self.dials.accept(request);
+        self.note(now, b'o', conn, request.host.as_bytes());
+        self.lines.insert(conn, Line { door, peer, last: [now; 2], leaving: false, held: Vec::new() });
+    }
+
+    fn to_engine(&mut self, conn: ConnId, chunk: Option<Vec<u8>>, now: Nanos) {
+        let Some(line) = self.lines.get_mut(&conn) else { return };
+        if self.held.contains(&line.door) {
+            line.held.push(chunk);
+            return;
+        }
+        match &chunk {
+            Some(bytes) => line.peer.deliver(bytes),
+            None => line.peer.close(),
+        }
+        self.note(now, b'<', conn, chunk.as_deref().unwrap_or(b""));
+    }
+
+    /// Sends off what the box has to say.
+    fn collect(&mut self, now: Nanos) {
+        while let Some(conn) = self.exchange.next_dirty() {
+            let mut bytes = Vec::new();
+            let ends = self.exchange.take_output(conn, &mut bytes);
+            if !bytes.is_empty() {
+                let at = self.in_order(conn, DOWN, now);
+                self.fly(at, Flight::Down(conn, bytes));
+            }
+            if ends {
+                let at = self.in_order(conn, DOWN, now);
+                self.fly(at, Flight::DownEnd(conn));
+            }
+        }
+    }
+
+    fn delay(&mut self) -> u64 {
+        let (low, high) = (*self.delay_ns.start(), *self.delay_ns.end());
+        low + self.delays.u64() % (high.saturating_sub(low) + 1)
+    }
+
+    /// When what is sent now arrives: behind everything sent before in this direction.
+    fn in_order(&mut self, conn: ConnId, direction: usize, now: Nanos) -> Nanos {
+        let at = now.plus(self.delay());
+        let Some(line) = self.lines.get_mut(&conn) else { return at };
+        line.last[direction] = at.max(line.last[direction].plus(1));
+        line.last[direction]
+    }
+
+    fn fly(&mut self, at: Nanos, flight: Flight) {
+        self.sent += 1;
+        self.flights.insert((at, self.sent), flight);
+    }
+
+    fn note(&mut self, now: Nanos, what: u8, conn: ConnId, bytes: &[u8]) {
+        self.hash.update(&now.0.to_le_bytes());
+        self.hash.update(&[what]);
+        self.hash.update(&conn.0.to_le_bytes());
+        self.hash.update(&(bytes.len() as u64).to_le_bytes());
+        self.hash.update(bytes);
+    }
+}
+
+const UP: usize = 0;
+const DOWN: usize = 1;
+
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Network").field("lines", &self.lines.len()).finish_non_exhaustive()
+    }
+}

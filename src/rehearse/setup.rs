@@ -1,0 +1,162 @@
+//! What a world is made of: a seed, a box, and what the operator chose.
+//!
+//! Owns:  [`Setup`] with the demo's defaults, and turning it into the rooms' own settings.
+//! Never: reads a file, an argument or the environment.
+
+use crate::agents::clerk::{ClerkSettings, Host, Target};
+use crate::agents::engine::EngineSettings;
+use crate::agents::shadow::ShadowSettings;
+use crate::agents::trader::TraderSettings;
+use crate::carry::rules::Policy;
+use crate::desk::gate::GateLimits;
+use crate::metal::disk::DiskError;
+use crate::sim;
+use crate::store::epoch::EpochError;
+use crate::store::journal::JournalError;
+use crate::units::time::US;
+use crate::units::{Amount, Ratio};
+use crate::venue::{self, Key};
+use std::io;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+/// Which engine of the desk a rehearsed one is.
+pub(super) const INSTANCE: u8 = 0;
+/// The port every door of the box listens on; the host's name tells them apart.
+const PORT: u16 = 443;
+
+/// What a world is made of. The defaults are those of `contango demo`, and never stop by themselves.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Seed of everything random: the market, the network, masks and jitter.
+    pub seed: u64,
+    /// The box. Its own seed is overruled by [`Setup::seed`].
+    pub box_config: sim::Config,
+    /// Key and secret the engine signs with.
+    pub key: (String, String),
+    /// Whether orders may leave.
+    pub live: bool,
+    /// Symbols or coins to trade; `None`: every pair found.
+    pub wanted: Option<Vec<String>>,
+    /// Which directions may be entered: short, long.
+    pub directions: [bool; 2],
+    /// Thresholds.
+    pub policy: Policy,
+    /// Close when the executable closing basis is at most this; `None`: hold.
+    pub exit_basis: Option<Ratio>,
+    /// Size of one entry, in USDT.
+    pub clip: Amount,
+    /// Entries per pair over the whole run; `None`: any number.
+    pub entries_max: Option<u32>,
+    /// The run ends so long after all feeds are live, in ns; `None`: when told to.
+    pub run_for_ns: Option<u64>,
+    /// The run ends after so many round trips; `None`: when told to.
+    pub until_round_trips: Option<u64>,
+    /// Order links per market.
+    pub order_links: usize,
+    /// W, in ms.
+    pub recv_window_ms: u32,
+    /// One-way delay of a chunk, in ns: drawn evenly from this range.
+    pub delay_ns: RangeInclusive<u64>,
+    /// Whether every top of book is kept for [`super::World::quotes`].
+    pub quotes_out: bool,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let box_config = sim::Config::default();
+        Self {
+            seed: 1,
+            key: (box_config.key.clone(), box_config.secret.clone()),
+            box_config,
+            live: true,
+            wanted: None,
+            directions: [true, false],
+            policy: Policy {
+                hold_hours: Ratio::ONE,
+                min_net_apr: Some(Ratio::from_num(15) / 100),
+                min_basis: Ratio::ZERO,
+                kappa: Ratio::ONE,
+            },
+            exit_basis: Some(Ratio::from_num(5) / 10_000),
+            clip: Amount(500 * 10i128.pow(u32::from(Amount::SCALE))),
+            entries_max: None,
+            run_for_ns: None,
+            until_round_trips: None,
+            order_links: 2,
+            recv_window_ms: 1_000,
+            delay_ns: 40 * US..=80 * US,
+            quotes_out: false,
+        }
+    }
+}
+
+/// Why a world could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The box refused its configuration.
+    #[error("the box is not opened: {0}")]
+    Box(#[from] sim::ConfigError),
+    /// The epoch could not be raised.
+    #[error(transparent)]
+    Epoch(#[from] EpochError),
+    /// The journal could not be opened.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The disk in memory refused.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// There was no memory for the intent records.
+    #[error("no memory for the intent records ({0}); free some on this host")]
+    Intents(#[from] io::Error),
+}
+
+impl Setup {
+    /// As the default, with another seed.
+    #[must_use]
+    pub fn seeded(seed: u64) -> Self {
+        Self { seed, ..Self::default() }
+    }
+
+    /// The rooms' own settings, for the run of this epoch.
+    pub(super) fn engine(&self, epoch: u32) -> EngineSettings {
+        let venue = &venue::binance::VENUE;
+        let host = |name: &'static str| (name, Host { tls: false, name: name.to_owned(), port: PORT });
+        let key = Key::new(self.key.0.clone(), self.key.1.clone());
+        let target = Target {
+            venue,
+            hosts: venue.endpoints.iter().map(|endpoint| host(endpoint.name)).collect(),
+            key: Some(Arc::new(key)),
+        };
+        EngineSettings {
+            clerk: ClerkSettings {
+                target,
+                wanted: self.wanted.clone(),
+                live: self.live,
+                order_links: self.order_links,
+                recv_window_ms: self.recv_window_ms,
+            },
+            trader: TraderSettings {
+                instance: INSTANCE,
+                epoch,
+                live: self.live,
+                directions: self.directions,
+                recv_window_ms: self.recv_window_ms,
+                entries_max: self.entries_max,
+                gate: GateLimits::default(),
+            },
+            shadow: ShadowSettings {
+                about: format!("rehearsal, seed {}", self.seed),
+                identity: (INSTANCE, epoch),
+                policy: self.policy,
+                exit_basis: self.exit_basis,
+                clip: self.clip,
+                directions: self.directions,
+                recv_window_ms: self.recv_window_ms,
+                run_for_ns: self.run_for_ns,
+                until_round_trips: self.until_round_trips,
+            },
+            quotes_out: self.quotes_out,
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! One world: the production rooms, the box, and time that jumps from event to event.
+//!
+//! Owns:  virtual time, the order in which rooms turn, and what a story may look at or do.
+//! Never: hands a room anything but through its doors; reads the host's clock, disk or network.
+//! Order: what arrives comes first, then reader, trader, shadow, clerk, scribe turn once each, then
+//!        what they said sets out. A turn in which a room worked takes [`BUSY_NS`]; otherwise time
+//!        goes on to the next event, at most by [`IDLE_NS`], since rooms have timers.
+
+use super::network::Network;
+use super::setup::{INSTANCE, Setup, SetupError};
+use crate::agents::engine::{Engine, Ground};
+use crate::agents::reader::ReaderCounts;
+use crate::agents::shadow::{Ended, Shadow};
+use crate::agents::trader::TraderCounts;
+use crate::event::Quote;
+use crate::metal::clock::{Clock, VirtualTime};
+use crate::metal::dial::Dialer;
+use crate::metal::disk::{Disk, DiskPeer};
+use crate::metal::entropy::Entropy;
+use crate::metal::latch::Latch;
+use crate::metal::runner::Agent;
+use crate::sim::Door;
+use crate::store::{epoch, journal};
+use crate::units::Nanos;
+use crate::units::time::{MS, SEC, US};
+use serde_json::Value;
+
+/// How long a turn in which a room worked takes.
+const BUSY_NS: u64 = 5 * US;
+/// The longest step while nothing happens.
+const IDLE_NS: u64 = MS;
+/// The longest a stop may take: the engine's own 15 s, and the disk.
+const STOP_WITHIN_NS: u64 = 30 * SEC;
+
+/// A room of the engine, for stories in which one stands still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// Bytes → quotes.
+    Reader,
+    /// The pen.
+    Trader,
+    /// Books and judgement.
+    Shadow,
+    /// Links and instruments.
+    Clerk,
+    /// The journal.
+    Scribe,
+}
+
+/// The engine and the box in one thread. The same setup and the same calls tell the same story.
+#[derive(Debug)]
+pub struct World {
+    time: VirtualTime,
+    now: Nanos,
+    engine: Engine,
+    network: Network,
+    disk: DiskPeer,
+    frozen: Vec<Room>,
+    turns: u64,
+    lines: Vec<String>,
+    quotes: Vec<Quote>,
+}
+
+impl World {
+    /// A world at its first moment: the box is open, the clerk has not dialled yet.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError`] says what to change.
+    pub fn new(setup: &Setup) -> Result<Self, SetupError> {
+        let (clock, time) = Clock::virtual_time();
+        let mut seeds = Entropy::seeded(setup.seed);
+        let (mut disk, disk_peer) = Disk::memory_with_peer();
+        let epoch = epoch::raise(&mut disk, INSTANCE)?;
+        let journal = journal::open(&mut disk, INSTANCE)?.file;
+        let (dialer, dials) = Dialer::memory();
+        let config = crate::sim::Config { seed: setup.seed, ..setup.box_config.clone() };
+        let delays = Entropy::seeded(seeds.u64());
+        let network = Network::new(config, dials, &clock, delays, setup.delay_ns.clone())?;
+        let now = clock.now();
+        let ground = Ground {
+            clock,
+            dialer,
+            entropy: [Entropy::seeded(seeds.u64()), Entropy::seeded(seeds.u64())],
+            disk,
+            journal,
+        };
+        let engine = Engine::build(setup.engine(epoch), ground, Latch::new(), Latch::new())?;
+        Ok(Self {
+            time,
+            now,
+            engine,
+            network,
+            disk: disk_peer,
+            frozen: Vec::new(),
+            turns: 0,
+            lines: Vec::new(),
+            quotes: Vec::new(),
+        })
+    }
+
+    // ───────────────────────────── time ─────────────────────────────
+
+    /// Lets `ns` pass.
+    pub fn run_for(&mut self, ns: u64) {
+        let until = self.now.plus(ns);
+        while self.now < until {
+            self.step(until);
+        }
+    }
+
+    /// Lets time pass until `seen` holds after a step, at most `limit_ns`; whether it did.
+    pub fn run_until(&mut self, mut seen: impl FnMut(&Self) -> bool, limit_ns: u64) -> bool {
+        let until = self.now.plus(limit_ns);
+        while self.now < until {
+            if seen(self) {
+                return true;
+            }
+            self.step(until);
+        }
+        seen(self)
+    }
+
+    /// Lets time pass until all feeds are live, or the start has failed; whether they are.
+    pub fn run_until_live(&mut self) -> bool {
+        self.run_until(|world| world.ended().live_at.is_some() || world.is_done(), 30 * SEC);
+        self.ended().live_at.is_some()
+    }
+
+    /// Tells the engine to stop, and lets time pass until it has; whether it did.
+    pub fn stop(&mut self) -> bool {
+        self.engine.outside.stop.set();
+        self.run_until(Self::is_done, STOP_WITHIN_NS)
+    }
+
+    fn step(&mut self, until: Nanos) {
+        let worked = self.turn();
+        self.network.pick_up(self.now);
+        let pause = self.now.plus(if worked { BUSY_NS } else { IDLE_NS });
+        let next = self.network.next_due().min(pause).max(self.now.plus(1)).min(until);
+        self.now = next;
+        self.time.set(next);
+        self.network.happen(next);
+    }
+
+    fn turn(&mut self) -> bool {
+        self.turns += 1;
+        let (now, engine) = (self.now, &mut self.engine);
+        let rooms: [(Room, &mut dyn Agent); 5] = [
+            (Room::Reader, &mut engine.reader),
+            (Room::Trader, &mut engine.trader),
+            (Room::Shadow, &mut engine.shadow),
+            (Room::Clerk, &mut engine.clerk),
+            (Room::Scribe, &mut engine.scribe),
+        ];
+        let mut work = 0;
+        for (room, agent) in rooms {
+            if !self.frozen.contains(&room) {
+                work += agent.do_work(now);
+            }
+        }
+        self.lines.extend(std::iter::from_fn(|| engine.outside.lines.pop()));
+        if let Some(quotes) = &mut engine.outside.quotes {
+            self.quotes.extend(std::iter::from_fn(|| quotes.pop()));
+        }
+        work > 0
+    }
+
+    // ───────────────────────────── what a story does ─────────────────────────────
+
+    /// Orders a fault of the box, as `POST /fault` would.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the order, and what is allowed.
+    pub fn fault(&mut self, order: &Value) -> Result<(), String> {
+        self.network.exchange.fault(order)
+    }
+
+    /// Cuts every connection to a door, with all that flies on it; how many there were.
+    pub fn cut_link(&mut self, door: Door) -> usize {
+        self.network.cut(door, self.now)
+    }
+
+    /// Lets nothing from this door reach the engine (`true`), or everything that waited (`false`).
+    pub fn hold(&mut self, door: Door, held: bool) {
+        self.network.hold(door, held, self.now);
+    }
+
+    /// Refuses new connections at a door (`true`), or takes them again (`false`).
+    pub fn shut(&mut self, door: Door, shut: bool) {
+        self.network.shut(door, shut);
+    }
+
+    /// Lets a room stand still (`true`), or turn again (`false`).
+    pub fn freeze(&mut self, room: Room, frozen: bool) {
+        self.frozen.retain(|it| *it != room);
+        if frozen {
+            self.frozen.push(room);
+        }
+    }
+
+    /// Sets the kill latch.
+    pub fn kill(&mut self) {
+        self.engine.outside.kill.set();
+    }
+
+    // ───────────────────────────── what a story sees ─────────────────────────────
+
+    /// Virtual monotonic time.
+    #[must_use]
+    pub fn now(&self) -> Nanos {
+        self.now
+    }
+
+    /// Whether the run is over and all of it durable.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.engine.outside.done.is_set()
+    }
+
+    /// How the run ended, as far as it has.
+    #[must_use]
+    pub fn ended(&self) -> &Ended {
+        self.engine.shadow.ended()
+    }
+
+    /// The shadow's books.
+    #[must_use]
+    pub fn shadow(&self) -> &Shadow {
+        &self.engine.shadow
+    }
+
+    /// What the reader counted.
+    #[must_use]
+    pub fn reader(&self) -> &ReaderCounts {
+        &self.engine.reader.counts
+    }
+
+    /// What the trader counted.
+    #[must_use]
+    pub fn trader(&self) -> &TraderCounts {
+        &self.engine.trader.counts
+    }
+
+    /// What the engine told a person so far.
+    #[must_use]
+    pub fn lines(&self) -> &[String] {
+        &self.lines
+    }
+
+    /// Every top of book the trader took in, if [`Setup::quotes_out`] says so.
+    #[must_use]
+    pub fn quotes(&self) -> &[Quote] {
+        &self.quotes
+    }
+
+    /// When connection requests reached this door.
+    #[must_use]
+    pub fn dialled(&self, door: Door) -> Vec<Nanos> {
+        self.network.dialled.iter().filter(|(_, it)| *it == door).map(|(at, _)| *at).collect()
+    }
+
+    /// What really happened, as the box knows it.
+    #[must_use]
+    pub fn truth(&self) -> Value {
+        self.network.exchange.truth(self.network.unix(self.now))
+    }
+
+    /// The box's orders in the order they came, such as `sell perp BTCUSDT 0.008 FILLED 0.008`;
+    /// reduce-only ones end in `reduce-only`.
+    #[must_use]
+    pub fn orders(&self) -> Vec<String> {
+        let truth = self.truth();
+        let mut orders: Vec<&Value> = truth["orders"].as_array().into_iter().flatten().collect();
+        orders.sort_by_key(|order| order["received_us"].as_u64());
+        orders.into_iter().map(order_line).collect()
+    }
+
+    /// The journal, every byte that was written.
+    #[must_use]
+    pub fn journal(&self) -> Vec<u8> {
+        let (disk, _) = self.disk.kill_process();
+        disk.read_all(&journal::file_name(INSTANCE)).ok().flatten().unwrap_or_default()
+    }
+
+    /// How many things arrived somewhere.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.network.events
+    }
+
+    /// How often the rooms turned.
+    #[must_use]
+    pub fn turns(&self) -> u64 {
+        self.turns
+    }
+
+    /// SHA-256 over everything that arrived anywhere, with its time: equal for equal stories.
+    #[must_use]
+    pub fn event_hash(&self) -> String {
+        self.network.event_hash()
+    }
+
+    /// SHA-256 over the trader's decisions.
+    #[must_use]
+    pub fn decisions_hash(&self) -> String {
+        self.engine.shadow.totals.decisions_sha256()
+    }
+}
+
+fn order_line(order: &Value) -> String {
+    let text = |key: &str| order[key].as_str().unwrap_or("?");
+    let leg = if text("market") == "spot" { "spot" } else { "perp" };
+    let tail = if order["reduce_only"] == true { " reduce-only" } else { "" };
+    format!(
+        "{} {leg} {} {} {} {}{tail}",
+        text("side").to_lowercase(),
+        text("symbol"),
+        text("orig_qty"),
+        text("status"),
+        text("executed_qty"),
+    )
+}

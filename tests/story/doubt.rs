@@ -1,0 +1,245 @@
+//! Fates unknown: what is not proven is asked about, never resent, and named at the end if nobody
+//! can tell (FAULTS parts 4 and 5, I2, I12).
+
+use crate::told::{books_equal_truth, ended_clean, faults, live, one_entry, records};
+use contango::event::Closed;
+use contango::rehearse::{Setup, World};
+use contango::sim::Door;
+use contango::store::journal::Kind;
+use contango::units::time::{MS, SEC};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// One entry of SOL under these faults, ended.
+#[track_caller]
+fn entry_under(orders: &[Value]) -> World {
+    let mut world = live(&one_entry("SOL", 11));
+    faults(&mut world, orders);
+    assert!(world.run_until(|world| world.shadow().totals.sent >= 2, 10 * SEC), "no entry");
+    world.run_for(8 * SEC);
+    assert!(world.stop());
+    never_resent(&world);
+    world
+}
+
+/// Every leg of every intent was sent once, and no two orders of the box share an id.
+#[track_caller]
+fn never_resent(world: &World) {
+    let mut ids = BTreeSet::new();
+    for round in records(world, Kind::Fired) {
+        for leg in round["legs"].as_array().unwrap() {
+            assert!(ids.insert(leg["client_id"].to_string()), "sent twice: {leg}");
+        }
+    }
+    let truth = world.truth();
+    let mut seen = BTreeSet::new();
+    for order in truth["orders"].as_array().unwrap() {
+        assert!(seen.insert(order["client_order_id"].to_string()), "taken twice: {order}");
+        assert!(ids.contains(&order["client_order_id"].to_string()), "not ours: {order}");
+    }
+}
+
+/// What the journal says of the answers to the entry's spot leg, or its perp leg.
+fn verdicts(world: &World, market: &str) -> Vec<String> {
+    let answers = records(world, Kind::Answer);
+    let of_leg = answers.iter().filter(|answer| answer["market"] == market);
+    let text = |answer: &serde_json::Map<String, Value>, key: &str| {
+        answer.get(key).map_or_else(String::new, |value| format!(" {}", value.to_string().replace('"', "")))
+    };
+    let line = |answer| {
+        let [verdict, reason, code, status, source] =
+            ["verdict", "reason", "code", "status", "source"].map(|key| text(answer, key));
+        format!("{}{reason}{code}{status}{source}", verdict.trim_start())
+    };
+    of_leg.map(line).collect()
+}
+
+/// The order was taken, so a query proves it: its fills are booked and the pair is held.
+#[track_caller]
+fn resolved(fault: &Value, market: &str, doubt: &str) {
+    let world = entry_under(std::slice::from_ref(fault));
+    let told = verdicts(&world, market);
+    assert_eq!(told[..2], [doubt.to_owned(), "terminal query".to_owned()], "{fault}");
+    assert_eq!(world.orders().len(), 2, "{:?}", world.orders());
+    assert_eq!(world.shadow().open_now(), 1);
+    books_equal_truth(&world);
+    ended_clean(&world);
+}
+
+/// The order was not taken: "not found" proves nothing, so it is asked about to the end, and named.
+#[track_caller]
+fn named(fault: &Value, market: &str, doubt: &str) {
+    let world = entry_under(std::slice::from_ref(fault));
+    let told = verdicts(&world, market);
+    assert_eq!(told[0], doubt, "{fault}");
+    assert!(told.len() > 5, "asked again and again: {told:?}");
+    assert!(told[1..].iter().all(|told| told == "not_found query"), "{told:?}");
+    assert_eq!(world.orders().len(), 1, "only the other leg: {:?}", world.orders());
+    let open = &world.ended().open;
+    let fired = &records(&world, Kind::Fired)[0]["legs"];
+    let leg = fired.as_array().unwrap().iter().find(|leg| leg["market"] == market).unwrap();
+    let id = leg["client_id"].as_str().unwrap();
+    assert!(open.iter().any(|line| line.contains(id) && line.contains("fate unknown")), "{open:?}");
+    assert!(open.iter().any(|line| line.contains("pair SOL")), "{open:?}");
+    assert_eq!(world.shadow().unknown_now(), 1);
+    books_equal_truth(&world);
+}
+
+#[test]
+fn an_order_whose_link_was_cut_after_it_was_taken_is_found_by_its_id() {
+    resolved(&json!({"kind": "drop_ack", "market": "spot"}), "spot", "unknown link_lost answer");
+    resolved(&json!({"kind": "drop_ack", "market": "usdm"}), "perp", "unknown link_lost answer");
+}
+
+#[test]
+fn an_order_whose_link_was_cut_before_it_was_taken_is_named_and_not_sent_again() {
+    named(&json!({"kind": "lose", "market": "spot"}), "spot", "unknown link_lost answer");
+    named(&json!({"kind": "lose", "market": "usdm"}), "perp", "unknown link_lost answer");
+}
+
+/// F65: a page of HTML with status 200 is no answer.
+#[test]
+fn a_page_of_html_is_no_answer() {
+    let html =
+        |market: &str, taken| json!({"kind": "html", "market": market, "client_side": "BUY", "taken": taken});
+    resolved(&html("spot", true), "spot", "unknown unreadable_body answer");
+    named(&html("spot", false), "spot", "unknown unreadable_body answer");
+    let html = json!({"kind": "html", "market": "usdm", "client_side": "SELL", "taken": true});
+    resolved(&html, "perp", "unknown unreadable_body answer");
+}
+
+/// FAULTS part 5: the same words mean different things on the two markets.
+#[test]
+fn an_error_that_may_have_been_executed_is_asked_about() {
+    let said = |market: &str, status: u16, body: &str, taken| {
+        let side = if market == "spot" { "BUY" } else { "SELL" };
+        json!({"kind": "status", "market": market, "client_side": side, "status": status, "body": body, "taken": taken})
+    };
+    let overloaded = r#"{"code":-1008,"msg":"Server is currently overloaded with other requests."}"#;
+    let timeout = r#"{"code":-1007,"msg":"Timeout waiting for response from backend server."}"#;
+    let unsure = r#"{"msg":"Unknown error, please check your request or try again later."}"#;
+    resolved(&said("spot", 503, overloaded, true), "spot", "unknown -1008 answer");
+    named(&said("spot", 503, overloaded, false), "spot", "unknown -1008 answer");
+    resolved(&said("spot", 408, timeout, true), "spot", "unknown -1007 answer");
+    resolved(&said("usdm", 408, timeout, true), "perp", "unknown -1007 answer");
+    resolved(&said("usdm", 503, unsure, true), "perp", "unknown 503 answer");
+    resolved(&said("usdm", 502, "<html>Bad Gateway</html>", true), "perp", "unknown 502 answer");
+}
+
+/// A refusal for sure (USD-M documents -1008 as failed): no question, but a repair.
+#[test]
+fn an_error_documented_as_failed_is_a_refusal() {
+    let body = r#"{"code":-1008,"msg":"Request throttled by system-level protection."}"#;
+    let fault =
+        json!({"kind": "status", "market": "usdm", "client_side": "SELL", "status": 503, "body": body});
+    let world = entry_under(&[fault]);
+    assert_eq!(verdicts(&world, "perp"), ["refused overload -1008 answer"]);
+    assert_eq!(world.orders(), ["buy spot SOLUSDT 3.034 FILLED 3.034", "sell spot SOLUSDT 3.03 FILLED 3.03"]);
+    books_equal_truth(&world);
+    ended_clean(&world);
+}
+
+/// Evidence A shows what to do: the other leg found nobody, so the found one is sold.
+#[test]
+fn a_leg_found_by_its_id_is_unwound_when_the_other_leg_is_missing() {
+    let taken = json!({"kind": "drop_ack", "market": "spot"});
+    let world = entry_under(&[taken, json!({"kind": "none", "market": "usdm"})]);
+    assert_eq!(
+        world.orders(),
+        [
+            "sell perp SOLUSDT 3.03 EXPIRED 0",
+            "buy spot SOLUSDT 3.034 FILLED 3.034",
+            "sell spot SOLUSDT 3.03 FILLED 3.03",
+        ]
+    );
+    assert_eq!(world.shadow().totals.repaired, 1);
+    books_equal_truth(&world);
+    ended_clean(&world);
+}
+
+/// F14: after one order into silence there is never a second one on that venue.
+#[test]
+fn while_a_fate_is_unknown_its_venue_takes_no_entry_and_positions_may_still_be_closed() {
+    let mut world = live(&Setup::default());
+    assert!(world.run_until(|world| world.shadow().open_now() >= 2, 10 * SEC));
+    world.fault(&json!({"kind": "lose", "market": "spot", "client_side": "BUY"})).unwrap();
+    assert!(world.run_until(
+        |world| world.shadow().why().count() > 0
+            && world.lines().iter().any(|line| line.contains("fate unknown")),
+        10 * SEC
+    ));
+    world.run_for(MS);
+    let (opened, closed, sent) = totals(&world);
+    let refused =
+        world.trader().closed[Closed::Permit as usize] + world.trader().closed[Closed::Busy as usize];
+    world.run_for(15 * SEC);
+    let now = totals(&world);
+    assert_eq!(now.0, opened, "no new position");
+    assert!(now.1 > closed && now.2 > sent, "exits go on");
+    let later = world.trader().closed[Closed::Permit as usize] + world.trader().closed[Closed::Busy as usize];
+    assert!(later >= refused);
+    assert!(world.stop());
+    assert_eq!(world.ended().open.len(), 2, "{:?}", world.ended().open);
+    never_resent(&world);
+    books_equal_truth(&world);
+}
+
+fn totals(world: &World) -> (u64, u64, u64) {
+    let totals = &world.shadow().totals;
+    (totals.opened, totals.closed, totals.sent)
+}
+
+/// I19: when the doubt is gone, so is its freeze.
+#[test]
+fn trading_goes_on_once_every_fate_is_known() {
+    let mut world = live(&Setup::default());
+    for market in ["spot", "usdm"] {
+        world.run_for(2 * SEC);
+        world.fault(&json!({"kind": "drop_ack", "market": market})).unwrap();
+    }
+    world.run_for(2 * SEC);
+    let (opened, ..) = totals(&world);
+    world.run_for(20 * SEC);
+    assert!(totals(&world).0 > opened + 5);
+    assert!(world.stop());
+    never_resent(&world);
+    books_equal_truth(&world);
+    ended_clean(&world);
+}
+
+/// F14: orders arrive and nothing comes back for a while.
+#[test]
+fn answers_that_come_seconds_late_are_booked_once() {
+    let mut world = live(&Setup::default());
+    world.run_for(2 * SEC);
+    for door in [Door::SpotRest, Door::UsdmRest] {
+        world.hold(door, true);
+    }
+    world.run_for(3 * SEC);
+    for door in [Door::SpotRest, Door::UsdmRest] {
+        world.hold(door, false);
+    }
+    let (opened, ..) = totals(&world);
+    world.run_for(20 * SEC);
+    assert!(totals(&world).0 > opened);
+    assert!(world.stop());
+    never_resent(&world);
+    books_equal_truth(&world);
+    ended_clean(&world);
+}
+
+/// Every order link and query link of a market dies at once, again and again.
+#[test]
+fn links_that_die_under_way_lose_no_order_and_double_none() {
+    let mut world = live(&Setup::seeded(3));
+    for n in 0..12 {
+        world.run_for(700 * MS + n * 37 * MS);
+        world.cut_link(if n % 2 == 0 { Door::SpotRest } else { Door::UsdmRest });
+    }
+    world.run_for(10 * SEC);
+    let opened = world.shadow().totals.opened;
+    assert!(opened > 0);
+    assert!(world.stop());
+    never_resent(&world);
+    books_equal_truth(&world);
+}
