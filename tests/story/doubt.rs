@@ -100,7 +100,8 @@ fn an_order_whose_link_was_cut_before_it_was_taken_is_named_and_not_sent_again()
 /// F65: a page of HTML with status 200 is no answer.
 #[test]
 fn a_page_of_html_is_no_answer() {
-    let html = |market: &str, taken| json!({"kind": "html", "market": market, "client_side": "BUY", "taken": taken});
+    let html =
+        |market: &str, taken| json!({"kind": "html", "market": market, "client_side": "BUY", "taken": taken});
     resolved(&html("spot", true), "spot", "unknown unreadable_body answer");
     named(&html("spot", false), "spot", "unknown unreadable_body answer");
     let html = json!({"kind": "html", "market": "usdm", "client_side": "SELL", "taken": true});
@@ -129,13 +130,11 @@ fn an_error_that_may_have_been_executed_is_asked_about() {
 #[test]
 fn an_error_documented_as_failed_is_a_refusal() {
     let body = r#"{"code":-1008,"msg":"Request throttled by system-level protection."}"#;
-    let fault = json!({"kind": "status", "market": "usdm", "client_side": "SELL", "status": 503, "body": body});
+    let fault =
+        json!({"kind": "status", "market": "usdm", "client_side": "SELL", "status": 503, "body": body});
     let world = entry_under(&[fault]);
     assert_eq!(verdicts(&world, "perp"), ["refused overload -1008 answer"]);
-    assert_eq!(
-        world.orders(),
-        ["buy spot SOLUSDT 3.034 FILLED 3.034", "sell spot SOLUSDT 3.03 FILLED 3.03"]
-    );
+    assert_eq!(world.orders(), ["buy spot SOLUSDT 3.034 FILLED 3.034", "sell spot SOLUSDT 3.03 FILLED 3.03"]);
     books_equal_truth(&world);
     ended_clean(&world);
 }
@@ -164,10 +163,15 @@ fn while_a_fate_is_unknown_its_venue_takes_no_entry_and_positions_may_still_be_c
     let mut world = live(&Setup::default());
     assert!(world.run_until(|world| world.shadow().open_now() >= 2, 10 * SEC));
     world.fault(&json!({"kind": "lose", "market": "spot", "client_side": "BUY"})).unwrap();
-    assert!(world.run_until(|world| world.shadow().why().count() > 0 && world.lines().iter().any(|line| line.contains("fate unknown")), 10 * SEC));
+    assert!(world.run_until(
+        |world| world.shadow().why().count() > 0
+            && world.lines().iter().any(|line| line.contains("fate unknown")),
+        10 * SEC
+    ));
     world.run_for(MS);
     let (opened, closed, sent) = totals(&world);
-    let refused = world.trader().closed[Closed::Permit as usize] + world.trader().closed[Closed::Busy as usize];
+    let refused =
+        world.trader().closed[Closed::Permit as usize] + world.trader().closed[Closed::Busy as usize];
     world.run_for(15 * SEC);
     let now = totals(&world);
     assert_eq!(now.0, opened, "no new position");

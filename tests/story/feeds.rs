@@ -68,7 +68,11 @@ fn redialling_backs_off_while_the_venue_refuses() {
     world.shut(Door::SpotWs, false);
     world.run_for(10 * SEC);
     println!("{:#?}", world.lines());
-    println!("{:?} {:?}", world.shadow().why().map(|w| (w.pair.to_owned(), w.closed_by, w.enter)).collect::<Vec<_>>(), world.trader().closed);
+    println!(
+        "{:?} {:?}",
+        world.shadow().why().map(|w| (w.pair.to_owned(), w.closed_by, w.enter)).collect::<Vec<_>>(),
+        world.trader().closed
+    );
     assert!(opened_in(&mut world, 5 * SEC) > 0);
 }
 
@@ -99,7 +103,11 @@ fn a_feed_that_falls_silent_is_not_traded_on_and_is_dialled_anew() {
     world.hold(Door::UsdmWs, false);
     world.run_for(5 * SEC);
     println!("{:#?}", world.lines());
-    println!("{:?} {:?}", world.shadow().why().map(|w| (w.pair.to_owned(), w.closed_by, w.enter)).collect::<Vec<_>>(), world.trader().closed);
+    println!(
+        "{:?} {:?}",
+        world.shadow().why().map(|w| (w.pair.to_owned(), w.closed_by, w.enter)).collect::<Vec<_>>(),
+        world.trader().closed
+    );
     println!("{:?}", world.dialled(Door::UsdmWs));
     assert!(opened_in(&mut world, 5 * SEC) > 0);
     assert!(world.stop());

@@ -80,7 +80,10 @@ fn peak(truth: &Value, market: &str) -> u64 {
 
 /// The most orders of a class that any sliding 10 s saw.
 fn busiest(at: &[u64]) -> usize {
-    (0..at.len()).map(|n| at[n..].iter().take_while(|later| **later < at[n] + 10_000_000).count()).max().unwrap_or(0)
+    (0..at.len())
+        .map(|n| at[n..].iter().take_while(|later| **later < at[n] + 10_000_000).count())
+        .max()
+        .unwrap_or(0)
 }
 
 /// I7: entries end at 60 % of a published limit, everything at 90 %, whatever the market offers.

@@ -13,8 +13,12 @@ fn the_demo_makes_twenty_round_trips_on_five_pairs_and_its_books_are_the_box_s()
     println!("{}", serde_json::to_string_pretty(&world.truth()["budget"]).unwrap());
     println!("{:#?}", world.shadow().why().collect::<Vec<_>>());
     assert!(world.stop());
-    for line in world.orders().iter().take(40) { println!("{line}"); }
-    for line in world.lines() { println!("{line}"); }
+    for line in world.orders().iter().take(40) {
+        println!("{line}");
+    }
+    for line in world.lines() {
+        println!("{line}");
+    }
     assert!(world.shadow().totals.closed >= 20, "{} round trips", world.shadow().totals.closed);
     let truth = world.truth();
     let symbols: BTreeSet<_> =
