@@ -1,15 +1,22 @@
 //! The program: arguments in, exit code out; everything else is the library's.
 //!
-//! Owns:  the one line between the two.
+//! Owns:  the one line between the two, and the allocator that counts for the hot thread.
 //! Map:   `contango::cli` knows the commands; `lib.rs` is the map of the house.
 
-use contango::cli::{self, Command, Exit, Settings};
+use contango::cli::{self, Command, Exit, Settings, demo, run, sim};
+use contango::metal::alloc::Counting;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
 
 fn main() -> std::process::ExitCode {
     cli::main(std::env::args_os(), act).into()
 }
 
-fn act(command: Command, _: &Settings) -> Exit {
-    eprintln!("contango: the rooms of `{}` are not wired up in this build", command.name());
-    Exit::Failed
+fn act(command: Command, settings: &Settings) -> Exit {
+    match command {
+        Command::Demo => demo::act(settings),
+        Command::Run => run::act(settings),
+        Command::Sim => sim::act(settings),
+    }
 }

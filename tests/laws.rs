@@ -154,11 +154,14 @@ fn mark_test_files(files: &mut [File]) {
                 tests.push(format!("{folder}{}", named.split('"').next().unwrap()));
             } else if let Some(name) = item.trim().strip_prefix("mod ") {
                 tests.push(format!("{below}{name}.rs"));
-                tests.push(format!("{below}{name}/mod.rs"));
+                // And all that it declares in its turn.
+                tests.push(format!("{below}{name}/"));
             }
         }
     }
-    for file in files.iter_mut().filter(|file| tests.contains(&file.path)) {
+    let is_test =
+        |path: &str| tests.iter().any(|test| path == test || test.ends_with('/') && path.starts_with(test));
+    for file in files.iter_mut().filter(|file| is_test(&file.path)) {
         file.test = true;
         file.code = String::new();
     }
@@ -452,11 +455,12 @@ fn tests_in_files_of_their_own_are_tests_only_if_declared_so() {
         File::new("wire/mod.rs", parent),
         File::new("wire/http_tests.rs", "use std::fs;"),
         File::new("wire/real_tests.rs", "use std::fs;"),
-        File::new("wire/tests.rs", "use std::fs;"),
+        File::new("wire/tests.rs", "mod deep; use std::fs;"),
+        File::new("wire/tests/deep.rs", "use std::fs;"),
     ];
     mark_test_files(&mut files);
     let tests: Vec<bool> = files.iter().map(|file| file.test).collect();
-    assert_eq!(tests, [false, true, false, true]);
+    assert_eq!(tests, [false, true, false, true, true]);
     assert_eq!(machine(&files).len(), 1);
 }
 

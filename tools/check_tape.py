@@ -281,15 +281,53 @@ def basis(text):
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def quiet(out_dir, differences, lines):
+    """A run that must not trade: decided on every quote, none of them by the slow decoder, nothing sent,
+    and its own summary names a finite threshold above every basis as the reason."""
+    path = Path(out_dir) / "summary.json"
+    try:
+        with open(path, encoding="utf-8") as file:
+            told = json.load(file)
+        hot, why = told["hot_path"], told["why"]
+        decided = {"decisions": hot["decisions"], "decode_fallbacks": hot["decode_fallbacks"]}
+        nothing = {"orders": told["orders"]["sent"], "signals": told["signals"], "fills": told["fills"]["booked"]}
+        gate = told["gate"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Damaged(f"{path}: {error!r}") from error
+    if hot["quotes"] != decided["decisions"]:
+        differences.append(f"{hot['quotes']} quotes, but {decided['decisions']} decisions")
+    if decided["decode_fallbacks"] or hot["refused"]:
+        differences.append(f"quotes decoded by the slow way: {decided['decode_fallbacks']}, refused: {hot['refused']}")
+    for name, n in nothing.items():
+        if n:
+            differences.append(f"{n} {name}, but this run must not trade")
+    if gate:
+        differences.append(f"the gate refused signals: {gate}")
+    for pair in why:
+        enter, best = pair["enter_short_bps"], pair["best_bps"]
+        if enter is None or best is None or not Decimal(enter) > Decimal(best):
+            differences.append(f"{pair['pair']}: enter {enter} bp against a best basis of {best} bp explains nothing")
+        weighed = dict(pair["weighed"])
+        short = weighed.pop("basis short of the threshold", 0)
+        # Before the first pulse of the books there is no threshold; after it, the basis is the only reason.
+        early = weighed.pop("no quote of a leg yet", 0) + weighed.pop("no threshold", 0)
+        if weighed or short < 10 * early:
+            differences.append(f"{pair['pair']}: weighed {pair['weighed']}")
+        lines.append(f"{pair['pair']} enters at {enter} bp, best seen {best} bp: {short} quotes fell short, {early} before terms")
+
+
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tape_spot", metavar="TAPE_SPOT", help="recording of the spot market")
     parser.add_argument("tape_usdm", metavar="TAPE_USDM", help="recording of the USD-M market")
     parser.add_argument("out_dir", metavar="OUT_DIR", help="what was given to `--out`")
     parser.add_argument("--entries", metavar="BPS", type=basis, help="check entries at this basis, such as -3")
+    parser.add_argument("--quiet", action="store_true", help="check summary.json of a run that must not trade")
     options = parser.parse_args(arguments)
     try:
         differences, lines = check(options.tape_spot, options.tape_usdm, options.out_dir, options.entries)
+        if options.quiet:
+            quiet(options.out_dir, differences, lines)
     except Damaged as error:
         print(f"cannot check: {error}", file=sys.stderr)
         return 2

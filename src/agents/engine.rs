@@ -3,6 +3,7 @@
 //! Owns:  ring sizes, and who holds which end.
 //! Never: starts a thread or touches a socket: `cli` runs the rooms on threads, `rehearse` in one.
 
+use super::Loaded;
 use super::clerk::{Clerk, ClerkDoors, ClerkSettings};
 use super::reader::{Reader, ReaderDoors};
 use super::scribe::Scribe;
@@ -18,6 +19,7 @@ use crate::metal::latch::Latch;
 use crate::metal::latest::latest;
 use crate::metal::ring::{Consumer, ring};
 use std::io;
+use std::sync::Arc;
 
 /// Feed items between reader and trader: some ms of the busiest burst recorded.
 const FEED_SLOTS: usize = 1 << 14;
@@ -100,6 +102,8 @@ pub struct Outside {
     pub lines: Consumer<String>,
     /// Every top of book, if asked for.
     pub quotes: Option<Consumer<Quote>>,
+    /// Generations of instruments: what ids in quotes mean.
+    pub loaded: Consumer<Arc<Loaded>>,
 }
 
 impl Engine {
@@ -122,6 +126,7 @@ impl Engine {
         let (trader_dead, dead_trader) = ring(LINK_SLOTS);
         let (shadow_dead, dead_shadow) = ring(LINK_SLOTS);
         let (loaded_in, loaded_out) = ring(2);
+        let (loaded_in_outside, loaded_outside) = ring(2);
         let (news_in, news_out) = ring(NEWS_SLOTS);
         let (records_in, records_out) = ring(RECORD_SLOTS);
         let (lines_in, lines_out) = ring(LINE_SLOTS);
@@ -187,13 +192,13 @@ impl Engine {
             to_trader,
             to_shadow,
             dead: [dead_reader, dead_trader, dead_shadow],
-            loaded: loaded_in,
+            loaded: [loaded_in, loaded_in_outside],
             news: news_in,
             offsets: vec![trader_offsets_in, shadow_offsets_in],
         };
         let clerk = Clerk::new(settings.clerk, clerk_doors, clock, dialer, clerk_entropy);
         let scribe = Scribe::new(records_out, durable_in, disk, journal);
-        let outside = Outside { stop, kill, done, lines: lines_out, quotes: tee_out };
+        let outside = Outside { stop, kill, done, lines: lines_out, quotes: tee_out, loaded: loaded_outside };
         Ok(Self { reader, trader, shadow, clerk, scribe, outside })
     }
 }

@@ -54,6 +54,8 @@ pub struct Handed {
     pub purpose: Purpose,
     /// For feeds: how to read it.
     pub feed: Option<FeedCard>,
+    /// For order links: the cheap request that keeps it warm, ready to send.
+    pub warm: Vec<u8>,
 }
 
 /// How to read a feed socket.

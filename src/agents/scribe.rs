@@ -65,7 +65,8 @@ impl Scribe {
         }
     }
 
-    /// Whether every Record that was taken is durable. At the end of a run: turn until this holds.
+    /// Whether every Record that was taken is durable. At the end of a run: turn until a turn does
+    /// nothing and this holds, or until a deadline; a disk that broke never lets it hold.
     #[must_use]
     pub const fn all_durable(&self) -> bool {
         self.done == self.taken

@@ -7,11 +7,15 @@
 //!        `report` the end summary · `hist` histograms.
 
 pub mod args;
+mod boot;
 pub mod config;
+pub mod demo;
 pub mod hist;
 pub mod keys;
 pub mod report;
+pub mod run;
 pub mod settings;
+pub mod sim;
 pub mod table;
 mod value;
 

@@ -5,6 +5,8 @@
 //! Quirk: what only the box can know (venue fills, naked time, budgets) is `None` where there is no
 //!        box, and `null` in the JSON: missing is not zero.
 
+use crate::agents::shadow::{Why, terms::bps_text};
+use crate::agents::trader::Weighed;
 use crate::units::{Amount, decimal};
 use hdrhistogram::Histogram;
 use serde_json::{Map, Value, json};
@@ -54,8 +56,8 @@ pub struct Summary {
     pub exposure: Option<Exposure>,
     /// Profit and loss, in USDT.
     pub pnl: Pnl,
-    /// Equity at the start and at the end, in USDT.
-    pub equity: (Amount, Amount),
+    /// Equity at the start and at the end, in USDT, by the box's account; `None`: not known.
+    pub equity: Option<(Amount, Amount)>,
     /// Per venue, the largest share of any budget used, in whole percent, rounded up.
     pub budget: Vec<(String, u64)>,
     /// Faults met, by name.
@@ -64,12 +66,65 @@ pub struct Summary {
     pub latency: Vec<(&'static str, Latency)>,
     /// What the hot path did.
     pub hot_path: HotPath,
+    /// Thresholds that were passed and not acted on, since real orders were off.
+    pub signals: u64,
+    /// Why each pair did or did not trade.
+    pub why: Vec<WhyPair>,
+    /// How often the gate refused a signal, by reason.
+    pub gate: Vec<(&'static str, u64)>,
     /// Hash of all decisions, hex.
     pub decisions_sha256: String,
     /// Where files were written.
     pub out: String,
     /// What is left open, each named.
     pub open: Vec<String>,
+}
+
+/// Why a pair did or did not trade, in basis points with two decimals.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WhyPair {
+    /// Canonical base asset.
+    pub pair: String,
+    /// Executable basis from which on a short entry pays; `None`: never at this carry.
+    pub enter_short_bps: Option<String>,
+    /// The same for a long entry.
+    pub enter_long_bps: Option<String>,
+    /// Best executable short-entry basis seen.
+    pub best_bps: Option<String>,
+    /// How often it was weighed on a new quote without a signal, by reason.
+    pub weighed: Vec<(&'static str, u64)>,
+    /// What switched the pair's entries off.
+    pub frozen: Option<String>,
+}
+
+impl WhyPair {
+    /// From the shadow's account and the trader's count.
+    #[must_use]
+    pub fn of(why: Why<'_>, weighed: [u64; Weighed::TEXTS.len()]) -> Self {
+        Self {
+            pair: why.pair.to_owned(),
+            enter_short_bps: why.enter[0].map(bps_text),
+            enter_long_bps: why.enter[1].map(bps_text),
+            best_bps: why.best.map(bps_text),
+            weighed: Weighed::TEXTS.into_iter().zip(weighed).filter(|(_, n)| *n > 0).collect(),
+            frozen: why.frozen.map(str::to_owned),
+        }
+    }
+
+    fn text(&self) -> String {
+        let bps = |text: &Option<String>| text.as_ref().map_or("never".to_owned(), |n| format!("{n} bp"));
+        let mut line = format!("{:<8} enters at {}", self.pair, bps(&self.enter_short_bps));
+        if let Some(best) = &self.best_bps {
+            let _ = write!(line, ", best seen {best} bp");
+        }
+        for (reason, n) in &self.weighed {
+            let _ = write!(line, "; {reason} {n} times");
+        }
+        if let Some(frozen) = &self.frozen {
+            let _ = write!(line, "; {frozen}");
+        }
+        line
+    }
 }
 
 /// Counts of pairs.
@@ -165,10 +220,14 @@ impl Latency {
 /// What the hot path did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HotPath {
-    /// Heap allocations after start; `None`: not counted in this build.
+    /// Heap allocations of the hot rooms once warm; `None`: not counted in this build.
     pub allocations: Option<u64>,
+    /// Those the TLS library made on their behalf: one or so a record.
+    pub tls_allocations: Option<u64>,
     /// Frames the fast decoder left to the checked one.
     pub decode_fallbacks: u64,
+    /// Market messages refused, each for a stated reason.
+    pub refused: u64,
     /// Quotes taken.
     pub quotes: u64,
     /// Quotes overtaken by a newer one before the trader saw them.
@@ -237,13 +296,18 @@ impl Summary {
                 "borrow": self.pnl.borrow.to_string(),
                 "revaluation": self.pnl.revaluation.to_string(),
             },
-            "equity": {"start": self.equity.0.to_string(), "end": self.equity.1.to_string()},
+            "equity": {
+                "start": self.equity.map(|(start, _)| start.to_string()),
+                "end": self.equity.map(|(_, end)| end.to_string()),
+            },
             "budget": budget,
             "faults": faults,
             "latency_ns": latency,
             "hot_path": {
                 "allocations": self.hot_path.allocations,
+                "tls_allocations": self.hot_path.tls_allocations,
                 "decode_fallbacks": self.hot_path.decode_fallbacks,
+                "refused": self.hot_path.refused,
                 "quotes": self.hot_path.quotes,
                 "conflated": self.hot_path.conflated,
                 "decisions": self.hot_path.decisions,
@@ -251,6 +315,16 @@ impl Summary {
                 "sealed": self.hot_path.sealed,
                 "signed": self.hot_path.signed,
             },
+            "signals": self.signals,
+            "why": self.why.iter().map(|why| json!({
+                "pair": why.pair,
+                "enter_short_bps": why.enter_short_bps,
+                "enter_long_bps": why.enter_long_bps,
+                "best_bps": why.best_bps,
+                "weighed": why.weighed.iter().map(|(why, n)| ((*why).to_owned(), json!(n))).collect::<Map<_, _>>(),
+                "frozen": why.frozen,
+            })).collect::<Vec<_>>(),
+            "gate": self.gate.iter().map(|(why, n)| ((*why).to_owned(), json!(n))).collect::<Map<_, _>>(),
             "decisions_sha256": self.decisions_sha256,
             "out": self.out,
             "open": self.open,
@@ -300,15 +374,10 @@ impl Summary {
         page.list("faults met", &met);
         page.list("left open", &self.open);
         page.line("");
-        page.row(
-            "profit",
-            &format!(
-                "{} USDT (equity {} to {})",
-                money(self.pnl.total, true),
-                money(self.equity.0, false),
-                money(self.equity.1, false)
-            ),
-        );
+        let equity = self.equity.map_or_else(String::new, |(start, end)| {
+            format!(" (equity {} to {})", money(start, false), money(end, false))
+        });
+        page.row("profit", &format!("{} USDT{equity}", money(self.pnl.total, true)));
         for (name, part) in [
             ("funding", self.pnl.funding),
             ("basis", self.pnl.basis),
@@ -336,6 +405,12 @@ impl Summary {
                 hot.prepared, hot.sealed, hot.signed
             ),
         );
+        let refused: Vec<String> = self.gate.iter().map(|(why, n)| format!("{why} {n}")).collect();
+        page.list("gate closed", &refused);
+        if self.pairs.opened == 0 {
+            let why: Vec<String> = self.why.iter().take(12).map(WhyPair::text).collect();
+            page.list("why no trade", &why);
+        }
         page.row("decisions", &self.decisions_sha256);
         page.row("files", &self.out);
         page.0
@@ -433,11 +508,14 @@ mod tests {
             fills_booked: 84,
             exposure: Some(Exposure { naked_now: 0, naked_ms_max: 12, naked_ms_p99: 9 }),
             pnl: Pnl { total: amount("12.503456789"), fees: amount("-3.00004999"), ..Pnl::default() },
-            equity: (amount("1000000"), amount("1000012.503456789")),
+            equity: Some((amount("1000000"), amount("1000012.503456789"))),
             budget: vec![("binance".to_owned(), 12)],
             faults: (0..9).map(|n| (format!("fault_{n}"), n)).collect(),
             latency: STAGES.iter().map(|&stage| (stage, latency)).collect(),
             hot_path: HotPath { allocations: Some(0), quotes: 4000, decisions: 42, ..HotPath::default() },
+            signals: 0,
+            why: Vec::new(),
+            gate: Vec::new(),
             decisions_sha256: "ab".repeat(32),
             out: "./out".to_owned(),
             open: (0..9).map(|n| format!("PAIR{n}")).collect(),

@@ -233,6 +233,7 @@ pub static TABLE: &[Setting] = &[
         section: "trade",
         unit: "BPS|off",
         default: Some("off"),
+        demo: Some("5bps"),
         example: "-1bps",
         help: "Also close when the executable basis is at most this",
         on: ENGINE,

@@ -78,7 +78,7 @@ impl Scales {
         // Find the shift that puts the top bit of mantissa = ratio · 2^shift at bit 62.
         (0..=66u32).rev().find_map(|shift| {
             let mantissa = numerator.shifted_quotient(shift, denominator, bound == Bound::AtLeast)?;
-            (1 << 62 <= mantissa && mantissa < 1 << 63).then_some(Fold { mantissa, shift })
+            (1 << 62..1 << 63).contains(&mantissa).then_some(Fold { mantissa, shift })
         })
     }
 }
@@ -134,7 +134,7 @@ mod tests {
             let offset = Ratio::from_num(bps) / 10_000;
             let one_plus = (Ratio::ONE + offset).to_bits();
             // A perp price right at the threshold, give or take a few units.
-            let exact = (i128::from(spot) * i128::from(s.spot)).checked_mul(one_plus >> 20).map(|v| v / i128::from(s.perp) >> 44);
+            let exact = (i128::from(spot) * i128::from(s.spot)).checked_mul(one_plus >> 20).map(|v| (v / i128::from(s.perp)) >> 44);
             let perp = exact.and_then(|p| i64::try_from(p + i128::from(near)).ok()).filter(|p| *p > 0 && *p < 1 << 60);
             prop_assume!(perp.is_some());
             let (perp, spot) = (Price(perp.unwrap()), Price(spot));
@@ -142,7 +142,7 @@ mod tests {
             // Exact comparison on three limbs: perp · perp_scale · 2^64 against one_plus · spot · spot_scale.
             let left = Wide::product(perp.0 as u128 * s.perp as u128, 1);
             let right_a = Wide::product(one_plus as u128, s.spot as u64);
-            let right = (right_a.high * spot.0 as u128 + (u128::from(right_a.low) * spot.0 as u128 >> 64),
+            let right = (right_a.high * spot.0 as u128 + ((u128::from(right_a.low) * spot.0 as u128) >> 64),
                          (u128::from(right_a.low) * spot.0 as u128) as u64);
             let left = ((left.high << 64) | u128::from(left.low), 0u64);
             if fold.at_least(perp, spot) {

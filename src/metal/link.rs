@@ -10,6 +10,7 @@ use std::fmt;
 use std::io;
 use std::ops::Range;
 
+use super::alloc::in_tls;
 use super::inbound::Inbound;
 use super::memory::Memory;
 pub use super::memory::{MemoryPeer, memory_pair, memory_pair_connecting};
@@ -177,7 +178,7 @@ impl Link {
             return Err(self.over(LinkError::TooMuch { peer: self.peer.clone(), max: self.inbound.max() }));
         }
         let filled = match &mut self.carrier {
-            Carrier::Tls(tls) => tls.fill(&mut self.inbound, &self.peer),
+            Carrier::Tls(tls) => in_tls(|| tls.fill(&mut self.inbound, &self.peer)),
             Carrier::Plain(plain) => plain.fill(&mut self.inbound, &self.peer),
             Carrier::Memory(memory) => memory.fill(&mut self.inbound, &self.peer),
         };
@@ -228,7 +229,7 @@ impl Link {
             return Err(LinkError::NotOpen);
         }
         let queued = match &mut self.carrier {
-            Carrier::Tls(tls) => tls.send(bytes, &self.peer),
+            Carrier::Tls(tls) => in_tls(|| tls.send(bytes, &self.peer)),
             Carrier::Plain(plain) => plain.send(bytes, &self.peer),
             Carrier::Memory(memory) => memory.send(bytes, &self.peer),
         };
@@ -247,7 +248,7 @@ impl Link {
     /// The connection broke; the rest is lost.
     pub fn flush(&mut self) -> Result<bool, LinkError> {
         let flushed = match &mut self.carrier {
-            Carrier::Tls(tls) => tls.flush(&self.peer),
+            Carrier::Tls(tls) => in_tls(|| tls.flush(&self.peer)),
             Carrier::Plain(plain) => plain.flush(&self.peer),
             Carrier::Memory(memory) => memory.flush(&self.peer),
         };

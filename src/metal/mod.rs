@@ -23,10 +23,10 @@
 //! | `latch` | stop and kill: set once, seen by every thread |
 //! | `cpu` | which core, locked memory, no core dumps |
 //! | `runner` | a thread around a room |
-//! | `counters` | numbers that every room may raise |
+//! | `alloc` | an allocator that counts for the hot thread |
 
+pub mod alloc;
 pub mod clock;
-pub mod counters;
 pub mod cpu;
 pub mod dial;
 pub mod disk;

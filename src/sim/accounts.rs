@@ -180,11 +180,12 @@ impl Accounts {
         Charge { commission, asset: 0, realized }
     }
 
-    /// Pays funding on an open position: longs pay a positive rate, shorts receive it.
-    pub(super) fn settle_funding(&mut self, symbol: SymbolId, mark: E8, rate: E8) {
+    /// Pays funding on an open position and returns what was received: longs pay a positive rate, shorts receive it.
+    pub(super) fn settle_funding(&mut self, symbol: SymbolId, mark: E8, rate: E8) -> Money {
         let payment = self.positions[symbol].notional(mark).times(rate).cut8();
         self.wallet -= payment;
         self.funding -= payment;
+        -payment
     }
 
     /// Unrealised profit of all positions at these marks.
@@ -257,7 +258,7 @@ mod tests {
         let mut accounts = Accounts::new(&listing, Money::ZERO, Money::ZERO);
         accounts.perp_fill(btc, Side::Sell, at(76_900), 100_000_000, true);
         let before = accounts.wallet;
-        accounts.settle_funding(btc, at(77_000), 10_000);
+        assert_eq!(accounts.settle_funding(btc, at(77_000), 10_000).to_string(), "7.7");
         assert_eq!((accounts.wallet - before).to_string(), "7.7");
         assert_eq!(accounts.funding.to_string(), "7.7");
     }

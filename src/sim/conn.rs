@@ -217,6 +217,10 @@ impl Conn {
         let Some(socket) = self.socket.as_mut() else { return Incoming::Blocked };
         let mut pipe = Pipe { input: &self.inbox, out: &mut self.out };
         let read = socket.context.read(&mut pipe);
+        if matches!(read, Ok(Message::Close(_))) {
+            // Sends our half of the closing handshake; the error it returns says that this was the end.
+            let _ = socket.context.flush(&mut pipe);
+        }
         let left = pipe.input.len();
         let used = self.inbox.len() - left;
         self.inbox.drain(..used);

@@ -112,6 +112,10 @@ impl Limits {
         if clock < self.banned_until {
             return Err(self.banned(clock));
         }
+        // Requests without weight, such as USD-M orders, are stopped by a ban alone.
+        if cost == 0 {
+            return Ok(());
+        }
         if clock < self.blocked_until {
             self.ignored += 1;
             if self.ignored >= BAN_AFTER {
@@ -231,6 +235,18 @@ mod tests {
         assert_eq!(limits.admit(31 * SECOND, 1), Err(ban));
         assert!(matches!(limits.admit(150 * SECOND, 1), Err(Throttle::Banned { retry_after_s: 1, .. })));
         assert_eq!(limits.admit(151 * SECOND, 1), Ok(()));
+    }
+
+    #[test]
+    fn what_has_no_weight_passes_a_full_window_but_not_a_ban() {
+        let mut limits = Limits::usdm();
+        limits.admit(0, 2_400).unwrap();
+        assert!(limits.admit(0, 1).is_err());
+        for _ in 0..10 {
+            assert_eq!(limits.admit(0, 0), Ok(()));
+        }
+        while !matches!(limits.admit(0, 1), Err(Throttle::Banned { .. })) {}
+        assert!(limits.admit(0, 0).is_err());
     }
 
     #[test]

@@ -173,7 +173,8 @@ impl Listing {
     /// `spot_rest_exchange_info`.
     pub(super) fn for_tape() -> Self {
         let mut listing = Self::empty();
-        listing.pair(&Coin { rate: 10_000, ..COINS[0] });
+        // 5 bp per 8 h, a rate of a busy market, so that an engine at its defaults has a finite threshold to tell.
+        listing.pair(&Coin { rate: 50_000, ..COINS[0] });
         listing
     }
 

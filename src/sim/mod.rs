@@ -4,10 +4,10 @@
 //!        request budgets, faults on order, and the truth about all of it.
 //! Never: opens a socket, reads a clock, a file or the environment, starts a thread, holds a float, or shares a
 //!        line with the engine it checks.
-//! Map:   [`Exchange`] (`exchange`) is the door: connections (`conn`, `http`) carry requests to a dialect
-//!        (`dialect::binance`), which checks them and acts on orders (`matching`, `orders`) and money
-//!        (`accounts`); prices come from `market` or `tape` and leave through `hub`; `limits` counts, `faults`
-//!        injects, `truth` tells, `naked` measures.
+//! Map:   [`Exchange`] (`exchange`) is the door and the clock: connections (`sockets`, `conn`, `http`) carry
+//!        requests to a dialect (`dialect::binance`), which checks them; `trading` acts on orders (`matching`,
+//!        `orders`) and money (`accounts`); prices come from `market` or `tape` and leave through `feeds` and
+//!        `hub`; `limits` counts, `faults` injects, `truth` tells, `naked` measures.
 
 mod accounts;
 mod chance;
@@ -16,6 +16,7 @@ mod conn;
 mod dialect;
 mod exchange;
 mod faults;
+mod feeds;
 mod http;
 mod hub;
 mod limits;
@@ -25,6 +26,7 @@ mod matching;
 mod naked;
 mod number;
 mod orders;
+mod sockets;
 mod tape;
 #[cfg(test)]
 mod tests;

@@ -246,6 +246,43 @@ mod tests {
         assert_eq!(mul_div(-10i128.pow(30), 10i64.pow(18), 10i64.pow(18)), -10i128.pow(30));
     }
 
+    /// Schoolbook: one bit of the quotient at a time, over a product kept as two halves.
+    fn slow_mul_div(a: u128, b: u64, d: u64) -> u128 {
+        let (low, carry) = (a & u128::from(u64::MAX), a >> 64);
+        let (low, high) = (low * u128::from(b), carry * u128::from(b));
+        let limbs = [high >> 64, (high & u128::from(u64::MAX)) + (low >> 64), low & u128::from(u64::MAX)];
+        let (mut rest, mut quotient) = (0u128, 0u128);
+        let (carry, middle) = (limbs[1] >> 64, limbs[1] & u128::from(u64::MAX));
+        for limb in [limbs[0] + carry, middle, limbs[2]] {
+            for bit in (0..64).rev() {
+                rest = (rest << 1) | ((limb >> bit) & 1);
+                quotient <<= 1;
+                if rest >= u128::from(d) {
+                    rest -= u128::from(d);
+                    quotient |= 1;
+                }
+            }
+        }
+        quotient
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_written_is_read_back(value in 0..i64::MAX) {
+            assert_eq!(parse_e8(&Fixed(value, 8).to_string()), Ok(value));
+            assert_eq!(Money::from_e8(value).to_e8(), value);
+        }
+
+        #[test]
+        fn the_wide_product_agrees_with_the_schoolbook(a in 0..10i128.pow(30), b in 1..i64::MAX, d in 1..i64::MAX) {
+            let slow = slow_mul_div(a as u128, b as u64, d as u64);
+            if slow < 1 << 126 {
+                assert_eq!(mul_div(a, b, d), slow as i128);
+                assert_eq!(mul_div(-a, b, d), -(slow as i128));
+            }
+        }
+    }
+
     #[test]
     fn only_digits_that_count_are_counted() {
         assert_eq!(decimals_used(0), 0);

@@ -51,7 +51,7 @@ impl<'a> Scan<'a> {
         loop {
             let word = load(whole.get(at..)?);
             let quotes = zero_bytes(word ^ spread(b'"'));
-            let inside = if quotes == 0 { u64::MAX } else { below(quotes) };
+            let inside = LOW_BYTES[first(quotes)];
             // An escape, a control byte (the padding after the end is one), or a letter beyond ASCII.
             let odd = zero_bytes(word ^ spread(b'\\')) | word.wrapping_sub(spread(b' ')) & !word | word;
             if odd & inside & spread(0x80) != 0 {
@@ -85,28 +85,26 @@ impl<'a> Scan<'a> {
     #[inline]
     pub fn decimal(&mut self, scale: u8, max: i64) -> Option<i64> {
         let (whole, count) = run(self.rest);
-        let (kept, part, used) = match self.rest.get(count)? {
-            _ if count == RUN_MAX => return self.long_decimal(scale, max),
-            b'"' => (0, 0, count + 1),
+        if count == RUN_MAX {
+            return self.long_decimal(scale, max);
+        }
+        let (&stop, after) = self.rest.get(count..)?.split_first()?;
+        let (kept, part, rest) = match stop {
+            b'"' => (0, 0, after),
             b'.' => {
-                let word = load(self.rest.get(count + 1..)?);
-                let digits = word ^ spread(b'0');
-                let others = not_digits(digits);
-                let length = first(others);
-                if self.rest.get(count + 1 + length) != Some(&b'"') {
+                let digits = load(after) ^ spread(b'0');
+                let length = first(not_digits(digits));
+                let (&stop, rest) = after.get(length..)?.split_first()?;
+                if stop != b'"' {
                     // No digit ended it: wrong, unless it is longer than a word.
                     return if length == 8 { self.long_decimal(scale, max) } else { None };
                 }
-                if length == 0 {
-                    return None;
-                }
-                let digits = digits & below(others);
                 let kept = length.min(usize::from(scale));
                 // Digits beyond the scale may be dropped only if each is a zero: anything else would round.
-                if digits & !low_bytes(kept) != 0 {
+                if length == 0 || digits & LOW_BYTES[length] & !LOW_BYTES[kept] != 0 {
                     return None;
                 }
-                (kept, eight(digits, kept), count + length + 2)
+                (kept, eight(digits, kept), rest)
             }
             _ => return None,
         };
@@ -114,12 +112,12 @@ impl<'a> Scan<'a> {
             return None;
         }
         let scaled = whole.checked_mul(POW10[kept] as u64)?.checked_add(part)?;
-        let factor = *POW10.get(usize::from(scale) - kept)?;
+        let factor = *POW10.get(usize::from(scale).wrapping_sub(kept))?;
         let value = i64::try_from(scaled).ok()?.checked_mul(factor)?;
         if value > max {
             return None;
         }
-        self.rest = self.rest.get(used..)?;
+        self.rest = rest;
         Some(value)
     }
 
@@ -149,28 +147,34 @@ impl<'a> Scan<'a> {
 /// As many digits as [`run`] reads; so many may be more.
 const RUN_MAX: usize = 16;
 
+// Release builds check every sum and shift for overflow. What follows can't overflow, or is meant to
+// wrap, and says so: the checks would double its instructions.
+
 /// The digits that come next: their value, and how many, at most [`RUN_MAX`].
 #[inline]
 fn run(rest: &[u8]) -> (u64, usize) {
     let digits = load(rest) ^ spread(b'0');
-    let others = not_digits(digits);
-    let count = first(others);
-    if count < 8 {
-        return (eight(digits & below(others), count), count);
-    }
+    let count = first(not_digits(digits));
+    if count < 8 { (eight(digits, count), count) } else { run_on(rest, digits) }
+}
+
+/// As [`run`], behind eight digits.
+fn run_on(rest: &[u8], eight_digits: u64) -> (u64, usize) {
     let more = load(rest.get(8..).unwrap_or_default()) ^ spread(b'0');
-    let others = not_digits(more);
-    let extra = first(others);
-    (eight(digits, 8) * POW10[extra] as u64 + eight(more & below(others), extra), 8 + extra)
+    let extra = first(not_digits(more));
+    let value = eight(eight_digits, 8).wrapping_mul(POW10[extra] as u64).wrapping_add(eight(more, extra));
+    (value, extra.wrapping_add(8))
 }
 
 /// The next eight bytes, first byte lowest, zeros after the end of the message.
 #[inline]
 fn load(rest: &[u8]) -> u64 {
-    if let Some(chunk) = rest.first_chunk::<8>() {
-        return u64::from_le_bytes(*chunk);
-    }
-    rest.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte))
+    rest.first_chunk::<8>().map_or_else(|| load_end(rest), |chunk| u64::from_le_bytes(*chunk))
+}
+
+/// As [`load`], with fewer than eight bytes left.
+fn load_end(rest: &[u8]) -> u64 {
+    rest.iter().rev().fold(0, |word, &byte| word.wrapping_shl(8) | u64::from(byte))
 }
 
 /// `byte` in every place.
@@ -179,11 +183,9 @@ const fn spread(byte: u8) -> u64 {
     u64::from_le_bytes([byte; 8])
 }
 
-/// The lowest `count` bytes set; `count` is at most 8.
-#[inline]
-const fn low_bytes(count: usize) -> u64 {
-    if count == 8 { u64::MAX } else { (1 << (8 * count)) - 1 }
-}
+/// The lowest `count` bytes set, for `count` 0 to 8.
+const LOW_BYTES: [u64; 9] =
+    [0, 0xff, 0xffff, 0xff_ffff, u32::MAX as u64, (1 << 40) - 1, (1 << 48) - 1, (1 << 56) - 1, u64::MAX];
 
 /// The top bit of bytes that are zero. Exact up to and including the lowest one; a borrow may mark
 /// more above it, so a caller looks at the lowest alone, or whether there is any.
@@ -204,22 +206,15 @@ const fn first(marks: u64) -> usize {
     (marks.trailing_zeros() / 8) as usize
 }
 
-/// All bits of the bytes below the lowest mark; all bits if there is none.
-#[inline]
-const fn below(marks: u64) -> u64 {
-    // The mark is its byte's top bit: everything below that bit, less the byte's own seven.
-    if marks == 0 { u64::MAX } else { ((marks & marks.wrapping_neg()) - 1) >> 7 }
-}
-
-/// The number that the lowest `count` bytes spell, the first digit lowest; the bytes above are zero.
-/// Digits are paired, then the pairs, then the fours.
+/// The number that the lowest `count` bytes spell, the first digit lowest; 0 for none. What lies
+/// above is shifted away. Digits are paired, then the pairs, then the fours.
 #[inline]
 const fn eight(digits: u64, count: usize) -> u64 {
-    // Zeros go in below, so that the last digit always sits in the top byte. In two steps, because a
-    // shift by all 64 bits (no digits at all) is none.
-    let mut word = digits << (4 * (8 - count)) << (4 * (8 - count));
-    word = (word.wrapping_mul(10).wrapping_add(word >> 8)) & 0x00ff_00ff_00ff_00ff;
-    word = (word.wrapping_mul(100).wrapping_add(word >> 16)) & 0x0000_ffff_0000_ffff;
+    // Zeros go in below, so that the last digit always sits in the top byte. A shift by all 64 bits
+    // would be none: no digits are masked to nothing instead.
+    let mut word = (digits & LOW_BYTES[count]).wrapping_shl(64u32.wrapping_sub(count as u32 * 8));
+    word = word.wrapping_mul(10).wrapping_add(word >> 8) & 0x00ff_00ff_00ff_00ff;
+    word = word.wrapping_mul(100).wrapping_add(word >> 16) & 0x0000_ffff_0000_ffff;
     word.wrapping_mul(10_000).wrapping_add(word >> 32) & 0xffff_ffff
 }
 

@@ -11,6 +11,7 @@ use crate::metal::dial::DialRequest;
 use crate::metal::link::{Link, LinkState};
 use crate::units::time::{MS, SEC};
 use crate::units::{LegKind, Nanos, VenueId};
+use crate::wire::http;
 use crate::wire::ws::{self, Handshake, Kind};
 use std::sync::Arc;
 
@@ -37,7 +38,7 @@ enum What {
     /// Our own: listings, fees, clock samples.
     Bulk(LegKind),
     /// Another room's.
-    Room { purpose: Purpose, feed: Option<Feed> },
+    Room { purpose: Purpose, feed: Option<Box<Feed>> },
 }
 
 #[derive(Debug)]
@@ -53,7 +54,7 @@ enum State {
     Down { again: Nanos },
     Dialling { ticket: u32 },
     Opening { link: Box<Link>, since: Nanos },
-    Upgrading { link: Box<Link>, handshake: Handshake, since: Nanos },
+    Upgrading { link: Box<Link>, handshake: Box<Handshake>, since: Nanos },
     Given,
 }
 
@@ -69,17 +70,16 @@ impl Clerk {
     pub(super) fn want_rooms(&mut self, instruments: &crate::event::Instruments) {
         let venue = self.settings.target.venue;
         let pairs: Vec<_> = instruments.pairs.iter().map(|pair| pair.id).collect();
-        let symbols = Arc::new(crate::venue::Symbols::new(instruments, venue.id));
         for (plan, feed) in (venue.feeds)(instruments, &pairs).into_iter().enumerate() {
             let card = FeedCard {
                 venue,
                 leg: feed.leg,
-                symbols: Arc::clone(&symbols),
+                symbols: Arc::clone(&self.symbols),
                 confirmations: feed.subscribe.len(),
                 rules: feed.rules,
             };
             let (path, subscribe, what) = (feed.path, feed.subscribe, feed.what);
-            let feed_want = Some(Feed { path, subscribe, card, what });
+            let feed_want = Some(Box::new(Feed { path, subscribe, card, what }));
             self.want(What::Room { purpose: Purpose::Feed { plan }, feed: feed_want }, feed.endpoint);
         }
         if self.settings.target.key.is_none() || !self.settings.live {
@@ -192,7 +192,7 @@ impl Clerk {
                         Ok(Some(used)) => {
                             work += 1;
                             link.consume(used);
-                            self.subscribe(at, link, now);
+                            self.subscribe(at, *link, now);
                         }
                         Err(error) => self.failed(at, error.to_string(), now),
                         Ok(None) => match got {
@@ -223,13 +223,15 @@ impl Clerk {
         self.entropy.fill(&mut key);
         let (handshake, request) = Handshake::new(link.peer(), &feed.path, key);
         match link.send(&request) {
-            Ok(_) => self.wants[at].state = State::Upgrading { link, handshake, since: now },
+            Ok(_) => {
+                self.wants[at].state = State::Upgrading { link, handshake: Box::new(handshake), since: now }
+            }
             Err(error) => self.failed(at, error.to_string(), now),
         }
     }
 
     /// Subscribes and hands over. The owner reads the confirmations, with the first quotes behind them.
-    fn subscribe(&mut self, at: usize, mut link: Box<Link>, now: Nanos) {
+    fn subscribe(&mut self, at: usize, mut link: Link, now: Nanos) {
         let mut frames = Vec::new();
         let What::Room { feed: Some(feed), .. } = &self.wants[at].what else { return };
         for text in &feed.subscribe {
@@ -241,7 +243,7 @@ impl Clerk {
             }
         }
         match link.send(&frames) {
-            Ok(_) => self.hand_over(at, *link),
+            Ok(_) => self.hand_over(at, link),
             Err(error) => self.failed(at, error.to_string(), now),
         }
     }
@@ -261,7 +263,15 @@ impl Clerk {
             }
             What::Room { purpose, feed } => {
                 let purpose = *purpose;
-                let handed = Handed { link, purpose, feed: feed.as_ref().map(|feed| feed.card.clone()) };
+                let mut warm = Vec::new();
+                if let Purpose::Order { venue, leg, .. } = purpose {
+                    let ask = (crate::venue::get(venue).warm_request)(leg);
+                    let host = link.peer();
+                    http::Request { method: "GET", path: &ask.path, host, headers: &[], body: b"" }
+                        .write_to(&mut warm);
+                }
+                let handed =
+                    Handed { link, purpose, feed: feed.as_ref().map(|feed| feed.card.clone()), warm };
                 // Each ring holds all the links there can be.
                 let _ = match purpose {
                     Purpose::Feed { .. } => self.doors.to_reader.push(handed),

@@ -7,11 +7,10 @@
 use super::Clerk;
 use crate::agents::Loaded;
 use crate::agents::courier::{Delivery, Letter};
-use crate::event::{Instruments, News, OrderLimit, lane};
-use crate::metal::ring::Producer;
+use crate::event::{Instruments, Mark, News, OrderLimit, lane};
 use crate::units::time::{MS, SEC};
 use crate::units::{InstrumentId, LegKind, Nanos, Rate, Unix};
-use crate::venue::{self, BadBody, FeesAsk, Kind};
+use crate::venue::{self, BadBody, FeesAsk, Kind, Symbols};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -47,6 +46,8 @@ pub enum Errand {
     Listing(LegKind),
     /// What time it is there.
     Time(LegKind),
+    /// Marks and funding estimates, once, so that a start need not wait for their streams.
+    Marks,
     /// What we pay.
     Fees(LegKind, Option<InstrumentId>),
 }
@@ -142,6 +143,7 @@ impl Clerk {
                     }
                 }
             }
+            Errand::Marks => self.ask_for_marks(),
             Errand::Fees(..) => self.ask_for_fees(|fees| Errand::Fees(fees.leg, fees.instrument) == errand),
         }
     }
@@ -161,6 +163,18 @@ impl Clerk {
             }),
             Errand::Listing(leg) => (venue.read_listing)(leg, &mut body).map(|listing| {
                 self.listings.insert(leg, listing);
+            }),
+            Errand::Marks => (venue.read_marks)(&mut body, &self.symbols).map(|rows| {
+                let marks = rows.into_iter().map(|row| Mark {
+                    instrument: row.instrument,
+                    mark: row.mark,
+                    funding: row.funding,
+                    next_funding: row.next_funding,
+                    stamp: row.stamp,
+                    received,
+                });
+                let marks = marks.collect();
+                self.tell(News::Marks(marks));
             }),
             Errand::Fees(leg, instrument) => (venue.read_fees)(leg, &mut body).map(|fees| {
                 if fees.can_trade == Some(false) {
@@ -188,6 +202,8 @@ impl Clerk {
                 );
                 self.refuse(why);
             }
+            // The streams bring them within seconds.
+            (Errand::Marks, _) => {}
             (Errand::Time(leg), _) => {
                 if let Some(samples) = self.clocks.get_mut(&leg) {
                     samples.asked = false;
@@ -248,13 +264,13 @@ impl Clerk {
     }
 
     /// Goes on to the next stage when this one's answers are there.
-    pub(super) fn advance(&mut self, now: Nanos) {
+    pub(super) fn advance(&mut self) {
         match self.stage {
             Stage::Listing => {
                 let venue = self.settings.target.venue;
                 let clocks = LegKind::BOTH.iter().all(|leg| self.offsets.0[lane(venue.id, *leg)].is_some());
                 if clocks && self.listings.len() == LegKind::BOTH.len() {
-                    self.pair_up(now);
+                    self.pair_up();
                 }
             }
             Stage::Fees if self.fees.waiting == 0 => self.link_up(),
@@ -267,7 +283,7 @@ impl Clerk {
         }
     }
 
-    fn pair_up(&mut self, _now: Nanos) {
+    fn pair_up(&mut self) {
         let listings: Vec<_> = self.listings.values().cloned().collect();
         match venue::pair_up(1, &listings, self.settings.wanted.as_deref()) {
             Ok(instruments) if instruments.pairs.is_empty() => {
@@ -281,6 +297,15 @@ impl Clerk {
                 self.ask_for_fees(|_| true);
             }
             Err(error) => self.fail(error.to_string()),
+        }
+    }
+
+    fn ask_for_marks(&mut self) {
+        let venue = self.settings.target.venue;
+        let ask = (venue.marks_request)();
+        let leg = venue.endpoint(ask.endpoint).map_or(LegKind::Perp, |endpoint| endpoint.leg);
+        if let Some(courier) = self.couriers.get_mut(&leg) {
+            courier.post(Errand::Marks, ask);
         }
     }
 
@@ -328,16 +353,17 @@ impl Clerk {
         };
         let instruments = Arc::new(instruments);
         let limits = order_limits(target.venue, self.listings.values());
-        send(&mut self.doors.loaded, Arc::new(Loaded { instruments: Arc::clone(&instruments), forms }));
+        let loaded = Arc::new(Loaded { instruments: Arc::clone(&instruments), forms });
+        for door in &mut self.doors.loaded {
+            // One generation a run fits every such ring.
+            let _ = door.push(Arc::clone(&loaded));
+        }
         self.tell(News::Instruments { instruments: Arc::clone(&instruments), limits });
+        self.symbols = Arc::new(Symbols::new(&instruments, self.settings.target.venue.id));
+        self.ask_for_marks();
         self.want_rooms(&instruments);
         self.stage = Stage::Linking;
     }
-}
-
-fn send<T: Send>(door: &mut Producer<T>, value: T) {
-    // One generation a run fits every such ring.
-    let _ = door.push(value);
 }
 
 /// The order limits of a venue's lanes: what its listing tells, else what it documents.

@@ -10,7 +10,7 @@ pub mod load;
 
 use super::courier::Courier;
 use super::{Dead, Handed, Loaded};
-use crate::event::{LANES, News, Offsets};
+use crate::event::{Instruments, LANES, News, Offsets};
 use crate::metal::clock::Clock;
 use crate::metal::dial::Dialer;
 use crate::metal::entropy::Entropy;
@@ -18,7 +18,7 @@ use crate::metal::latest::Writer;
 use crate::metal::ring::{Consumer, Producer};
 use crate::metal::runner::Agent;
 use crate::units::{LegKind, Nanos};
-use crate::venue::{Key, Listing, Venue};
+use crate::venue::{Key, Listing, Symbols, Venue};
 use links::Want;
 use load::{ClockSamples, Errand, Stage};
 use std::collections::BTreeMap;
@@ -72,8 +72,8 @@ pub struct ClerkDoors {
     pub to_shadow: Producer<Handed>,
     /// Dead links from each of them.
     pub dead: [Consumer<Dead>; 3],
-    /// Instruments and templates.
-    pub loaded: Producer<Arc<Loaded>>,
+    /// Instruments and templates, to the trader and to whoever runs the rooms.
+    pub loaded: [Producer<Arc<Loaded>>; 2],
     /// To the shadow.
     pub news: Producer<News>,
     /// The venues' clocks, one cell a reader.
@@ -96,6 +96,8 @@ pub struct Clerk {
     fees: load::FeesSeen,
     clocks: BTreeMap<LegKind, ClockSamples>,
     offsets: Offsets,
+    /// Symbols of the present instruments.
+    symbols: Arc<Symbols>,
 }
 
 impl Clerk {
@@ -124,6 +126,7 @@ impl Clerk {
             fees: load::FeesSeen::default(),
             clocks: LegKind::BOTH.map(|leg| (leg, ClockSamples::default())).into(),
             offsets: Offsets::default(),
+            symbols: Arc::new(Symbols::new(&Instruments::default(), venue.id)),
         };
         clerk.want_bulk();
         clerk.ask_for_listings();
@@ -143,7 +146,7 @@ impl Agent for Clerk {
         work += self.bring_up(now);
         work += self.errands(now);
         self.sample_clocks(now);
-        self.advance(now);
+        self.advance();
         work
     }
 }

@@ -18,8 +18,8 @@ use crate::desk::ledger::Ledger;
 use crate::desk::order::Order;
 use crate::desk::pair::Holding;
 use crate::event::{
-    Closed, Command, FillList, Instruments, LANES, Mark, News, Offsets, PERMIT_WORDS, PairState, Permit,
-    Pulse, Record, TERMS_WORDS, Terms, Told,
+    Command, FillList, Instruments, LANES, Mark, News, Offsets, PERMIT_WORDS, PairState, Permit, Pulse,
+    Record, TERMS_WORDS, Terms, Told,
 };
 use crate::metal::clock::Clock;
 use crate::metal::intents::{IntentSlot, IntentsReader};
@@ -215,7 +215,6 @@ pub struct Ended {
 impl Shadow {
     /// A shadow that has heard nothing yet.
     #[must_use]
-    #[expect(clippy::too_many_arguments, reason = "the room's parts, each once, wired in one place")]
     pub fn new(
         settings: ShadowSettings,
         doors: ShadowDoors,
@@ -312,7 +311,6 @@ impl Shadow {
             enter: book.enter,
             best: book.best,
             frozen: book.frozen.as_deref(),
-            closed_by: book.pulse.and_then(|pulse| pulse.closed_by),
         })
     }
 
@@ -361,6 +359,11 @@ impl Shadow {
                     .collect();
                 self.books = instruments.pairs.iter().map(|row| Book::new(row.id)).collect();
                 self.instruments = instruments;
+            }
+            News::Marks(marks) => {
+                for mark in marks {
+                    self.take_mark(mark);
+                }
             }
             News::Ready { venue } => {
                 if self.phase == Phase::Starting {
@@ -429,6 +432,10 @@ impl Shadow {
         if let Some(arrived) = self.offsets.venue_time(lane, mark.received) {
             self.totals.record(Stage::FeedAge, u64::try_from(arrived.0 - mark.stamp.0).unwrap_or(0));
         }
+        self.take_mark(mark);
+    }
+
+    fn take_mark(&mut self, mark: Mark) {
         let instruments = Arc::clone(&self.instruments);
         for book in &mut self.books {
             if instruments.pair(book.pair).perp == mark.instrument {
@@ -515,8 +522,6 @@ pub struct Why<'a> {
     pub best: Option<Ratio>,
     /// What switched its entries off for good.
     pub frozen: Option<&'a str>,
-    /// What the gate said last.
-    pub closed_by: Option<Closed>,
 }
 
 impl Agent for Shadow {

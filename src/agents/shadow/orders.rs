@@ -153,6 +153,12 @@ impl Shadow {
         match state {
             State::Ended(end) if !was_ended => {
                 self.count_end(client, end);
+                if matches!(end, End::Refused(_) | End::NotSent | End::Terminal(Qty::ZERO)) {
+                    // Nothing came of it: the next try waits, a little longer each time.
+                    let book = &mut self.books[usize::from(pair.0)];
+                    let tries = u32::from(book.attempt.saturating_sub(1)).min(5);
+                    book.retry_at = if book.attempt == 0 { now } else { now.plus(RETRY_NS << tries) };
+                }
                 self.write(Record::OrderEnd { at: self.clock.unix(), client, end });
                 if let End::Refused(refusal) = end {
                     self.on_refused(pair, row.venue, refusal, &answer.counted, now);
@@ -464,7 +470,6 @@ impl Shadow {
             book.attempt = attempt;
             book.asked = Some(now);
             book.repaired = true;
-            book.retry_at = now.plus(RETRY_NS << u32::from(attempt - 1).min(5));
         }
     }
 

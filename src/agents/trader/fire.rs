@@ -4,7 +4,7 @@
 //! Never: leaves a leg unsent without telling so, or a pair not BUSY after its first byte.
 //! Wire:  FAULTS 7.2 (what is written before a send), DESIGN §2 (Permit, BUSY).
 
-use super::pen::{Prepared, Wanted};
+use super::pen::{Paper, Prepared, Wanted};
 use super::{Signal, Stall, Trader, signal_prices};
 use crate::agents::Loaded;
 use crate::desk::book::touch;
@@ -63,8 +63,7 @@ impl Trader {
         }
         // Both orders stand ready before anything is claimed: prepared ahead, or signed now.
         for leg in order {
-            let wanted = self.wanted(&self.stalls[at], signal, leg).ok_or(Closed::NoQuote)?;
-            self.ready_order(at, signal.direction, leg, &wanted, &quotes[leg as usize], &loaded, now)?;
+            self.ready_order(at, signal, leg, &quotes[leg as usize], &loaded, now)?;
         }
         let slot = self.claim(signal.class)?;
         let stall = &self.stalls[at];
@@ -127,7 +126,8 @@ impl Trader {
         let form = loaded.form(instrument).ok_or(Closed::NoLink)?;
         let mut order = std::mem::replace(&mut self.repair, Prepared::blank());
         let row = loaded.instruments.get(instrument);
-        let slot = if order.write(form, row, &quote, &wanted, stamp, now, Made::Signed) {
+        let paper = Paper { form, instrument: row, stamp };
+        let slot = if order.write(&paper, &quote, &wanted, now, Made::Signed) {
             self.claim(Class::Repair)
         } else {
             Err(Closed::NoRoom)
@@ -187,24 +187,24 @@ impl Trader {
     fn ready_order(
         &mut self,
         at: usize,
-        direction: Direction,
+        signal: Signal,
         leg: LegKind,
-        wanted: &Wanted,
         quote: &Quote,
         loaded: &Loaded,
         now: Nanos,
     ) -> Result<(), Closed> {
         let stall = &self.stalls[at];
+        let wanted = self.wanted(stall, signal, leg).ok_or(Closed::NoQuote)?;
         let instrument = loaded.instruments.get(stall.legs[leg as usize]);
         let lane = lane(stall.venues[leg as usize], leg);
         let life = self.prepared_life_ns();
-        let order = &mut self.ready[at][direction as usize][leg as usize];
-        if order.fits(wanted, instrument, quote, now, life) {
+        let order = &mut self.ready[at][signal.direction as usize][leg as usize];
+        if order.fits(&wanted, instrument, quote, now, life) {
             return Ok(());
         }
         let stamp = self.offsets.venue_time(lane, now).ok_or(Closed::NoClock)?;
         let form = loaded.form(instrument.id).ok_or(Closed::NoLink)?;
-        let written = order.write(form, instrument, quote, wanted, stamp, now, Made::Signed);
+        let written = order.write(&Paper { form, instrument, stamp }, quote, &wanted, now, Made::Signed);
         if written { Ok(()) } else { Err(Closed::NoRoom) }
     }
 

@@ -43,6 +43,8 @@ struct Line {
     purpose: Purpose,
     flying: Option<(Flying, Nanos)>,
     used: Nanos,
+    /// The request that keeps it warm.
+    warm: Vec<u8>,
     /// A rest of the last message waits inside the link.
     unflushed: bool,
 }
@@ -54,7 +56,6 @@ pub struct OrderLinks {
     lines: Vec<Option<Line>>,
     scratch: Scratch,
     fills: Box<FillList>,
-    warm: Vec<u8>,
     warmed: Nanos,
 }
 
@@ -81,7 +82,6 @@ impl OrderLinks {
             lines,
             scratch: Scratch::default(),
             fills: Box::default(),
-            warm: Vec::with_capacity(512),
             warmed: Nanos::ZERO,
         }
     }
@@ -102,8 +102,8 @@ impl OrderLinks {
         if at >= self.lines.len() {
             self.lines.resize_with(at + 1, || None);
         }
-        self.lines[at] =
-            Some(Line { venue, leg, purpose: handed.purpose, flying: None, used: now, unflushed: false });
+        let (purpose, warm) = (handed.purpose, handed.warm);
+        self.lines[at] = Some(Line { venue, leg, purpose, flying: None, used: now, warm, unflushed: false });
     }
 
     /// A link of this market with nothing in flight.
@@ -192,15 +192,10 @@ impl OrderLinks {
         else {
             return;
         };
-        let ask = (venue::get(line.venue).warm_request)(line.leg);
-        self.warm.clear();
-        let peer = link.peer();
-        http::Request { method: "GET", path: &ask.path, host: peer, headers: &[], body: b"" }
-            .write_to(&mut self.warm);
         self.warmed = now;
         line.used = now;
         // A failure shows at the next read.
-        if let Ok(sent) = link.send(&self.warm) {
+        if let Ok(sent) = link.send(&line.warm) {
             line.unflushed = sent != Sent::All;
             line.flying = Some((Flying::Warm, now));
         }

@@ -14,8 +14,8 @@ use super::{Dead, Handed, Loaded};
 use crate::desk::book::{Books, touch};
 use crate::desk::gate::GateLimits;
 use crate::event::{
-    Closed, Command, Feed, LANES, Made, Offsets, PERMIT_WORDS, Permit, Pulse, Quote, TERMS_WORDS, Terms,
-    Told, lane,
+    Closed, Command, Feed, Fold, LANES, Made, Offsets, PERMIT_WORDS, Permit, Pulse, Quote, TERMS_WORDS,
+    Terms, Told, lane,
 };
 use crate::metal::clock::Clock;
 use crate::metal::intents::Intents;
@@ -27,7 +27,7 @@ use crate::units::id::ClientIdParts;
 use crate::units::time::MS;
 use crate::units::{Class, ClientId, Direction, InstrumentId, LegKind, Nanos, PairId, Price, Qty, VenueId};
 use links::{Around, OrderLinks};
-use pen::{ENTRY_COLLAR_PPM, EXIT_COLLAR_PPM, Prepared, Wanted};
+use pen::{ENTRY_COLLAR_PPM, EXIT_COLLAR_PPM, Paper, Prepared, Wanted};
 use std::sync::Arc;
 
 /// Feed items taken from the ring per turn; bounds how long links and commands wait.
@@ -100,8 +100,26 @@ pub struct TraderCounts {
     pub closed: [u64; Closed::ALL.len()],
     /// Quotes the tee had no room for.
     pub tee_lost: u64,
-    /// Pulses by the reason the gate was closed; the last is *open*.
-    pub pulses: [u64; Closed::ALL.len() + 1],
+}
+
+/// What came of weighing a pair on a new quote, when it was no signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Weighed {
+    /// A leg has no quote yet.
+    NoQuote = 0,
+    /// No threshold: terms are not known yet, or nothing would pay, or entries are off.
+    NoThreshold,
+    /// The basis is on the wrong side of the threshold.
+    Below,
+    /// The threshold is passed, but less is visible than one clip.
+    Thin,
+}
+
+impl Weighed {
+    /// What a person reads, in the order of the numbers.
+    pub const TEXTS: [&'static str; 4] =
+        ["no quote of a leg yet", "no threshold", "basis short of the threshold", "visible size too small"];
 }
 
 /// One pair at the trader's desk.
@@ -119,6 +137,8 @@ struct Stall {
     pulse_due: Nanos,
     /// Whether a signal stood at the last look, so that `live = false` tells each crossing once.
     signalled: bool,
+    /// What came of weighing it, by [`Weighed`].
+    weighed: [u64; Weighed::TEXTS.len()],
 }
 
 /// A threshold that was passed.
@@ -211,6 +231,7 @@ impl Trader {
                 entries: 0,
                 pulse_due: Nanos::ZERO,
                 signalled: false,
+                weighed: [0; Weighed::TEXTS.len()],
             })
             .collect();
         self.loaded = Some(loaded);
@@ -234,16 +255,20 @@ impl Trader {
                 self.counts.decisions += 1;
                 match self.signal(pair) {
                     // A seventeenth pair in one turn waits for its next quote.
-                    Some(_) if !signals.contains(&pair) => _ = signals.try_push(pair),
-                    Some(_) => self.counts.conflated += 1,
-                    None => self.stalls[usize::from(pair.0)].signalled = false,
+                    Ok(_) if !signals.contains(&pair) => _ = signals.try_push(pair),
+                    Ok(_) => self.counts.conflated += 1,
+                    Err(why) => {
+                        let stall = &mut self.stalls[usize::from(pair.0)];
+                        stall.signalled = false;
+                        stall.weighed[why as usize] += 1;
+                    }
                 }
             }
         }
         for pair in signals {
             match self.signal(pair) {
-                Some(signal) => self.act(pair, signal, now),
-                None => self.counts.conflated += 1,
+                Ok(signal) => self.act(pair, signal, now),
+                Err(_) => self.counts.conflated += 1,
             }
         }
         taken
@@ -251,30 +276,38 @@ impl Trader {
 
     /// Whether the standing quotes pass a threshold of the pair. The whole hot decision.
     #[inline]
-    fn signal(&mut self, pair: PairId) -> Option<Signal> {
+    fn signal(&mut self, pair: PairId) -> Result<Signal, Weighed> {
         let at = usize::from(pair.0);
-        let stall = self.stalls.get_mut(at)?;
+        let stall = self.stalls.get_mut(at).ok_or(Weighed::NoThreshold)?;
         if let Some(words) = self.doors.terms[at].changed() {
             stall.terms = Terms::from_words(words);
         }
-        let [Some(spot), Some(perp)] = self.books.tops(pair) else { return None };
+        let [Some(spot), Some(perp)] = self.books.tops(pair) else { return Err(Weighed::NoQuote) };
         let terms = &stall.terms;
         if let Some(held) = terms.held {
             let passed = match held.direction {
                 Direction::Short => terms.exit.at_most(perp.ask, spot.bid),
                 Direction::Long => terms.exit.at_least(perp.bid, spot.ask),
             };
-            return passed.then_some(Signal { class: Class::Exit, direction: held.direction });
+            let signal = Signal { class: Class::Exit, direction: held.direction };
+            return if passed { Ok(signal) } else { Err(Weighed::Below) };
         }
         let enough = |spot_qty: Qty, perp_qty: Qty| spot_qty >= terms.clip[0] && perp_qty >= terms.clip[1];
         let [short, long] = terms.enter;
-        if short.at_least(perp.bid, spot.ask) && enough(spot.ask_qty, perp.bid_qty) {
-            return Some(Signal { class: Class::Entry, direction: Direction::Short });
-        }
-        if long.at_most(perp.ask, spot.bid) && enough(spot.bid_qty, perp.ask_qty) {
-            return Some(Signal { class: Class::Entry, direction: Direction::Long });
-        }
-        None
+        let (direction, enough) = if short.at_least(perp.bid, spot.ask) {
+            (Direction::Short, enough(spot.ask_qty, perp.bid_qty))
+        } else if long.at_most(perp.ask, spot.bid) {
+            (Direction::Long, enough(spot.bid_qty, perp.ask_qty))
+        } else {
+            let never = short == Fold::NEVER && long == Fold::NEVER;
+            return Err(if never { Weighed::NoThreshold } else { Weighed::Below });
+        };
+        if enough { Ok(Signal { class: Class::Entry, direction }) } else { Err(Weighed::Thin) }
+    }
+
+    /// What came of weighing each pair, by [`Weighed`], in the order of the pairs.
+    pub fn weighed(&self) -> impl Iterator<Item = [u64; Weighed::TEXTS.len()]> {
+        self.stalls.iter().map(|stall| stall.weighed)
     }
 
     /// A signal stands: through the gate, and out.
@@ -384,7 +417,7 @@ impl Trader {
                 let Some(stamp) = self.offsets.venue_time(lane, now) else { return false };
                 let Some(form) = loaded.form(instrument.id) else { return false };
                 let slot = &mut self.ready[at][signal.direction as usize][leg as usize];
-                slot.write(form, instrument, quote, &wanted, stamp, now, Made::Prepared);
+                slot.write(&Paper { form, instrument, stamp }, quote, &wanted, now, Made::Prepared);
                 return true;
             }
         }
@@ -396,18 +429,12 @@ impl Trader {
         let Some(at) = self.stalls.iter().position(|stall| now >= stall.pulse_due) else { return };
         let stall = &mut self.stalls[at];
         stall.pulse_due = now.plus(PULSE_NS);
-        let (pair, venues) = (stall.pair, stall.venues);
-        let gate = self.settings.gate.check(&self.books, pair, venues, &self.offsets, now).err();
-        let closed_by =
-            gate.or_else(|| (now > self.stalls[at].terms.valid_until).then_some(Closed::TermsExpired));
-        self.counts.pulses[closed_by.map_or(Closed::ALL.len(), |why| why as usize)] += 1;
+        let pair = stall.pair;
         let [spot, perp] = self.books.tops(pair);
         let pulse = Pulse {
             pair,
             quotes: [spot.copied(), perp.copied()],
             spread_ppb: self.books.mean_spread_ppb(pair).map_or(0, |ppb| ppb.max(0) as u64),
-            closed_by,
-            at: now,
         };
         // Lossy: the next one comes in a quarter of a second.
         if self.doors.told.has_room(64) {

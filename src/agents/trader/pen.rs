@@ -85,6 +85,17 @@ pub struct Wanted {
     pub collar_ppm: u32,
 }
 
+/// What an order is written on: its instrument's template, and the venue's time.
+#[derive(Clone, Copy, Debug)]
+pub struct Paper<'a> {
+    /// The template.
+    pub form: &'a OrderForm,
+    /// Whose.
+    pub instrument: &'a Instrument,
+    /// The venue's time, by the learned offset.
+    pub stamp: Unix,
+}
+
 impl Prepared {
     /// Room for an order, and none in it.
     #[must_use]
@@ -102,30 +113,21 @@ impl Prepared {
 
     /// Renders and signs an order for the present touch. `false` if it does not fit its buffer, which
     /// no listed symbol comes near; it is blank then.
-    pub fn write(
-        &mut self,
-        form: &OrderForm,
-        instrument: &Instrument,
-        quote: &Quote,
-        wanted: &Wanted,
-        stamp: Unix,
-        at: Nanos,
-        made: Made,
-    ) -> bool {
+    pub fn write(&mut self, on: &Paper<'_>, quote: &Quote, wanted: &Wanted, at: Nanos, made: Made) -> bool {
         let (price, _) = touch(quote, wanted.side);
         self.class = wanted.class;
         self.spec = OrderSpec {
             client: wanted.client,
             side: wanted.side,
             qty: wanted.qty,
-            limit: limit(instrument, price, wanted.side, wanted.collar_ppm),
+            limit: limit(on.instrument, price, wanted.side, wanted.collar_ppm),
             reduce_only: wanted.reduce_only,
-            stamp,
+            stamp: on.stamp,
         };
         self.at = at;
         self.made = made;
         self.bytes.clear();
-        let fits = form.render(&self.spec, &mut self.bytes).is_ok();
+        let fits = on.form.render(&self.spec, &mut self.bytes).is_ok();
         if !fits {
             *self = Self::blank();
         }

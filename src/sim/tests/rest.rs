@@ -200,6 +200,7 @@ fn answers_have_the_fields_of_the_fixtures_in_their_order() {
         (USDM, "/fapi/v1/commissionRate", "symbol=BTCUSDT", "futures_rest_commission_rate"),
         (USDM, "/fapi/v1/accountConfig", "", "futures_rest_account_config"),
         (USDM, "/fapi/v1/symbolConfig", "symbol=BTCUSDT", "futures_rest_symbol_config"),
+        (USDM, "/fapi/v1/income", "", "futures_rest_income"),
         (USDM, "/fapi/v1/order", &format!("symbol=BTCUSDT&orderId={id}"), "futures_rest_order_query"),
     ] {
         let answer = world.signed(market, "GET", path, params);
@@ -236,7 +237,8 @@ fn answers_have_the_fields_of_the_fixtures_in_their_order() {
     // Fields of trailing stops, which the box does not have.
     cancelled.retain(|k| k != "activatePrice" && k != "priceRate");
     let mut told = keys(&deleted);
-    (told.sort(), cancelled.sort());
+    told.sort();
+    cancelled.sort();
     assert_eq!(told, cancelled);
 }
 
@@ -274,4 +276,42 @@ fn too_many_orders_in_ten_seconds_are_refused_until_the_window_turns() {
     assert_eq!((answer.status, answer.code(), answer.header("Retry-After")), (429, -1015, Some("5")));
     world.run(5 * SECOND);
     assert_eq!(world.order(SPOT, params).status, 200);
+}
+
+proptest::proptest! {
+    /// Whatever a client sends, at any door, the box neither panics nor stops answering others.
+    #[test]
+    fn no_bytes_bring_the_box_down(noise in proptest::collection::vec(proptest::num::u8::ANY, 0..300), door in 0..6usize) {
+        let doors = [Door::SpotRest, Door::SpotWs, Door::SpotWsApi, Door::UsdmRest, Door::UsdmWs, Door::UsdmWsApi];
+        let mut world = World::new();
+        let conn = world.exchange.open(doors[door], world.now);
+        world.exchange.receive(conn, &noise, world.now);
+        if doors[door] == Door::SpotWs {
+            let socket = world.socket(Door::SpotWs, "/ws");
+            world.exchange.receive(socket.conn, &noise, world.now);
+        }
+        assert_eq!(world.get(SPOT, "/api/v3/ping").body, "{}");
+    }
+
+    /// Orders with any numbers are answered, and an account never spends what it does not have.
+    #[test]
+    fn no_numbers_bring_the_box_down(
+        price in "[0-9]{1,20}(\\.[0-9]{1,9})?",
+        qty in "[0-9]{1,20}(\\.[0-9]{1,9})?",
+        symbol in "(BTC|PEPE|1000PEPE|DOGE)USDT",
+        rest in "(side=BUY|side=SELL)&type=(LIMIT&timeInForce=(GTC|IOC|FOK)|MARKET)",
+    ) {
+        let mut world = World::new();
+        for market in [SPOT, USDM] {
+            for size in ["quantity", "quoteOrderQty"] {
+                let price = if rest.contains("MARKET") { String::new() } else { format!("&price={price}") };
+                let answer = world.order(market, &format!("symbol={symbol}&{rest}&{size}={qty}{price}"));
+                assert!(answer.status == 200 || answer.code() < 0, "{}", answer.body);
+            }
+        }
+        let truth = world.truth();
+        for (_, balance) in truth["balances"]["spot"].as_object().unwrap() {
+            assert!(!balance["free"].as_str().unwrap().starts_with('-'), "{balance}");
+        }
+    }
 }

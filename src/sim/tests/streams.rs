@@ -117,7 +117,7 @@ fn a_book_kept_from_diffs_equals_the_book_that_rest_tells() {
 }
 
 #[test]
-fn a_socket_that_owes_a_pong_is_closed_and_one_that_answers_lives_a_day() {
+fn a_socket_that_owes_a_pong_is_closed_and_one_that_answers_stays() {
     let mut world = World::new();
     let mut deaf = world.socket(Door::SpotWs, "/ws");
     let mut good = world.socket(Door::SpotWs, "/ws");
@@ -173,6 +173,19 @@ fn frames_that_follow_the_upgrade_in_one_piece_are_not_lost() {
     for cut in 0..=bytes.len() {
         assert_eq!(told(cut), out, "cut at {cut}");
     }
+}
+
+#[test]
+fn a_client_that_says_goodbye_is_answered_and_let_go() {
+    let mut world = World::new();
+    let socket = world.socket(Door::SpotWs, "/ws/btcusdt@bookTicker");
+    world.exchange.receive(socket.conn, &[0x88, 0x80, 0, 0, 0, 0], world.now);
+    let mut out = Vec::new();
+    assert!(world.exchange.take_output(socket.conn, &mut out));
+    assert_eq!(out, [0x88, 0]);
+    world.exchange.closed(socket.conn, world.now);
+    world.run(SECOND);
+    assert_eq!(world.exchange.next_dirty(), None);
 }
 
 #[test]

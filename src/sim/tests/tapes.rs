@@ -93,3 +93,18 @@ fn orders_meet_the_quote_last_played_and_what_they_took_returns_with_the_next() 
         Some(1)
     );
 }
+
+/// A tape without listeners is quiet, so that a day passes quickly.
+#[test]
+fn a_socket_that_answers_its_pings_lives_a_day_and_no_longer() {
+    let mut world = tape();
+    let mut socket = world.socket(Door::UsdmWs, "/public/ws");
+    for _ in 0..479 {
+        world.run(180 * SECOND);
+        socket.hear(&mut world, true);
+    }
+    assert!(!socket.closed);
+    world.run(180 * SECOND);
+    socket.hear(&mut world, true);
+    assert!(socket.closed);
+}

@@ -195,6 +195,9 @@ fn funding_settles_when_told_and_pays_the_short() {
     let owed =
         number(&settled[0]["markPrice"]) / 100_000_000 * number(&settled[0]["fundingRate"]) / 10_000_000_000;
     assert!(received > 0 && (received - owed).abs() < 10i128.pow(10), "{received} against {owed}");
+    let income = world.signed(USDM, "GET", "/fapi/v1/income", "incomeType=FUNDING_FEE").json;
+    assert_eq!(income.as_array().map(Vec::len), Some(1), "flat symbols receive nothing");
+    assert_eq!(number(&income[0]["income"]), received);
     let index = world.get(USDM, "/fapi/v1/premiumIndex?symbol=BTCUSDT").json;
     assert_eq!(index["nextFundingTime"].as_u64(), Some(START / MS + 10_000 + 8 * 3_600_000));
 }

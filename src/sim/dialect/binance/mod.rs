@@ -14,6 +14,7 @@ mod rest_spot;
 mod rest_usdm;
 mod sign;
 mod streams;
+mod usdm_account;
 
 pub(in crate::sim) use streams::{
     book_ticker, depth_event, mark_events, messages_per_second, on_text, spoil_quote, trade_event,
@@ -94,7 +95,8 @@ pub(in crate::sim) fn on_request(exchange: &mut Exchange, conn: ConnId, door: Do
     let is_order = request.method == "POST" && request.path.ends_with("/order");
     let reply = respond(exchange, market, route, request, is_order);
     if reply.cut {
-        exchange.conns.close(conn, true);
+        // What answers earlier requests still leaves.
+        exchange.conns.close(conn, false);
         return;
     }
     let clock = exchange.clock();
@@ -137,7 +139,11 @@ fn respond(
     };
     let clock = exchange.clock();
     if let Err(throttle) = exchange.limits[market.index()].admit(clock, cost) {
-        return throttled(exchange, market, throttle);
+        let refusal = throttled(exchange, market, throttle);
+        if let (Some(route), Ok(params)) = (route, &params) {
+            note_refusal(exchange, market, route, params, &refusal);
+        }
+        return Reply::of(Err(refusal));
     }
     let Some(route) = route else { return not_found(market, request) };
     let side = params.as_ref().ok().and_then(|p| p.get("side")).and_then(|side| match side {
@@ -219,7 +225,7 @@ fn note_refusal(
     }
 }
 
-fn throttled(exchange: &Exchange, market: Market, throttle: Throttle) -> Reply {
+fn throttled(exchange: &Exchange, market: Market, throttle: Throttle) -> Refusal {
     let limit = exchange.limits[market.index()].weight.limit;
     let (status, wait, msg) = match throttle {
         Throttle::Weight { retry_after_s } => (
@@ -239,8 +245,7 @@ fn throttled(exchange: &Exchange, market: Market, throttle: Throttle) -> Reply {
             ),
         ),
     };
-    let refusal = Refusal { status, retry_after_s: Some(wait), ..Refusal::new(-1003, msg) };
-    Reply::of(Err(refusal))
+    Refusal { status, retry_after_s: Some(wait), ..Refusal::new(-1003, msg) }
 }
 
 fn not_found(market: Market, request: &Request<'_>) -> Reply {

@@ -4,7 +4,6 @@
 //! Wire:  binance.md §7; fixtures `futures_rest_*`.
 //! Quirk: the answer to a new order has neither fills nor `avgPrice` (2026); the default, ACK, always says NEW.
 
-use super::super::super::accounts::MAINTENANCE;
 use super::super::super::chance::Chance;
 use super::super::super::config::Market;
 use super::super::super::exchange::Exchange;
@@ -14,7 +13,7 @@ use super::super::super::orders::{Fill, Order};
 use super::order_entry::{self, RespType};
 use super::params::Params;
 use super::refusal::Refusal;
-use super::{Auth, Outcome, Route, info};
+use super::{Auth, Outcome, Route, info, usdm_account};
 
 const USDM: Market = Market::Usdm;
 
@@ -25,19 +24,21 @@ pub(super) const ROUTES: &[Route] = &[
     Route { method: "GET", path: "/fapi/v1/order", auth: Auth::Signed, allowed: &["symbol", "orderId", "origClientOrderId"], weight: |_| 1, run: query },
     Route { method: "DELETE", path: "/fapi/v1/order", auth: Auth::Signed, allowed: &["symbol", "orderId", "origClientOrderId"], weight: |_| 1, run: cancel },
     Route { method: "GET", path: "/fapi/v1/openOrders", auth: Auth::Signed, allowed: &["symbol"], weight: |p| if p.get("symbol").is_some() { 1 } else { 40 }, run: open_orders },
-    Route { method: "GET", path: "/fapi/v3/account", auth: Auth::Signed, allowed: &[], weight: |_| 5, run: account },
-    Route { method: "GET", path: "/fapi/v3/balance", auth: Auth::Signed, allowed: &[], weight: |_| 5, run: balance },
-    Route { method: "GET", path: "/fapi/v3/positionRisk", auth: Auth::Signed, allowed: &["symbol"], weight: |_| 5, run: position_risk },
-    Route { method: "GET", path: "/fapi/v2/positionRisk", auth: Auth::Signed, allowed: &["symbol"], weight: |_| 5, run: position_risk_v2 },
+    Route { method: "GET", path: "/fapi/v3/account", auth: Auth::Signed, allowed: &[], weight: |_| 5, run: usdm_account::account },
+    Route { method: "GET", path: "/fapi/v3/balance", auth: Auth::Signed, allowed: &[], weight: |_| 5, run: usdm_account::balance },
+    Route { method: "GET", path: "/fapi/v3/positionRisk", auth: Auth::Signed, allowed: &["symbol"], weight: |_| 5, run: usdm_account::position_risk },
+    Route { method: "GET", path: "/fapi/v2/positionRisk", auth: Auth::Signed, allowed: &["symbol"], weight: |_| 5, run: usdm_account::position_risk_v2 },
     Route { method: "GET", path: "/fapi/v1/userTrades", auth: Auth::Signed, allowed: &["symbol", "orderId", "fromId", "startTime", "endTime", "limit"], weight: |_| 5, run: user_trades },
-    Route { method: "GET", path: "/fapi/v1/commissionRate", auth: Auth::Signed, allowed: &["symbol"], weight: |_| 20, run: commission },
-    Route { method: "GET", path: "/fapi/v1/accountConfig", auth: Auth::Signed, allowed: &[], weight: |_| 5, run: account_config },
-    Route { method: "GET", path: "/fapi/v1/symbolConfig", auth: Auth::Signed, allowed: &["symbol"], weight: |_| 5, run: symbol_config },
+    Route { method: "GET", path: "/fapi/v1/commissionRate", auth: Auth::Signed, allowed: &["symbol"], weight: |_| 20, run: usdm_account::commission },
+    Route { method: "GET", path: "/fapi/v1/accountConfig", auth: Auth::Signed, allowed: &[], weight: |_| 5, run: usdm_account::account_config },
+    Route { method: "GET", path: "/fapi/v1/symbolConfig", auth: Auth::Signed, allowed: &["symbol"], weight: |_| 5, run: usdm_account::symbol_config },
     Route { method: "GET", path: "/fapi/v1/positionSide/dual", auth: Auth::Signed, allowed: &[], weight: |_| 30, run: |_, _| Ok(r#"{"dualSidePosition":false}"#.into()) },
-    Route { method: "POST", path: "/fapi/v1/positionSide/dual", auth: Auth::Signed, allowed: &["dualSidePosition"], weight: |_| 1, run: set_mode },
-    Route { method: "POST", path: "/fapi/v1/marginType", auth: Auth::Signed, allowed: &["symbol", "marginType"], weight: |_| 1, run: set_margin_type },
-    Route { method: "POST", path: "/fapi/v1/leverage", auth: Auth::Signed, allowed: &["symbol", "leverage"], weight: |_| 1, run: set_leverage },
-    Route { method: "GET", path: "/fapi/v1/rateLimit/order", auth: Auth::Signed, allowed: &[], weight: |_| 1, run: rate_limit },
+    Route { method: "POST", path: "/fapi/v1/positionSide/dual", auth: Auth::Signed, allowed: &["dualSidePosition"], weight: |_| 1, run: usdm_account::set_mode },
+    Route { method: "POST", path: "/fapi/v1/marginType", auth: Auth::Signed, allowed: &["symbol", "marginType"], weight: |_| 1, run: usdm_account::set_margin_type },
+    Route { method: "POST", path: "/fapi/v1/leverage", auth: Auth::Signed, allowed: &["symbol", "leverage"], weight: |_| 1, run: usdm_account::set_leverage },
+    Route { method: "GET", path: "/fapi/v1/rateLimit/order", auth: Auth::Signed, allowed: &[], weight: |_| 1, run: usdm_account::rate_limit },
+    Route { method: "GET", path: "/fapi/v1/income", auth: Auth::Signed, allowed: &["symbol", "incomeType", "startTime", "endTime", "page", "limit"], weight: |_| 30, run: usdm_account::income },
+    Route { method: "GET", path: "/fapi/v1/feeBurn", auth: Auth::Signed, allowed: &[], weight: |_| 30, run: |_, _| Ok(r#"{"feeBurn":false}"#.into()) },
     Route { method: "GET", path: "/fapi/v1/ping", auth: Auth::Open, allowed: &[], weight: |_| 1, run: |_, _| Ok("{}".into()) },
     Route { method: "GET", path: "/fapi/v1/time", auth: Auth::Open, allowed: &[], weight: |_| 1, run: info::time },
     Route { method: "GET", path: "/fapi/v1/exchangeInfo", auth: Auth::Open, allowed: &["symbol"], weight: |_| 1, run: info::usdm_exchange_info },
@@ -67,14 +68,14 @@ fn depth_weight(params: &Params<'_>) -> u32 {
 }
 
 /// The symbols asked for: `symbol`, or all.
-fn asked(exchange: &Exchange, params: &Params<'_>) -> Result<Vec<SymbolId>, Refusal> {
+pub(super) fn asked(exchange: &Exchange, params: &Params<'_>) -> Result<Vec<SymbolId>, Refusal> {
     match params.get("symbol") {
         Some(_) => Ok(vec![symbol(exchange, params)?]),
         None => Ok(exchange.listing.of(USDM).map(|(id, _)| id).collect()),
     }
 }
 
-fn symbol(exchange: &Exchange, params: &Params<'_>) -> Result<SymbolId, Refusal> {
+pub(super) fn symbol(exchange: &Exchange, params: &Params<'_>) -> Result<SymbolId, Refusal> {
     exchange.listing.find(USDM, params.need("symbol")?).ok_or_else(Refusal::symbol)
 }
 
@@ -85,7 +86,7 @@ fn one_or_list(params: &Params<'_>, rows: Vec<String>) -> String {
     }
 }
 
-fn list(rows: impl Iterator<Item = String>) -> String {
+pub(super) fn list(rows: impl Iterator<Item = String>) -> String {
     format!("[{}]", rows.collect::<Vec<_>>().join(","))
 }
 
@@ -326,169 +327,4 @@ fn user_trades(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
             f.time_us / 1_000
         )
     })))
-}
-
-// --- account --------------------------------------------------------------------------------------------------
-
-/// The sums of the USD-M account at the present marks.
-struct Sums {
-    wallet: Money,
-    unrealized: Money,
-    initial: Money,
-    orders: Money,
-    maintenance: Money,
-    available: Money,
-}
-
-fn sums(exchange: &Exchange) -> Sums {
-    let mark = |id: SymbolId| exchange.marks[id].mark;
-    let held = exchange.accounts.held();
-    Sums {
-        wallet: exchange.accounts.wallet,
-        unrealized: exchange.accounts.unrealized(mark),
-        initial: exchange.accounts.margin(mark),
-        orders: exchange.open_order_margin(),
-        maintenance: held.map(|(id, p)| p.notional(mark(id)).abs().times(MAINTENANCE)).sum(),
-        available: exchange.available_margin().max(Money::ZERO),
-    }
-}
-
-fn account(exchange: &mut Exchange, _: &Params<'_>) -> Outcome {
-    let s = sums(exchange);
-    let e = |m: Money| m.fixed(8);
-    let updated = exchange.accounts.positions.iter().map(|p| p.update_ms).max().unwrap_or(0);
-    let positions = list(exchange.accounts.held().map(|(id, p)| {
-        let (row, mark) = (&exchange.listing.symbols[id], exchange.marks[id].mark);
-        format!(
-            r#"{{"symbol":"{}","positionSide":"BOTH","positionAmt":"{}","unrealizedProfit":"{}","isolatedMargin":"0","notional":"{}","isolatedWallet":"0","initialMargin":"{}","maintMargin":"{}","updateTime":{}}}"#,
-            row.name,
-            Fixed(p.qty, row.qty_decimals),
-            e(p.unrealized(mark)),
-            e(p.notional(mark)),
-            e(p.margin(mark)),
-            e(p.notional(mark).abs().times(MAINTENANCE)),
-            p.update_ms
-        )
-    }));
-    let (wallet, unrealized, total) = (e(s.wallet), e(s.unrealized), e(s.wallet + s.unrealized));
-    let (initial, orders, all) = (e(s.initial), e(s.orders), e(s.initial + s.orders));
-    let (maintenance, available) = (e(s.maintenance), e(s.available));
-    Ok(format!(
-        r#"{{"totalInitialMargin":"{all}","totalMaintMargin":"{maintenance}","totalWalletBalance":"{wallet}","totalUnrealizedProfit":"{unrealized}","totalMarginBalance":"{total}","totalPositionInitialMargin":"{initial}","totalOpenOrderInitialMargin":"{orders}","totalCrossWalletBalance":"{wallet}","totalCrossUnPnl":"{unrealized}","availableBalance":"{available}","maxWithdrawAmount":"{available}","assets":[{{"asset":"USDT","walletBalance":"{wallet}","unrealizedProfit":"{unrealized}","marginBalance":"{total}","maintMargin":"{maintenance}","initialMargin":"{all}","positionInitialMargin":"{initial}","openOrderInitialMargin":"{orders}","crossWalletBalance":"{wallet}","crossUnPnl":"{unrealized}","availableBalance":"{available}","maxWithdrawAmount":"{available}","updateTime":{updated}}}],"positions":{positions}}}"#
-    ))
-}
-
-fn balance(exchange: &mut Exchange, _: &Params<'_>) -> Outcome {
-    let s = sums(exchange);
-    let e = |m: Money| m.fixed(8);
-    let updated = exchange.accounts.positions.iter().map(|p| p.update_ms).max().unwrap_or(0);
-    Ok(format!(
-        r#"[{{"accountAlias":"SgsR","asset":"USDT","balance":"{}","crossWalletBalance":"{}","crossUnPnl":"{}","availableBalance":"{}","maxWithdrawAmount":"{}","marginAvailable":true,"updateTime":{updated}}}]"#,
-        e(s.wallet),
-        e(s.wallet),
-        e(s.unrealized),
-        e(s.available),
-        e(s.available)
-    ))
-}
-
-/// Only symbols with a position.
-fn position_risk(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
-    let rows = asked(exchange, params)?.into_iter().filter(|id| exchange.accounts.positions[*id].qty != 0);
-    Ok(list(rows.map(|id| {
-        let (row, p) = (&exchange.listing.symbols[id], &exchange.accounts.positions[id]);
-        let mark = exchange.marks[id].mark;
-        let (notional, margin) = (p.notional(mark), p.margin(mark).fixed(8));
-        let entry = p.entry().fixed(row.price_decimals + 3);
-        format!(
-            r#"{{"symbol":"{}","positionSide":"BOTH","positionAmt":"{}","entryPrice":"{entry}","breakEvenPrice":"{entry}","markPrice":"{}","unRealizedProfit":"{}","liquidationPrice":"0","isolatedMargin":"0","notional":"{}","marginAsset":"USDT","isolatedWallet":"0","initialMargin":"{margin}","maintMargin":"{}","positionInitialMargin":"{margin}","openOrderInitialMargin":"0","adl":1,"bidNotional":"0","askNotional":"0","updateTime":{}}}"#,
-            row.name,
-            Fixed(p.qty, row.qty_decimals),
-            Fixed(mark, 8),
-            p.unrealized(mark).fixed(8),
-            notional.fixed(8),
-            notional.abs().times(MAINTENANCE).fixed(8),
-            p.update_ms
-        )
-    })))
-}
-
-/// All symbols, with leverage and margin type.
-fn position_risk_v2(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
-    let rows = asked(exchange, params)?;
-    Ok(list(rows.into_iter().map(|id| {
-        let (row, p) = (&exchange.listing.symbols[id], &exchange.accounts.positions[id]);
-        let mark = exchange.marks[id].mark;
-        let entry = p.entry().fixed(row.price_decimals + 3);
-        format!(
-            r#"{{"entryPrice":"{entry}","breakEvenPrice":"{entry}","marginType":"cross","isAutoAddMargin":"false","isolatedMargin":"0.00000000","leverage":"{}","liquidationPrice":"0","markPrice":"{}","maxNotionalValue":"20000000","positionAmt":"{}","notional":"{}","isolatedWallet":"0","symbol":"{}","unRealizedProfit":"{}","positionSide":"BOTH","updateTime":{}}}"#,
-            p.leverage,
-            Fixed(mark, 8),
-            Fixed(p.qty, row.qty_decimals),
-            p.notional(mark).fixed(8),
-            row.name,
-            p.unrealized(mark).fixed(8),
-            p.update_ms
-        )
-    })))
-}
-
-fn commission(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
-    let id = symbol(exchange, params)?;
-    let name = &exchange.listing.symbols[id].name;
-    Ok(format!(
-        r#"{{"symbol":"{name}","makerCommissionRate":"0.0002","takerCommissionRate":"0.0005","rpiCommissionRate":"0.00005"}}"#
-    ))
-}
-
-fn account_config(_: &mut Exchange, _: &Params<'_>) -> Outcome {
-    Ok(r#"{"feeTier":0,"canTrade":true,"canDeposit":true,"canWithdraw":false,"dualSidePosition":false,"updateTime":0,"multiAssetsMargin":false,"tradeGroupId":-1}"#.into())
-}
-
-fn symbol_config(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
-    Ok(list(asked(exchange, params)?.into_iter().map(|id| {
-        format!(
-            r#"{{"symbol":"{}","marginType":"CROSSED","isAutoAddMargin":false,"leverage":{},"maxNotionalValue":"20000000"}}"#,
-            exchange.listing.symbols[id].name, exchange.accounts.positions[id].leverage
-        )
-    })))
-}
-
-fn set_mode(_: &mut Exchange, params: &Params<'_>) -> Outcome {
-    match params.need("dualSidePosition")? {
-        "false" => Err(Refusal::new(-4059, "No need to change position side.")),
-        // The box has one-way positions only.
-        "true" => Err(Refusal::new(-4068, "Position side cannot be changed if there exists position.")),
-        _ => Err(Refusal::invalid("dualSidePosition")),
-    }
-}
-
-fn set_margin_type(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
-    symbol(exchange, params)?;
-    match params.need("marginType")? {
-        "CROSSED" => Err(Refusal::new(-4046, "No need to change margin type.")),
-        // The box has cross margin only.
-        "ISOLATED" => Err(Refusal::new(-4048, "Margin type cannot be changed if there exists position.")),
-        _ => Err(Refusal::invalid("marginType")),
-    }
-}
-
-fn set_leverage(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
-    let id = symbol(exchange, params)?;
-    params.need("leverage")?;
-    let leverage = params.number("leverage")?.and_then(|l| u32::try_from(l).ok()).unwrap_or(0);
-    if !(1..=125).contains(&leverage) {
-        return Err(Refusal::new(-4028, format!("Leverage {leverage} is not valid")));
-    }
-    exchange.accounts.positions[id].leverage = leverage;
-    let name = &exchange.listing.symbols[id].name;
-    Ok(format!(r#"{{"leverage":{leverage},"maxNotionalValue":"20000000","symbol":"{name}"}}"#))
-}
-
-fn rate_limit(exchange: &mut Exchange, _: &Params<'_>) -> Outcome {
-    let limits = &exchange.limits[USDM.index()];
-    Ok(format!(
-        r#"[{{"rateLimitType":"ORDERS","interval":"SECOND","intervalNum":10,"limit":{}}},{{"rateLimitType":"ORDERS","interval":"MINUTE","intervalNum":1,"limit":{}}}]"#,
-        limits.orders_short.limit, limits.orders_long.limit
-    ))
 }

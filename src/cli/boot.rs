@@ -1,0 +1,539 @@
+//! From settings to rooms on threads, and from their end to a summary.
+//!
+//! Owns:  what every command that trades shares: disk, epoch, clock, threads, the wait, the reports.
+//! Never: decides; a refusal comes from the rooms, and is turned into an exit code here.
+
+use super::keys::KeyFile;
+use super::report::{HotPath, Latency, Orders, Pairs, Pnl, Summary, WhyPair};
+use super::settings::{Directions, Layout, Settings};
+use super::{Exit, hist};
+use crate::agents::Loaded;
+use crate::agents::clerk::{ClerkSettings, Host, Target};
+use crate::agents::engine::{Engine, EngineSettings, Ground, Outside};
+use crate::agents::reader::Reader;
+use crate::agents::scribe::Scribe;
+use crate::agents::shadow::{Shadow, ShadowSettings};
+use crate::agents::trader::{Trader, TraderSettings};
+use crate::carry::rules::Policy;
+use crate::desk::gate::GateLimits;
+use crate::event::{Closed, Quote};
+use crate::metal::alloc;
+use crate::metal::clock::Clock;
+use crate::metal::cpu;
+use crate::metal::dial::Dialer;
+use crate::metal::disk::Disk;
+use crate::metal::entropy::Entropy;
+use crate::metal::latch::{Latch, stop_on_signals};
+use crate::metal::runner::{self, Agent, Idle};
+use crate::metal::tls::TlsTrust;
+use crate::store::{epoch, journal};
+use crate::units::decimal::Text;
+use crate::units::time::{MS, SEC};
+use crate::units::{Amount, Nanos, Rate, Ratio};
+use crate::venue::{self, Key, Venue};
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The hot thread's allocations are counted from so long after the feeds are live: by then every
+/// buffer has found its size.
+const WARM_UP_NS: u64 = 2 * SEC;
+/// How often the main thread looks at lines and files.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// Why a command that trades could not start. Each message says what to do.
+#[derive(Debug)]
+pub(super) struct BootError {
+    /// What a person reads.
+    pub(super) why: String,
+    /// How the process ends.
+    pub(super) exit: Exit,
+}
+
+impl BootError {
+    /// Wrong usage or configuration.
+    pub(super) fn usage(why: impl ToString) -> Self {
+        Self { why: why.to_string(), exit: Exit::Usage }
+    }
+
+    /// Could not be done here and now.
+    pub(super) fn failed(why: impl ToString) -> Self {
+        Self { why: why.to_string(), exit: Exit::Failed }
+    }
+}
+
+/// What a finished run tells, before a box adds its own view.
+pub(super) struct Finished {
+    pub(super) summary: Summary,
+    pub(super) exit: Exit,
+    pub(super) why: Option<String>,
+}
+
+/// Where a venue is to be reached, with the key that may go there.
+///
+/// # Errors
+///
+/// An endpoint nobody knows, an address that is none, a key file that can't be used at that address.
+pub(super) fn target(settings: &Settings, venue: &'static Venue) -> Result<Target, BootError> {
+    let mut urls: BTreeMap<&'static str, String> =
+        venue.endpoints.iter().map(|endpoint| (endpoint.name, endpoint.url.to_owned())).collect();
+    for at in &settings.endpoints {
+        if at.venue != venue.name {
+            return Err(BootError::usage(format!(
+                "--endpoint {}.{}: this build trades on {} only",
+                at.venue, at.name, venue.name
+            )));
+        }
+        let Some(endpoint) = venue.endpoint(&at.name) else {
+            let known: Vec<_> = venue.endpoints.iter().map(|endpoint| endpoint.name).collect();
+            return Err(BootError::usage(format!(
+                "--endpoint {}.{}: no such endpoint; known are {}",
+                at.venue,
+                at.name,
+                known.join(", ")
+            )));
+        };
+        urls.insert(endpoint.name, at.url.clone());
+    }
+    let mut hosts = BTreeMap::new();
+    for (name, url) in &urls {
+        hosts.insert(*name, host_of(url)?);
+    }
+    let key = match settings.key_files.iter().find(|at| at.venue == venue.name) {
+        None => None,
+        Some(at) => {
+            let file = KeyFile::load(&at.file).map_err(|error| {
+                let why = error.to_string();
+                BootError { why, exit: error.into() }
+            })?;
+            let own: Vec<&str> = venue.endpoints.iter().map(|endpoint| endpoint.url).collect();
+            for url in urls.values() {
+                file.may_go_to(url, &own).map_err(|error| {
+                    let why = error.to_string();
+                    BootError { why, exit: error.into() }
+                })?;
+            }
+            Some(Arc::new(Key::new(file.key.clone(), file.secret.to_string())))
+        }
+    };
+    Ok(Target { venue, hosts, key })
+}
+
+fn host_of(url: &str) -> Result<Host, BootError> {
+    let wrong = || {
+        BootError::usage(format!(
+            "{url:?} is no endpoint address; it looks like https://127.0.0.1:8443 or wss://…"
+        ))
+    };
+    let (scheme, rest) = url.split_once("://").ok_or_else(wrong)?;
+    let tls = match scheme {
+        "https" | "wss" => true,
+        "http" | "ws" => false,
+        _ => return Err(wrong()),
+    };
+    let authority = rest.split('/').next().unwrap_or_default();
+    let (name, port) = match authority.rsplit_once(':') {
+        Some((name, port)) => (name, port.parse().map_err(|_| wrong())?),
+        None => (authority, if tls { 443 } else { 80 }),
+    };
+    if name.is_empty() {
+        return Err(wrong());
+    }
+    Ok(Host { tls, name: name.trim_matches(['[', ']']).to_owned(), port })
+}
+
+/// Whom to trust: `--ca FILE`, or the public authorities.
+pub(super) fn trust(settings: &Settings) -> Result<TlsTrust, BootError> {
+    match &settings.ca {
+        None => TlsTrust::public().map_err(BootError::failed),
+        Some(path) => {
+            let pem = std::fs::read(path).map_err(|error| {
+                BootError::usage(format!(
+                    "--ca {}: {error}; give the PEM file of the authority",
+                    path.display()
+                ))
+            })?;
+            TlsTrust::from_pem(&pem)
+                .map_err(|error| BootError::usage(format!("--ca {}: {error}", path.display())))
+        }
+    }
+}
+
+/// Runs the engine to its end.
+pub(super) fn run(
+    settings: &Settings,
+    command: &str,
+    market: String,
+    target: Target,
+    trust: TlsTrust,
+) -> Result<Finished, BootError> {
+    let started = std::time::Instant::now();
+    if settings.live && target.key.is_none() {
+        return Err(BootError::usage(format!(
+            "real orders need a key: give one with --key-file {}=FILE, or leave --live out",
+            target.venue.name
+        )));
+    }
+    let mut disk = Disk::real(&settings.data_dir).map_err(BootError::failed)?;
+    disk.lock(&format!("lock-{}", settings.instance)).map_err(BootError::failed)?;
+    let epoch = epoch::raise(&mut disk, settings.instance).map_err(BootError::failed)?;
+    let journal = journal::open(&mut disk, settings.instance).map_err(BootError::failed)?;
+    if settings.live {
+        // Best effort: a process without the right to lock memory still trades, a little less evenly.
+        let _ = cpu::lock_memory();
+        cpu::no_core_dumps().map_err(BootError::failed)?;
+    }
+
+    let clock = Clock::real();
+    let stop = Latch::new();
+    let kill = Latch::new();
+    stop_on_signals(&stop).map_err(BootError::failed)?;
+    let venue = target.venue;
+    let about = format!(
+        "contango {} {command}; venue {}; market {market}; instance {}; live {}",
+        env!("CARGO_PKG_VERSION"),
+        venue.name,
+        settings.instance,
+        settings.live,
+    );
+    let engine_settings = engine_settings(settings, target, epoch, about);
+    let ground = Ground {
+        clock: clock.clone(),
+        dialer: Dialer::real(trust).map_err(BootError::failed)?,
+        entropy: [Entropy::real(), Entropy::real()],
+        disk,
+        journal: journal.file,
+    };
+    let engine = Engine::build(engine_settings, ground, stop, kill).map_err(BootError::failed)?;
+    let rooms = spawn(settings, engine, &clock)?;
+    let Rooms { reader, trader, shadow, scribe, .. } = rooms.wait(settings, &clock)?;
+    if let Some(trouble) = scribe.trouble() {
+        eprintln!("contango: the journal: {trouble}");
+    }
+    Ok(finish(settings, command, market, venue, started, &clock, &reader, &trader, &shadow))
+}
+
+fn engine_settings(settings: &Settings, target: Target, epoch: u32, about: String) -> EngineSettings {
+    let directions = match settings.directions {
+        Directions::Short => [true, false],
+        Directions::Long => [false, true],
+        Directions::Both => [true, true],
+    };
+    let hours = Ratio::from_num(settings.hold_ns / SEC) / Ratio::from_num(3_600);
+    EngineSettings {
+        clerk: ClerkSettings {
+            target,
+            wanted: (!settings.pairs.is_empty()).then(|| settings.pairs.clone()),
+            live: settings.live,
+            order_links: usize::from(settings.order_links),
+            recv_window_ms: settings.recv_window_ms,
+        },
+        trader: TraderSettings {
+            instance: settings.instance,
+            epoch,
+            live: settings.live,
+            directions,
+            recv_window_ms: settings.recv_window_ms,
+            entries_max: settings.max_entries.map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
+            gate: GateLimits::default(),
+        },
+        shadow: ShadowSettings {
+            about,
+            identity: (settings.instance, epoch),
+            policy: Policy {
+                hold_hours: hours,
+                min_net_apr: settings.min_net_apr.map(Rate::ratio_ceil),
+                min_basis: settings.min_basis.ratio_ceil(),
+                kappa: settings.kappa.ratio_floor(),
+            },
+            exit_basis: settings.exit_basis.map(Rate::ratio_floor),
+            clip: settings.clip_usdt,
+            directions,
+            recv_window_ms: settings.recv_window_ms,
+            run_for_ns: settings.run_for_ns,
+            until_round_trips: settings.until_round_trips,
+        },
+        quotes_out: settings.quotes_out.is_some(),
+    }
+}
+
+/// Reader and trader on one thread: the thread that reads a quote decides and fires.
+struct Hot {
+    reader: Reader,
+    trader: Trader,
+    watch_at: Nanos,
+    watched: bool,
+}
+
+impl Agent for Hot {
+    fn do_work(&mut self, now: Nanos) -> usize {
+        if !self.watched && self.reader.counts.quotes > 0 {
+            if self.watch_at == Nanos::NEVER {
+                self.watch_at = now.plus(WARM_UP_NS);
+            } else if now >= self.watch_at {
+                self.watched = true;
+                alloc::watch(true);
+            }
+        }
+        self.reader.do_work(now) + self.trader.do_work(now)
+    }
+}
+
+/// The rooms that park.
+struct Cold {
+    shadow: Shadow,
+    clerk: crate::agents::clerk::Clerk,
+    scribe: Scribe,
+}
+
+impl Agent for Cold {
+    fn do_work(&mut self, now: Nanos) -> usize {
+        self.shadow.do_work(now) + self.clerk.do_work(now) + self.scribe.do_work(now)
+    }
+}
+
+/// Every room in one loop.
+struct All {
+    hot: Hot,
+    cold: Cold,
+}
+
+impl Agent for All {
+    fn do_work(&mut self, now: Nanos) -> usize {
+        self.hot.do_work(now) + self.cold.do_work(now)
+    }
+}
+
+/// The rooms on their threads.
+struct Running {
+    threads: Threads,
+    outside: Outside,
+}
+
+enum Threads {
+    Fused(std::thread::JoinHandle<Hot>, std::thread::JoinHandle<Cold>),
+    Single(std::thread::JoinHandle<All>),
+}
+
+/// The rooms after their threads ended.
+struct Rooms {
+    reader: Reader,
+    trader: Trader,
+    shadow: Shadow,
+    scribe: Scribe,
+}
+
+fn spawn(settings: &Settings, engine: Engine, clock: &Clock) -> Result<Running, BootError> {
+    let Engine { reader, trader, shadow, clerk, scribe, outside } = engine;
+    let hot = Hot { reader, trader, watch_at: Nanos::NEVER, watched: false };
+    let cold = Cold { shadow, clerk, scribe };
+    let core = |n: usize| settings.cores.get(n).copied();
+    let clock = || clock.clone();
+    let done = outside.done.clone();
+    let threads = match settings.layout {
+        Layout::Fused => {
+            let cold = runner::spawn("cold", core(1), Idle::Park, clock(), done.clone(), cold);
+            let hot = runner::spawn("hot", core(0), settings.idle, clock(), done, hot);
+            Threads::Fused(hot.map_err(BootError::usage)?, cold.map_err(BootError::usage)?)
+        }
+        Layout::Single => {
+            let all = runner::spawn("all", core(0), settings.idle, clock(), done, All { hot, cold });
+            Threads::Single(all.map_err(BootError::usage)?)
+        }
+    };
+    Ok(Running { threads, outside })
+}
+
+impl Running {
+    /// Prints lines and writes quotes until the rooms are done, then takes them back.
+    fn wait(self, settings: &Settings, clock: &Clock) -> Result<Rooms, BootError> {
+        let Self { threads, mut outside } = self;
+        let mut quotes = match (&settings.quotes_out, outside.quotes.take()) {
+            (Some(path), Some(ring)) => Some(QuoteFile::create(path, ring)?),
+            _ => None,
+        };
+        let mut refit = 0u32;
+        loop {
+            let over = outside.done.is_set();
+            while let Some(line) = outside.lines.pop() {
+                if !settings.json {
+                    super::say(&format!("{line}\n"));
+                }
+            }
+            while let Some(loaded) = outside.loaded.pop() {
+                if let Some(file) = &mut quotes {
+                    file.loaded = Some(loaded);
+                }
+            }
+            if let Some(file) = &mut quotes {
+                file.drain()?;
+            }
+            if over {
+                break;
+            }
+            // The clock's line is refitted every two seconds or so.
+            refit = (refit + 1) % 400;
+            if refit == 0 {
+                clock.refit();
+            }
+            std::thread::sleep(LOOK);
+        }
+        let lost = |_| BootError::failed("a room panicked; its last words are above");
+        let rooms = match threads {
+            Threads::Fused(hot, cold) => {
+                let (hot, cold) = (hot.join().map_err(lost)?, cold.join().map_err(lost)?);
+                Rooms { reader: hot.reader, trader: hot.trader, shadow: cold.shadow, scribe: cold.scribe }
+            }
+            Threads::Single(all) => {
+                let All { hot, cold } = all.join().map_err(lost)?;
+                Rooms { reader: hot.reader, trader: hot.trader, shadow: cold.shadow, scribe: cold.scribe }
+            }
+        };
+        if let Some(mut file) = quotes {
+            file.drain()?;
+            file.out.flush().map_err(BootError::failed)?;
+        }
+        Ok(rooms)
+    }
+}
+
+/// `--quotes-out`: every top of book as the trader took it in.
+struct QuoteFile {
+    out: std::io::BufWriter<std::fs::File>,
+    ring: crate::metal::ring::Consumer<Quote>,
+    loaded: Option<Arc<Loaded>>,
+}
+
+impl QuoteFile {
+    fn create(path: &std::path::Path, ring: crate::metal::ring::Consumer<Quote>) -> Result<Self, BootError> {
+        let refuse = |error| BootError::usage(format!("--quotes-out {}: {error}", path.display()));
+        let mut out = std::io::BufWriter::new(std::fs::File::create(path).map_err(refuse)?);
+        writeln!(out, "market,symbol,u,bid,bid_qty,ask,ask_qty").map_err(BootError::failed)?;
+        Ok(Self { out, ring, loaded: None })
+    }
+
+    fn drain(&mut self) -> Result<(), BootError> {
+        // Quotes come after their instruments: nothing is read before those are here.
+        let Some(loaded) = &self.loaded else { return Ok(()) };
+        while let Some(quote) = self.ring.pop() {
+            let row = loaded.instruments.get(quote.instrument);
+            let price = |n: i64| Text(i128::from(n), row.price_decimals);
+            let qty = |n: i64| Text(i128::from(n), row.qty_decimals);
+            writeln!(
+                self.out,
+                "{},{},{},{},{},{},{}",
+                row.leg,
+                row.symbol,
+                quote.sequence,
+                price(quote.bid.0),
+                qty(quote.bid_qty.0),
+                price(quote.ask.0),
+                qty(quote.ask_qty.0)
+            )
+            .map_err(BootError::failed)?;
+        }
+        Ok(())
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "every room says its part once, here")]
+fn finish(
+    settings: &Settings,
+    command: &str,
+    market: String,
+    venue: &Venue,
+    started: std::time::Instant,
+    clock: &Clock,
+    reader: &Reader,
+    trader: &Trader,
+    shadow: &Shadow,
+) -> Finished {
+    let ended = shadow.ended();
+    let totals = &shadow.totals;
+    let total_ns = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    let ran_ns = ended.live_at.map_or(0, |live| ended.at.since(live));
+    let profit = shadow.ledger().profit;
+    let revaluation = shadow.unrealised();
+    let (rooms_allocated, tls_allocated) = alloc::counted();
+    let counts = &trader.counts;
+    let summary = Summary {
+        command: command.to_owned(),
+        venues: vec![venue.name.to_owned()],
+        seed: settings.seed,
+        seconds: ran_ns / SEC,
+        startup_ms: total_ns.saturating_sub(ran_ns) / MS,
+        market,
+        pairs: Pairs {
+            opened: totals.opened,
+            closed: totals.closed,
+            open_now: shadow.open_now(),
+            repaired: totals.repaired,
+        },
+        orders: Orders {
+            sent: totals.sent,
+            filled: totals.filled,
+            partial: totals.partial,
+            rejected: totals.refused,
+            unknown_now: shadow.unknown_now(),
+        },
+        fills_venue: None,
+        fills_booked: shadow.ledger().fills(),
+        exposure: None,
+        pnl: Pnl {
+            total: profit.basis + profit.fees + profit.slippage + revaluation,
+            funding: Amount::ZERO,
+            basis: profit.basis,
+            fees: profit.fees,
+            slippage: profit.slippage,
+            borrow: Amount::ZERO,
+            revaluation,
+        },
+        equity: None,
+        budget: Vec::new(),
+        faults: totals.refusals.iter().map(|(code, n)| (format!("refused {code}"), *n)).collect(),
+        latency: totals.histograms().map(|(name, histogram)| (name, Latency::of(histogram))).collect(),
+        hot_path: HotPath {
+            allocations: Some(rooms_allocated),
+            tls_allocations: Some(tls_allocated),
+            decode_fallbacks: reader.counts.fallbacks,
+            refused: reader.counts.refused,
+            quotes: reader.counts.quotes,
+            conflated: counts.conflated + reader.counts.dropped,
+            decisions: counts.decisions,
+            prepared: counts.prepared,
+            sealed: 0,
+            signed: counts.signed,
+        },
+        signals: totals.signals,
+        why: shadow.why().zip(trader.weighed()).map(|(why, weighed)| WhyPair::of(why, weighed)).collect(),
+        gate: gate_counts(&counts.closed),
+        decisions_sha256: totals.decisions_sha256(),
+        out: settings.out.display().to_string(),
+        open: ended.open.clone(),
+    };
+    let stages: Vec<_> = totals.histograms().collect();
+    let wall = clock.unix();
+    if let Err(error) = hist::export(&settings.out, &stages, wall, ran_ns) {
+        eprintln!("contango: histograms could not be written to {}: {error}", settings.out.display());
+    }
+    let (exit, why) = match (&ended.failed, &ended.refused) {
+        (_, Some(why)) => (Exit::Refused, Some(why.clone())),
+        (Some(why), None) => (Exit::Failed, Some(why.clone())),
+        (None, None) if !ended.open.is_empty() => {
+            (Exit::WorkOpen, Some("stopped with work open; see `open`".to_owned()))
+        }
+        (None, None) => (Exit::Done, None),
+    };
+    Finished { summary, exit, why }
+}
+
+/// How often the gate refused a signal, by reason.
+fn gate_counts(closed: &[u64]) -> Vec<(&'static str, u64)> {
+    Closed::ALL.iter().zip(closed).filter(|(_, n)| **n > 0).map(|(why, n)| (why.text(), *n)).collect()
+}
+
+/// The venue this build trades on.
+pub(super) fn venue() -> &'static Venue {
+    venue::ALL[0]
+}

@@ -1,0 +1,277 @@
+//! Shadow → trader: wishes, permit, terms. Clerk → rooms: clocks and news.
+//!
+//! Owns:  the latest-value cells and their layout as words, the folded threshold and its test.
+//! Never: lowers a ceiling.
+
+use super::{Instruments, Mark};
+use crate::units::{Direction, LegKind, LinkId, Nanos, PairId, Price, Qty, Side, Unix, VenueId};
+use std::sync::Arc;
+
+/// What the shadow asks of the pen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// The pair's last intent is resolved: it may be traded again.
+    Free {
+        /// Whose.
+        pair: PairId,
+    },
+    /// Bring one leg down: limit IOC within the collar, a new attempt of a broken intent.
+    Unwind {
+        /// Whose.
+        pair: PairId,
+        /// The intent that broke.
+        sequence: u32,
+        /// The new attempt's number.
+        attempt: u8,
+        /// Which leg is too big.
+        leg: LegKind,
+        /// The side that shrinks it.
+        side: Side,
+        /// How much.
+        qty: Qty,
+        /// How far past the touch it may go, in parts per million.
+        collar_ppm: u32,
+    },
+}
+
+/// A threshold, folded cold so that the hot test is one widening multiplication (DESIGN §2):
+/// `mantissa · 2^-shift` is the price ratio perp ÷ spot in the two instruments' own integer scales.
+/// The mantissa has its top bit (of 63) set; 0 means *never*.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fold {
+    /// 63 bits, top bit set; or 0 for never.
+    pub mantissa: u64,
+    /// 0–66.
+    pub shift: u32,
+}
+
+impl Fold {
+    /// A threshold nothing passes.
+    pub const NEVER: Self = Self { mantissa: 0, shift: 0 };
+
+    /// Whether `perp ≥ ratio · spot`; never, if there is no threshold.
+    #[inline]
+    #[must_use]
+    pub const fn at_least(self, perp: Price, spot: Price) -> bool {
+        self.mantissa != 0 && (perp.0 as u128) << self.shift >= self.mantissa as u128 * spot.0 as u128
+    }
+
+    /// Whether `perp ≤ ratio · spot`; never, if there is no threshold.
+    #[inline]
+    #[must_use]
+    pub const fn at_most(self, perp: Price, spot: Price) -> bool {
+        self.mantissa != 0 && (perp.0 as u128) << self.shift <= self.mantissa as u128 * spot.0 as u128
+    }
+}
+
+/// A hedged position the trader may close: what the shadow has booked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Short or long.
+    pub direction: Direction,
+    /// Spot to trade back, floored to its lot.
+    pub spot: Qty,
+    /// Perp to buy or sell back.
+    pub perp: Qty,
+}
+
+/// What one pair may do now: thresholds, clip, position. A latest-value cell, one per pair.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// Generation of the instruments it was folded for.
+    pub generation: u32,
+    /// Entry thresholds: [`Direction::Short`] (`at_least` on bid/ask), [`Direction::Long`] (`at_most` on ask/bid).
+    pub enter: [Fold; 2],
+    /// Closing threshold of the held position (`at_most` for short, `at_least` for long).
+    pub exit: Fold,
+    /// Entries end here: settlement guard, funding staleness.
+    pub valid_until: Nanos,
+    /// Entry size of each leg: spot, perp. Spot is sized up for a base-coin fee when bought.
+    pub clip: [Qty; 2],
+    /// What is held.
+    pub held: Option<Held>,
+}
+
+/// Words of a [`Terms`] cell.
+pub const TERMS_WORDS: usize = 13;
+
+impl Terms {
+    /// As words for a latest-value cell.
+    #[must_use]
+    pub fn to_words(self) -> [u64; TERMS_WORDS] {
+        let (kind, spot, perp) = match self.held {
+            None => (0, 0, 0),
+            Some(held) => (1 + held.direction as u64, held.spot.0 as u64, held.perp.0 as u64),
+        };
+        [
+            u64::from(self.generation),
+            self.enter[0].mantissa,
+            self.enter[1].mantissa,
+            self.exit.mantissa,
+            u64::from(self.enter[0].shift)
+                | u64::from(self.enter[1].shift) << 8
+                | u64::from(self.exit.shift) << 16,
+            self.valid_until.0,
+            self.clip[0].0 as u64,
+            self.clip[1].0 as u64,
+            kind,
+            spot,
+            perp,
+            0,
+            0,
+        ]
+    }
+
+    /// Back from words.
+    #[must_use]
+    pub fn from_words(w: [u64; TERMS_WORDS]) -> Self {
+        let fold = |mantissa, at: u32| Fold { mantissa, shift: (w[4] >> at & 0xff) as u32 };
+        let held = |direction| Some(Held { direction, spot: Qty(w[9] as i64), perp: Qty(w[10] as i64) });
+        Self {
+            generation: w[0] as u32,
+            enter: [fold(w[1], 0), fold(w[2], 8)],
+            exit: fold(w[3], 16),
+            valid_until: Nanos(w[5]),
+            clip: [Qty(w[6] as i64), Qty(w[7] as i64)],
+            held: match w[8] {
+                1 => held(Direction::Short),
+                2 => held(Direction::Long),
+                _ => None,
+            },
+        }
+    }
+}
+
+/// Venue × market lanes that orders are counted in: four venues, two markets each.
+pub const LANES: usize = 8;
+
+/// The lane of a venue's market.
+#[must_use]
+pub const fn lane(venue: VenueId, leg: LegKind) -> usize {
+    venue.0 as usize * 2 + leg as usize
+}
+
+/// What the trader may send: cumulative ceilings since start, only ever raised (DESIGN §2).
+/// When the shadow stops, it runs out and the trader stops by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Permit {
+    /// Counts up with every renewal.
+    pub generation: u64,
+    /// Nothing is sent after this.
+    pub expires: Nanos,
+    /// Orders of class ENTRY, charged with their worst repair, per lane.
+    pub entry: [u64; LANES],
+    /// Orders of any class, per lane.
+    pub all: [u64; LANES],
+}
+
+/// Words of the [`Permit`] cell.
+pub const PERMIT_WORDS: usize = 2 + 2 * LANES;
+
+impl Permit {
+    /// How long one permit lasts.
+    pub const TTL_NS: u64 = 500_000_000;
+    /// How often the shadow renews it.
+    pub const RENEW_NS: u64 = 50_000_000;
+
+    /// As words for a latest-value cell.
+    #[must_use]
+    pub fn to_words(self) -> [u64; PERMIT_WORDS] {
+        let mut w = [0; PERMIT_WORDS];
+        w[0] = self.generation;
+        w[1] = self.expires.0;
+        w[2..2 + LANES].copy_from_slice(&self.entry);
+        w[2 + LANES..].copy_from_slice(&self.all);
+        w
+    }
+
+    /// Back from words.
+    #[must_use]
+    pub fn from_words(w: [u64; PERMIT_WORDS]) -> Self {
+        let mut permit = Self { generation: w[0], expires: Nanos(w[1]), entry: [0; LANES], all: [0; LANES] };
+        permit.entry.copy_from_slice(&w[2..2 + LANES]);
+        permit.all.copy_from_slice(&w[2 + LANES..]);
+        permit
+    }
+}
+
+const _: () = assert!(Permit::RENEW_NS * 5 < Permit::TTL_NS, "a few late renewals do not stop trading");
+
+/// Venue clock minus our monotonic clock, per lane, in ns: `venue time = Nanos + offset`.
+/// `None` until learned. Latest value; the clerk measures, everyone reads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offsets(pub [Option<i64>; LANES]);
+
+impl Offsets {
+    /// The venue's calendar time of a lane at `now`; `None` until its offset is learned.
+    #[must_use]
+    pub fn venue_time(&self, lane: usize, now: Nanos) -> Option<Unix> {
+        self.0[lane].map(|offset| Unix(now.0 as i64 + offset))
+    }
+
+    /// As words for a latest-value cell; `i64::MIN` stands for *not learned*.
+    #[must_use]
+    pub fn to_words(self) -> [u64; LANES] {
+        self.0.map(|offset| offset.unwrap_or(i64::MIN) as u64)
+    }
+
+    /// Back from words.
+    #[must_use]
+    pub fn from_words(w: [u64; LANES]) -> Self {
+        Self(w.map(|word| (word as i64 != i64::MIN).then_some(word as i64)))
+    }
+}
+
+/// One published limit on orders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OrderLimit {
+    /// Which lane counts it.
+    pub lane: usize,
+    /// Length of its window, ns.
+    pub window_ns: u64,
+    /// Orders in one window.
+    pub limit: u64,
+}
+
+/// What the clerk tells the shadow; the journal and people hear of it through it.
+#[derive(Clone, Debug)]
+pub enum News {
+    /// A new generation of instruments, with the account's order limits.
+    Instruments {
+        /// What may be traded.
+        instruments: Arc<Instruments>,
+        /// How many orders each lane may take.
+        limits: Vec<OrderLimit>,
+    },
+    /// Marks and funding estimates at the start, before the streams tell them.
+    Marks(Vec<Mark>),
+    /// All feeds of a venue are live and its clock is learned.
+    Ready {
+        /// Which.
+        venue: VenueId,
+    },
+    /// A connection is up.
+    LinkUp {
+        /// Which.
+        link: LinkId,
+        /// What it is for.
+        what: String,
+    },
+    /// A connection died or could not be made.
+    LinkDown {
+        /// What it was for.
+        what: String,
+        /// Why, and what to do.
+        why: String,
+    },
+    /// The engine may not trade; the run ends with the exit code 3.
+    Refuse {
+        /// Why, and what to do.
+        why: String,
+    },
+    /// The run can't go on; exit code 1.
+    Fail {
+        /// Why, and what to do.
+        why: String,
+    },
+}

@@ -1,0 +1,85 @@
+//! Reader → trader, reader → shadow: tops of book, stamps, signs of life, marks.
+//!
+//! Owns:  what market sockets say, once decoded.
+//! Never: holds text of the wire.
+
+use crate::units::{InstrumentId, LegKind, LinkId, Nanos, Price, Qty, Rate, Unix, VenueId};
+
+/// The best bid and ask of one instrument, as one message told them. One cache line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quote {
+    /// Whose.
+    pub instrument: InstrumentId,
+    /// Which socket brought it.
+    pub link: LinkId,
+    /// The venue's update id; never goes backwards on one instrument.
+    pub sequence: u64,
+    /// Best bid.
+    pub bid: Price,
+    /// What rests at the best bid.
+    pub bid_qty: Qty,
+    /// Best ask.
+    pub ask: Price,
+    /// What rests at the best ask.
+    pub ask_qty: Qty,
+    /// When its last byte was read from the socket.
+    pub received: Nanos,
+}
+
+/// What the reader tells the trader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Feed {
+    /// A new top of book.
+    Quote(Quote),
+    /// A message with the venue's own stamp arrived on this socket.
+    Stamp {
+        /// Which socket.
+        link: LinkId,
+        /// Which market's clock made the stamp.
+        venue: VenueId,
+        /// Which market of the venue.
+        leg: LegKind,
+        /// The venue's stamp.
+        stamp: Unix,
+        /// When it was read.
+        received: Nanos,
+    },
+    /// The socket delivered bytes or answered our ping.
+    Alive {
+        /// Which socket.
+        link: LinkId,
+        /// When.
+        at: Nanos,
+    },
+    /// The venue confirmed this socket's subscriptions.
+    Live {
+        /// Which socket.
+        link: LinkId,
+    },
+    /// The socket is gone: every quote it brought is stale from here on.
+    Gone {
+        /// Which socket.
+        link: LinkId,
+    },
+}
+
+const _: () = assert!(size_of::<Quote>() <= 64, "a quote is one cache line");
+const _: () = assert!(size_of::<Feed>() <= 72, "a feed slot stays near one cache line");
+
+/// A perp's mark price and its running funding estimate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Whose.
+    pub instrument: InstrumentId,
+    /// Mark price.
+    pub mark: Price,
+    /// Running estimate for the coming settlement, per interval; `None` where the venue gave none
+    /// (missing is missing, never 0).
+    pub funding: Option<Rate>,
+    /// The coming settlement.
+    pub next_funding: Option<Unix>,
+    /// The venue's stamp.
+    pub stamp: Unix,
+    /// When it was read.
+    pub received: Nanos,
+}

@@ -1,0 +1,125 @@
+//! Trader → shadow: what was sent, and how the books looked.
+//!
+//! Owns:  send rounds, pulses, signals.
+//! Never: says what became of an order: that is an answer's.
+
+use super::{Answer, Closed, Fill, Quote};
+use crate::units::{Class, ClientId, Direction, InstrumentId, LinkId, Nanos, PairId, Price, Qty, Side, Unix};
+
+/// How an order's bytes came to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Made {
+    /// Rendered and signed ahead, in an idle turn.
+    Prepared,
+    /// Rendered and signed at fire time.
+    Signed,
+}
+
+/// How much of an order reached the kernel. Anything but `Nothing` may execute (FAULTS part 4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wire {
+    /// Every byte: state WIRE.
+    All,
+    /// Some bytes; the rest goes first on the same link: state WRITING.
+    Part,
+    /// No byte left the host: state `NOT_SENT`, evidence B of our own making.
+    Nothing,
+}
+
+/// One leg of a fired intent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FiredLeg {
+    /// Its client order id.
+    pub client: ClientId,
+    /// What it trades.
+    pub instrument: InstrumentId,
+    /// Buy or sell.
+    pub side: Side,
+    /// How much.
+    pub qty: Qty,
+    /// Worst price it takes.
+    pub limit: Price,
+    /// Whether it may only shrink a position.
+    pub reduce_only: bool,
+    /// The `timestamp` it carries (the venue's clock, by the learned offset).
+    pub stamp: Unix,
+    /// When `send` returned.
+    pub sent: Nanos,
+    /// How much of it went out.
+    pub wire: Wire,
+    /// How its bytes were made.
+    pub made: Made,
+    /// On which connection.
+    pub link: LinkId,
+}
+
+/// One send round: what was decided, on which quotes, and what went out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fired {
+    /// The intent's sequence in this epoch.
+    pub sequence: u32,
+    /// Whose.
+    pub pair: PairId,
+    /// Why.
+    pub class: Class,
+    /// Short or long.
+    pub direction: Direction,
+    /// Index of the input that triggered it: how many feed items the trader had taken.
+    pub decision: u64,
+    /// Slot of its intent record; the shadow frees it once all of it is closed.
+    pub slot: u16,
+    /// Update ids of the quotes decided on: spot, perp.
+    pub quotes: [u64; 2],
+    /// Prices decided on: spot (ask for short, bid for long; the other way round to close), perp.
+    pub prices: [Price; 2],
+    /// When the triggering input's last byte was read; for a command, when it was taken.
+    pub seen: Nanos,
+    /// The legs, first sent first.
+    pub legs: [Option<FiredLeg>; 2],
+}
+
+/// What the trader's books look like, for thresholds, valuation and people. Sent a few times a second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pulse {
+    /// Whose.
+    pub pair: PairId,
+    /// Latest quotes: spot, perp; `None` before the first.
+    pub quotes: [Option<Quote>; 2],
+    /// Slow mean of both spreads together, as a fraction of the price, in 10^-9.
+    pub spread_ppb: u64,
+}
+
+/// What the trader tells the shadow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// A send round.
+    Fired(Fired),
+    /// A fill read from an answer.
+    Fill(Fill),
+    /// An answer, after its fills.
+    Answer(Answer),
+    /// The books, now and then.
+    Pulse(Pulse),
+    /// What would have been fired, had real orders been allowed. Told once per crossing of the threshold.
+    Signal {
+        /// Whose.
+        pair: PairId,
+        /// Entry or exit.
+        class: Class,
+        /// Short or long.
+        direction: Direction,
+        /// Index of the input that triggered it.
+        decision: u64,
+        /// Prices decided on: spot, perp.
+        prices: [Price; 2],
+    },
+    /// An order command could not be carried out; nothing was sent.
+    Declined {
+        /// Whose.
+        pair: PairId,
+        /// Why.
+        why: Closed,
+    },
+}
+
+const _: () = assert!(size_of::<Told>() <= 384, "six cache lines a slot; the ring is taken once at start");

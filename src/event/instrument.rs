@@ -1,0 +1,105 @@
+//! What trades: instruments, pairs, and one immutable generation of them.
+//!
+//! Owns:  the rows a venue lists, in our scales, with dense ids.
+//! Never: changes: a change is a new generation, and only the clerk makes one.
+
+use crate::units::{Amount, InstrumentId, LegKind, PairId, Price, Qty, Rate, VenueId};
+use arrayvec::ArrayString;
+
+/// A venue's symbol text. Longer ones are left out at load with a reason.
+pub type Symbol = ArrayString<24>;
+/// An asset's name.
+pub type Asset = ArrayString<16>;
+
+/// One tradable market row, as loaded from its venue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instrument {
+    /// Dense index in its generation.
+    pub id: InstrumentId,
+    /// Where it trades.
+    pub venue: VenueId,
+    /// Spot or perpetual.
+    pub leg: LegKind,
+    /// The venue's own name, upper case, ASCII.
+    pub symbol: Symbol,
+    /// What is bought or sold, in the venue's words (`1000PEPE`).
+    pub base: Asset,
+    /// What it is paid in.
+    pub quote: Asset,
+    /// p: prices count 10^-p of the quote asset; from the tick.
+    pub price_decimals: u8,
+    /// q: quantities count 10^-q of the size unit; from the lot.
+    pub qty_decimals: u8,
+    /// Prices are multiples of it.
+    pub tick: Price,
+    /// Quantities are multiples of it.
+    pub lot: Qty,
+    /// Smallest order.
+    pub qty_min: Qty,
+    /// Largest order.
+    pub qty_max: Qty,
+    /// Smallest price × quantity, in the quote asset.
+    pub notional_min: Amount,
+    /// Whether reduce-only orders are exempt from `notional_min`.
+    pub reduce_only_exempt: bool,
+    /// Lowest and highest price the venue takes.
+    pub price_range: (Price, Price),
+    /// What a taker pays, as a fraction of the notional.
+    pub taker_fee: Rate,
+    /// Whether a *buy* pays its fee in the base asset it receives.
+    pub buy_fee_in_base: bool,
+}
+
+/// One spot leg and one perp leg of the same coin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pair {
+    /// Dense index in its generation.
+    pub id: PairId,
+    /// Canonical base asset, such as `PEPE` for `PEPEUSDT` with `1000PEPEUSDT`.
+    pub name: Asset,
+    /// The spot leg.
+    pub spot: InstrumentId,
+    /// The perp leg.
+    pub perp: InstrumentId,
+    /// m: perp price unit ÷ spot price unit (the name multiplier). Serves basis, gate and sanity.
+    pub price_factor: i64,
+    /// k: base coin per perp size unit (multiplier × contract value). Serves lots, exposure, notional.
+    pub size_factor: Amount,
+}
+
+/// Everything tradable, immutable, one generation after the other. Only the clerk builds it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Instruments {
+    /// Counts up with every change; orders prepared under another are refused.
+    pub generation: u32,
+    /// Indexed by [`InstrumentId`].
+    pub instruments: Vec<Instrument>,
+    /// Indexed by [`PairId`].
+    pub pairs: Vec<Pair>,
+    /// What was left out, and why, for `pairs` and the log.
+    pub left_out: Vec<(String, String)>,
+}
+
+impl Instruments {
+    /// The instrument of an id of this generation.
+    #[must_use]
+    pub fn get(&self, id: InstrumentId) -> &Instrument {
+        &self.instruments[usize::from(id.0)]
+    }
+
+    /// The pair of an id of this generation.
+    #[must_use]
+    pub fn pair(&self, id: PairId) -> &Pair {
+        &self.pairs[usize::from(id.0)]
+    }
+
+    /// One leg of a pair.
+    #[must_use]
+    pub fn leg(&self, pair: PairId, leg: LegKind) -> &Instrument {
+        let pair = self.pair(pair);
+        self.get(match leg {
+            LegKind::Spot => pair.spot,
+            LegKind::Perp => pair.perp,
+        })
+    }
+}

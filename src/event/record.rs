@@ -1,0 +1,127 @@
+//! Shadow → scribe: the lines of the journal.
+//!
+//! Owns:  what is kept for ever, and how an order may end.
+//! Never: holds a secret.
+
+use super::{Answer, Asset, Fill, Fired, Instruments, Refusal};
+use crate::units::{Amount, ClientId, Qty, Unix};
+use std::sync::Arc;
+
+/// How an order ended, with its evidence (FAULTS part 1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// A: the venue reported a terminal state with this executed quantity.
+    Terminal(Qty),
+    /// B: the venue refused this very request.
+    Refused(Refusal),
+    /// B: no byte left the host.
+    NotSent,
+}
+
+/// Where a pair stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PairState {
+    /// Nothing held, nothing open.
+    Flat,
+    /// Both legs held, within bound.
+    Hedged,
+    /// Orders out, or an imbalance being repaired.
+    Busy,
+    /// An order's fate is unknown; nothing is sent for it until it is known.
+    Unknown,
+}
+
+/// A line of the journal.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Record {
+    /// The first record of a run.
+    Start {
+        /// Calendar time.
+        at: Unix,
+        /// Build, command, settings that matter, never a secret.
+        what: String,
+    },
+    /// The epoch was raised and synced before this.
+    Epoch {
+        /// Calendar time.
+        at: Unix,
+        /// Which engine of the desk.
+        instance: u8,
+        /// The new epoch.
+        epoch: u32,
+    },
+    /// A send round.
+    Fired {
+        /// Calendar time.
+        at: Unix,
+        /// What went out.
+        fired: Fired,
+        /// Instruments it names.
+        instruments: Arc<Instruments>,
+    },
+    /// An answer or a query's answer.
+    Answer {
+        /// Calendar time.
+        at: Unix,
+        /// What it says.
+        answer: Answer,
+        /// Instruments it names.
+        instruments: Arc<Instruments>,
+    },
+    /// A booked fill.
+    Fill {
+        /// Calendar time.
+        at: Unix,
+        /// What was filled.
+        fill: Fill,
+        /// Instruments it names.
+        instruments: Arc<Instruments>,
+    },
+    /// An order's end with its evidence.
+    OrderEnd {
+        /// Calendar time.
+        at: Unix,
+        /// Which order.
+        client: ClientId,
+        /// How.
+        end: End,
+    },
+    /// A pair changed its state.
+    Pair {
+        /// Calendar time.
+        at: Unix,
+        /// Its canonical name.
+        name: Asset,
+        /// What it is now.
+        state: PairState,
+        /// Spot base held, net of base-coin fees.
+        spot: Amount,
+        /// Base short in the perp (negative: long).
+        perp: Amount,
+        /// Why.
+        why: &'static str,
+    },
+    /// The engine's mode changed.
+    Mode {
+        /// Calendar time.
+        at: Unix,
+        /// What it is now.
+        mode: &'static str,
+        /// Why.
+        why: String,
+    },
+    /// Something a person should read.
+    Note {
+        /// Calendar time.
+        at: Unix,
+        /// What.
+        text: String,
+    },
+    /// The last record of a run that stopped cleanly.
+    Stop {
+        /// Calendar time.
+        at: Unix,
+        /// What is left open, each named.
+        open: Vec<String>,
+    },
+}

@@ -1,0 +1,216 @@
+//! USD-M account answers: balances, positions, settings, income.
+//!
+//! Owns:  the sums over positions and marks, and their JSON.
+//! Wire:  binance.md §7; fixtures `futures_rest_account_v3`, `_balance_v3`, `_position_risk_*`, `_income`, …
+//! Quirk: v3 position risk lists only symbols with a position, v2 all.
+
+use super::super::super::accounts::MAINTENANCE;
+use super::super::super::config::Market;
+use super::super::super::exchange::Exchange;
+use super::super::super::listing::SymbolId;
+use super::super::super::number::{Fixed, Money};
+use super::Outcome;
+use super::params::Params;
+use super::refusal::Refusal;
+use super::rest_usdm::{asked, list, symbol};
+
+const USDM: Market = Market::Usdm;
+
+/// The sums of the USD-M account at the present marks.
+struct Sums {
+    wallet: Money,
+    unrealized: Money,
+    initial: Money,
+    orders: Money,
+    maintenance: Money,
+    available: Money,
+}
+
+fn sums(exchange: &Exchange) -> Sums {
+    let mark = |id: SymbolId| exchange.marks[id].mark;
+    let held = exchange.accounts.held();
+    Sums {
+        wallet: exchange.accounts.wallet,
+        unrealized: exchange.accounts.unrealized(mark),
+        initial: exchange.accounts.margin(mark),
+        orders: exchange.open_order_margin(),
+        maintenance: held.map(|(id, p)| p.notional(mark(id)).abs().times(MAINTENANCE)).sum(),
+        available: exchange.available_margin().max(Money::ZERO),
+    }
+}
+
+pub(super) fn account(exchange: &mut Exchange, _: &Params<'_>) -> Outcome {
+    let s = sums(exchange);
+    let e = |m: Money| m.fixed(8);
+    let updated = exchange.accounts.positions.iter().map(|p| p.update_ms).max().unwrap_or(0);
+    let positions = list(exchange.accounts.held().map(|(id, p)| {
+        let (row, mark) = (&exchange.listing.symbols[id], exchange.marks[id].mark);
+        format!(
+            r#"{{"symbol":"{}","positionSide":"BOTH","positionAmt":"{}","unrealizedProfit":"{}","isolatedMargin":"0","notional":"{}","isolatedWallet":"0","initialMargin":"{}","maintMargin":"{}","updateTime":{}}}"#,
+            row.name,
+            Fixed(p.qty, row.qty_decimals),
+            e(p.unrealized(mark)),
+            e(p.notional(mark)),
+            e(p.margin(mark)),
+            e(p.notional(mark).abs().times(MAINTENANCE)),
+            p.update_ms
+        )
+    }));
+    let (wallet, unrealized, total) = (e(s.wallet), e(s.unrealized), e(s.wallet + s.unrealized));
+    let (initial, orders, all) = (e(s.initial), e(s.orders), e(s.initial + s.orders));
+    let (maintenance, available) = (e(s.maintenance), e(s.available));
+    Ok(format!(
+        r#"{{"totalInitialMargin":"{all}","totalMaintMargin":"{maintenance}","totalWalletBalance":"{wallet}","totalUnrealizedProfit":"{unrealized}","totalMarginBalance":"{total}","totalPositionInitialMargin":"{initial}","totalOpenOrderInitialMargin":"{orders}","totalCrossWalletBalance":"{wallet}","totalCrossUnPnl":"{unrealized}","availableBalance":"{available}","maxWithdrawAmount":"{available}","assets":[{{"asset":"USDT","walletBalance":"{wallet}","unrealizedProfit":"{unrealized}","marginBalance":"{total}","maintMargin":"{maintenance}","initialMargin":"{all}","positionInitialMargin":"{initial}","openOrderInitialMargin":"{orders}","crossWalletBalance":"{wallet}","crossUnPnl":"{unrealized}","availableBalance":"{available}","maxWithdrawAmount":"{available}","updateTime":{updated}}}],"positions":{positions}}}"#
+    ))
+}
+
+pub(super) fn balance(exchange: &mut Exchange, _: &Params<'_>) -> Outcome {
+    let s = sums(exchange);
+    let e = |m: Money| m.fixed(8);
+    let updated = exchange.accounts.positions.iter().map(|p| p.update_ms).max().unwrap_or(0);
+    Ok(format!(
+        r#"[{{"accountAlias":"SgsR","asset":"USDT","balance":"{}","crossWalletBalance":"{}","crossUnPnl":"{}","availableBalance":"{}","maxWithdrawAmount":"{}","marginAvailable":true,"updateTime":{updated}}}]"#,
+        e(s.wallet),
+        e(s.wallet),
+        e(s.unrealized),
+        e(s.available),
+        e(s.available)
+    ))
+}
+
+/// Only symbols with a position.
+pub(super) fn position_risk(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
+    let rows = asked(exchange, params)?.into_iter().filter(|id| exchange.accounts.positions[*id].qty != 0);
+    Ok(list(rows.map(|id| {
+        let (row, p) = (&exchange.listing.symbols[id], &exchange.accounts.positions[id]);
+        let mark = exchange.marks[id].mark;
+        let (notional, margin) = (p.notional(mark), p.margin(mark).fixed(8));
+        let entry = p.entry().fixed(row.price_decimals + 3);
+        format!(
+            r#"{{"symbol":"{}","positionSide":"BOTH","positionAmt":"{}","entryPrice":"{entry}","breakEvenPrice":"{entry}","markPrice":"{}","unRealizedProfit":"{}","liquidationPrice":"0","isolatedMargin":"0","notional":"{}","marginAsset":"USDT","isolatedWallet":"0","initialMargin":"{margin}","maintMargin":"{}","positionInitialMargin":"{margin}","openOrderInitialMargin":"0","adl":1,"bidNotional":"0","askNotional":"0","updateTime":{}}}"#,
+            row.name,
+            Fixed(p.qty, row.qty_decimals),
+            Fixed(mark, 8),
+            p.unrealized(mark).fixed(8),
+            notional.fixed(8),
+            notional.abs().times(MAINTENANCE).fixed(8),
+            p.update_ms
+        )
+    })))
+}
+
+/// All symbols, with leverage and margin type.
+pub(super) fn position_risk_v2(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
+    let rows = asked(exchange, params)?;
+    Ok(list(rows.into_iter().map(|id| {
+        let (row, p) = (&exchange.listing.symbols[id], &exchange.accounts.positions[id]);
+        let mark = exchange.marks[id].mark;
+        let entry = p.entry().fixed(row.price_decimals + 3);
+        format!(
+            r#"{{"entryPrice":"{entry}","breakEvenPrice":"{entry}","marginType":"cross","isAutoAddMargin":"false","isolatedMargin":"0.00000000","leverage":"{}","liquidationPrice":"0","markPrice":"{}","maxNotionalValue":"20000000","positionAmt":"{}","notional":"{}","isolatedWallet":"0","symbol":"{}","unRealizedProfit":"{}","positionSide":"BOTH","updateTime":{}}}"#,
+            p.leverage,
+            Fixed(mark, 8),
+            Fixed(p.qty, row.qty_decimals),
+            p.notional(mark).fixed(8),
+            row.name,
+            p.unrealized(mark).fixed(8),
+            p.update_ms
+        )
+    })))
+}
+
+pub(super) fn commission(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
+    let id = symbol(exchange, params)?;
+    let name = &exchange.listing.symbols[id].name;
+    Ok(format!(
+        r#"{{"symbol":"{name}","makerCommissionRate":"0.0002","takerCommissionRate":"0.0005","rpiCommissionRate":"0.00005"}}"#
+    ))
+}
+
+pub(super) fn account_config(_: &mut Exchange, _: &Params<'_>) -> Outcome {
+    Ok(r#"{"feeTier":0,"canTrade":true,"canDeposit":true,"canWithdraw":false,"dualSidePosition":false,"updateTime":0,"multiAssetsMargin":false,"tradeGroupId":-1}"#.into())
+}
+
+pub(super) fn symbol_config(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
+    Ok(list(asked(exchange, params)?.into_iter().map(|id| {
+        format!(
+            r#"{{"symbol":"{}","marginType":"CROSSED","isAutoAddMargin":false,"leverage":{},"maxNotionalValue":"20000000"}}"#,
+            exchange.listing.symbols[id].name, exchange.accounts.positions[id].leverage
+        )
+    })))
+}
+
+pub(super) fn set_mode(_: &mut Exchange, params: &Params<'_>) -> Outcome {
+    match params.need("dualSidePosition")? {
+        "false" => Err(Refusal::new(-4059, "No need to change position side.")),
+        // The box has one-way positions only.
+        "true" => Err(Refusal::new(-4068, "Position side cannot be changed if there exists position.")),
+        _ => Err(Refusal::invalid("dualSidePosition")),
+    }
+}
+
+pub(super) fn set_margin_type(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
+    symbol(exchange, params)?;
+    match params.need("marginType")? {
+        "CROSSED" => Err(Refusal::new(-4046, "No need to change margin type.")),
+        // The box has cross margin only.
+        "ISOLATED" => Err(Refusal::new(-4048, "Margin type cannot be changed if there exists position.")),
+        _ => Err(Refusal::invalid("marginType")),
+    }
+}
+
+pub(super) fn set_leverage(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
+    let id = symbol(exchange, params)?;
+    params.need("leverage")?;
+    let leverage = params.number("leverage")?.and_then(|l| u32::try_from(l).ok()).unwrap_or(0);
+    if !(1..=125).contains(&leverage) {
+        return Err(Refusal::new(-4028, format!("Leverage {leverage} is not valid")));
+    }
+    exchange.accounts.positions[id].leverage = leverage;
+    let name = &exchange.listing.symbols[id].name;
+    Ok(format!(r#"{{"leverage":{leverage},"maxNotionalValue":"20000000","symbol":"{name}"}}"#))
+}
+
+pub(super) fn rate_limit(exchange: &mut Exchange, _: &Params<'_>) -> Outcome {
+    let limits = &exchange.limits[USDM.index()];
+    Ok(format!(
+        r#"[{{"rateLimitType":"ORDERS","interval":"SECOND","intervalNum":10,"limit":{}}},{{"rateLimitType":"ORDERS","interval":"MINUTE","intervalNum":1,"limit":{}}}]"#,
+        limits.orders_short.limit, limits.orders_long.limit
+    ))
+}
+
+/// Every change of the wallet, oldest first: funding, fees, realised profit. Zero amounts are no income.
+pub(super) fn income(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
+    let only = if params.get("symbol").is_some() { Some(symbol(exchange, params)?) } else { None };
+    let limit = params.limit(100, 1_000)?;
+    let skip = (params.number("page")?.unwrap_or(1).max(1) - 1).saturating_mul(limit as u64);
+    let (start, end) = (params.number("startTime")?, params.number("endTime")?);
+    let wanted = params.get("incomeType");
+    // Time, type, symbol, amount, trade id.
+    let mut rows: Vec<(u64, &str, SymbolId, Money, String)> = Vec::new();
+    for s in &exchange.settled {
+        rows.push((s.time_ms, "FUNDING_FEE", s.symbol, s.received, String::new()));
+    }
+    for f in exchange.log.fills.iter().filter(|f| f.market == USDM) {
+        let (time, trade) = (f.time_us / 1_000, f.trade_id.to_string());
+        rows.push((time, "COMMISSION", f.symbol, -f.commission, trade.clone()));
+        rows.push((time, "REALIZED_PNL", f.symbol, f.realized, trade));
+    }
+    rows.sort_by_key(|row| row.0);
+    let told = rows.into_iter().enumerate().filter(|(_, (time, kind, id, amount, _))| {
+        *amount != Money::ZERO
+            && wanted.is_none_or(|w| w == *kind)
+            && only.is_none_or(|o| o == *id)
+            && start.is_none_or(|t| *time >= t)
+            && end.is_none_or(|t| *time <= t)
+    });
+    let told = told.skip(usize::try_from(skip).unwrap_or(usize::MAX)).take(limit);
+    Ok(list(told.map(|(n, (time, kind, id, amount, trade))| {
+        format!(
+            r#"{{"symbol":"{}","incomeType":"{kind}","income":"{}","asset":"USDT","info":"{kind}","time":{time},"tranId":{},"tradeId":"{trade}"}}"#,
+            exchange.listing.symbols[id].name,
+            amount.fixed(8),
+            9_689_322_392 + n as u64
+        )
+    })))
+}

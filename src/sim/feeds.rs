@@ -1,0 +1,211 @@
+//! The market on its way out: books move, marks follow, tapes play, subscribers hear.
+//!
+//! Owns:  moving and publishing books, marks, funding and tape frames; delay and silence of streams on order.
+//! Never: formats an event, which is the dialect's, or keeps a connection.
+
+use super::config::{ConnId, Market};
+use super::dialect::binance;
+use super::exchange::{Due, Exchange, MS, SECOND, Settled};
+use super::hub::Feed;
+use super::listing::SymbolId;
+use super::market::{Book, Level};
+use super::tape::Player;
+use tungstenite::Utf8Bytes;
+
+impl Exchange {
+    pub(super) fn move_book(&mut self, coin: usize, id: SymbolId) {
+        let (symbol, book) = (&self.listing.symbols[id], &mut self.books[id]);
+        if symbol.market == Market::Spot {
+            self.market.tick_spot(coin, symbol, book);
+        } else {
+            self.market.tick_perp(coin, symbol, book, self.now);
+        }
+        book.changed_ms = self.now.saturating_add_signed(self.config.clock_offset_ns) / MS;
+    }
+
+    pub(super) fn set_top(&mut self, id: SymbolId, update_id: u64, bid: Level, ask: Level) {
+        let mut book = Book { update_id, changed_ms: self.clock_ms(), ..Book::default() };
+        book.bids[0] = bid;
+        book.asks[0] = ask;
+        self.books[id] = book;
+    }
+
+    /// After a book has changed: marks follow, resting orders may fill, subscribers hear.
+    pub(super) fn book_changed(&mut self, id: SymbolId) {
+        if self.listing.symbols[id].market == Market::Usdm {
+            let mid = self.books[id].mid();
+            if mid != 0 {
+                self.marks[id].mark += (mid - self.marks[id].mark) / 8;
+            }
+        }
+        if !self.log.open.is_empty() {
+            self.match_resting(id);
+        }
+        self.publish_book(id);
+    }
+
+    /// Tells the best quote to those who listen, and lets depth streams take note.
+    pub(super) fn publish_book(&mut self, id: SymbolId) {
+        self.hub.book_changed(id, &self.books[id]);
+        if let Some(stream) = self.hub.ticker(id) {
+            let spoil = self.faults.for_quote(self.listing.symbols[id].market);
+            let text = binance::book_ticker(self, id, spoil);
+            self.publish(stream, text);
+        }
+    }
+
+    /// The index of a perp: the mid of its spot, where there is one.
+    pub(super) fn refresh_index(&mut self, id: SymbolId) {
+        let symbol = &self.listing.symbols[id];
+        let spot = symbol.twin.map_or(0, |twin| self.books[twin].mid() * symbol.multiplier);
+        self.marks[id].index = if spot == 0 { self.marks[id].mark } else { spot };
+    }
+
+    pub(super) fn on_second(&mut self) {
+        for id in 0..self.listing.symbols.len() {
+            if self.listing.symbols[id].market == Market::Usdm {
+                self.refresh_index(id);
+                if self.tape.is_none() && self.marks[id].next_funding_ms != 0 {
+                    let mean = self.listing.symbols[id].rate;
+                    self.marks[id].rate = self.market.drift_rate(mean, self.marks[id].rate);
+                }
+            }
+        }
+        let second = self.clock() / SECOND;
+        for at in 0..self.hub.streams.len() {
+            let stream = &self.hub.streams[at];
+            let every = match stream.feed {
+                Feed::Mark(_, every) | Feed::MarkAll(every) => every,
+                _ => continue,
+            };
+            if stream.subscribers.is_empty() || !second.is_multiple_of(every) {
+                continue;
+            }
+            for text in binance::mark_events(self, stream.feed) {
+                self.publish(at, text);
+            }
+        }
+        self.schedule(self.now + SECOND, Due::Clock);
+    }
+
+    pub(super) fn settle(&mut self, id: SymbolId) {
+        let (mark, rate) = (self.marks[id].mark, self.marks[id].rate);
+        let received = self.accounts.settle_funding(id, mark, rate);
+        let time_ms = self.marks[id].next_funding_ms;
+        self.settled.push(Settled { symbol: id, time_ms, rate, mark, received });
+        let interval = self.listing.symbols[id].interval_h * 3_600 * SECOND;
+        self.marks[id].next_funding_ms += interval / MS;
+        self.schedule(self.now + interval, Due::Funding(id));
+    }
+
+    /// Starts the tape once every bookTicker stream in it has a listener.
+    pub(super) fn maybe_start_tape(&mut self) {
+        let clock = self.clock();
+        let Some(tape) = self.tape.as_mut().filter(|t| !t.started()) else { return };
+        let heard = |at: usize| {
+            let (market, name) = &tape.streams[at];
+            self.hub.find(*market, name).is_some_and(|s| !self.hub.streams[s].subscribers.is_empty())
+        };
+        if tape.quote_streams().all(heard) {
+            tape.start(self.now, clock);
+            self.schedule_tape();
+        }
+    }
+
+    fn schedule_tape(&mut self) {
+        if let Some(at) = self.tape.as_ref().and_then(Player::next_due) {
+            self.schedule(at, Due::Tape);
+        }
+    }
+
+    pub(super) fn on_tape(&mut self) {
+        let Some((frame, mut text, data)) = self.tape.as_mut().and_then(Player::take) else { return };
+        if let Some((update_id, bid, ask)) = frame.quote {
+            let id = self.listing.of(frame.market).map(|(id, _)| id).next();
+            if let Some(id) = id {
+                self.set_top(id, update_id, bid, ask);
+                self.book_changed(id);
+            }
+            if self.faults.for_quote(frame.market) {
+                text = binance::spoil_quote(&text);
+            }
+        }
+        let stream = self.tape.as_ref().map(|t| &t.streams[frame.stream]);
+        if let Some(at) = stream.and_then(|(market, name)| self.hub.find(*market, name)) {
+            let end = text.len() - 1;
+            let inner = text.get(data.start..end).unwrap_or("").to_owned();
+            self.publish_both(at, || inner.clone(), || text.clone());
+        }
+        self.schedule_tape();
+    }
+
+    /// Sends an event to the subscribers of a stream, wrapped for those who want it so.
+    pub(super) fn publish(&mut self, stream: usize, data: String) {
+        let name = self.hub.streams[stream].name.clone();
+        let wrapped = || format!(r#"{{"stream":"{name}","data":{data}}}"#);
+        self.publish_both(stream, || data.clone(), wrapped);
+    }
+
+    fn publish_both(&mut self, stream: usize, raw: impl Fn() -> String, combined: impl Fn() -> String) {
+        let it = &mut self.hub.streams[stream];
+        if self.now < it.muted_until || it.subscribers.is_empty() {
+            return;
+        }
+        let subscribers = std::mem::take(&mut it.subscribers);
+        let mut texts: [Option<Utf8Bytes>; 2] = [None, None];
+        for conn in &subscribers {
+            let Some(socket) = self.conns.get(*conn).and_then(|c| c.socket.as_ref()) else { continue };
+            let wraps = socket.combined;
+            let text = texts[usize::from(wraps)]
+                .get_or_insert_with(|| if wraps { combined() } else { raw() }.into())
+                .clone();
+            if self.now < self.lag.until || !self.lag.queue.is_empty() {
+                let last = self.lag.queue.back().map_or(0, |(at, _, _)| *at);
+                let by = if self.now < self.lag.until { self.lag.by } else { 0 };
+                let at = self.now.saturating_add(by).max(last);
+                self.lag.queue.push_back((at, *conn, text));
+                self.schedule(at, Due::Lagged);
+            } else {
+                self.conns.send_text(*conn, text);
+            }
+        }
+        self.hub.streams[stream].subscribers = subscribers;
+    }
+
+    pub(super) fn on_depth(&mut self, at: usize) {
+        if self.hub.streams[at].subscribers.is_empty() {
+            self.hub.streams[at].timed = false;
+            return;
+        }
+        let (text, every_ms) = binance::depth_event(self, at);
+        if let Some(text) = text {
+            self.publish(at, text);
+        }
+        self.schedule(self.now + every_ms * MS, Due::Depth(at));
+    }
+
+    /// Adds a subscriber to a stream and starts its timer where it has one.
+    pub(super) fn subscribe(&mut self, at: usize, conn: ConnId) {
+        let stream = &mut self.hub.streams[at];
+        if stream.subscribers.contains(&conn) {
+            return;
+        }
+        stream.subscribers.push(conn);
+        if let Feed::Diff(symbol, every) | Feed::Partial(symbol, _, every) = stream.feed
+            && !stream.timed
+        {
+            stream.timed = true;
+            stream.diff.reset(&self.books[symbol]);
+            self.schedule(self.now + every * MS, Due::Depth(at));
+        }
+        self.maybe_start_tape();
+    }
+
+    pub(super) fn leave_streams(&mut self, conn: ConnId) {
+        let socket = self.conns.get(conn).and_then(|c| c.socket.as_mut());
+        let subscriptions = socket.map(|s| std::mem::take(&mut s.subscriptions)).unwrap_or_default();
+        for stream in subscriptions.iter().filter_map(|s| s.stream) {
+            self.hub.unsubscribe(stream, conn);
+        }
+    }
+}
