@@ -12,7 +12,8 @@ use contango::units::time::{SEC, US};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-const FILES: [&str; 2] = ["btcusdt_spot_20240808T2354_46s.jsonl.gz", "btcusdt_usdm_20240808T2354_46s.jsonl.gz"];
+const FILES: [&str; 2] =
+    ["btcusdt_spot_20240808T2354_46s.jsonl.gz", "btcusdt_usdm_20240808T2354_46s.jsonl.gz"];
 /// bookTicker rows of both files together.
 const QUOTES: usize = 12_055;
 
@@ -108,7 +109,11 @@ fn every_recorded_quote_reaches_the_books_as_recorded_and_in_order() {
 fn first_qualifying(recorded: &[Top], hundredths: i128, clip: [i128; 2]) -> Option<[u64; 2]> {
     let (mut spot, mut perp) = (None, None);
     for top in recorded {
-        if top.spot { spot = Some(*top) } else { perp = Some(*top) }
+        if top.spot {
+            spot = Some(*top)
+        } else {
+            perp = Some(*top)
+        }
         let (Some(spot), Some(perp)) = (spot, perp) else { continue };
         // perp bid / spot ask − 1 ≥ hundredths / 10^6, without a division.
         let pays = perp.bid * 1_000_000 >= spot.ask * (1_000_000 + hundredths);
