@@ -200,26 +200,34 @@ def check_wallet(truth, fills, differ):
 
 
 def check_round_trips(fills, fired, open_perps, summary, differ):
-    """A round trip: a symbol's perp position leaves zero and comes back to it."""
-    position, closed_by = defaultdict(Decimal), Counter()
-    classes = {leg["client_id"]: record["class"] for record in fired for leg in record["legs"]}
+    """A round trip: a symbol's perp position leaves zero and comes back to it by an intent to exit (or the
+    repair of one). An entry that failed and was taken back is none."""
+    position, closed_by, symbols = defaultdict(Decimal), Counter(), set()
+    began = {}
+    for record in fired:
+        if record["class"] != "repair":
+            began[record["sequence"]] = record["class"]
+    classes = {leg["client_id"]: began.get(record["sequence"]) for record in fired for leg in record["legs"]}
     for fill in fills:
         if fill.key[0] != "usdm":
             continue
         before = position[fill.key[1]]
         after = position[fill.key[1]] = before + fill.signed
         if before and (not after or (before > 0) != (after > 0)):
-            closed_by[classes.get(fill.client_id, "unknown order")] += 1
-    pairs, closed = summary["pairs"], sum(closed_by.values())
+            kind = classes.get(fill.client_id) or "unknown order"
+            closed_by[kind] += 1
+            if kind == "exit":
+                symbols.add(fill.key[1])
+    pairs, closed = summary["pairs"], closed_by["exit"]
     if pairs["closed"] != closed:
         how = ", ".join(f"{count} by {kind}" for kind, count in sorted(closed_by.items())) or "none"
         differ(f"round trips: the fills make {closed} ({how}), the summary says {pairs['closed']} closed")
     if pairs["open_now"] != open_perps:
         differ(f"open pairs: the truth has {open_perps} perp positions, the summary says {pairs['open_now']}")
-    return closed
+    return closed, len(symbols)
 
 
-def check(folder):
+def check(folder, least_trips=0, least_pairs=0):
     """Runs every check; returns the differences and a line of numbers."""
     folder, differences = Path(folder), []
     truth, summary = load_json(folder / "truth.json"), load_json(folder / "summary.json")
@@ -233,12 +241,14 @@ def check(folder):
         open_perps = check_positions(truth, fills, differences.append)
         check_balances(truth, fills, differences.append)
         check_wallet(truth, fills, differences.append)
-        closed = check_round_trips(fills, fired, open_perps, summary, differences.append)
+        closed, pairs = check_round_trips(fills, fired, open_perps, summary, differences.append)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise Damaged(f"{folder}: a field is absent or of another type ({type(error).__name__}: {error})") from error
+    if closed < least_trips or pairs < least_pairs:
+        differences.append(f"{closed} round trips on {pairs} pairs; asked for {least_trips} on {least_pairs}")
     numbers = (
         f"{len(truth['fills'])} fills at the venue, {len(booked)} booked; {orders} orders of ours; "
-        f"{closed} round trips, {open_perps} open; {len(records)} journal records"
+        f"{closed} round trips on {pairs} pairs, {open_perps} open; {len(records)} journal records"
     )
     return differences, numbers
 
@@ -246,8 +256,11 @@ def check(folder):
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out_dir", metavar="OUT_DIR", help="what was given to `demo --out`")
+    parser.add_argument("--round-trips", metavar="N", type=int, default=0, help="least number of round trips")
+    parser.add_argument("--pairs", metavar="N", type=int, default=0, help="least number of pairs they are on")
+    options = parser.parse_args(arguments)
     try:
-        differences, numbers = check(parser.parse_args(arguments).out_dir)
+        differences, numbers = check(options.out_dir, options.round_trips, options.pairs)
     except Damaged as error:
         print(f"cannot check: {error}", file=sys.stderr)
         return 2

@@ -113,18 +113,19 @@ class World:
         at = {"at_us": 1000 * number}
         self.orders.append(order)
         self.fills.append({**fill, **venue, "market": market, "side": side, "quote_qty": value})
-        self.records.append((journal.FIRED, {**at, "class": "entry", "legs": [leg]}))
+        kind = "entry" if number < 3 else "exit"
+        self.records.append((journal.FIRED, {**at, "sequence": number, "class": kind, "legs": [leg]}))
         self.records.append((journal.FILL, {**at, **fill, **booked, "market": ours, "side": side.lower()}))
 
     def booked(self, index):
         return [body for kind, body in self.records if kind == journal.FILL][index]
 
-    def check(self):
+    def check(self, *options):
         with tempfile.TemporaryDirectory() as folder:
             (Path(folder) / "truth.json").write_text(json.dumps(self.truth))
             (Path(folder) / "summary.json").write_text(json.dumps(self.summary))
             write_journal(folder, self.records)
-            return run(check_truth.main, folder)
+            return run(check_truth.main, folder, *options)
 
 
 class Truth(unittest.TestCase):
@@ -140,7 +141,7 @@ class Truth(unittest.TestCase):
     def test_equal_books_pass(self):
         code, out = self.world.check()
         self.assertEqual(code, 0, out)
-        self.assertIn("4 fills at the venue, 4 booked; 4 orders of ours; 1 round trips, 0 open", out)
+        self.assertIn("4 fills at the venue, 4 booked; 4 orders of ours; 1 round trips on 1 pairs, 0 open", out)
 
     def test_a_lost_fill(self):
         self.world.records.pop()
@@ -237,7 +238,18 @@ class Truth(unittest.TestCase):
 
     def test_round_trips_counted_wrongly(self):
         self.world.summary["pairs"]["closed"] = 2
-        self.differs("round trips: the fills make 1 (1 by entry), the summary says 2 closed")
+        self.differs("round trips: the fills make 1 (1 by exit), the summary says 2 closed")
+
+    def test_an_entry_that_was_taken_back_is_no_round_trip(self):
+        for kind, body in self.world.records:
+            if kind == journal.FIRED and body["sequence"] > 2:
+                body.update({"sequence": 2, "class": "repair"})
+        self.differs("round trips: the fills make 0 (1 by entry), the summary says 1 closed")
+
+    def test_fewer_round_trips_than_asked_for_are_a_difference(self):
+        self.assertEqual(self.world.check("--round-trips", "1", "--pairs", "1")[0], 0)
+        self.assertEqual(self.world.check("--round-trips", "2")[0], 1)
+        self.assertEqual(self.world.check("--pairs", "2")[0], 1)
 
     def test_an_inexact_quote_quantity(self):
         self.world.fills[0]["quote_qty"] = "600.60"
