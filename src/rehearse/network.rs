@@ -205,6 +205,16 @@ impl Network {
         }
     }
 
+    /// Another client at the same address asks the box for something; what it hears is lost.
+    pub(super) fn ask_as_stranger(&mut self, door: Door, request: &[u8], now: Nanos) {
+        let unix = self.unix(now);
+        let conn = self.exchange.open(door, unix);
+        self.note(now, b'?', conn, request);
+        self.exchange.receive(conn, request, unix);
+        self.exchange.closed(conn, unix);
+        self.collect(now);
+    }
+
     /// SHA-256 over everything that arrived: time, direction, connection, bytes.
     pub(super) fn event_hash(&self) -> String {
         let hash = self.hash.clone().finish();

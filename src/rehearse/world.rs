@@ -21,8 +21,8 @@ use crate::metal::latch::Latch;
 use crate::metal::runner::Agent;
 use crate::sim::Door;
 use crate::store::{epoch, journal};
-use crate::units::Nanos;
 use crate::units::time::{MS, SEC, US};
+use crate::units::{ClientId, Nanos};
 use serde_json::Value;
 
 /// How long a turn in which a room worked takes.
@@ -192,6 +192,12 @@ impl World {
         self.network.shut(door, shut);
     }
 
+    /// Lets another client at the same address send a request, whose answer nobody hears: load that
+    /// the engine does not know of.
+    pub fn ask_as_stranger(&mut self, door: Door, request: &[u8]) {
+        self.network.ask_as_stranger(door, request, self.now);
+    }
+
     /// Lets a room stand still (`true`), or turn again (`false`).
     pub fn freeze(&mut self, room: Room, frozen: bool) {
         self.frozen.retain(|it| *it != room);
@@ -267,13 +273,17 @@ impl World {
         self.network.exchange.truth(self.network.unix(self.now))
     }
 
-    /// The box's orders in the order they came, such as `sell perp BTCUSDT 0.008 FILLED 0.008`;
-    /// reduce-only ones end in `reduce-only`.
+    /// The box's orders in the order they were decided, such as `sell perp BTCUSDT 0.008 FILLED 0.008`;
+    /// of two sent in one breath the spot leg first, whichever came first. Reduce-only ones say so.
     #[must_use]
     pub fn orders(&self) -> Vec<String> {
         let truth = self.truth();
         let mut orders: Vec<&Value> = truth["orders"].as_array().into_iter().flatten().collect();
-        orders.sort_by_key(|order| order["received_us"].as_u64());
+        orders.sort_by_key(|order| {
+            let id = order["client_order_id"].as_str().unwrap_or("");
+            let parts = ClientId::parse(id.as_bytes()).and_then(ClientId::parts);
+            parts.map(|parts| (parts.epoch, parts.sequence, parts.attempt, parts.leg))
+        });
         orders.into_iter().map(order_line).collect()
     }
 

@@ -147,8 +147,8 @@ fn a_leg_found_by_its_id_is_unwound_when_the_other_leg_is_missing() {
     assert_eq!(
         world.orders(),
         [
-            "sell perp SOLUSDT 3.03 EXPIRED 0",
             "buy spot SOLUSDT 3.034 FILLED 3.034",
+            "sell perp SOLUSDT 3.03 EXPIRED 0",
             "sell spot SOLUSDT 3.03 FILLED 3.03",
         ]
     );

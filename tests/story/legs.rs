@@ -79,8 +79,8 @@ fn a_short_whose_spot_found_no_seller_is_bought_back() {
     entry_under(
         &[none("spot")],
         &[
-            "sell perp SOLUSDT 3.03 FILLED 3.03",
             "buy spot SOLUSDT 3.034 EXPIRED 0",
+            "sell perp SOLUSDT 3.03 FILLED 3.03",
             "buy perp SOLUSDT 3.03 FILLED 3.03 reduce-only",
         ],
     );
@@ -101,8 +101,8 @@ fn coins_whose_short_found_no_buyer_are_sold() {
     entry_under(
         &[none("usdm")],
         &[
-            "sell perp SOLUSDT 3.03 EXPIRED 0",
             "buy spot SOLUSDT 3.034 FILLED 3.034",
+            "sell perp SOLUSDT 3.03 EXPIRED 0",
             "sell spot SOLUSDT 3.03 FILLED 3.03",
         ],
     );
@@ -114,8 +114,8 @@ fn coins_beyond_a_short_filled_in_part_are_sold_and_the_rest_is_held() {
     let world = entry_under(
         &[partial("usdm", 400_000)],
         &[
-            "sell perp SOLUSDT 3.03 EXPIRED 1.21",
             "buy spot SOLUSDT 3.034 FILLED 3.034",
+            "sell perp SOLUSDT 3.03 EXPIRED 1.21",
             "sell spot SOLUSDT 1.82 FILLED 1.82",
         ],
     );
@@ -128,8 +128,8 @@ fn a_short_beyond_coins_bought_in_part_is_cut_back_and_the_rest_is_held() {
     let world = entry_under(
         &[partial("spot", 400_000)],
         &[
-            "sell perp SOLUSDT 3.03 FILLED 3.03",
             "buy spot SOLUSDT 3.034 EXPIRED 1.213",
+            "sell perp SOLUSDT 3.03 FILLED 3.03",
             "buy perp SOLUSDT 1.81 FILLED 1.81 reduce-only",
         ],
     );
@@ -142,8 +142,8 @@ fn when_both_legs_fill_in_part_the_larger_comes_down_to_the_smaller() {
     let world = entry_under(
         &[partial("spot", 400_000), partial("usdm", 700_000)],
         &[
-            "sell perp SOLUSDT 3.03 EXPIRED 2.12",
             "buy spot SOLUSDT 3.034 EXPIRED 1.213",
+            "sell perp SOLUSDT 3.03 EXPIRED 2.12",
             "buy perp SOLUSDT 0.9 FILLED 0.9 reduce-only",
         ],
     );
@@ -156,8 +156,8 @@ fn a_repair_that_finds_nobody_is_repeated() {
     entry_under(
         &[none("spot"), json!({"kind": "none", "market": "usdm", "client_side": "BUY", "count": 2})],
         &[
-            "sell perp SOLUSDT 3.03 FILLED 3.03",
             "buy spot SOLUSDT 3.034 EXPIRED 0",
+            "sell perp SOLUSDT 3.03 FILLED 3.03",
             "buy perp SOLUSDT 3.03 EXPIRED 0 reduce-only",
             "buy perp SOLUSDT 3.03 EXPIRED 0 reduce-only",
             "buy perp SOLUSDT 3.03 FILLED 3.03 reduce-only",
@@ -171,8 +171,8 @@ fn an_exit_that_bought_back_its_short_alone_sells_its_coins() {
     exit_under(
         &[none("spot")],
         &[
-            "sell perp SOLUSDT 3.03 FILLED 3.03",
             "buy spot SOLUSDT 3.034 FILLED 3.034",
+            "sell perp SOLUSDT 3.03 FILLED 3.03",
             "sell spot SOLUSDT 3.03 EXPIRED 0",
             "buy perp SOLUSDT 3.03 FILLED 3.03 reduce-only",
             "sell spot SOLUSDT 3.03 FILLED 3.03",
@@ -186,8 +186,8 @@ fn an_exit_that_sold_its_coins_alone_buys_back_its_whole_short() {
     exit_under(
         &[none("usdm")],
         &[
-            "sell perp SOLUSDT 3.03 FILLED 3.03",
             "buy spot SOLUSDT 3.034 FILLED 3.034",
+            "sell perp SOLUSDT 3.03 FILLED 3.03",
             "sell spot SOLUSDT 3.03 FILLED 3.03",
             "buy perp SOLUSDT 3.03 EXPIRED 0 reduce-only",
             "buy perp SOLUSDT 3.03 FILLED 3.03 reduce-only",
@@ -201,8 +201,8 @@ fn an_exit_whose_perp_leg_met_an_overloaded_venue_is_finished() {
     exit_under(
         &[json!({"kind": "refuse", "market": "usdm", "code": -1008, "status": 503, "msg": "overloaded"})],
         &[
-            "sell perp SOLUSDT 3.03 FILLED 3.03",
             "buy spot SOLUSDT 3.034 FILLED 3.034",
+            "sell perp SOLUSDT 3.03 FILLED 3.03",
             "sell spot SOLUSDT 3.03 FILLED 3.03",
             "buy perp SOLUSDT 3.03 FILLED 3.03 reduce-only",
         ],
@@ -215,8 +215,8 @@ fn an_exit_that_sold_a_part_of_its_coins_sells_the_rest() {
     exit_under(
         &[partial("spot", 400_000)],
         &[
-            "sell perp SOLUSDT 3.03 FILLED 3.03",
             "buy spot SOLUSDT 3.034 FILLED 3.034",
+            "sell perp SOLUSDT 3.03 FILLED 3.03",
             "sell spot SOLUSDT 3.03 EXPIRED 1.212",
             "buy perp SOLUSDT 3.03 FILLED 3.03 reduce-only",
             "sell spot SOLUSDT 1.818 FILLED 1.818",

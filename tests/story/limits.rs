@@ -3,7 +3,7 @@
 use crate::told::{books_equal_truth, ended_clean, live};
 use contango::event::Closed;
 use contango::rehearse::{Room, Setup, World};
-use contango::sim;
+use contango::sim::{self, Door};
 use contango::units::time::{MS, SEC};
 use serde_json::{Value, json};
 
@@ -121,4 +121,55 @@ fn a_limit_that_leaves_no_room_for_a_repair_allows_no_entry() {
     world.run_for(20 * SEC);
     assert_eq!(world.orders(), Vec::<String>::new());
     assert!(world.trader().closed[Closed::Permit as usize] > 0);
+}
+
+/// USD-M answers name no fills: each of its orders is followed by a question of weight 5. Orders are
+/// held back so that the questions stay below the line too.
+#[test]
+fn questions_about_fills_stay_below_the_weight_line_in_the_busiest_market() {
+    let box_config = sim::Config { spot_orders_10s: 1_000, ticks_per_s: 50, ..sim::Config::default() };
+    let mut world = live(&Setup { box_config, ..Setup::default() });
+    world.run_for(75 * SEC);
+    assert!(world.stop());
+    let weight = &world.truth()["budget"]["usdm"]["weight_1m"];
+    let (limit, peak) = (weight["limit"].as_u64().unwrap(), weight["peak"].as_u64().unwrap());
+    assert!(peak <= limit * 90 / 100, "{peak} of {limit}");
+    assert!(world.trader().closed[Closed::Permit as usize] > 0, "the line was felt");
+    books_equal_truth(&world);
+    ended_clean(&world);
+}
+
+/// I7: somebody else at this address uses the budget up. What the venue says is believed, nothing is
+/// sent before its `Retry-After` is over (it would answer with a ban), and then all is made good.
+#[test]
+fn when_the_venue_asks_to_wait_nothing_is_sent_until_then() {
+    let mut world = live(&Setup::default());
+    // Into a fresh minute of the box's windows.
+    world.run_for(62 * SEC);
+    let depth = b"GET /fapi/v1/depth?symbol=BTCUSDT&limit=1000 HTTP/1.1\r\nHost: x\r\n\r\n";
+    let left = |world: &World| {
+        let weight = &world.truth()["budget"]["usdm"]["weight_1m"];
+        weight["limit"].as_u64().unwrap() - weight["peak"].as_u64().unwrap()
+    };
+    while left(&world) >= 20 {
+        world.ask_as_stranger(Door::UsdmRest, depth);
+    }
+    assert!(world.run_until(|world| lines(world, "Retry-After") > 0, 30 * SEC), "{:?}", world.lines());
+    world.run_for(MS);
+    let (sent, requests) = (world.shadow().totals.sent, world.truth()["requests"].as_u64().unwrap());
+    world.run_for(20 * SEC);
+    assert_eq!(world.shadow().totals.sent, sent, "no order into a venue that asked to wait");
+    let asked = world.truth()["requests"].as_u64().unwrap() - requests;
+    // Trader and clerk keep links warm and clocks learned until they have heard it themselves.
+    assert!(asked <= 8, "{asked} requests");
+    world.run_for(60 * SEC);
+    assert!(world.shadow().totals.sent > sent, "and then trading goes on");
+    assert_eq!(lines(&world, "status 418"), 0, "never banned");
+    assert!(world.stop());
+    books_equal_truth(&world);
+    ended_clean(&world);
+}
+
+fn lines(world: &World, words: &str) -> usize {
+    world.lines().iter().filter(|line| line.contains(words)).count()
 }

@@ -14,5 +14,6 @@ mod legs;
 mod limits;
 mod seeds;
 mod start;
+mod tape;
 mod told;
 mod trade;

@@ -153,6 +153,9 @@ impl Clerk {
         let (tag, status) = (letter.tag, letter.status);
         let (sent, received) = (letter.sent, letter.received);
         let mut body = letter.body;
+        if let Some(seconds) = letter.counted.retry_after_s {
+            self.quiet_until = self.quiet_until.max(received.plus(u64::from(seconds) * SEC));
+        }
         let outcome = match tag {
             Errand::Time(leg) => (venue.read_time)(&mut body).map(|said| {
                 if let Some(samples) = self.clocks.get_mut(&leg) {
@@ -253,7 +256,7 @@ impl Clerk {
             else {
                 continue;
             };
-            if samples.asked || now < samples.due || !courier.is_idle() {
+            if samples.asked || now < samples.due.max(self.quiet_until) || !courier.is_idle() {
                 continue;
             }
             let young = samples.kept.len() + 1 < FIRST_SAMPLES;
@@ -366,18 +369,29 @@ impl Clerk {
     }
 }
 
-/// The order limits of a venue's lanes: what its listing tells, else what it documents.
+/// What an order costs in request weight, all told: its own request, and one for its trades (weight 5;
+/// USD-M answers name no fills, so each of its orders is followed by one).
+const ORDER_WEIGHT: u32 = 6;
+
+/// The order limits of a venue's lanes: what its listing tells, else what it documents. A weight limit
+/// counts as an order limit too: orders whose fills nobody may ask for would be in doubt for a minute.
 fn order_limits<'a>(
     venue: &venue::Venue,
     listings: impl Iterator<Item = &'a venue::Listing>,
 ) -> Vec<OrderLimit> {
     let told: Vec<_> = listings.flat_map(|listing| listing.limits.iter()).copied().collect();
     let rules = |leg: LegKind| {
-        let of = |rules: &[venue::BucketRule]| {
-            rules.iter().filter(|r| r.leg == leg && r.kind == Kind::Orders).copied().collect::<Vec<_>>()
+        let of = |rules: &[venue::BucketRule], kind| {
+            rules.iter().filter(|r| r.leg == leg && r.kind == kind).copied().collect::<Vec<_>>()
         };
-        let told = of(&told);
-        if told.is_empty() { of(venue.limits) } else { told }
+        let known = |kind| {
+            let told = of(&told, kind);
+            if told.is_empty() { of(venue.limits, kind) } else { told }
+        };
+        let by_weight =
+            |rule: venue::BucketRule| venue::BucketRule { limit: rule.limit / ORDER_WEIGHT, ..rule };
+        let weights = known(Kind::Weight).into_iter().map(by_weight);
+        known(Kind::Orders).into_iter().chain(weights).collect::<Vec<_>>()
     };
     LegKind::BOTH
         .into_iter()

@@ -96,6 +96,8 @@ pub struct Clerk {
     fees: load::FeesSeen,
     clocks: BTreeMap<LegKind, ClockSamples>,
     offsets: Offsets,
+    /// The venue asked to be left alone until then (`Retry-After`): clocks are not sampled.
+    quiet_until: Nanos,
     /// Symbols of the present instruments.
     symbols: Arc<Symbols>,
 }
@@ -126,6 +128,7 @@ impl Clerk {
             fees: load::FeesSeen::default(),
             clocks: LegKind::BOTH.map(|leg| (leg, ClockSamples::default())).into(),
             offsets: Offsets::default(),
+            quiet_until: Nanos::ZERO,
             symbols: Arc::new(Symbols::new(&Instruments::default(), venue.id)),
         };
         clerk.want_bulk();

@@ -189,6 +189,8 @@ pub struct Shadow {
     fills: Box<FillList>,
     /// Entries on a venue are off until then.
     frozen: BTreeMap<VenueId, (Nanos, String)>,
+    /// Nothing at all is sent to a venue until then: it said so (`Retry-After`).
+    quiet: BTreeMap<VenueId, Nanos>,
     /// Records the ring had no room for yet: a record is never dropped.
     backlog: VecDeque<Record>,
     written: u64,
@@ -247,6 +249,7 @@ impl Shadow {
             scratch: Scratch::new(),
             fills: Box::default(),
             frozen: BTreeMap::new(),
+            quiet: BTreeMap::new(),
             backlog: VecDeque::new(),
             written: 0,
             ended: Ended::default(),

@@ -197,8 +197,18 @@ impl Shadow {
             }
         }
         if let Some(seconds) = counted.retry_after_s {
-            self.freeze(venue, now.plus(u64::from(seconds) * SEC), "the venue asked to wait (Retry-After)");
+            let until = now.plus(u64::from(seconds) * SEC);
+            let quiet = self.quiet.entry(venue).or_default();
+            *quiet = until.max(*quiet);
+            // The trader hears of it at once, not with the next renewal.
+            self.permit_due = now;
+            self.freeze(venue, until, "the venue asked to wait (Retry-After)");
         }
+    }
+
+    /// Until when a venue wants to hear nothing, if it does now (I7).
+    pub(super) fn quiet_until(&self, venue: VenueId, now: Nanos) -> Option<Nanos> {
+        self.quiet.get(&venue).copied().filter(|until| now < *until)
     }
 
     fn freeze(&mut self, venue: VenueId, until: Nanos, why: &str) {
@@ -290,7 +300,11 @@ impl Shadow {
         let row = self.instruments.get(tracked.order.leg.instrument);
         let lane = lane(row.venue, row.leg);
         let venue = venue::get(row.venue);
-        let Some(stamp) = self.offsets.venue_time(lane, self.clock.now()) else { return };
+        let now = self.clock.now();
+        if self.quiet_until(venue.id, now).is_some() {
+            return;
+        }
+        let Some(stamp) = self.offsets.venue_time(lane, now) else { return };
         let window = self.settings.recv_window_ms;
         let ask = match question {
             Question::Order(client) => (venue.order_query)(row, client, &key, stamp, window),
@@ -333,6 +347,7 @@ impl Shadow {
                 );
             }
             Question::Trades(_) => {
+                self.count(lane(row.venue, row.leg), row.venue, &letter.counted, now);
                 let mut body = letter.body;
                 let read = if letter.status == 200 {
                     (venue.read_trades)(&mut body, row, client, &mut self.fills)
@@ -441,6 +456,11 @@ impl Shadow {
     }
 
     fn unwind(&mut self, at: usize, leg: LegKind, side: crate::units::Side, qty: Qty, now: Nanos) {
+        let venue = self.instruments.leg(self.books[at].pair, leg).venue;
+        // A repair that will be refused is an attempt lost (R9: `Retry-After` first).
+        if self.quiet_until(venue, now).is_some() {
+            return;
+        }
         let book = &mut self.books[at];
         if book.asked.is_some() || now < book.retry_at {
             return;

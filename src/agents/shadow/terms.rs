@@ -59,7 +59,10 @@ impl Shadow {
             return;
         }
         self.permit.generation += 1;
-        self.permit.expires = now.plus(Permit::TTL_NS);
+        // There is one permit for all lanes: while a venue wants to hear nothing, it stays expired. With
+        // a second venue it needs an expiry per lane.
+        let quiet = self.quiet.keys().any(|venue| self.quiet_until(*venue, now).is_some());
+        self.permit.expires = if quiet { now } else { now.plus(Permit::TTL_NS) };
         for at in 0..LANES.min(self.lanes.len()) {
             let open =
                 matches!(self.phase, Phase::Trading(_)) && !self.is_frozen(VenueId((at / 2) as u8), now);

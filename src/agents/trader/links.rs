@@ -57,6 +57,8 @@ pub struct OrderLinks {
     scratch: Scratch,
     fills: Box<FillList>,
     warmed: Nanos,
+    /// A venue asked to be left alone until then (`Retry-After`): nothing is warmed.
+    quiet_until: Nanos,
 }
 
 /// Where the trader's links lead and end.
@@ -83,6 +85,7 @@ impl OrderLinks {
             scratch: Scratch::default(),
             fills: Box::default(),
             warmed: Nanos::ZERO,
+            quiet_until: Nanos::ZERO,
         }
     }
 
@@ -176,7 +179,10 @@ impl OrderLinks {
                 Some((_, sent)) if now.since(sent) > GIVE_UP_NS => {
                     self.bury(slot, "no answer for 10 s", now, around);
                 }
-                None if now.since(line.used) > WARM_NS && now.since(self.warmed) > WARM_APART_NS => {
+                None if now.since(line.used) > WARM_NS
+                    && now.since(self.warmed) > WARM_APART_NS
+                    && now >= self.quiet_until =>
+                {
                     self.warm(slot, now);
                     work += 1;
                 }
@@ -214,9 +220,12 @@ impl OrderLinks {
             http::response(link.inbound(), ANSWER_MAX).map_err(|error| error.to_string())?
         {
             let (used, keep_alive) = (response.used, response.keep_alive);
+            let venue = venue::get(line.venue);
+            let counted = (venue.counted)(&response.head);
+            if let Some(seconds) = counted.retry_after_s {
+                self.quiet_until = self.quiet_until.max(received.plus(u64::from(seconds) * SEC));
+            }
             if let Some((Flying::Order { client, instrument }, _)) = line.flying.take() {
-                let venue = venue::get(line.venue);
-                let counted = (venue.counted)(&response.head);
                 let reply = Reply { status: response.status, counted, body: &response.body };
                 let row = around.instruments.get(instrument);
                 let judged = (venue.read_answer)(&reply, row, client, &mut self.scratch, &mut self.fills);
