@@ -5,18 +5,17 @@
 
 use super::keys::KeyFile;
 use super::report::{HotPath, Latency, Orders, Pairs, Pnl, Summary, WhyPair};
-use super::settings::{Directions, Layout, Settings};
+use super::settings::{Directions, Settings};
+use super::threads::{self, Rooms};
 use super::{Exit, hist};
-use crate::agents::Loaded;
 use crate::agents::clerk::{ClerkSettings, Host, Target};
-use crate::agents::engine::{Engine, EngineSettings, Ground, Outside};
+use crate::agents::engine::{Engine, EngineSettings, Ground};
 use crate::agents::reader::Reader;
-use crate::agents::scribe::Scribe;
 use crate::agents::shadow::{Shadow, ShadowSettings};
 use crate::agents::trader::{Trader, TraderSettings};
 use crate::carry::rules::Policy;
 use crate::desk::gate::GateLimits;
-use crate::event::{Closed, Quote};
+use crate::event::Closed;
 use crate::metal::alloc;
 use crate::metal::clock::Clock;
 use crate::metal::cpu;
@@ -24,23 +23,13 @@ use crate::metal::dial::Dialer;
 use crate::metal::disk::Disk;
 use crate::metal::entropy::Entropy;
 use crate::metal::latch::{Latch, stop_on_signals};
-use crate::metal::runner::{self, Agent, Idle};
 use crate::metal::tls::TlsTrust;
 use crate::store::{epoch, journal};
-use crate::units::decimal::Text;
 use crate::units::time::{MS, SEC};
-use crate::units::{Amount, Nanos, Rate, Ratio};
+use crate::units::{Amount, Rate, Ratio};
 use crate::venue::{self, Key, Venue};
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// The hot thread's allocations are counted from so long after the feeds are live: by then every
-/// buffer has found its size.
-const WARM_UP_NS: u64 = 2 * SEC;
-/// How often the main thread looks at lines and files.
-const LOOK: Duration = Duration::from_millis(5);
 
 /// Why a command that trades could not start. Each message says what to do.
 #[derive(Debug)]
@@ -206,7 +195,7 @@ pub(super) fn run(
         journal: journal.file,
     };
     let engine = Engine::build(engine_settings, ground, stop, kill).map_err(BootError::failed)?;
-    let rooms = spawn(settings, engine, &clock)?;
+    let rooms = threads::spawn(settings, engine, &clock)?;
     let Rooms { reader, trader, shadow, scribe, .. } = rooms.wait(settings, &clock)?;
     if let Some(trouble) = scribe.trouble() {
         eprintln!("contango: the journal: {trouble}");
@@ -255,188 +244,6 @@ fn engine_settings(settings: &Settings, target: Target, epoch: u32, about: Strin
             until_round_trips: settings.until_round_trips,
         },
         quotes_out: settings.quotes_out.is_some(),
-    }
-}
-
-/// Reader and trader on one thread: the thread that reads a quote decides and fires.
-struct Hot {
-    reader: Reader,
-    trader: Trader,
-    watch_at: Nanos,
-    watched: bool,
-}
-
-impl Agent for Hot {
-    fn do_work(&mut self, now: Nanos) -> usize {
-        if !self.watched && self.reader.counts.quotes > 0 {
-            if self.watch_at == Nanos::NEVER {
-                self.watch_at = now.plus(WARM_UP_NS);
-            } else if now >= self.watch_at {
-                self.watched = true;
-            }
-        }
-        // Only these two rooms: with `--layout single` the parking ones share the thread.
-        alloc::watch(self.watched);
-        let work = self.reader.do_work(now) + self.trader.do_work(now);
-        alloc::watch(false);
-        work
-    }
-}
-
-/// The rooms that park.
-struct Cold {
-    shadow: Shadow,
-    clerk: crate::agents::clerk::Clerk,
-    scribe: Scribe,
-}
-
-impl Agent for Cold {
-    fn do_work(&mut self, now: Nanos) -> usize {
-        self.shadow.do_work(now) + self.clerk.do_work(now) + self.scribe.do_work(now)
-    }
-}
-
-/// Every room in one loop.
-struct All {
-    hot: Hot,
-    cold: Cold,
-}
-
-impl Agent for All {
-    fn do_work(&mut self, now: Nanos) -> usize {
-        self.hot.do_work(now) + self.cold.do_work(now)
-    }
-}
-
-/// The rooms on their threads.
-struct Running {
-    threads: Threads,
-    outside: Outside,
-}
-
-enum Threads {
-    Fused(std::thread::JoinHandle<Hot>, std::thread::JoinHandle<Cold>),
-    Single(std::thread::JoinHandle<All>),
-}
-
-/// The rooms after their threads ended.
-struct Rooms {
-    reader: Reader,
-    trader: Trader,
-    shadow: Shadow,
-    scribe: Scribe,
-}
-
-fn spawn(settings: &Settings, engine: Engine, clock: &Clock) -> Result<Running, BootError> {
-    let Engine { reader, trader, shadow, clerk, scribe, outside } = engine;
-    let hot = Hot { reader, trader, watch_at: Nanos::NEVER, watched: false };
-    let cold = Cold { shadow, clerk, scribe };
-    let core = |n: usize| settings.cores.get(n).copied();
-    let clock = || clock.clone();
-    let done = outside.done.clone();
-    let threads = match settings.layout {
-        Layout::Fused => {
-            let cold = runner::spawn("cold", core(1), Idle::Park, clock(), done.clone(), cold);
-            let hot = runner::spawn("hot", core(0), settings.idle, clock(), done, hot);
-            Threads::Fused(hot.map_err(BootError::usage)?, cold.map_err(BootError::usage)?)
-        }
-        Layout::Single => {
-            let all = runner::spawn("all", core(0), settings.idle, clock(), done, All { hot, cold });
-            Threads::Single(all.map_err(BootError::usage)?)
-        }
-    };
-    Ok(Running { threads, outside })
-}
-
-impl Running {
-    /// Prints lines and writes quotes until the rooms are done, then takes them back.
-    fn wait(self, settings: &Settings, clock: &Clock) -> Result<Rooms, BootError> {
-        let Self { threads, mut outside } = self;
-        let mut quotes = match (&settings.quotes_out, outside.quotes.take()) {
-            (Some(path), Some(ring)) => Some(QuoteFile::create(path, ring)?),
-            _ => None,
-        };
-        let mut refit = 0u32;
-        loop {
-            let over = outside.done.is_set();
-            while let Some(line) = outside.lines.pop() {
-                if !settings.json {
-                    super::say(&format!("{line}\n"));
-                }
-            }
-            while let Some(loaded) = outside.loaded.pop() {
-                if let Some(file) = &mut quotes {
-                    file.loaded = Some(loaded);
-                }
-            }
-            if let Some(file) = &mut quotes {
-                file.drain()?;
-            }
-            if over {
-                break;
-            }
-            // The clock's line is refitted every two seconds or so.
-            refit = (refit + 1) % 400;
-            if refit == 0 {
-                clock.refit();
-            }
-            std::thread::sleep(LOOK);
-        }
-        let lost = |_| BootError::failed("a room panicked; its last words are above");
-        let rooms = match threads {
-            Threads::Fused(hot, cold) => {
-                let (hot, cold) = (hot.join().map_err(lost)?, cold.join().map_err(lost)?);
-                Rooms { reader: hot.reader, trader: hot.trader, shadow: cold.shadow, scribe: cold.scribe }
-            }
-            Threads::Single(all) => {
-                let All { hot, cold } = all.join().map_err(lost)?;
-                Rooms { reader: hot.reader, trader: hot.trader, shadow: cold.shadow, scribe: cold.scribe }
-            }
-        };
-        if let Some(mut file) = quotes {
-            file.drain()?;
-            file.out.flush().map_err(BootError::failed)?;
-        }
-        Ok(rooms)
-    }
-}
-
-/// `--quotes-out`: every top of book as the trader took it in.
-struct QuoteFile {
-    out: std::io::BufWriter<std::fs::File>,
-    ring: crate::metal::ring::Consumer<Quote>,
-    loaded: Option<Arc<Loaded>>,
-}
-
-impl QuoteFile {
-    fn create(path: &std::path::Path, ring: crate::metal::ring::Consumer<Quote>) -> Result<Self, BootError> {
-        let refuse = |error| BootError::usage(format!("--quotes-out {}: {error}", path.display()));
-        let mut out = std::io::BufWriter::new(std::fs::File::create(path).map_err(refuse)?);
-        writeln!(out, "market,symbol,u,bid,bid_qty,ask,ask_qty").map_err(BootError::failed)?;
-        Ok(Self { out, ring, loaded: None })
-    }
-
-    fn drain(&mut self) -> Result<(), BootError> {
-        // Quotes come after their instruments: nothing is read before those are here.
-        let Some(loaded) = &self.loaded else { return Ok(()) };
-        while let Some(quote) = self.ring.pop() {
-            let row = loaded.instruments.get(quote.instrument);
-            let price = |n: i64| Text(i128::from(n), row.price_decimals);
-            let qty = |n: i64| Text(i128::from(n), row.qty_decimals);
-            writeln!(
-                self.out,
-                "{},{},{},{},{},{},{}",
-                row.leg,
-                row.symbol,
-                quote.sequence,
-                price(quote.bid.0),
-                qty(quote.bid_qty.0),
-                price(quote.ask.0),
-                qty(quote.ask_qty.0)
-            )
-            .map_err(BootError::failed)?;
-        }
-        Ok(())
     }
 }
 

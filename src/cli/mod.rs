@@ -4,7 +4,8 @@
 //! Never: decides anything about a trade.
 //! Map:   `table` every setting, once · `settings` what they add up to · `value` texts → values ·
 //!        `args` flags and help · `config` file + flags → [`Settings`] · `keys` key files ·
-//!        `report` the end summary · `hist` histograms.
+//!        `boot` settings → rooms → summary · `threads` the rooms on threads · `report` the end
+//!        summary · `hist` histograms · one file a command.
 
 pub mod args;
 mod boot;
@@ -17,6 +18,7 @@ pub mod run;
 pub mod settings;
 pub mod sim;
 pub mod table;
+mod threads;
 mod value;
 
 use std::ffi::OsString;

@@ -104,19 +104,20 @@ impl Ledger {
         true
     }
 
-    /// What is open, at `price`, against what it cost at decision prices: the unrealised part.
+    /// What a leg has open, its coins at the perp's mark, against what it cost at decision prices: the
+    /// unrealised part. `price_factor` is the pair's m: coins one unit of the mark is the price of.
     #[must_use]
     pub fn unrealised(
         &self,
         pair: PairId,
         leg: LegKind,
-        price: Price,
+        mark: Price,
         price_decimals: u8,
-        size_factor: Amount,
+        price_factor: i64,
     ) -> Amount {
         let Some(lot) = self.lots.get(&(pair, leg)) else { return Amount::ZERO };
-        let units = Amount(lot.base / (size_factor.0 / pow10_i128(Amount::SCALE)).max(1));
-        worth(units, price, price_decimals) - Amount(lot.cost)
+        let units = Amount(lot.base / i128::from(price_factor.max(1)));
+        worth(units, mark, price_decimals) - Amount(lot.cost)
     }
 
     fn add(&mut self, leg: LegKind, asset: Asset, amount: Amount) {
@@ -248,7 +249,6 @@ mod tests {
             &mut base,
         );
         assert_eq!(base, amount("-0.01"));
-        let one = Amount(10i128.pow(18));
-        assert_eq!(ledger.unrealised(PairId(0), LegKind::Perp, Price(599_000), 1, one), amount("1"));
+        assert_eq!(ledger.unrealised(PairId(0), LegKind::Perp, Price(599_000), 1, 1), amount("1"));
     }
 }

@@ -1,4 +1,6 @@
 //! The box as its clients see it: real sockets, real TLS, on loopback.
+//!
+//! Owns:  claims about the box behind real sockets.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -1,4 +1,6 @@
 //! The answer reader against httparse and an obvious reading of bodies, the slow twin.
+//!
+//! Owns:  claims about HTTP against slow twins.
 
 use super::*;
 use proptest::prelude::*;

@@ -3,11 +3,15 @@
 //! Owns:  every order's fate, every pair's holding, the ledger, the permit and the terms the trader
 //!        works under, and when a run is over.
 //! Never: writes an order (it asks the trader), guesses a fate, or reports what is not in the journal.
-//! Map:   `orders` fired → answered → booked → settled or unwound · `terms` thresholds and permit ·
-//!        `totals` what it adds up to.
+//! Map:   `orders` fired → answered → booked · `questions` asking the venue · `repair` settled or
+//!        unwound · `terms` thresholds and permit · `told` what it can say of a run · `totals` what it
+//!        adds up to.
 
-pub mod orders;
+mod orders;
+mod questions;
+mod repair;
 pub mod terms;
+pub mod told;
 pub mod totals;
 
 use super::courier::{Courier, Delivery};
@@ -32,6 +36,7 @@ use crate::units::{Amount, ClientId, Nanos, PairId, Price, Ratio, VenueId};
 use crate::venue::{Key, Scratch};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+pub use told::{Ended, Why};
 use totals::{Stage, Totals};
 
 /// How long a stop waits for orders in doubt and open repairs (FAULTS F117).
@@ -199,21 +204,6 @@ pub struct Shadow {
     pub totals: Totals,
 }
 
-/// How a run ended.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ended {
-    /// Orders of unknown fate and pairs out of bound, each named.
-    pub open: Vec<String>,
-    /// The engine refused to trade, and why (exit code 3).
-    pub refused: Option<String>,
-    /// The run could not go on, and why (exit code 1).
-    pub failed: Option<String>,
-    /// When all feeds were live.
-    pub live_at: Option<Nanos>,
-    /// When it ended.
-    pub at: Nanos,
-}
-
 impl Shadow {
     /// A shadow that has heard nothing yet.
     #[must_use]
@@ -260,61 +250,6 @@ impl Shadow {
         shadow.write(Record::Start { at, what: shadow.settings.about.clone() });
         shadow.write(Record::Epoch { at, instance, epoch });
         shadow
-    }
-
-    /// How the run ended; meaningful once `done` is set.
-    #[must_use]
-    pub fn ended(&self) -> &Ended {
-        &self.ended
-    }
-
-    /// The ledger, for the summary.
-    #[must_use]
-    pub fn ledger(&self) -> &Ledger {
-        &self.ledger
-    }
-
-    /// Positions held now.
-    #[must_use]
-    pub fn open_now(&self) -> u64 {
-        self.books.iter().filter(|book| book.state == PairState::Hedged).count() as u64
-    }
-
-    /// Orders whose fate is unknown now.
-    #[must_use]
-    pub fn unknown_now(&self) -> u64 {
-        self.orders.values().filter(|tracked| !tracked.order.ended()).count() as u64
-    }
-
-    /// What open positions are worth beyond their cost at decision prices, at the latest mids.
-    #[must_use]
-    pub fn unrealised(&self) -> Amount {
-        let mut sum = Amount::ZERO;
-        for book in &self.books {
-            let Some(pulse) = &book.pulse else { continue };
-            let factor = self.instruments.pair(book.pair).size_factor;
-            for (leg, size_factor) in
-                crate::units::LegKind::BOTH.into_iter().zip([Amount(10i128.pow(18)), factor])
-            {
-                if let Some(quote) = &pulse.quotes[leg as usize] {
-                    let decimals = self.instruments.leg(book.pair, leg).price_decimals;
-                    let mid = crate::desk::book::mid(quote);
-                    sum += self.ledger.unrealised(book.pair, leg, mid, decimals, size_factor);
-                }
-            }
-        }
-        sum
-    }
-
-    /// Why each pair did or did not trade: its name, entry thresholds (short, long), the best
-    /// executable entry basis seen, and what froze it.
-    pub fn why(&self) -> impl Iterator<Item = Why<'_>> {
-        self.books.iter().map(|book| Why {
-            pair: self.instruments.pair(book.pair).name.as_str(),
-            enter: book.enter,
-            best: book.best,
-            frozen: book.frozen.as_deref(),
-        })
     }
 
     fn write(&mut self, record: Record) {
@@ -488,43 +423,6 @@ impl Shadow {
             self.publish_terms(at, now);
         }
     }
-
-    /// Names everything that a stop leaves in doubt.
-    fn left_open(&self) -> Vec<String> {
-        let order = |tracked: &Tracked| {
-            let row = self.instruments.get(tracked.order.leg.instrument);
-            format!(
-                "order {} ({} {} {}): fate unknown; look it up at the venue by this client order id",
-                tracked.order.client(),
-                row.leg,
-                row.symbol,
-                tracked.order.leg.side
-            )
-        };
-        let orders = self.orders.values().filter(|tracked| !tracked.order.closed()).map(order);
-        let naked =
-            self.books.iter().filter(|b| matches!(b.state, PairState::Busy | PairState::Unknown)).map(|b| {
-                format!(
-                    "pair {}: exposure {} not resolved",
-                    self.instruments.pair(b.pair).name,
-                    b.holding.exposure()
-                )
-            });
-        orders.chain(naked).collect()
-    }
-}
-
-/// Why a pair did or did not trade.
-#[derive(Clone, Copy, Debug)]
-pub struct Why<'a> {
-    /// Canonical base asset.
-    pub pair: &'a str,
-    /// Entry thresholds as a basis: short, long; `None`: never.
-    pub enter: [Option<Ratio>; 2],
-    /// The best executable entry basis seen (short).
-    pub best: Option<Ratio>,
-    /// What switched its entries off for good.
-    pub frozen: Option<&'a str>,
 }
 
 impl Agent for Shadow {

@@ -51,7 +51,7 @@ struct Line {
 
 /// All order links of the trader.
 #[derive(Debug)]
-pub struct OrderLinks {
+pub(super) struct OrderLinks {
     links: Links,
     lines: Vec<Option<Line>>,
     scratch: Scratch,
@@ -62,7 +62,7 @@ pub struct OrderLinks {
 }
 
 /// Where the trader's links lead and end.
-pub struct Around<'a> {
+pub(super) struct Around<'a> {
     /// To the shadow.
     pub told: &'a mut Producer<Told>,
     /// To the clerk.
@@ -76,7 +76,7 @@ pub struct Around<'a> {
 impl OrderLinks {
     /// Without links.
     #[must_use]
-    pub fn new(capacity: usize) -> Self {
+    pub(super) fn new(capacity: usize) -> Self {
         let mut lines = Vec::with_capacity(capacity);
         lines.resize_with(capacity, || None);
         Self {
@@ -90,7 +90,7 @@ impl OrderLinks {
     }
 
     /// Takes a live link in.
-    pub fn arrive(&mut self, handed: Handed, now: Nanos, dead: &mut Producer<Dead>) {
+    pub(super) fn arrive(&mut self, handed: Handed, now: Nanos, dead: &mut Producer<Dead>) {
         let Purpose::Order { venue, leg, .. } = handed.purpose else {
             // The ring back holds every link there can be.
             let _ = dead.push(Dead {
@@ -112,7 +112,7 @@ impl OrderLinks {
     /// A link of this market with nothing in flight.
     #[inline]
     #[must_use]
-    pub fn idle(&self, venue: VenueId, leg: LegKind) -> Option<Slot> {
+    pub(super) fn idle(&self, venue: VenueId, leg: LegKind) -> Option<Slot> {
         self.lines.iter().enumerate().find_map(|(at, line)| {
             let line = line.as_ref()?;
             (line.venue == venue && line.leg == leg && line.flying.is_none()).then_some(Slot(at as u16))
@@ -121,7 +121,7 @@ impl OrderLinks {
 
     /// Hands an order's bytes to the kernel, and says how far they came and when.
     #[inline]
-    pub fn send(
+    pub(super) fn send(
         &mut self,
         slot: Slot,
         bytes: &[u8],
@@ -151,7 +151,7 @@ impl OrderLinks {
     }
 
     /// Reads what came, finishes what was cut short, warms what is idle. Returns how much that was.
-    pub fn turn(&mut self, now: Nanos, around: &mut Around<'_>) -> usize {
+    pub(super) fn turn(&mut self, now: Nanos, around: &mut Around<'_>) -> usize {
         let mut work = 0;
         self.links.poll();
         while around.told.has_room(ANSWER_EVENTS) {

@@ -4,18 +4,19 @@
 //!        client order ids, and the counters that the permit's ceilings are compared with.
 //! Never: judges what became of an order (the shadow does), clears a pair's BUSY, sends with an
 //!        expired permit, decides on a quote when a newer one is already in the ring.
-//! Map:   `pen` limits, preparing, fitting · `links` answers, warmth · `fire` the way out.
+//! Map:   `pen` limits, rendering, fitting · `ready` orders signed ahead · `fire` the way out ·
+//!        `links` answers, warmth.
 
-pub mod fire;
-pub mod links;
+mod fire;
+mod links;
 pub mod pen;
+mod ready;
 
 use super::{Dead, Handed, Loaded};
 use crate::desk::book::{Books, touch};
 use crate::desk::gate::GateLimits;
 use crate::event::{
-    Closed, Command, Feed, Fold, LANES, Made, Offsets, PERMIT_WORDS, Permit, Pulse, Quote, TERMS_WORDS,
-    Terms, Told, lane,
+    Closed, Command, Feed, Fold, LANES, Offsets, PERMIT_WORDS, Permit, Pulse, Quote, TERMS_WORDS, Terms, Told,
 };
 use crate::metal::clock::Clock;
 use crate::metal::intents::Intents;
@@ -23,11 +24,10 @@ use crate::metal::latch::Latch;
 use crate::metal::latest::Reader as Latest;
 use crate::metal::ring::{Consumer, Producer};
 use crate::metal::runner::Agent;
-use crate::units::id::ClientIdParts;
 use crate::units::time::MS;
-use crate::units::{Class, ClientId, Direction, InstrumentId, LegKind, Nanos, PairId, Price, Qty, VenueId};
+use crate::units::{Class, Direction, InstrumentId, LegKind, Nanos, PairId, Price, Qty, VenueId};
 use links::{Around, OrderLinks};
-use pen::{ENTRY_COLLAR_PPM, EXIT_COLLAR_PPM, Paper, Prepared, Wanted};
+use pen::Prepared;
 use std::sync::Arc;
 
 /// Feed items taken from the ring per turn; bounds how long links and commands wait.
@@ -337,91 +337,6 @@ impl Trader {
             decision: self.counts.taken,
             prices,
         });
-    }
-
-    /// What one leg of this signal must look like.
-    #[inline]
-    fn wanted(&self, stall: &Stall, signal: Signal, leg: LegKind) -> Option<Wanted> {
-        let at = leg as usize;
-        let opening = signal.direction.opening(leg);
-        let (side, qty, reduce_only, collar_ppm) = match (signal.class, stall.terms.held) {
-            (Class::Entry, None) => (opening, stall.terms.clip[at], false, ENTRY_COLLAR_PPM),
-            (Class::Exit, Some(held)) => {
-                let qty = [held.spot, held.perp][at];
-                (opening.other(), qty, leg == LegKind::Perp, EXIT_COLLAR_PPM)
-            }
-            _ => return None,
-        };
-        let client = self.client(stall.sequence, leg, 0)?;
-        Some(Wanted { class: signal.class, client, side, qty, reduce_only, collar_ppm })
-    }
-
-    fn client(&self, sequence: u32, leg: LegKind, attempt: u8) -> Option<ClientId> {
-        ClientId::new(ClientIdParts {
-            instance: self.settings.instance,
-            epoch: self.settings.epoch,
-            sequence,
-            leg,
-            attempt,
-        })
-    }
-
-    /// How long a prepared order serves: half its window, since the other half is the way there.
-    fn prepared_life_ns(&self) -> u64 {
-        u64::from(self.settings.recv_window_ms) * MS / 2
-    }
-
-    /// Makes one order that is missing or old. One an idle turn, so that no quote waits for long.
-    fn prepare_one(&mut self, now: Nanos) -> usize {
-        let Some(loaded) = self.loaded.clone() else { return 0 };
-        if loaded.forms.is_empty() || !self.settings.live {
-            return 0;
-        }
-        for _ in 0..self.stalls.len() {
-            let at = self.turn_of;
-            self.turn_of = (self.turn_of + 1) % self.stalls.len();
-            if self.prepare(at, &loaded, now) {
-                return 1;
-            }
-        }
-        0
-    }
-
-    fn prepare(&mut self, at: usize, loaded: &Loaded, now: Nanos) -> bool {
-        let stall = &self.stalls[at];
-        if stall.busy {
-            return false;
-        }
-        let pair = stall.pair;
-        let [Some(spot), Some(perp)] = self.books.tops(pair) else { return false };
-        let quotes = [*spot, *perp];
-        let signals = match stall.terms.held {
-            Some(held) => [Some(Signal { class: Class::Exit, direction: held.direction }), None],
-            None => [Direction::Short, Direction::Long].map(|direction| {
-                let enabled = self.settings.directions[direction as usize] && stall.terms.clip[0] > Qty::ZERO;
-                enabled.then_some(Signal { class: Class::Entry, direction })
-            }),
-        };
-        for signal in signals.into_iter().flatten() {
-            for leg in LegKind::BOTH {
-                let stall = &self.stalls[at];
-                let Some(wanted) = self.wanted(stall, signal, leg) else { continue };
-                let instrument = loaded.instruments.get(stall.legs[leg as usize]);
-                let quote = &quotes[leg as usize];
-                let ready = &self.ready[at][signal.direction as usize][leg as usize];
-                // Made anew at a quarter of the window, or when the touch has left its limit.
-                if ready.fits(&wanted, instrument, quote, now, self.prepared_life_ns() / 2) {
-                    continue;
-                }
-                let lane = lane(stall.venues[leg as usize], leg);
-                let Some(stamp) = self.offsets.venue_time(lane, now) else { return false };
-                let Some(form) = loaded.form(instrument.id) else { return false };
-                let slot = &mut self.ready[at][signal.direction as usize][leg as usize];
-                slot.write(&Paper { form, instrument, stamp }, quote, &wanted, now, Made::Prepared);
-                return true;
-            }
-        }
-        false
     }
 
     /// Tells the shadow how one pair's books look, if its turn has come.

@@ -1,4 +1,6 @@
 //! Faults on order do what they say, once, and are counted.
+//!
+//! Owns:  claims about every fault that can be ordered.
 
 use super::*;
 use serde_json::json;

@@ -1,4 +1,6 @@
 //! Strictness: every refusal has its code, every request its cost, and bytes may come in any pieces.
+//!
+//! Owns:  claims about REST answers, refusals and limits.
 
 use super::*;
 

@@ -1,4 +1,6 @@
 //! Streams through bytes: subscribe, publish, routes, pings, limits; and the same seed, the same bytes.
+//!
+//! Owns:  claims about market streams and their connection rules.
 
 use super::*;
 

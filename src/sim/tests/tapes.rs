@@ -1,4 +1,6 @@
 //! A tape through the whole box: when it starts, what is heard, what is matched.
+//!
+//! Owns:  claims about playing recordings.
 
 use super::super::{Source, Tape, TapeFrame, TapeKind};
 use super::*;

@@ -1,4 +1,6 @@
 //! Orders against the book, and every balance to its last digit.
+//!
+//! Owns:  claims about matching, balances and fees.
 
 use super::*;
 

@@ -1,4 +1,6 @@
 //! Claims about verdicts: the fixtures, every code that FAULTS part 5 lists, and what is not listed.
+//!
+//! Owns:  claims about judging answers, code by code.
 
 use super::*;
 use crate::event::Counted;

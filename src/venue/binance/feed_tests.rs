@@ -1,4 +1,6 @@
 //! Claims about Binance's market data: fixtures, recorded tapes, and messages bent by hand.
+//!
+//! Owns:  claims about reading market messages.
 
 use super::*;
 use crate::units::decimal::Text;

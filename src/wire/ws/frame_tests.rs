@@ -1,4 +1,6 @@
 //! The frame reader and writer against tungstenite's, the slow twin.
+//!
+//! Owns:  claims about frames against slow twins.
 
 use super::*;
 use arrayvec::ArrayVec;

@@ -1,0 +1,91 @@
+//! The shadow's questions to a venue: what became of an order, and which trades it made.
+//!
+//! Owns:  putting a question on its market's courier, and reading the answer.
+//! Never: takes a refused or unreadable answer for news about the order.
+
+use super::{Question, Shadow};
+use crate::agents::courier::Letter;
+use crate::desk::order::Action;
+use crate::event::{Answer, Fill, Source, lane};
+use crate::units::{ClientId, Nanos};
+use crate::venue::{self, Reply};
+use std::sync::Arc;
+
+impl Shadow {
+    pub(super) fn ask(&mut self, action: Action, client: ClientId) {
+        let question = match action {
+            Action::Wait => return,
+            Action::Query => Question::Order(client),
+            Action::FetchTrades => Question::Trades(client),
+        };
+        let (Some(key), Some(tracked)) = (self.key.clone(), self.orders.get(&client)) else { return };
+        let row = self.instruments.get(tracked.order.leg.instrument);
+        let lane = lane(row.venue, row.leg);
+        let venue = venue::get(row.venue);
+        let now = self.clock.now();
+        if self.quiet_until(venue.id, now).is_some() {
+            return;
+        }
+        let Some(stamp) = self.offsets.venue_time(lane, now) else { return };
+        let window = self.settings.recv_window_ms;
+        let ask = match question {
+            Question::Order(client) => (venue.order_query)(row, client, &key, stamp, window),
+            Question::Trades(_) => (venue.trades_query)(row, tracked.order.order_id, &key, stamp, window),
+        };
+        // Without a link the order's own timer asks again.
+        if let Some(courier) = self.couriers.get_mut(&lane) {
+            courier.post(question, ask);
+        }
+    }
+
+    pub(super) fn on_letter(&mut self, letter: Letter<Question>, now: Nanos) {
+        let client = match letter.tag {
+            Question::Order(client) | Question::Trades(client) => client,
+        };
+        let instruments = Arc::clone(&self.instruments);
+        let Some(tracked) = self.orders.get(&client) else { return };
+        let (pair, instrument) = (tracked.order.pair, tracked.order.leg.instrument);
+        let row = instruments.get(instrument);
+        let venue = venue::get(row.venue);
+        match letter.tag {
+            Question::Order(_) => {
+                let reply = Reply { status: letter.status, counted: letter.counted, body: &letter.body };
+                let judged = (venue.read_query)(&reply, row, client, &mut self.scratch, &mut self.fills);
+                let fills: Vec<Fill> = self.fills.drain(..).collect();
+                for fill in &fills {
+                    self.on_fill(fill, now);
+                }
+                self.on_answer(
+                    &Answer {
+                        client,
+                        instrument,
+                        received: letter.received,
+                        verdict: judged.verdict,
+                        order_id: judged.order_id,
+                        counted: letter.counted,
+                        source: Source::Query,
+                    },
+                    now,
+                );
+            }
+            Question::Trades(_) => {
+                self.count(lane(row.venue, row.leg), row.venue, &letter.counted, now);
+                let mut body = letter.body;
+                let read = if letter.status == 200 {
+                    (venue.read_trades)(&mut body, row, client, &mut self.fills)
+                        .map_err(|error| error.to_string())
+                } else {
+                    Err(format!("HTTP status {}", letter.status))
+                };
+                let fills: Vec<Fill> = self.fills.drain(..).collect();
+                for fill in &fills {
+                    self.on_fill(fill, now);
+                }
+                if let Err(why) = read {
+                    self.note(format!("trades of order {client} could not be read ({why}); asking again"));
+                }
+                self.settle(pair, now);
+            }
+        }
+    }
+}

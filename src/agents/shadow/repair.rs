@@ -1,0 +1,202 @@
+//! What a pair needs once its orders have ended: nothing, or one order that makes a leg smaller.
+//!
+//! Owns:  settling an intent, repair by unwinding (R1–R5, R12, R18), and freeing the pair.
+//! Never: frees a pair that is out of bound or not fully booked, asks for a second unwind while the
+//!        first is open.
+
+use super::Shadow;
+use crate::desk::budget::ENTRY_CHARGE;
+use crate::desk::order::State;
+use crate::desk::pair::{Holding, Next, base_of};
+use crate::event::{Closed, Command, PairState, Record};
+use crate::units::time::{MS, SEC};
+use crate::units::{Amount, Class, ClientId, LegKind, Nanos, PairId, Qty};
+use std::sync::Arc;
+
+/// Collars of successive unwinds, in parts per million (FAULTS 6f: 0.2 %, 0.5 %, 2 %, 5 %).
+const COLLARS_PPM: [u32; 4] = [2_000, 5_000, 20_000, 50_000];
+/// Wait before the first repeated unwind; doubles with each attempt (FAULTS R9).
+pub(super) const RETRY_NS: u64 = 50 * MS;
+/// An unwind that was asked for and not heard of again.
+const ASKED_LOST_NS: u64 = SEC;
+
+impl Shadow {
+    pub(super) fn on_declined(&mut self, pair: PairId, why: Closed, now: Nanos) {
+        let name = self.instruments.pair(pair).name;
+        if let Some(book) = self.books.get_mut(usize::from(pair.0)) {
+            book.asked = None;
+            book.retry_at = now.plus(RETRY_NS);
+        }
+        self.write(Record::Note {
+            at: self.clock.unix(),
+            text: format!("pair {name}: an unwind could not leave ({}); asked again", why.text()),
+        });
+    }
+
+    /// Looks at every timer: orders that want to be asked about, unwinds that wait.
+    pub(super) fn tick_orders(&mut self, now: Nanos) {
+        let due: Vec<ClientId> =
+            self.orders.iter().filter(|(_, t)| t.order.due() <= now).map(|(client, _)| *client).collect();
+        for client in due {
+            let Some(tracked) = self.orders.get_mut(&client) else { continue };
+            let action = tracked.order.on_tick(now);
+            let (state, pair, row) =
+                (tracked.order.state, tracked.order.pair, self.instruments.get(tracked.order.leg.instrument));
+            let venue = row.venue;
+            if state == State::Unknown {
+                self.on_unknown(client, pair, venue);
+            }
+            self.ask(action, client);
+        }
+        for at in 0..self.books.len() {
+            let book = &mut self.books[at];
+            if book.asked.is_some_and(|asked| now.since(asked) > ASKED_LOST_NS) {
+                book.asked = None;
+            }
+            if matches!(book.state, PairState::Busy | PairState::Unknown) {
+                let pair = book.pair;
+                self.settle(pair, now);
+            }
+        }
+    }
+
+    /// Once every order of a pair has ended: settled, or one unwind.
+    pub(super) fn settle(&mut self, pair: PairId, now: Nanos) {
+        let at = usize::from(pair.0);
+        if !matches!(self.books[at].state, PairState::Busy | PairState::Unknown) {
+            return;
+        }
+        let instruments = Arc::clone(&self.instruments);
+        let row = instruments.pair(pair);
+        let mut proven = self.books[at].holding;
+        let mut all_booked = true;
+        for tracked in self.orders.values().filter(|t| t.order.pair == pair) {
+            let order = &tracked.order;
+            if !order.ended() {
+                return;
+            }
+            if order.closed() {
+                continue;
+            }
+            all_booked = false;
+            let instrument = instruments.get(order.leg.instrument);
+            match instrument.leg {
+                // What a spot buy leaves is known only with its fees: wait for its trades.
+                LegKind::Spot => return,
+                LegKind::Perp => {
+                    let missing = Qty((order.executed.0 - order.booked.0) * order.leg.side.sign());
+                    proven.perp += base_of(missing, instrument, row.size_factor);
+                }
+            }
+        }
+        let quote = self.books[at].pulse.and_then(|pulse| pulse.quotes[LegKind::Spot as usize]);
+        match proven.next(&instruments, pair, quote.as_ref()) {
+            Next::Unwind { leg, side, qty } => self.unwind(at, leg, side, qty, now),
+            Next::Settled { hedged } if all_booked => self.resolve(at, hedged, now),
+            Next::Dust if all_booked => {
+                let name = row.name;
+                let exposure = proven.exposure();
+                let why = format!(
+                    "pair {name}: {exposure} {name} is more than the bound and less than any leg can trade; no new entries"
+                );
+                if self.books[at].frozen.is_none() {
+                    self.note(why.clone());
+                }
+                self.books[at].frozen = Some(why);
+                self.resolve(at, proven.perp != Amount::ZERO, now);
+            }
+            Next::Settled { .. } | Next::Dust => {}
+        }
+    }
+
+    fn unwind(&mut self, at: usize, leg: LegKind, side: crate::units::Side, qty: Qty, now: Nanos) {
+        let venue = self.instruments.leg(self.books[at].pair, leg).venue;
+        // A repair that will be refused is an attempt lost (R9: `Retry-After` first).
+        if self.quiet_until(venue, now).is_some() {
+            return;
+        }
+        let book = &mut self.books[at];
+        if book.asked.is_some() || now < book.retry_at {
+            return;
+        }
+        if book.attempt >= ClientId::ATTEMPT_MAX {
+            if book.frozen.is_none() {
+                let name = self.instruments.pair(book.pair).name;
+                let why =
+                    format!("pair {name}: fifteen unwinds did not bring it into bound; mend it by hand");
+                book.frozen = Some(why.clone());
+                self.note(why);
+            }
+            return;
+        }
+        let attempt = book.attempt + 1;
+        let command = Command::Unwind {
+            pair: book.pair,
+            sequence: book.sequence,
+            attempt,
+            leg,
+            side,
+            qty,
+            collar_ppm: COLLARS_PPM[usize::from(attempt - 1).min(COLLARS_PPM.len() - 1)],
+        };
+        // A full ring: asked again at the next tick.
+        if self.doors.commands.push(command).is_ok() {
+            book.attempt = attempt;
+            book.asked = Some(now);
+            book.repaired = true;
+        }
+    }
+
+    /// Everything ended, booked and within bound: the pair may be traded again.
+    fn resolve(&mut self, at: usize, hedged: bool, now: Nanos) {
+        let pair = self.books[at].pair;
+        self.orders.retain(|_, tracked| tracked.order.pair != pair);
+        let book = &mut self.books[at];
+        let had = book.held.is_some();
+        self.totals.repaired += u64::from(std::mem::take(&mut book.repaired));
+        if hedged && !had {
+            self.totals.opened += 1;
+        }
+        if !hedged && had {
+            self.totals.closed += 1;
+        }
+        for slot in std::mem::take(&mut book.slots) {
+            self.intents.free(slot);
+        }
+        for lane in std::mem::take(&mut book.reserved) {
+            if let Some(state) = self.lanes.get_mut(lane) {
+                state.on_resolved();
+            }
+        }
+        let began_as = book.began_as;
+        self.hold(at, hedged);
+        let state = if hedged { PairState::Hedged } else { PairState::Flat };
+        self.set_state(
+            pair,
+            state,
+            if began_as == Class::Entry { "entry resolved" } else { "exit resolved" },
+        );
+        // The cell first, then the freedom to act on it.
+        self.publish_terms(at, now);
+        if self.doors.commands.push(Command::Free { pair }).is_err() {
+            // The pair stays BUSY at the trader; the state goes back so that the next tick frees it.
+            self.books[at].state = PairState::Busy;
+            return;
+        }
+        let holding = self.books[at].holding;
+        self.tell_pair(pair, hedged, holding);
+    }
+
+    fn tell_pair(&mut self, pair: PairId, hedged: bool, holding: Holding) {
+        let name = self.instruments.pair(pair).name;
+        let text = if hedged {
+            format!("{name}: holds {} spot, {} perp", holding.spot, holding.perp)
+        } else {
+            format!("{name}: flat again")
+        };
+        self.line(&text);
+    }
+}
+
+const _: () =
+    assert!(ENTRY_CHARGE > 6, "an entry's reserve covers its worst repair, six requests a leg (F100)");
