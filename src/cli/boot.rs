@@ -273,10 +273,13 @@ impl Agent for Hot {
                 self.watch_at = now.plus(WARM_UP_NS);
             } else if now >= self.watch_at {
                 self.watched = true;
-                alloc::watch(true);
             }
         }
-        self.reader.do_work(now) + self.trader.do_work(now)
+        // Only these two rooms: with `--layout single` the parking ones share the thread.
+        alloc::watch(self.watched);
+        let work = self.reader.do_work(now) + self.trader.do_work(now);
+        alloc::watch(false);
+        work
     }
 }
 

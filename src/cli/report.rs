@@ -12,23 +12,6 @@ use hdrhistogram::Histogram;
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 
-/// The stages that are measured, in the order they are told.
-pub const STAGES: [&str; 13] = [
-    "rx_to_read",
-    "read_to_decoded",
-    "ring",
-    "decoded_to_decided",
-    "decided_to_sent",
-    "tick_to_wire",
-    "leg2_tick_to_wire",
-    "leg_skew",
-    "ack_rtt",
-    "fill_rtt",
-    "feed_age",
-    "shadow_turn",
-    "shadow_lag",
-];
-
 /// Everything a run has to say at its end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
@@ -486,6 +469,7 @@ fn money(amount: Amount, signed: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agents::shadow::totals::STAGES;
 
     fn amount(text: &str) -> Amount {
         Amount::parse(text.as_bytes()).unwrap()
