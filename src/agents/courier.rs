@@ -99,6 +99,11 @@ impl<T> Courier<T> {
         self.queue.push_back((tag, ask));
     }
 
+    /// Forgets what waits to be sent: whoever needs it asks again, with a fresh stamp.
+    pub fn forget_queue(&mut self) {
+        self.queue.clear();
+    }
+
     /// Whether nothing waits and nothing flies.
     #[must_use]
     pub fn is_idle(&self) -> bool {

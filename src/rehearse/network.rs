@@ -192,7 +192,7 @@ impl Network {
         for conn in of_door {
             let waited = self.lines.get_mut(&conn).map(|line| std::mem::take(&mut line.held));
             for chunk in waited.into_iter().flatten() {
-                self.to_engine(conn, chunk, now);
+                self.reach_engine(conn, chunk, now);
             }
         }
     }
@@ -236,8 +236,8 @@ impl Network {
                     self.exchange.closed(conn, self.unix(now));
                 }
             }
-            Flight::Down(conn, bytes) => self.to_engine(conn, Some(bytes), now),
-            Flight::DownEnd(conn) => self.to_engine(conn, None, now),
+            Flight::Down(conn, bytes) => self.reach_engine(conn, Some(bytes), now),
+            Flight::DownEnd(conn) => self.reach_engine(conn, None, now),
         }
     }
 
@@ -261,7 +261,7 @@ impl Network {
         self.lines.insert(conn, Line { door, peer, last: [now; 2], leaving: false, held: Vec::new() });
     }
 
-    fn to_engine(&mut self, conn: ConnId, chunk: Option<Vec<u8>>, now: Nanos) {
+    fn reach_engine(&mut self, conn: ConnId, chunk: Option<Vec<u8>>, now: Nanos) {
         let Some(line) = self.lines.get_mut(&conn) else { return };
         if self.held.contains(&line.door) {
             line.held.push(chunk);

@@ -8,14 +8,14 @@ use std::collections::BTreeMap;
 
 /// A world whose feeds are live.
 #[track_caller]
-pub fn live(setup: &Setup) -> World {
+pub(crate) fn live(setup: &Setup) -> World {
     let mut world = World::new(setup).unwrap();
     assert!(world.run_until_live(), "not live: {:?} {:?}", world.ended(), world.lines());
     world
 }
 
 /// One pair, one entry, held until told otherwise.
-pub fn one_entry(coin: &str, seed: u64) -> Setup {
+pub(crate) fn one_entry(coin: &str, seed: u64) -> Setup {
     Setup {
         wanted: Some(vec![coin.to_owned()]),
         entries_max: Some(1),
@@ -26,20 +26,20 @@ pub fn one_entry(coin: &str, seed: u64) -> Setup {
 
 /// Orders faults of the box.
 #[track_caller]
-pub fn faults(world: &mut World, orders: &[Value]) {
+pub(crate) fn faults(world: &mut World, orders: &[Value]) {
     for order in orders {
         world.fault(order).unwrap();
     }
 }
 
 /// How often a kind of fault struck.
-pub fn struck(world: &World, kind: &str) -> u64 {
+pub(crate) fn struck(world: &World, kind: &str) -> u64 {
     world.truth()["faults"][kind].as_u64().unwrap_or(0)
 }
 
 /// The bodies of all journal records of a kind, after a check that the journal is whole.
 #[track_caller]
-pub fn records(world: &World, kind: Kind) -> Vec<Map<String, Value>> {
+pub(crate) fn records(world: &World, kind: Kind) -> Vec<Map<String, Value>> {
     let bytes = world.journal();
     let mut reader = Reader::new(&bytes);
     let found = reader.by_ref().filter(|entry| entry.kind == kind).map(|entry| entry.body).collect();
@@ -64,7 +64,7 @@ fn plain(decimal: &str) -> String {
 
 /// The fills the journal booked.
 #[track_caller]
-pub fn booked(world: &World) -> Fills {
+pub(crate) fn booked(world: &World) -> Fills {
     let mut fills = Fills::new();
     for body in records(world, Kind::Fill) {
         let row = Value::Object(body);
@@ -76,7 +76,7 @@ pub fn booked(world: &World) -> Fills {
 }
 
 /// The fills the box made.
-pub fn made(truth: &Value) -> Fills {
+pub(crate) fn made(truth: &Value) -> Fills {
     let row = |row: &Value| {
         let market = if row["market"] == "spot" { "spot" } else { "perp" };
         let key = (market.to_owned(), text(row, "symbol"), row["trade_id"].as_u64().unwrap());
@@ -90,7 +90,7 @@ pub fn made(truth: &Value) -> Fills {
 
 /// The journal's fills are the box's, one by one; so are balances and positions.
 #[track_caller]
-pub fn books_equal_truth(world: &World) {
+pub(crate) fn books_equal_truth(world: &World) {
     let truth = world.truth();
     let (booked, made) = (booked(world), made(&truth));
     assert_eq!(booked, made);
@@ -121,7 +121,7 @@ pub fn books_equal_truth(world: &World) {
 
 /// Nothing naked, nothing in doubt, nothing open: a clean end.
 #[track_caller]
-pub fn ended_clean(world: &World) {
+pub(crate) fn ended_clean(world: &World) {
     assert!(world.is_done());
     let ended = world.ended();
     assert!(ended.open.is_empty() && ended.failed.is_none() && ended.refused.is_none(), "{ended:?}");

@@ -191,6 +191,12 @@ impl Shadow {
             let until = now.plus(u64::from(seconds) * SEC);
             let quiet = self.quiet.entry(venue).or_default();
             *quiet = until.max(*quiet);
+            // Questions that wait would be the next requests; their orders' timers ask them again.
+            let of_venue = |lane: usize| lane / 2 == usize::from(venue.0);
+            self.couriers
+                .iter_mut()
+                .filter(|(lane, _)| of_venue(**lane))
+                .for_each(|(_, it)| it.forget_queue());
             // The trader hears of it at once, not with the next renewal.
             self.permit_due = now;
             self.freeze(venue, until, "the venue asked to wait (Retry-After)");

@@ -57,8 +57,6 @@ pub(super) struct OrderLinks {
     scratch: Scratch,
     fills: Box<FillList>,
     warmed: Nanos,
-    /// A venue asked to be left alone until then (`Retry-After`): nothing is warmed.
-    quiet_until: Nanos,
 }
 
 /// Where the trader's links lead and end.
@@ -71,6 +69,8 @@ pub(super) struct Around<'a> {
     pub clock: &'a Clock,
     /// What ids mean.
     pub instruments: &'a Instruments,
+    /// Whether idle links are warmed: not without a permit, since the venue may want to hear nothing.
+    pub warm: bool,
 }
 
 impl OrderLinks {
@@ -85,7 +85,6 @@ impl OrderLinks {
             scratch: Scratch::default(),
             fills: Box::default(),
             warmed: Nanos::ZERO,
-            quiet_until: Nanos::ZERO,
         }
     }
 
@@ -181,7 +180,7 @@ impl OrderLinks {
                 }
                 None if now.since(line.used) > WARM_NS
                     && now.since(self.warmed) > WARM_APART_NS
-                    && now >= self.quiet_until =>
+                    && around.warm =>
                 {
                     self.warm(slot, now);
                     work += 1;
@@ -220,12 +219,9 @@ impl OrderLinks {
             http::response(link.inbound(), ANSWER_MAX).map_err(|error| error.to_string())?
         {
             let (used, keep_alive) = (response.used, response.keep_alive);
-            let venue = venue::get(line.venue);
-            let counted = (venue.counted)(&response.head);
-            if let Some(seconds) = counted.retry_after_s {
-                self.quiet_until = self.quiet_until.max(received.plus(u64::from(seconds) * SEC));
-            }
             if let Some((Flying::Order { client, instrument }, _)) = line.flying.take() {
+                let venue = venue::get(line.venue);
+                let counted = (venue.counted)(&response.head);
                 let reply = Reply { status: response.status, counted, body: &response.body };
                 let row = around.instruments.get(instrument);
                 let judged = (venue.read_answer)(&reply, row, client, &mut self.scratch, &mut self.fills);

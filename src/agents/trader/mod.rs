@@ -414,6 +414,7 @@ impl Agent for Trader {
                 dead: &mut self.doors.dead,
                 clock: &self.clock,
                 instruments: &loaded.instruments,
+                warm: now < self.permit.expires,
             };
             work += self.links.turn(now, &mut around);
         }
