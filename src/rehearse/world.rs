@@ -13,6 +13,7 @@ use crate::agents::reader::ReaderCounts;
 use crate::agents::shadow::{Ended, Shadow};
 use crate::agents::trader::TraderCounts;
 use crate::event::Quote;
+use crate::metal::alloc;
 use crate::metal::clock::{Clock, VirtualTime};
 use crate::metal::dial::Dialer;
 use crate::metal::disk::{Disk, DiskPeer};
@@ -56,6 +57,7 @@ pub struct World {
     network: Network,
     disk: DiskPeer,
     frozen: Vec<Room>,
+    watching: bool,
     turns: u64,
     lines: Vec<String>,
     quotes: Vec<Quote>,
@@ -93,6 +95,7 @@ impl World {
             network,
             disk: disk_peer,
             frozen: Vec::new(),
+            watching: false,
             turns: 0,
             lines: Vec::new(),
             quotes: Vec::new(),
@@ -156,7 +159,10 @@ impl World {
         let mut work = 0;
         for (room, agent) in rooms {
             if !self.frozen.contains(&room) {
+                // The hot rooms' allocations are counted where a counting allocator is installed.
+                alloc::watch(self.watching && matches!(room, Room::Reader | Room::Trader));
                 work += agent.do_work(now);
+                alloc::watch(false);
             }
         }
         self.lines.extend(std::iter::from_fn(|| engine.outside.lines.pop()));
@@ -167,6 +173,11 @@ impl World {
     }
 
     // ───────────────────────────── what a story does ─────────────────────────────
+
+    /// Counts what reader and trader allocate from now on (`metal::alloc`), or no longer.
+    pub fn watch(&mut self, on: bool) {
+        self.watching = on;
+    }
 
     /// Orders a fault of the box, as `POST /fault` would.
     ///
