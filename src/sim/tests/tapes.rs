@@ -88,7 +88,7 @@ fn orders_meet_the_quote_last_played_and_what_they_took_returns_with_the_next() 
     assert_eq!(world.get(Market::Spot, "/api/v3/depth?symbol=BTCUSDT").json["lastUpdateId"], 5);
     assert_eq!(
         world.get(Market::Usdm, "/fapi/v1/premiumIndex?symbol=BTCUSDT").json["lastFundingRate"],
-        "0.00010000"
+        "0.00050000"
     );
     assert_eq!(
         world.get(Market::Spot, "/api/v3/exchangeInfo").json["symbols"].as_array().map(Vec::len),
