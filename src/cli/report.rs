@@ -215,7 +215,7 @@ pub struct HotPath {
     pub quotes: u64,
     /// Quotes overtaken by a newer one before the trader saw them.
     pub conflated: u64,
-    /// Decisions to trade.
+    /// Times a pair was weighed on a new quote.
     pub decisions: u64,
     /// Orders rendered and signed ahead.
     pub prepared: u64,

@@ -7,7 +7,7 @@
 
 use crate::event::{Asset, Fill, Instruments};
 use crate::units::decimal::pow10_i128;
-use crate::units::{Amount, InstrumentId, LegKind, PairId, Price, Qty, Side};
+use crate::units::{Amount, InstrumentId, LegKind, PairId, Price, Qty};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What was earned and lost, in the quote asset.
@@ -165,17 +165,12 @@ pub fn sellable(base: Amount, instrument: &crate::event::Instrument) -> Qty {
     Qty(units - units % instrument.lot.0)
 }
 
-/// The side that would shrink a signed holding.
-#[must_use]
-pub fn closing_side(base: Amount) -> Side {
-    if base.0 > 0 { Side::Sell } else { Side::Buy }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::book::tests::one_pair;
     use super::*;
     use crate::event::Source;
+    use crate::units::Side;
     use crate::units::{ClientId, Unix};
 
     fn fill(

@@ -30,12 +30,6 @@ impl Nanos {
     pub const fn plus(self, ns: u64) -> Self {
         Self(self.0.saturating_add(ns))
     }
-
-    /// This moment `ns` nanoseconds earlier, saturating at zero.
-    #[must_use]
-    pub const fn minus(self, ns: u64) -> Self {
-        Self(self.0.saturating_sub(ns))
-    }
 }
 
 /// Calendar time: nanoseconds since 1970-01-01 UTC, as venues stamp it (they send ms).

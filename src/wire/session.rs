@@ -365,7 +365,7 @@ mod tests {
                 }
                 let next = session.next_due();
                 if next > now {
-                    prop_assert_eq!(session.clone().due(next.minus(1)), None);
+                    prop_assert_eq!(session.clone().due(Nanos(next.0.saturating_sub(1))), None);
                 }
                 if next < Nanos::NEVER {
                     prop_assert!(session.clone().due(next.max(now)).is_some());

@@ -54,6 +54,8 @@ struct Line {
 pub(super) struct OrderLinks {
     links: Links,
     lines: Vec<Option<Line>>,
+    /// W: a rest that has not left by then never leaves.
+    window_ns: u64,
     scratch: Scratch,
     fills: Box<FillList>,
     warmed: Nanos,
@@ -74,14 +76,15 @@ pub(super) struct Around<'a> {
 }
 
 impl OrderLinks {
-    /// Without links.
+    /// Without links; orders live for `recv_window_ms`.
     #[must_use]
-    pub(super) fn new(capacity: usize) -> Self {
+    pub(super) fn new(capacity: usize, recv_window_ms: u32) -> Self {
         let mut lines = Vec::with_capacity(capacity);
         lines.resize_with(capacity, || None);
         Self {
             links: Links::new(capacity),
             lines,
+            window_ns: u64::from(recv_window_ms) * MS,
             scratch: Scratch::default(),
             fills: Box::default(),
             warmed: Nanos::ZERO,
@@ -163,6 +166,12 @@ impl OrderLinks {
         for at in 0..self.lines.len() {
             let slot = Slot(at as u16);
             let Some(line) = self.lines[at].as_mut() else { continue };
+            let late = line.flying.is_some_and(|(_, sent)| now.since(sent) > self.window_ns);
+            if line.unflushed && late {
+                // Its window is over: the rest must not leave any more, and what left is in doubt (F16).
+                self.bury(slot, "an order was not sent whole within its window", now, around);
+                continue;
+            }
             if line.unflushed {
                 match self.links.get_mut(slot).map(|link| link.flush()) {
                     Some(Ok(done)) => line.unflushed = !done,

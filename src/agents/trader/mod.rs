@@ -186,6 +186,7 @@ impl Trader {
         kill: Latch,
         intents: Intents,
     ) -> Self {
+        let links = OrderLinks::new(LINKS_MAX, settings.recv_window_ms);
         Self {
             settings,
             doors,
@@ -197,7 +198,7 @@ impl Trader {
             stalls: Vec::new(),
             ready: Vec::new(),
             repair: Prepared::blank(),
-            links: OrderLinks::new(LINKS_MAX),
+            links,
             permit: Permit::default(),
             offsets: Offsets::default(),
             next_sequence: 0,
