@@ -74,7 +74,13 @@ fn named(fault: &Value, market: &str, doubt: &str) {
     assert_eq!(told[0], doubt, "{fault}");
     assert!(told.len() > 5, "asked again and again: {told:?}");
     assert!(told[1..].iter().all(|told| told == "not_found query"), "{told:?}");
-    assert_eq!(world.orders().len(), 1, "only the other leg: {:?}", world.orders());
+    // R6, R7: the other leg alone reached the venue, and was taken back: nothing is naked meanwhile.
+    let orders = world.orders();
+    assert_eq!(orders.len(), 2, "the other leg, there and back: {orders:?}");
+    assert!(orders.iter().all(|order| !order.contains(market)), "nothing on the leg in doubt: {orders:?}");
+    let back = if market == "spot" { "FILLED 3.03 reduce-only" } else { "sell spot" };
+    assert!(orders[1].contains(back), "{orders:?}");
+    assert_eq!(world.truth()["naked"]["now"], json!([]), "{orders:?}");
     let open = &world.ended().open;
     let fired = &records(&world, Kind::Fired)[0]["legs"];
     let leg = fired.as_array().unwrap().iter().find(|leg| leg["market"] == market).unwrap();
