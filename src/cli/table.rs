@@ -282,7 +282,7 @@ pub static TABLE: &[Setting] = &[
         kind: Kind::Count,
         unit: "N",
         example: "1",
-        help: "Stop entering after this many entries; 1 is one clip and no more",
+        help: "Stop entering a pair after this many entries; 1 is one clip and no more",
         on: ENGINE,
         set: |s, v| value::count(v, 0, u64::from(u32::MAX)).map(|n| s.max_entries = Some(n)),
         ..PLAIN
