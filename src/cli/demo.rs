@@ -124,6 +124,7 @@ fn add_truth(finished: &mut Finished, truth: &Value) -> Vec<String> {
     summary.exposure = Some(Exposure {
         naked_now: now,
         naked_ms_max: whole_ms(&naked["ms_max"]),
+        naked_ms_p50: whole_ms(&naked["ms_p50"]),
         naked_ms_p99: whole_ms(&naked["ms_p99"]),
     });
     let amount = |value: &Value| Amount::parse(value.as_str()?.as_bytes()).ok();

@@ -145,6 +145,8 @@ pub struct Exposure {
     pub naked_now: u64,
     /// Longest, in ms, rounded up.
     pub naked_ms_max: u64,
+    /// Median, in ms, rounded up.
+    pub naked_ms_p50: u64,
     /// 99th percentile, in ms, rounded up.
     pub naked_ms_p99: u64,
 }
@@ -268,6 +270,7 @@ impl Summary {
             "exposure": {
                 "naked_now": self.exposure.map(|e| e.naked_now),
                 "naked_ms_max": self.exposure.map(|e| e.naked_ms_max),
+                "naked_ms_p50": self.exposure.map(|e| e.naked_ms_p50),
                 "naked_ms_p99": self.exposure.map(|e| e.naked_ms_p99),
             },
             "pnl": {
@@ -348,7 +351,10 @@ impl Summary {
         if let Some(e) = self.exposure {
             page.row(
                 "one leg only",
-                &format!("{} now; longest {} ms, p99 {} ms", e.naked_now, e.naked_ms_max, e.naked_ms_p99),
+                &format!(
+                    "{} now; median {} ms, p99 {} ms, longest {} ms",
+                    e.naked_now, e.naked_ms_p50, e.naked_ms_p99, e.naked_ms_max
+                ),
             );
         }
         let used: Vec<String> = self.budget.iter().map(|(venue, pct)| format!("{venue} {pct}%")).collect();
@@ -490,7 +496,7 @@ mod tests {
             orders: Orders { sent: 84, filled: 80, partial: 2, rejected: 2, unknown_now: 0 },
             fills_venue: Some(84),
             fills_booked: 84,
-            exposure: Some(Exposure { naked_now: 0, naked_ms_max: 12, naked_ms_p99: 9 }),
+            exposure: Some(Exposure { naked_now: 0, naked_ms_max: 12, naked_ms_p50: 2, naked_ms_p99: 9 }),
             pnl: Pnl { total: amount("12.503456789"), fees: amount("-3.00004999"), ..Pnl::default() },
             equity: Some((amount("1000000"), amount("1000012.503456789"))),
             budget: vec![("binance".to_owned(), 12)],

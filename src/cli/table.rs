@@ -5,7 +5,7 @@
 //! Map:   flag `--order-links` = key `order_links` of its section. `--config` has no key: a file
 //!        can't name itself. A new setting is one entry here and one field of `Settings`.
 
-use super::settings::{Command, Directions, EndpointAt, KeyFileAt, Kind, Layout, Setting};
+use super::settings::{Command, Directions, EndpointAt, KeyFileAt, Kind, Layout, Legs, Setting};
 use super::value;
 use crate::metal::runner::Idle;
 
@@ -189,6 +189,24 @@ pub static TABLE: &[Setting] = &[
         help: "Keep the epoch and the journal here; never share it, never delete it between runs",
         on: RUN,
         set: |s, v| value::path(v).map(|path| s.data_dir = path),
+        ..PLAIN
+    },
+    Setting {
+        name: "legs",
+        section: "trade",
+        unit: "together|perp-first|spot-first",
+        default: Some("together"),
+        example: "perp-first",
+        help: "Both legs in one breath, or one once the other is proven filled",
+        on: ENGINE,
+        set: |s, v| {
+            let words = [
+                ("together", Legs::Together),
+                ("perp-first", Legs::PerpFirst),
+                ("spot-first", Legs::SpotFirst),
+            ];
+            value::choice(v, &words).map(|legs| s.legs = legs)
+        },
         ..PLAIN
     },
     Setting {

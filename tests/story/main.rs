@@ -17,3 +17,4 @@ mod start;
 mod tape;
 mod told;
 mod trade;
+mod waiting;

@@ -66,6 +66,10 @@ impl Shadow {
         if !matches!(self.books[at].state, PairState::Busy | PairState::Unknown) {
             return;
         }
+        // What the first leg left is what the second was decided for: nothing is broken yet.
+        if self.books[at].awaiting {
+            return;
+        }
         let instruments = Arc::clone(&self.instruments);
         let row = instruments.pair(pair);
         let mut proven = self.books[at].holding;
