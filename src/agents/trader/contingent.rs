@@ -119,7 +119,9 @@ impl Trader {
                 let lots = (i128::from(most.0 / lot) * i128::from(executed.0) + up) / whole;
                 Qty(i64::try_from(lots).ok()? * lot)
             }
-            // What was received, net of its fee, floored: never short more than is held.
+            // Filled whole, what was bought covers the whole short, with what earlier trips left.
+            LegKind::Perp if executed >= armed.first.qty => most,
+            // In part: what was received, net of its fee, floored.
             LegKind::Perp => {
                 Qty(in_lots(net.0, instrument, loaded.instruments.pair(armed.round.pair).size_factor))
             }
