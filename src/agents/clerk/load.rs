@@ -50,6 +50,13 @@ pub enum Errand {
     Marks,
     /// What we pay.
     Fees(LegKind, Option<InstrumentId>),
+    /// What a private stream's path needs.
+    Ticket {
+        /// Whose.
+        leg: LegKind,
+        /// Longer life for the one in use.
+        renew: bool,
+    },
 }
 
 /// Fees as they come in, and how many are still to come.
@@ -144,6 +151,11 @@ impl Clerk {
                 }
             }
             Errand::Marks => self.ask_for_marks(),
+            Errand::Ticket { leg, .. } => {
+                if let Some(ticket) = self.user_tickets.get_mut(&leg) {
+                    ticket.asked = false;
+                }
+            }
             Errand::Fees(..) => self.ask_for_fees(|fees| Errand::Fees(fees.leg, fees.instrument) == errand),
         }
     }
@@ -157,6 +169,10 @@ impl Clerk {
             self.quiet_until = self.quiet_until.max(received.plus(u64::from(seconds) * SEC));
         }
         let outcome = match tag {
+            Errand::Ticket { leg, renew } => {
+                self.on_ticket(leg, renew, status, &mut body, received);
+                Ok(())
+            }
             Errand::Time(leg) => (venue.read_time)(&mut body).map(|said| {
                 if let Some(samples) = self.clocks.get_mut(&leg) {
                     samples.asked = false;
