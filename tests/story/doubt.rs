@@ -54,16 +54,28 @@ fn verdicts(world: &World, market: &str) -> Vec<String> {
     of_leg.map(line).collect()
 }
 
-/// The order was taken, so a query proves it: its fills are booked and the pair is held.
+/// The order was taken, so the private stream proves it, or a query where the stream is mute: its fills
+/// are booked and the pair is held.
 #[track_caller]
 fn resolved(fault: &Value, market: &str, doubt: &str) {
     let world = entry_under(std::slice::from_ref(fault));
     let told = verdicts(&world, market);
+    assert!(told.iter().any(|told| told == doubt), "{fault}: {told:?}");
+    assert!(told.iter().any(|told| told == "terminal stream"), "{fault}: {told:?}");
+    assert!(!told.iter().any(|told| told.ends_with("query")), "asked without need: {told:?}");
+    held(&world);
+    let world = entry_under(&[json!({"kind": "mute_user", "ms": 60_000}), fault.clone()]);
+    let told = verdicts(&world, market);
     assert_eq!(told[..2], [doubt.to_owned(), "terminal query".to_owned()], "{fault}");
+    held(&world);
+}
+
+#[track_caller]
+fn held(world: &World) {
     assert_eq!(world.orders().len(), 2, "{:?}", world.orders());
     assert_eq!(world.shadow().open_now(), 1);
-    books_equal_truth(&world);
-    ended_clean(&world);
+    books_equal_truth(world);
+    ended_clean(world);
 }
 
 /// The order was not taken: "not found" proves nothing, so it is asked about to the end, and named.

@@ -123,12 +123,13 @@ fn a_limit_that_leaves_no_room_for_a_repair_allows_no_entry() {
     assert!(world.trader().closed[Closed::Permit as usize] > 0);
 }
 
-/// USD-M answers name no fills: each of its orders is followed by a question of weight 5. Orders are
-/// held back so that the questions stay below the line too.
+/// USD-M answers name no fills: while its private stream is mute each of its orders is followed by a
+/// question of weight 5. Orders are held back so that the questions stay below the line too.
 #[test]
 fn questions_about_fills_stay_below_the_weight_line_in_the_busiest_market() {
     let box_config = sim::Config { spot_orders_10s: 1_000, ticks_per_s: 50, ..sim::Config::default() };
     let mut world = live(&Setup { box_config, ..Setup::default() });
+    world.fault(&serde_json::json!({"kind": "mute_user", "ms": 100_000})).unwrap();
     world.run_for(75 * SEC);
     assert!(world.stop());
     let weight = &world.truth()["budget"]["usdm"]["weight_1m"];
@@ -153,6 +154,10 @@ fn when_the_venue_asks_to_wait_nothing_is_sent_until_then() {
     };
     while left(&world) >= 20 {
         world.ask_as_stranger(Door::UsdmRest, depth);
+    }
+    let time = b"GET /fapi/v1/time HTTP/1.1\r\nHost: x\r\n\r\n";
+    while left(&world) > 0 {
+        world.ask_as_stranger(Door::UsdmRest, time);
     }
     assert!(world.run_until(|world| lines(world, "Retry-After") > 0, 30 * SEC), "{:?}", world.lines());
     world.run_for(MS);

@@ -14,7 +14,7 @@ use super::limits;
 use super::rest;
 use crate::event::{Asset, Fill, Source, Verdict};
 use crate::units::time::SEC;
-use crate::units::{Amount, ClientId, InstrumentId, LegKind, Price, Qty, Side, Unix};
+use crate::units::{Amount, BadDecimal, ClientId, InstrumentId, LegKind, Price, Qty, Side, Unix};
 use crate::venue::json::{Object, int, stamp, text, uint};
 use crate::venue::symbols::Known;
 use crate::venue::{Ask, BadBody, Key, Refused, Scratch, Symbols, Why};
@@ -27,6 +27,9 @@ pub(super) const STREAM: UserStream = UserStream { plan, ticket, read_ticket, pa
 
 /// A listen key lives an hour; it is renewed at half of that.
 const RENEW_NS: u64 = 30 * 60 * SEC;
+
+/// No fee of one fill is so many coins of anything.
+const FEE_MAX: Amount = Amount(10i128.pow(30));
 
 fn plan(leg: LegKind) -> UserPlan {
     let rules = limits::private_rules(leg);
@@ -232,6 +235,9 @@ impl Ours<'_, '_, '_> {
             (true, true) => {
                 let fee = Amount::parse(self.text("n")?.as_bytes())
                     .map_err(|error| Refused { field: "n", why: error.into() })?;
+                if fee.0.abs() > FEE_MAX.0 {
+                    return Err(Refused { field: "n", why: Why::Decimal(BadDecimal::Range) });
+                }
                 let asset = self.text("N")?.parse().map_err(|_| Refused { field: "N", why: Why::Type })?;
                 Ok(Some((fee, asset)))
             }
