@@ -42,7 +42,7 @@ impl Shadow {
         }
     }
 
-    fn on_fired(&mut self, fired: &Fired, now: Nanos) {
+    pub(super) fn on_fired(&mut self, fired: &Fired, now: Nanos) {
         let instruments = Arc::clone(&self.instruments);
         self.totals.decide(fired, &instruments);
         self.write(Record::Fired {

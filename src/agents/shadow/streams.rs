@@ -463,3 +463,7 @@ impl Shadow {
         self.publish_terms(at, now);
     }
 }
+
+#[cfg(test)]
+#[path = "streams_tests.rs"]
+mod tests;
