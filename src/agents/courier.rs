@@ -183,8 +183,14 @@ impl<T> Courier<T> {
         self.out.clear();
         let headers: Vec<(&str, &str)> =
             ask.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        http::Request { method: "GET", path: &ask.path, host: link.peer(), headers: &headers, body: b"" }
-            .write_to(&mut self.out);
+        http::Request {
+            method: ask.method,
+            path: &ask.path,
+            host: link.peer(),
+            headers: &headers,
+            body: b"",
+        }
+        .write_to(&mut self.out);
         match link.send(&self.out) {
             Ok(_) => self.flying = Some((tag, self.clock.now())),
             Err(error) if error.nothing_taken() => self.queue.push_front((tag, ask)),

@@ -65,7 +65,7 @@ pub struct Ground {
     /// Makes links.
     pub dialer: Dialer,
     /// Random bytes for masks, keys and jitter.
-    pub entropy: [Entropy; 2],
+    pub entropy: [Entropy; 3],
     /// Where the journal goes.
     pub disk: Disk,
     /// The open journal.
@@ -113,7 +113,8 @@ impl Engine {
     ///
     /// The system had no memory for the intent records.
     pub fn build(settings: EngineSettings, ground: Ground, stop: Latch, kill: Latch) -> io::Result<Self> {
-        let Ground { clock, dialer, entropy: [reader_entropy, clerk_entropy], disk, journal } = ground;
+        let Ground { clock, dialer, entropy: [reader_entropy, clerk_entropy, shadow_entropy], disk, journal } =
+            ground;
         let done = Latch::new();
         let (feed_in, feed_out) = ring(FEED_SLOTS);
         let (marks_in, marks_out) = ring(MARK_SLOTS);
@@ -176,6 +177,7 @@ impl Engine {
             records: records_in,
             durable: durable_out,
             lines: Some(lines_in),
+            entropy: shadow_entropy,
         };
         let key = settings.clerk.target.key.clone();
         let shadow = Shadow::new(

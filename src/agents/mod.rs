@@ -2,7 +2,8 @@
 //!
 //! Map:   `reader` bytes → quotes · `trader` the only pen · `shadow` books, judges, repairs, budgets ·
 //!        `clerk` makes every link, loads instruments, learns clocks · `scribe` writes the journal ·
-//!        `courier` keeps one HTTP connection busy, for shadow and clerk · `engine` wires the rooms.
+//!        `courier` keeps one HTTP connection busy, for shadow and clerk · `socket` one
+//!        WebSocket being read, for reader and shadow · `engine` wires the rooms.
 //! Never: blocks; reads a clock but the stamp seam; reads anything outside its turn's inputs.
 
 pub mod clerk;
@@ -11,6 +12,7 @@ pub mod engine;
 pub mod reader;
 pub mod scribe;
 pub mod shadow;
+pub mod socket;
 pub mod trader;
 
 use crate::event::Instruments;
@@ -43,6 +45,13 @@ pub enum Purpose {
         /// Which market.
         leg: LegKind,
     },
+    /// The shadow's private stream of one market.
+    User {
+        /// Whose.
+        venue: VenueId,
+        /// Which market.
+        leg: LegKind,
+    },
 }
 
 /// A live link on its way from the clerk to the room that will own it.
@@ -52,13 +61,13 @@ pub struct Handed {
     pub link: Link,
     /// What for.
     pub purpose: Purpose,
-    /// For feeds: how to read it.
+    /// For feeds and private streams: how to read it.
     pub feed: Option<FeedCard>,
     /// For order links: the cheap request that keeps it warm, ready to send.
     pub warm: Vec<u8>,
 }
 
-/// How to read a feed socket.
+/// How to read a feed or a private stream.
 #[derive(Clone, Debug)]
 pub struct FeedCard {
     /// Whose words it speaks.

@@ -5,6 +5,7 @@
 //!        quote and counts it, since an older quote is worth nothing to anybody.
 //! Why:   one `recv` a turn, then the trader looks: acting on what was read comes before reading more.
 
+use super::socket::{GiveUp, Sign, Socket};
 use super::{Dead, FeedCard, Handed, Purpose};
 use crate::event::{Feed, Mark, Quote};
 use crate::metal::clock::Clock;
@@ -15,17 +16,9 @@ use crate::metal::ring::{Consumer, Producer};
 use crate::metal::runner::Agent;
 use crate::units::{LinkId, Nanos};
 use crate::venue::{Heard, Scratch};
-use crate::wire::session::{Due, Session};
-use crate::wire::ws::{self, Assembler, Kind};
-use arrayvec::ArrayVec;
-
-/// The payload of a control frame.
-type Control = ArrayVec<u8, 125>;
 
 /// Feed sockets one reader can hold without allocating.
 const FEEDS_MAX: usize = 64;
-/// The largest message taken from a market socket; a full depth diff stays far below.
-const MESSAGE_MAX: usize = 1 << 20;
 
 /// What the reader counts, for the summary.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,14 +70,9 @@ pub struct ReaderDoors {
 struct Live {
     purpose: Purpose,
     card: FeedCard,
-    session: Session,
-    assembler: Assembler,
+    socket: Socket,
     unconfirmed: usize,
 }
-
-/// Why a socket is given back.
-#[derive(Debug)]
-struct GiveUp(String);
 
 impl Reader {
     /// A reader without sockets.
@@ -110,20 +98,14 @@ impl Reader {
             self.give_back(handed.link, handed.purpose, "no feed card; this is a bug".to_owned());
             return;
         };
-        let session = Session::new(card.rules, now, self.entropy.u64());
+        let socket = Socket::new(card.rules, now, self.entropy.u64());
         let slot = self.links.insert(handed.link);
         let at = usize::from(slot.0);
         if at >= self.feeds.len() {
             self.feeds.resize_with(at + 1, || None);
         }
         let unconfirmed = card.confirmations;
-        self.feeds[at] = Some(Live {
-            purpose: handed.purpose,
-            card,
-            session,
-            assembler: Assembler::new(MESSAGE_MAX),
-            unconfirmed,
-        });
+        self.feeds[at] = Some(Live { purpose: handed.purpose, card, socket, unconfirmed });
         // Whatever came with the 101 is read at once.
         self.due = now;
     }
@@ -152,55 +134,21 @@ impl Reader {
             return Ok(());
         };
         let id = link.id;
-        let mut used = 0;
-        let mut pong: Option<Control> = None;
-        let mut heard_anything = false;
-        loop {
-            let frame = match ws::next(&link.inbound()[used..], MESSAGE_MAX) {
-                Ok(Some(frame)) => frame,
-                Ok(None) => break,
-                Err(error) => return Err(GiveUp(error.to_string())),
+        let Live { purpose: _, card, socket, unconfirmed } = live;
+        socket.read(link, received, entropy, |sign| {
+            let Sign::Message(message) = sign else {
+                push_alive(&mut doors.feed, id, received);
+                return Ok(());
             };
-            used += frame.used;
-            heard_anything = true;
-            match frame.kind {
-                Kind::Ping => {
-                    live.session.on_ping(received);
-                    // Control payloads are at most 125 bytes: the frame reader refuses longer ones.
-                    pong = Control::try_from(frame.payload).ok();
-                    push_alive(&mut doors.feed, id, received);
-                    continue;
-                }
-                Kind::Pong => {
-                    live.session.on_pong(received);
-                    push_alive(&mut doors.feed, id, received);
-                    continue;
-                }
-                Kind::Close => return Err(GiveUp("the venue closed the socket".to_owned())),
-                Kind::Text | Kind::Binary | Kind::Continuation => {}
-            }
-            let message = match live.assembler.on(frame) {
-                Ok(Some(message)) => message,
-                Ok(None) => continue,
-                Err(error) => return Err(GiveUp(error.to_string())),
-            };
-            match (live.card.venue.decode)(scratch, &live.card.symbols, live.card.leg, message.payload) {
-                Ok(heard) => take(heard, live, id, received, doors, counts)?,
+            match (card.venue.decode)(scratch, &card.symbols, card.leg, message) {
+                Ok(heard) => take(heard, card, unconfirmed, id, received, doors, counts),
                 Err(refused) => {
                     counts.refused += 1;
                     *last_refusal = Some(refused);
+                    Ok(())
                 }
             }
-        }
-        if heard_anything {
-            live.session.on_bytes(received);
-        }
-        link.consume(used);
-        if let Some(payload) = pong {
-            say(link, Kind::Pong, &payload, entropy).map_err(GiveUp)?;
-            live.session.sent(received);
-        }
-        Ok(())
+        })
     }
 
     /// Pings where a socket went quiet, gives up where it stayed so.
@@ -211,18 +159,9 @@ impl Reader {
             let Some(live) = self.feeds[at].as_mut() else { continue };
             let Some(link) = self.links.get_mut(slot) else { continue };
             let id = link.id;
-            let why = match live.session.due(now) {
-                Some(Due::SendPing) => {
-                    live.session.sent(now);
-                    say(link, Kind::Ping, b"", &mut self.entropy).err()
-                }
-                Some(Due::Silent) => Some("the socket fell silent; it is dialled anew".to_owned()),
-                Some(Due::Rotate) => Some("the socket is near its age limit; it is dialled anew".to_owned()),
-                None => None,
-            };
-            match why {
-                Some(why) => self.drop_feed(at, slot, id, why),
-                None => self.due = self.due.min(live.session.next_due()),
+            match live.socket.tend(link, now, &mut self.entropy) {
+                Err(GiveUp(why)) => self.drop_feed(at, slot, id, why),
+                Ok(due) => self.due = self.due.min(due),
             }
         }
     }
@@ -242,14 +181,6 @@ impl Reader {
     }
 }
 
-/// Sends a control frame, masked by fresh random bytes as RFC 6455 wants it.
-fn say(link: &mut Link, kind: Kind, payload: &[u8], entropy: &mut Entropy) -> Result<(), String> {
-    let mut frame = ArrayVec::<u8, 136>::new();
-    let mask = (entropy.u64() as u32).to_le_bytes();
-    ws::write_frame(&mut frame, kind, payload, mask).map_err(|error| error.to_string())?;
-    link.send(&frame).map(|_| ()).map_err(|error| error.to_string())
-}
-
 fn push_alive(feed: &mut Producer<Feed>, link: LinkId, at: Nanos) {
     // Lossy by design: the next sign of life comes soon.
     let _ = feed.push(Feed::Alive { link, at });
@@ -258,13 +189,14 @@ fn push_alive(feed: &mut Producer<Feed>, link: LinkId, at: Nanos) {
 #[inline]
 fn take(
     heard: Heard,
-    live: &mut Live,
+    card: &FeedCard,
+    unconfirmed: &mut usize,
     link: LinkId,
     received: Nanos,
     doors: &mut ReaderDoors,
     counts: &mut ReaderCounts,
 ) -> Result<(), GiveUp> {
-    let (venue, leg) = (live.card.venue.id, live.card.leg);
+    let (venue, leg) = (card.venue.id, card.leg);
     match heard {
         Heard::Quote { instrument, sequence, bid, bid_qty, ask, ask_qty, stamp, fallback } => {
             counts.quotes += 1;
@@ -288,8 +220,8 @@ fn take(
         }
         Heard::Confirmed => {
             counts.others += 1;
-            live.unconfirmed = live.unconfirmed.saturating_sub(1);
-            if live.unconfirmed == 0 {
+            *unconfirmed = unconfirmed.saturating_sub(1);
+            if *unconfirmed == 0 {
                 let _ = doors.feed.push(Feed::Live { link });
             }
         }

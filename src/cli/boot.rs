@@ -190,7 +190,7 @@ pub(super) fn run(
     let ground = Ground {
         clock: clock.clone(),
         dialer: Dialer::real(trust).map_err(BootError::failed)?,
-        entropy: [Entropy::real(), Entropy::real()],
+        entropy: [Entropy::real(), Entropy::real(), Entropy::real()],
         disk,
         journal: journal.file,
     };
@@ -241,6 +241,7 @@ fn engine_settings(settings: &Settings, target: Target, epoch: u32, about: Strin
             clip: settings.clip_usdt,
             directions,
             recv_window_ms: settings.recv_window_ms,
+            live: settings.live,
             run_for_ns: settings.run_for_ns,
             until_round_trips: settings.until_round_trips,
         },

@@ -42,10 +42,10 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Whether a fill is booked already.
+    /// Whether a trade of an instrument is booked already.
     #[must_use]
-    pub fn has(&self, fill: &Fill) -> bool {
-        self.booked.contains(&(fill.instrument, fill.trade_id))
+    pub fn has(&self, instrument: InstrumentId, trade_id: u64) -> bool {
+        self.booked.contains(&(instrument, trade_id))
     }
 
     /// How many fills are booked.

@@ -111,6 +111,18 @@ impl Order {
         self.executed = self.executed.max(self.booked);
     }
 
+    /// A trade of it happened that can't be booked yet: it proves that more was executed than is booked.
+    pub fn on_trade(&mut self, qty: Qty) {
+        let proven = Qty(self.booked.0.saturating_add(qty.0)).min(self.leg.qty);
+        self.executed = self.executed.max(proven);
+    }
+
+    /// What it wants to know is on its way already: it asks nobody before `until`.
+    pub fn hold_off(&mut self, until: Nanos) {
+        self.ask_at = until;
+        self.asked = 0;
+    }
+
     /// Takes in an answer to it, or to a query about it, and says what to do about it.
     #[must_use = "the order has moved on; act on what it asks for"]
     pub fn on_answer(&mut self, answer: &Answer, now: Nanos) -> Action {

@@ -41,6 +41,8 @@ pub enum Source {
     Answer,
     /// A query of ours.
     Query,
+    /// The venue's private stream.
+    Stream,
 }
 
 /// What an answer says of an order, by FAULTS part 5.

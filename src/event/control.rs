@@ -3,7 +3,7 @@
 //! Owns:  the latest-value cells and their layout as words, the folded threshold and its test.
 //! Never: lowers a ceiling.
 
-use super::{Instruments, Mark};
+use super::{Counted, Instruments, Mark};
 use crate::units::{Direction, LegKind, LinkId, Nanos, PairId, Price, Qty, Side, Unix, VenueId};
 use std::sync::Arc;
 
@@ -263,6 +263,15 @@ pub enum News {
         what: String,
         /// Why, and what to do.
         why: String,
+    },
+    /// The venue asked the clerk to wait: that holds for every room.
+    Wait {
+        /// Which.
+        venue: VenueId,
+        /// Which market's.
+        leg: LegKind,
+        /// What its counters said.
+        counted: Counted,
     },
     /// The engine may not trade; the run ends with the exit code 3.
     Refuse {

@@ -3,8 +3,10 @@
 //! Owns:  send rounds, pulses, signals.
 //! Never: says what became of an order: that is an answer's.
 
-use super::{Answer, Closed, Fill, Quote};
-use crate::units::{Class, ClientId, Direction, InstrumentId, LinkId, Nanos, PairId, Price, Qty, Side, Unix};
+use super::{Answer, Closed, Counted, Fill, Quote};
+use crate::units::{
+    Class, ClientId, Direction, InstrumentId, LegKind, LinkId, Nanos, PairId, Price, Qty, Side, Unix, VenueId,
+};
 
 /// How an order's bytes came to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +117,15 @@ pub enum Told {
         decision: u64,
         /// Prices decided on: spot, perp.
         prices: [Price; 2],
+    },
+    /// What the venue's counters said in the answer to a request that keeps a link warm.
+    Counted {
+        /// Whose.
+        venue: VenueId,
+        /// Which market's.
+        leg: LegKind,
+        /// What they said.
+        counted: Counted,
     },
     /// A contingent leg will not be sent: the first leg's fill is not proven, or the way was shut.
     CalledOff {

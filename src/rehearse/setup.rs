@@ -158,6 +158,7 @@ impl Setup {
                 clip: self.clip,
                 directions: self.directions,
                 recv_window_ms: self.recv_window_ms,
+                live: self.live,
                 run_for_ns: self.run_for_ns,
                 until_round_trips: self.until_round_trips,
             },

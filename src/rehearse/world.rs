@@ -83,7 +83,7 @@ impl World {
         let ground = Ground {
             clock,
             dialer,
-            entropy: [Entropy::seeded(seeds.u64()), Entropy::seeded(seeds.u64())],
+            entropy: std::array::from_fn(|_| Entropy::seeded(seeds.u64())),
             disk,
             journal,
         };

@@ -226,6 +226,7 @@ const fn source(source: Source) -> &'static str {
     match source {
         Source::Answer => "answer",
         Source::Query => "query",
+        Source::Stream => "stream",
     }
 }
 

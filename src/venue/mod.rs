@@ -4,7 +4,7 @@
 //! Never: opens a socket, reads a clock, or lets a venue's word out: above this folder there are
 //!        quotes, verdicts and fills, wherever they came from.
 //! Map:   `scan`, `json` read bytes · `symbols` finds instruments · `sign` signs · `pairing` makes
-//!        pairs · one folder per venue.
+//!        pairs · `user` the private streams' common words · one folder per venue.
 
 pub mod binance;
 pub mod json;
@@ -12,11 +12,13 @@ pub mod pairing;
 pub mod scan;
 pub mod sign;
 pub mod symbols;
+pub mod user;
 
 pub use json::Scratch;
 pub use pairing::{PairError, pair_up};
 pub use sign::Key;
 pub use symbols::Symbols;
+pub use user::{Forced, Unreadable, UserHeard, UserPlan, UserStream};
 
 use crate::event::{Asset, Counted, FillList, Instrument, Instruments, Verdict};
 use crate::units::{
@@ -91,6 +93,8 @@ pub struct Venue {
     pub read_query: fn(&Reply<'_>, &Instrument, ClientId, &mut Scratch, &mut FillList) -> Judged,
     /// Reads the trades of an order as its fills; the list is emptied first. Writes into the body.
     pub read_trades: fn(&mut [u8], &Instrument, ClientId, &mut FillList) -> Result<(), BadBody>,
+    /// Its private streams.
+    pub user: UserStream,
 }
 
 impl Venue {
@@ -155,9 +159,11 @@ pub enum Header {
     Weight1m,
 }
 
-/// A GET request: where to, what, and what it costs.
+/// A request that is no order: where to, what, and what it costs.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Ask {
+    /// GET, or what else it takes.
+    pub method: &'static str,
     /// Name of the endpoint.
     pub endpoint: &'static str,
     /// Path with query, signed where it must be.
@@ -172,7 +178,7 @@ impl fmt::Debug for Ask {
     /// Without the query: it may hold a signature.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.path.split('?').next().unwrap_or_default();
-        write!(f, "GET {}{path} (weight {})", self.endpoint, self.weight)
+        write!(f, "{} {}{path} (weight {})", self.method, self.endpoint, self.weight)
     }
 }
 

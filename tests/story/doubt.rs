@@ -54,16 +54,28 @@ fn verdicts(world: &World, market: &str) -> Vec<String> {
     of_leg.map(line).collect()
 }
 
-/// The order was taken, so a query proves it: its fills are booked and the pair is held.
+/// The order was taken, so the private stream proves it, or a query where the stream is mute: its fills
+/// are booked and the pair is held.
 #[track_caller]
 fn resolved(fault: &Value, market: &str, doubt: &str) {
     let world = entry_under(std::slice::from_ref(fault));
     let told = verdicts(&world, market);
+    assert!(told.iter().any(|told| told == doubt), "{fault}: {told:?}");
+    assert!(told.iter().any(|told| told == "terminal stream"), "{fault}: {told:?}");
+    assert!(!told.iter().any(|told| told.ends_with("query")), "asked without need: {told:?}");
+    held(&world);
+    let world = entry_under(&[json!({"kind": "mute_user", "ms": 60_000}), fault.clone()]);
+    let told = verdicts(&world, market);
     assert_eq!(told[..2], [doubt.to_owned(), "terminal query".to_owned()], "{fault}");
+    held(&world);
+}
+
+#[track_caller]
+fn held(world: &World) {
     assert_eq!(world.orders().len(), 2, "{:?}", world.orders());
     assert_eq!(world.shadow().open_now(), 1);
-    books_equal_truth(&world);
-    ended_clean(&world);
+    books_equal_truth(world);
+    ended_clean(world);
 }
 
 /// The order was not taken: "not found" proves nothing, so it is asked about to the end, and named.
@@ -250,8 +262,8 @@ fn links_that_die_under_way_lose_no_order_and_double_none() {
     books_equal_truth(&world);
 }
 
-/// R6, R7: presumed dead is no verdict. An order that was taken, answered by nobody and hidden from every
-/// query for seconds has its other leg taken back; when it shows itself, what it did is taken back too.
+/// R6, R7: presumed dead is no verdict. An order that was taken, answered by nobody and hidden from
+/// stream and queries for seconds has its other leg taken back; when it shows itself, what it did is taken back too.
 #[test]
 fn an_order_presumed_dead_that_filled_after_all_is_unwound_when_it_shows_itself() {
     for (market, first, last) in [
@@ -264,6 +276,7 @@ fn an_order_presumed_dead_that_filled_after_all_is_unwound_when_it_shows_itself(
             &[
                 json!({"kind": "drop_ack", "market": market}),
                 json!({"kind": "replica_lag", "market": market, "ms": 6_000, "for_ms": 30_000}),
+                json!({"kind": "mute_user", "market": market, "ms": 30_000}),
             ],
         );
         assert!(world.run_until(|world| world.shadow().totals.sent >= 2, 10 * SEC), "no entry");

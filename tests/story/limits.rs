@@ -123,12 +123,13 @@ fn a_limit_that_leaves_no_room_for_a_repair_allows_no_entry() {
     assert!(world.trader().closed[Closed::Permit as usize] > 0);
 }
 
-/// USD-M answers name no fills: each of its orders is followed by a question of weight 5. Orders are
-/// held back so that the questions stay below the line too.
+/// USD-M answers name no fills: while its private stream is mute each of its orders is followed by a
+/// question of weight 5. Orders are held back so that the questions stay below the line too.
 #[test]
 fn questions_about_fills_stay_below_the_weight_line_in_the_busiest_market() {
     let box_config = sim::Config { spot_orders_10s: 1_000, ticks_per_s: 50, ..sim::Config::default() };
     let mut world = live(&Setup { box_config, ..Setup::default() });
+    world.fault(&serde_json::json!({"kind": "mute_user", "ms": 100_000})).unwrap();
     world.run_for(75 * SEC);
     assert!(world.stop());
     let weight = &world.truth()["budget"]["usdm"]["weight_1m"];
@@ -154,6 +155,10 @@ fn when_the_venue_asks_to_wait_nothing_is_sent_until_then() {
     while left(&world) >= 20 {
         world.ask_as_stranger(Door::UsdmRest, depth);
     }
+    let time = b"GET /fapi/v1/time HTTP/1.1\r\nHost: x\r\n\r\n";
+    while left(&world) > 0 {
+        world.ask_as_stranger(Door::UsdmRest, time);
+    }
     assert!(world.run_until(|world| lines(world, "Retry-After") > 0, 30 * SEC), "{:?}", world.lines());
     world.run_for(MS);
     let (sent, requests) = (world.shadow().totals.sent, world.truth()["requests"].as_u64().unwrap());
@@ -163,7 +168,25 @@ fn when_the_venue_asks_to_wait_nothing_is_sent_until_then() {
     // The clerk samples each market's clock once in 30 s, until it is told to wait itself.
     assert!(asked <= 2, "{asked} requests");
     world.run_for(60 * SEC);
-    assert!(world.shadow().totals.sent > sent, "and then trading goes on");
+    assert!(
+        world.shadow().totals.sent > sent,
+        "and then trading goes on: {:?}",
+        (
+            world.trader(),
+            world.shadow().why().map(|w| format!("{w:?}")).take(2).collect::<Vec<_>>(),
+            world.lines().iter().rev().take(4).collect::<Vec<_>>(),
+            crate::told::records(&world, contango::store::journal::Kind::Answer).last(),
+            world.shadow().open_now(),
+            world.now(),
+            crate::told::records(&world, contango::store::journal::Kind::Answer)
+                .into_iter()
+                .filter(|a| a.contains_key("retry_after_s") || a["source"] != "stream")
+                .rev()
+                .take(4)
+                .collect::<Vec<_>>(),
+            world.truth()["budget"].clone()
+        )
+    );
     assert_eq!(lines(&world, "status 418"), 0, "never banned");
     assert!(world.stop());
     books_equal_truth(&world);

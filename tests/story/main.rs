@@ -4,7 +4,7 @@
 //! Never: waits, opens a port, starts a thread, or looks at anything a person could not look at.
 //! Map:   `trade` the demo's setting · `seeds` determinism · `legs` one leg fails · `doubt` fates
 //!        unknown · `start` refusals · `feeds` bad and lost market data · `limits` kill latch,
-//!        permit, budget · `tape` a real recording · `told` what journal and truth say, side by side.
+//!        permit, budget · `streams` private streams · `tape` a real recording · `told` what journal and truth say, side by side.
 
 #![allow(clippy::unwrap_used)] // all of it is tests, helpers too
 
@@ -14,6 +14,7 @@ mod legs;
 mod limits;
 mod seeds;
 mod start;
+mod streams;
 mod tape;
 mod told;
 mod trade;

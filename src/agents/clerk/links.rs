@@ -5,6 +5,7 @@
 //! Never: dials twice for one want, or lets a failure at start go on for ever without saying so.
 
 use super::Clerk;
+use super::user::SETTLED_NS;
 use crate::agents::{Dead, FeedCard, Handed, Purpose};
 use crate::event::News;
 use crate::metal::dial::DialRequest;
@@ -30,11 +31,13 @@ pub struct Want {
     endpoint: &'static str,
     state: State,
     tries: u32,
+    /// When it was last handed over.
+    given: Nanos,
 }
 
 /// What a connection is for.
 #[derive(Debug)]
-enum What {
+pub(super) enum What {
     /// Our own: listings, fees, clock samples.
     Bulk(LegKind),
     /// Another room's.
@@ -42,7 +45,7 @@ enum What {
 }
 
 #[derive(Debug)]
-struct Feed {
+pub(super) struct Feed {
     path: String,
     subscribe: Vec<String>,
     card: FeedCard,
@@ -89,6 +92,7 @@ impl Clerk {
             let endpoint = (venue.rest)(leg);
             let query = Purpose::Query { venue: venue.id, leg };
             self.want(What::Room { purpose: query, feed: None }, endpoint);
+            self.want_user(leg);
             for n in 0..self.settings.order_links {
                 let order = Purpose::Order { venue: venue.id, leg, n };
                 self.want(What::Room { purpose: order, feed: None }, endpoint);
@@ -97,7 +101,26 @@ impl Clerk {
     }
 
     fn want(&mut self, what: What, endpoint: &'static str) {
-        self.wants.push(Want { what, endpoint, state: State::Down { again: Nanos::ZERO }, tries: 0 });
+        let (state, given) = (State::Down { again: Nanos::ZERO }, Nanos::ZERO);
+        self.wants.push(Want { what, endpoint, state, tries: 0, given });
+    }
+
+    /// A private stream's want: its path and its subscription are made when they are needed.
+    pub(super) fn want_room(&mut self, purpose: Purpose, card: FeedCard, endpoint: &'static str) {
+        let feed = Feed { path: String::new(), subscribe: Vec::new(), card, what: "private stream" };
+        self.want(What::Room { purpose, feed: Some(Box::new(feed)) }, endpoint);
+    }
+
+    pub(super) fn set_path(&mut self, at: usize, path: String) {
+        if let What::Room { feed: Some(feed), .. } = &mut self.wants[at].what {
+            feed.path = path;
+        }
+    }
+
+    pub(super) fn want_of(&self, purpose: Purpose) -> Option<usize> {
+        self.wants
+            .iter()
+            .position(|want| matches!(&want.what, What::Room { purpose: mine, .. } if *mine == purpose))
     }
 
     /// Whether every wanted link is in its owner's hands.
@@ -111,10 +134,10 @@ impl Clerk {
         for door in 0..self.doors.dead.len() {
             while let Some(Dead { purpose, why, .. }) = self.doors.dead[door].pop() {
                 work += 1;
-                let at = self.wants.iter().position(
-                    |want| matches!(&want.what, What::Room { purpose: mine, .. } if *mine == purpose),
-                );
-                if let Some(at) = at {
+                if let Some(at) = self.want_of(purpose) {
+                    if now.since(self.wants[at].given) > SETTLED_NS {
+                        self.wants[at].tries = 0;
+                    }
                     self.failed(at, why, now);
                 }
             }
@@ -128,6 +151,11 @@ impl Clerk {
         for at in 0..self.wants.len() {
             let State::Down { again } = self.wants[at].state else { continue };
             if now < again {
+                continue;
+            }
+            if let What::Room { purpose: Purpose::User { leg, .. }, .. } = self.wants[at].what
+                && !self.has_ticket(at, leg, now)
+            {
                 continue;
             }
             let endpoint = self.wants[at].endpoint;
@@ -233,8 +261,9 @@ impl Clerk {
     /// Subscribes and hands over. The owner reads the confirmations, with the first quotes behind them.
     fn subscribe(&mut self, at: usize, mut link: Link, now: Nanos) {
         let mut frames = Vec::new();
+        let signed = self.signed_subscription(&self.wants[at].what);
         let What::Room { feed: Some(feed), .. } = &self.wants[at].what else { return };
-        for text in &feed.subscribe {
+        for text in signed.as_ref().unwrap_or(&feed.subscribe) {
             let mask = (self.entropy.u64() as u32).to_le_bytes();
             if let Err(error) = ws::write_frame(&mut frames, Kind::Text, text.as_bytes(), mask) {
                 let why = error.to_string();
@@ -251,7 +280,11 @@ impl Clerk {
     fn hand_over(&mut self, at: usize, link: Link) {
         let want = &mut self.wants[at];
         want.state = State::Given;
-        want.tries = 0;
+        want.given = self.clock.now();
+        // A private stream may be refused only once it is handed over: it has to last first.
+        if !matches!(want.what, What::Room { purpose: Purpose::User { .. }, .. }) {
+            want.tries = 0;
+        }
         let what = name(&want.what, want.endpoint);
         let id = link.id;
         match &want.what {
@@ -276,7 +309,7 @@ impl Clerk {
                 let _ = match purpose {
                     Purpose::Feed { .. } => self.doors.to_reader.push(handed),
                     Purpose::Order { .. } => self.doors.to_trader.push(handed),
-                    Purpose::Query { .. } => self.doors.to_shadow.push(handed),
+                    Purpose::Query { .. } | Purpose::User { .. } => self.doors.to_shadow.push(handed),
                 };
             }
         }
@@ -291,7 +324,7 @@ impl Clerk {
         }
     }
 
-    fn failed(&mut self, at: usize, why: String, now: Nanos) {
+    pub(super) fn failed(&mut self, at: usize, why: String, now: Nanos) {
         let want = &mut self.wants[at];
         let wait = (BACKOFF_FIRST_NS << want.tries.min(9)).min(BACKOFF_LAST_NS);
         // Half fixed, half drawn, so that links that died together do not come back together.
@@ -320,6 +353,9 @@ fn name(what: &What, endpoint: &str) -> String {
         }
         What::Room { purpose: Purpose::Query { venue, leg: market }, .. } => {
             format!("queries {}", leg(*market, *venue))
+        }
+        What::Room { purpose: Purpose::User { venue, leg: market }, .. } => {
+            format!("private stream {}", leg(*market, *venue))
         }
     }
 }

@@ -50,6 +50,13 @@ pub enum Errand {
     Marks,
     /// What we pay.
     Fees(LegKind, Option<InstrumentId>),
+    /// What a private stream's path needs.
+    Ticket {
+        /// Whose.
+        leg: LegKind,
+        /// Longer life for the one in use.
+        renew: bool,
+    },
 }
 
 /// Fees as they come in, and how many are still to come.
@@ -116,7 +123,7 @@ impl Clerk {
             while let Some(delivery) = self.couriers.get_mut(&leg).and_then(|courier| courier.turn(now)) {
                 work += 1;
                 match delivery {
-                    Delivery::Answer(letter) => self.on_letter(letter),
+                    Delivery::Answer(letter) => self.on_letter(leg, letter),
                     Delivery::Lost { tag, .. } => self.ask_again(tag),
                     Delivery::Broken { why, .. } => self.bulk_broke(leg, why, now),
                 }
@@ -144,19 +151,29 @@ impl Clerk {
                 }
             }
             Errand::Marks => self.ask_for_marks(),
+            Errand::Ticket { leg, .. } => {
+                if let Some(ticket) = self.user_tickets.get_mut(&leg) {
+                    ticket.asked = false;
+                }
+            }
             Errand::Fees(..) => self.ask_for_fees(|fees| Errand::Fees(fees.leg, fees.instrument) == errand),
         }
     }
 
-    fn on_letter(&mut self, letter: Letter<Errand>) {
+    fn on_letter(&mut self, leg: LegKind, letter: Letter<Errand>) {
         let venue = self.settings.target.venue;
         let (tag, status) = (letter.tag, letter.status);
         let (sent, received) = (letter.sent, letter.received);
         let mut body = letter.body;
         if let Some(seconds) = letter.counted.retry_after_s {
             self.quiet_until = self.quiet_until.max(received.plus(u64::from(seconds) * SEC));
+            self.tell(News::Wait { venue: venue.id, leg, counted: letter.counted });
         }
         let outcome = match tag {
+            Errand::Ticket { leg, renew } => {
+                self.on_ticket(leg, renew, status, &mut body, received);
+                Ok(())
+            }
             Errand::Time(leg) => (venue.read_time)(&mut body).map(|said| {
                 if let Some(samples) = self.clocks.get_mut(&leg) {
                     samples.asked = false;

@@ -3,10 +3,12 @@
 //! Owns:  dialling with jittered back-off, upgrades and subscriptions, the hand-over of live links, the
 //!        immutable `Instruments`, the clock offsets.
 //! Never: reads a quote, sends an order, or gives up on a link while the run lasts.
-//! Map:   `links` from wanted to handed over · `load` listings, fees, clocks.
+//! Map:   `links` from wanted to handed over · `load` listings, fees, clocks · `user`
+//!        tickets and signatures of private streams.
 
 pub mod links;
 pub mod load;
+mod user;
 
 use super::courier::Courier;
 use super::{Dead, Handed, Loaded};
@@ -23,6 +25,7 @@ use links::Want;
 use load::{ClockSamples, Errand, Stage};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use user::Ticket;
 
 /// Where one endpoint of a venue really is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +99,7 @@ pub struct Clerk {
     fees: load::FeesSeen,
     clocks: BTreeMap<LegKind, ClockSamples>,
     offsets: Offsets,
+    user_tickets: BTreeMap<LegKind, Ticket>,
     /// The venue asked to be left alone until then (`Retry-After`): clocks are not sampled.
     quiet_until: Nanos,
     /// Symbols of the present instruments.
@@ -128,6 +132,7 @@ impl Clerk {
             fees: load::FeesSeen::default(),
             clocks: LegKind::BOTH.map(|leg| (leg, ClockSamples::default())).into(),
             offsets: Offsets::default(),
+            user_tickets: BTreeMap::new(),
             quiet_until: Nanos::ZERO,
             symbols: Arc::new(Symbols::new(&Instruments::default(), venue.id)),
         };
@@ -149,6 +154,7 @@ impl Agent for Clerk {
         work += self.bring_up(now);
         work += self.errands(now);
         self.sample_clocks(now);
+        self.renew_tickets(now);
         self.advance();
         work
     }

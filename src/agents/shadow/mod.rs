@@ -4,12 +4,13 @@
 //!        works under, and when a run is over.
 //! Never: writes an order (it asks the trader), guesses a fate, or reports what is not in the journal.
 //! Map:   `orders` fired → answered → booked · `questions` asking the venue · `repair` settled or
-//!        unwound · `terms` thresholds and permit · `told` what it can say of a run · `totals` what it
+//!        unwound · `streams` the private streams · `terms` thresholds and permit · `told` what it can say of a run · `totals` what it
 //!        adds up to.
 
 mod orders;
 mod questions;
 mod repair;
+mod streams;
 pub mod terms;
 pub mod told;
 pub mod totals;
@@ -26,6 +27,7 @@ use crate::event::{
     Record, TERMS_WORDS, Terms, Told,
 };
 use crate::metal::clock::Clock;
+use crate::metal::entropy::Entropy;
 use crate::metal::intents::{IntentSlot, IntentsReader};
 use crate::metal::latch::Latch;
 use crate::metal::latest::{Reader as Latest, Writer};
@@ -36,6 +38,7 @@ use crate::units::{Amount, ClientId, Nanos, PairId, Price, Ratio, VenueId};
 use crate::venue::{Key, Scratch};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use streams::{Past, Streams};
 pub use told::{Ended, Why};
 use totals::{Stage, Totals};
 
@@ -63,6 +66,8 @@ pub struct ShadowSettings {
     pub directions: [bool; 2],
     /// W, for signed queries, in ms.
     pub recv_window_ms: u32,
+    /// Whether orders may leave: then entries need both private streams.
+    pub live: bool,
     /// The run ends so long after all feeds are live; `None`: when told to.
     pub run_for_ns: Option<u64>,
     /// The run ends after so many round trips.
@@ -78,7 +83,7 @@ pub struct ShadowDoors {
     pub marks: Consumer<Mark>,
     /// The clerk's news.
     pub news: Consumer<News>,
-    /// Live query links.
+    /// Live query links and private streams.
     pub arrivals: Consumer<Handed>,
     /// Dead ones, to the clerk.
     pub dead: Producer<Dead>,
@@ -96,6 +101,8 @@ pub struct ShadowDoors {
     pub durable: Latest<1>,
     /// Lines for a person; lossy.
     pub lines: Option<Producer<String>>,
+    /// Random bytes for masks and jitter.
+    pub entropy: Entropy,
 }
 
 /// Where the run stands.
@@ -138,6 +145,10 @@ struct Book {
     repaired: bool,
     /// A contingent leg is still to come or to be called off.
     awaiting: bool,
+    /// An order of a resolved intent was told of again: no entry until that is put right.
+    late: bool,
+    /// The trader holds the pair BUSY, and waits to be told that it is free.
+    owes_free: bool,
     /// An unwind was asked for and not yet fired.
     asked: Option<Nanos>,
     /// When an unwind may be asked for again.
@@ -186,6 +197,8 @@ pub struct Shadow {
     windows: Vec<Vec<u64>>,
     couriers: BTreeMap<usize, Courier<Question>>,
     orders: BTreeMap<ClientId, Tracked>,
+    past: Past,
+    streams: Streams,
     books: Vec<Book>,
     ledger: Ledger,
     permit: Permit,
@@ -218,6 +231,7 @@ impl Shadow {
         done: Latch,
         intents: IntentsReader,
     ) -> Self {
+        let streams = Streams::new(settings.live && key.is_some());
         let mut shadow = Self {
             settings,
             doors,
@@ -232,6 +246,8 @@ impl Shadow {
             windows: Vec::new(),
             couriers: BTreeMap::new(),
             orders: BTreeMap::new(),
+            past: Past::new(),
+            streams,
             books: Vec::new(),
             ledger: Ledger::default(),
             permit: Permit::default(),
@@ -322,6 +338,9 @@ impl Shadow {
                 self.write(Record::Note { at: self.clock.unix(), text: format!("link up: {what}") })
             }
             News::LinkDown { what, why } => self.note(format!("link down: {what}: {why}")),
+            News::Wait { venue, leg, counted } => {
+                self.count(crate::event::lane(venue, leg), venue, &counted, now)
+            }
             News::Refuse { why } => {
                 self.ended.refused.get_or_insert(why);
                 self.stop.set();
@@ -337,7 +356,9 @@ impl Shadow {
         let mut work = 0;
         while let Some(handed) = self.doors.arrivals.pop() {
             work += 1;
-            if let Purpose::Query { venue, leg } = handed.purpose {
+            if matches!(handed.purpose, Purpose::User { .. }) {
+                self.take_stream(handed, now);
+            } else if let Purpose::Query { venue, leg } = handed.purpose {
                 let clock = self.clock.clone();
                 self.couriers
                     .entry(crate::event::lane(venue, leg))
@@ -447,12 +468,15 @@ impl Agent for Shadow {
             work += 1;
         }
         work += self.mail(now);
+        work += self.read_streams(now);
         if now >= self.permit_due {
             self.renew_permit(now);
         }
         if now >= self.housekeeping_due {
             self.housekeeping_due = now.plus(HOUSEKEEPING_NS);
             self.tick_orders(now);
+            self.tick_streams();
+            self.tick_early(now);
             for at in 0..self.books.len() {
                 self.publish_terms(at, now);
             }

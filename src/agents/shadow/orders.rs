@@ -6,11 +6,12 @@
 //! Map:   Told → `on_fired` / `on_fill` / `on_answer` → `repair::settle`.
 
 use super::repair::RETRY_NS;
+use super::streams::GRACE_NS;
 use super::totals::Stage;
 use super::{Shadow, Tracked};
-use crate::desk::order::{Order, State};
+use crate::desk::order::{Action, Order, State};
 use crate::event::{
-    Answer, Counted, End, Fill, Fired, PairState, Record, RefusalKind, Source, Told, Wire, lane,
+    Answer, Counted, End, Fill, Fired, PairState, Record, RefusalKind, Source, Told, Verdict, Wire, lane,
 };
 use crate::metal::intents::IntentSlot;
 use crate::units::time::SEC;
@@ -21,7 +22,7 @@ use std::sync::Arc;
 /// Refusals of one kind on a pair before its entries end (FAULTS F53).
 const REFUSALS_MAX: u8 = 3;
 /// How long a refused stamp or a throttle keeps a venue's entries off, unless it says otherwise.
-const PAUSE_NS: u64 = 10 * SEC;
+pub(super) const PAUSE_NS: u64 = 10 * SEC;
 
 impl Shadow {
     pub(super) fn on_told(&mut self, told: Told, now: Nanos) {
@@ -37,6 +38,7 @@ impl Shadow {
                 let name = instruments.pair(pair).name;
                 self.note(format!("signal: {class} {direction} {name}; not sent, real orders are off"));
             }
+            Told::Counted { venue, leg, counted } => self.count(lane(venue, leg), venue, &counted, now),
             Told::CalledOff { pair } => {
                 self.books[usize::from(pair.0)].awaiting = false;
                 self.settle(pair, now);
@@ -45,7 +47,7 @@ impl Shadow {
         }
     }
 
-    fn on_fired(&mut self, fired: &Fired, now: Nanos) {
+    pub(super) fn on_fired(&mut self, fired: &Fired, now: Nanos) {
         let instruments = Arc::clone(&self.instruments);
         self.totals.decide(fired, &instruments);
         self.write(Record::Fired {
@@ -69,6 +71,7 @@ impl Shadow {
         if !second {
             book.slots.push(IntentSlot(fired.slot));
         }
+        book.owes_free = true;
         book.state = PairState::Busy;
         let mut sent = [None; 2];
         for (i, leg) in fired.legs.iter().flatten().enumerate() {
@@ -103,19 +106,22 @@ impl Shadow {
                 self.totals.record(Stage::LegSkew, second.since(first));
             }
         }
+        self.hear_early(fired, now);
         self.settle(fired.pair, now);
     }
 
     pub(super) fn on_fill(&mut self, fill: &Fill, now: Nanos) {
+        if self.ledger.has(fill.instrument, fill.trade_id) {
+            return;
+        }
         let instruments = Arc::clone(&self.instruments);
+        self.revive(fill.client, now);
         let Some(tracked) = self.orders.get_mut(&fill.client) else {
-            if !self.ledger.has(fill) {
-                self.note(format!(
-                    "fill {} on {} belongs to no order known in this run; not booked, look it up at the venue",
-                    fill.trade_id,
-                    instruments.get(fill.instrument).symbol
-                ));
-            }
+            self.note(format!(
+                "fill {} on {} belongs to no order known in this run; not booked, look it up at the venue",
+                fill.trade_id,
+                instruments.get(fill.instrument).symbol
+            ));
             return;
         };
         let pair = tracked.order.pair;
@@ -135,6 +141,10 @@ impl Shadow {
     }
 
     pub(super) fn on_answer(&mut self, answer: &Answer, now: Nanos) {
+        let more = self.says_more(answer);
+        if answer.source == Source::Stream && !more && self.past.contains_key(&answer.client) {
+            return;
+        }
         let instruments = Arc::clone(&self.instruments);
         let row = instruments.get(answer.instrument);
         self.count(lane(row.venue, row.leg), row.venue, &answer.counted, now);
@@ -143,10 +153,28 @@ impl Shadow {
             answer: *answer,
             instruments: Arc::clone(&instruments),
         });
-        let Some(tracked) = self.orders.get_mut(&answer.client) else { return };
+        if more {
+            self.revive(answer.client, now);
+        }
+        if answer.source == Source::Query && !matches!(answer.verdict, Verdict::Unknown(_)) {
+            self.asked_about(answer.client);
+        }
+        let lane = lane(row.venue, row.leg);
+        let stream = self.streams.is_up(lane);
+        let Some(tracked) = self.orders.get_mut(&answer.client) else {
+            if let (Some(past), Source::Answer) = (self.past.get(&answer.client), answer.source) {
+                self.totals.record(Stage::AckRtt, answer.received.since(past.order.leg.sent));
+            }
+            return;
+        };
         let was_ended = tracked.order.ended();
         let was_in_doubt = tracked.told_unknown;
-        let action = tracked.order.on_answer(answer, now);
+        let mut action = tracked.order.on_answer(answer, now);
+        if answer.source == Source::Answer && stream && action != Action::Wait {
+            // What the answer left open is on its way by the stream, which costs no request.
+            tracked.order.hold_off(now.plus(GRACE_NS));
+            action = Action::Wait;
+        }
         if answer.source == Source::Answer {
             self.totals.record(Stage::AckRtt, answer.received.since(tracked.order.leg.sent));
         }
@@ -218,7 +246,7 @@ impl Shadow {
         self.quiet.get(&venue).copied().filter(|until| now < *until)
     }
 
-    fn freeze(&mut self, venue: VenueId, until: Nanos, why: &str) {
+    pub(super) fn freeze(&mut self, venue: VenueId, until: Nanos, why: &str) {
         let longer = self.frozen.get(&venue).is_none_or(|(present, _)| *present < until);
         if longer {
             self.frozen.insert(venue, (until, why.to_owned()));

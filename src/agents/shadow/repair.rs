@@ -164,7 +164,7 @@ impl Shadow {
     /// Everything ended, booked and within bound: the pair may be traded again.
     fn resolve(&mut self, at: usize, hedged: bool, now: Nanos) {
         let pair = self.books[at].pair;
-        self.orders.retain(|_, tracked| tracked.order.pair != pair);
+        self.remember(pair);
         let book = &mut self.books[at];
         let had = book.held.is_some();
         self.totals.repaired += u64::from(std::mem::take(&mut book.repaired));
@@ -190,13 +190,18 @@ impl Shadow {
             state,
             if began_as == Class::Entry { "entry resolved" } else { "exit resolved" },
         );
+        self.books[at].late = false;
         // The cell first, then the freedom to act on it.
         self.publish_terms(at, now);
+        if !self.books[at].owes_free {
+            return;
+        }
         if self.doors.commands.push(Command::Free { pair }).is_err() {
             // The pair stays BUSY at the trader; the state goes back so that the next tick frees it.
             self.books[at].state = PairState::Busy;
             return;
         }
+        self.books[at].owes_free = false;
         let holding = self.books[at].holding;
         self.tell_pair(pair, hedged, holding);
     }

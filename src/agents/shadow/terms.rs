@@ -36,6 +36,8 @@ impl Book {
             reserved: Vec::new(),
             repaired: false,
             awaiting: false,
+            late: false,
+            owes_free: false,
             asked: None,
             retry_at: Nanos::ZERO,
             refusals: 0,
@@ -75,7 +77,9 @@ impl Shadow {
     }
 
     pub(super) fn is_frozen(&self, venue: VenueId, now: Nanos) -> bool {
-        self.in_doubt(venue) || self.frozen.get(&venue).is_some_and(|(until, _)| now < *until)
+        self.in_doubt(venue)
+            || self.lacks_streams(venue)
+            || self.frozen.get(&venue).is_some_and(|(until, _)| now < *until)
     }
 
     /// Takes in how a pair's books look.
@@ -138,7 +142,7 @@ impl Shadow {
         let row = instruments.pair(self.books[at].pair);
         let (spot, perp) = (instruments.get(row.spot), instruments.get(row.perp));
         let scales = Scales::new(row, spot, perp)?;
-        let trading = matches!(self.phase, Phase::Trading(_));
+        let trading = matches!(self.phase, Phase::Trading(_)) && !self.books[at].late;
         let frozen = self.is_frozen(spot.venue, now) || self.is_frozen(perp.venue, now);
         let offset = self.offsets.0[lane(perp.venue, LegKind::Perp)];
         let settings = &self.settings;

@@ -32,7 +32,7 @@ pub struct Why<'a> {
     pub enter: [Option<Ratio>; 2],
     /// The best executable entry basis seen (short).
     pub best: Option<Ratio>,
-    /// What switched its entries off for good.
+    /// What switched its entries off, for good or until a private stream is up.
     pub frozen: Option<&'a str>,
 }
 
@@ -83,7 +83,7 @@ impl Shadow {
             pair: self.instruments.pair(book.pair).name.as_str(),
             enter: book.enter,
             best: book.best,
-            frozen: book.frozen.as_deref(),
+            frozen: book.frozen.as_deref().or(self.streams.missing.as_deref()),
         })
     }
 

@@ -248,9 +248,15 @@ impl OrderLinks {
             http::response(link.inbound(), ANSWER_MAX).map_err(|error| error.to_string())?
         {
             let (used, keep_alive) = (response.used, response.keep_alive);
-            if let Some((Flying::Order { client, instrument }, _)) = line.flying.take() {
-                let venue = venue::get(line.venue);
-                let counted = (venue.counted)(&response.head);
+            let venue = venue::get(line.venue);
+            let counted = (venue.counted)(&response.head);
+            let flew = line.flying.take();
+            if let Some((Flying::Warm, _)) = flew {
+                // It may be the first to hear that the venue wants to be left alone.
+                let told = Told::Counted { venue: line.venue, leg: line.leg, counted };
+                let _ = around.told.push(told);
+            }
+            if let Some((Flying::Order { client, instrument }, _)) = flew {
                 let reply = Reply { status: response.status, counted, body: &response.body };
                 let row = around.instruments.get(instrument);
                 let judged = (venue.read_answer)(&reply, row, client, &mut self.scratch, &mut self.fills);

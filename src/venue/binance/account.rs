@@ -80,7 +80,7 @@ pub(super) fn trades_query(row: &Instrument, order_id: u64, key: &Key, at: Unix,
 }
 
 fn public(leg: LegKind, path: &str, weight: u32) -> Ask {
-    Ask { endpoint: rest(leg), path: path.to_owned(), weight, headers: Vec::new() }
+    Ask { method: "GET", endpoint: rest(leg), path: path.to_owned(), weight, headers: Vec::new() }
 }
 
 /// A signed GET: what is signed is the query exactly as it is sent, the signature last.
@@ -90,7 +90,8 @@ fn signed(leg: LegKind, path: &str, query: &str, weight: u32, key: &Key, at: Uni
     for byte in key.sign(query.as_bytes()) {
         whole.push(char::from(byte));
     }
-    Ask { endpoint: rest(leg), path: whole, weight, headers: vec![(KEY_HEADER, key.api().to_owned())] }
+    let headers = vec![(KEY_HEADER, key.api().to_owned())];
+    Ask { method: "GET", endpoint: rest(leg), path: whole, weight, headers }
 }
 
 /// Reads a market's clock.

@@ -127,11 +127,16 @@ fn order(
 /// Terminal or not, and how much was executed.
 fn standing(answer: &Object<'_, '_>, row: &Instrument) -> Option<Verdict> {
     let executed = Qty::parse(text(answer, "executedQty")?.as_bytes(), row.qty_decimals).ok()?;
-    Some(match text(answer, "status")? {
+    Some(standing_of(text(answer, "status")?, executed))
+}
+
+/// What a status says of an order, in answers and on the private stream alike.
+pub(super) fn standing_of(status: &str, executed: Qty) -> Verdict {
+    match status {
         "FILLED" | "EXPIRED" | "CANCELED" | "EXPIRED_IN_MATCH" | "REJECTED" => Verdict::Terminal { executed },
         // NEW, PENDING_NEW, PARTIALLY_FILLED, and every word that is not known yet.
         _ => Verdict::Open { executed },
-    })
+    }
 }
 
 /// Reads `fills` of a FULL answer; there are none in others. Those beyond the list's room are left to

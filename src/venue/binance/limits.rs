@@ -109,6 +109,12 @@ pub(super) const fn stream_rules(leg: LegKind) -> Rules {
     }
 }
 
+/// What a private socket owes: hours may pass without an event, so it is asked for a sign of life
+/// every three seconds, and given up like a feed.
+pub(super) const fn private_rules(leg: LegKind) -> Rules {
+    Rules { ping_when_quiet: Some(3 * SEC), ..stream_rules(leg) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

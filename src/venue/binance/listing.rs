@@ -35,6 +35,7 @@ const fn regular_taker_fee(leg: LegKind) -> Rate {
 /// reason; its permission sets, most of the answer's megabytes, are left away.
 pub(super) fn requests() -> Vec<Ask> {
     let ask = |leg, path: &str, weight| Ask {
+        method: "GET",
         endpoint: rest(leg),
         path: path.to_owned(),
         weight,

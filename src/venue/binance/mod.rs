@@ -10,6 +10,7 @@ mod feed;
 mod limits;
 mod listing;
 pub(super) mod orders;
+mod user;
 
 use super::{Endpoint, Venue};
 use crate::units::{LegKind, VenueId};
@@ -46,6 +47,7 @@ pub static VENUE: Venue = Venue {
     read_answer: answers::read_answer,
     read_query: answers::read_query,
     read_trades: answers::read_trades,
+    user: user::STREAM,
 };
 
 const fn rest(leg: LegKind) -> &'static str {

@@ -1,0 +1,131 @@
+//! Private streams, the clerk's part: the ticket a socket's path needs, its renewal, the signature of
+//! a subscription.
+//!
+//! Owns:  tickets from asked for to used up.
+//! Never: closes a ticket, or lets one die of old age: a dead one gets a new ticket and a new socket,
+//!        and the shadow drops the old socket when the new one comes.
+
+use super::Clerk;
+use super::links::What;
+use super::load::Errand;
+use crate::agents::{FeedCard, Purpose};
+use crate::event::lane;
+use crate::units::time::SEC;
+use crate::units::{LegKind, Nanos};
+use crate::venue::BadBody;
+use std::sync::Arc;
+
+/// How long until a renewal that failed is tried again.
+const RENEW_AGAIN_NS: u64 = 60 * SEC;
+/// A private stream that lived so long is not the same trouble as before.
+pub(super) const SETTLED_NS: u64 = 60 * SEC;
+
+/// One market's ticket.
+#[derive(Debug, Default)]
+pub(super) struct Ticket {
+    /// Fresh, not used yet.
+    text: Option<String>,
+    /// A request is on its way.
+    pub(super) asked: bool,
+    /// When the one in use wants to be renewed.
+    renew: Option<Nanos>,
+}
+
+impl Clerk {
+    pub(super) fn want_user(&mut self, leg: LegKind) {
+        let venue = self.settings.target.venue;
+        let plan = (venue.user.plan)(leg);
+        let card = FeedCard {
+            venue,
+            leg,
+            symbols: Arc::clone(&self.symbols),
+            confirmations: plan.confirmations,
+            rules: plan.rules,
+        };
+        self.want_room(Purpose::User { venue: venue.id, leg }, card, plan.endpoint);
+    }
+
+    /// Whether a private stream can be dialled: its ticket is there, and has become part of its path.
+    pub(super) fn has_ticket(&mut self, at: usize, leg: LegKind, now: Nanos) -> bool {
+        let user = &self.settings.target.venue.user;
+        let Some(key) = self.settings.target.key.clone() else { return false };
+        let ticket = self.user_tickets.entry(leg).or_default();
+        let text = match (user.ticket)(leg, &key, false) {
+            None => String::new(),
+            Some(ask) => match ticket.text.take() {
+                Some(text) => {
+                    ticket.renew = (user.plan)(leg).renew_ns.map(|ns| now.plus(ns));
+                    text
+                }
+                None => {
+                    if !ticket.asked && now >= self.quiet_until {
+                        ticket.asked = true;
+                        if let Some(courier) = self.couriers.get_mut(&leg) {
+                            courier.post(Errand::Ticket { leg, renew: false }, ask);
+                        }
+                    }
+                    return false;
+                }
+            },
+        };
+        self.set_path(at, (user.path)(leg, &text));
+        true
+    }
+
+    /// Renews what is half used up.
+    pub(super) fn renew_tickets(&mut self, now: Nanos) {
+        let user = &self.settings.target.venue.user;
+        let Some(key) = self.settings.target.key.clone() else { return };
+        for (leg, ticket) in &mut self.user_tickets {
+            if ticket.asked || now < self.quiet_until || !ticket.renew.is_some_and(|at| now >= at) {
+                continue;
+            }
+            let (Some(ask), Some(courier)) = ((user.ticket)(*leg, &key, true), self.couriers.get_mut(leg))
+            else {
+                continue;
+            };
+            ticket.asked = true;
+            ticket.renew = Some(now.plus(RENEW_AGAIN_NS));
+            courier.post(Errand::Ticket { leg: *leg, renew: true }, ask);
+        }
+    }
+
+    /// What became of a request for a ticket.
+    pub(super) fn on_ticket(&mut self, leg: LegKind, renew: bool, status: u16, body: &mut [u8], now: Nanos) {
+        let user = &self.settings.target.venue.user;
+        let read = (user.read_ticket)(body);
+        let renew_ns = (user.plan)(leg).renew_ns;
+        let Some(ticket) = self.user_tickets.get_mut(&leg) else { return };
+        ticket.asked = false;
+        match (read, renew) {
+            (Ok(text), false) => ticket.text = Some(text),
+            // A renewal may be answered by nothing but its success.
+            (Ok(_) | Err(BadBody::Field(_)), true) if status == 200 => {
+                ticket.renew = renew_ns.map(|ns| now.plus(ns));
+            }
+            (Err(error), false) => self.user_failed(leg, format!("HTTP {status}: {error}"), now),
+            // The ticket is not known any more: a new one, and a new socket.
+            (Err(error @ BadBody::Code { .. }), true) if matches!(status, 400..=404) => {
+                ticket.renew = None;
+                self.user_failed(leg, format!("its ticket was not renewed: {error}"), now);
+            }
+            // Tried again in a minute; half of its life is left.
+            (Ok(_) | Err(_), true) => {}
+        }
+    }
+
+    fn user_failed(&mut self, leg: LegKind, why: String, now: Nanos) {
+        let purpose = Purpose::User { venue: self.settings.target.venue.id, leg };
+        if let Some(at) = self.want_of(purpose) {
+            self.failed(at, why, now);
+        }
+    }
+
+    /// The text frames that subscribe, signed for now; `None` if the want is no private stream.
+    pub(super) fn signed_subscription(&self, what: &What) -> Option<Vec<String>> {
+        let What::Room { purpose: Purpose::User { venue, leg }, .. } = what else { return None };
+        let key = self.settings.target.key.as_ref()?;
+        let stamp = self.offsets.venue_time(lane(*venue, *leg), self.clock.now())?;
+        Some((self.settings.target.venue.user.subscribe)(*leg, key, stamp))
+    }
+}

@@ -1,0 +1,130 @@
+//! One WebSocket being read: frames to messages, pings and pongs, silence and age.
+//!
+//! Owns:  the frame loop that the reader's feeds and the shadow's private streams share.
+//! Never: knows what a message means, allocates per message, or closes a link: its room does.
+
+use crate::metal::entropy::Entropy;
+use crate::metal::link::Link;
+use crate::units::Nanos;
+use crate::wire::session::{Due, Rules, Session};
+use crate::wire::ws::{self, Assembler, Kind};
+use arrayvec::ArrayVec;
+
+/// The payload of a control frame.
+type Control = ArrayVec<u8, 125>;
+
+/// The largest message taken; a full depth diff stays far below.
+const MESSAGE_MAX: usize = 1 << 20;
+
+/// Why a socket is given back.
+#[derive(Debug)]
+pub struct GiveUp(pub String);
+
+/// What came on a socket.
+#[derive(Clone, Copy, Debug)]
+pub enum Sign<'a> {
+    /// A ping or a pong: it lives.
+    Alive,
+    /// A whole message.
+    Message(&'a [u8]),
+}
+
+/// A socket being read.
+#[derive(Debug)]
+pub struct Socket {
+    session: Session,
+    assembler: Assembler,
+}
+
+impl Socket {
+    /// A socket that was handed over at `now`; `jitter` draws the age at which it is replaced.
+    #[must_use]
+    pub fn new(rules: Rules, now: Nanos, jitter: u64) -> Self {
+        Self { session: Session::new(rules, now, jitter), assembler: Assembler::new(MESSAGE_MAX) }
+    }
+
+    /// Everything that is whole in the link's buffer, read at `received`.
+    ///
+    /// # Errors
+    ///
+    /// The socket is of no use any more, or `heard` says so.
+    #[inline]
+    pub fn read(
+        &mut self,
+        link: &mut Link,
+        received: Nanos,
+        entropy: &mut Entropy,
+        mut heard: impl FnMut(Sign<'_>) -> Result<(), GiveUp>,
+    ) -> Result<(), GiveUp> {
+        let mut used = 0;
+        let mut pong: Option<Control> = None;
+        let mut heard_anything = false;
+        loop {
+            let frame = match ws::next(&link.inbound()[used..], MESSAGE_MAX) {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break,
+                Err(error) => return Err(GiveUp(error.to_string())),
+            };
+            used += frame.used;
+            heard_anything = true;
+            match frame.kind {
+                Kind::Ping => {
+                    self.session.on_ping(received);
+                    // Control payloads are at most 125 bytes: the frame reader refuses longer ones.
+                    pong = Control::try_from(frame.payload).ok();
+                    heard(Sign::Alive)?;
+                    continue;
+                }
+                Kind::Pong => {
+                    self.session.on_pong(received);
+                    heard(Sign::Alive)?;
+                    continue;
+                }
+                Kind::Close => return Err(GiveUp("the venue closed the socket".to_owned())),
+                Kind::Text | Kind::Binary | Kind::Continuation => {}
+            }
+            match self.assembler.on(frame) {
+                Ok(Some(message)) => heard(Sign::Message(message.payload))?,
+                Ok(None) => {}
+                Err(error) => return Err(GiveUp(error.to_string())),
+            }
+        }
+        if heard_anything {
+            self.session.on_bytes(received);
+        }
+        link.consume(used);
+        if let Some(payload) = pong {
+            say(link, Kind::Pong, &payload, entropy).map_err(GiveUp)?;
+            self.session.sent(received);
+        }
+        Ok(())
+    }
+
+    /// Pings if it went quiet; when it wants to be looked at next.
+    ///
+    /// # Errors
+    ///
+    /// It stayed quiet, or it is near its age limit: dial anew.
+    pub fn tend(&mut self, link: &mut Link, now: Nanos, entropy: &mut Entropy) -> Result<Nanos, GiveUp> {
+        match self.session.due(now) {
+            Some(Due::SendPing) => {
+                self.session.sent(now);
+                say(link, Kind::Ping, b"", entropy).map_err(GiveUp)?;
+            }
+            Some(Due::Silent) => return Err(GiveUp("the socket fell silent; it is dialled anew".to_owned())),
+            Some(Due::Rotate) => {
+                return Err(GiveUp("the socket is near its age limit; it is dialled anew".to_owned()));
+            }
+            None => {}
+        }
+        Ok(self.session.next_due())
+    }
+}
+
+/// Sends a control frame, masked by fresh random bytes as RFC 6455 wants it.
+fn say(link: &mut Link, kind: Kind, payload: &[u8], entropy: &mut Entropy) -> Result<(), String> {
+    let mut frame = ArrayVec::<u8, 136>::new();
+    let mask = (entropy.u64() as u32).to_le_bytes();
+    ws::write_frame(&mut frame, kind, payload, mask).map_err(|error| error.to_string())?;
+    link.send(&frame).map(|_| ()).map_err(|error| error.to_string())
+}

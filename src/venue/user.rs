@@ -1,0 +1,129 @@
+//! The private stream of a market, in words no venue owns: how to open it, and what it says.
+//!
+//! Owns:  [`UserStream`], the part of a venue's table that is about private streams, and [`UserHeard`].
+//! Never: judges; an event says what the venue said, the shadow books it.
+
+use super::{Ask, BadBody, Key, Refused, Scratch, Symbols};
+use crate::event::{Fill, Verdict};
+use crate::units::{ClientId, InstrumentId, LegKind, Qty, Unix};
+use crate::wire;
+
+/// How a venue's private streams are opened and read.
+#[derive(Clone, Copy)]
+pub struct UserStream {
+    /// The socket of a market.
+    pub plan: fn(LegKind) -> UserPlan,
+    /// Asks for the ticket that the socket's path carries (`false`), or lengthens its life (`true`);
+    /// `None` where there is no such thing.
+    pub ticket: fn(LegKind, &Key, bool) -> Option<Ask>,
+    /// Reads the ticket. Writes into the body.
+    pub read_ticket: fn(&mut [u8]) -> Result<String, BadBody>,
+    /// Path of the WebSocket upgrade, with the ticket where there is one.
+    pub path: fn(LegKind, &str) -> String,
+    /// Text frames that subscribe, signed for this moment of the venue's clock.
+    pub subscribe: fn(LegKind, &Key, Unix) -> Vec<String>,
+    /// Reads one message.
+    pub decode: fn(&mut Scratch, &Symbols, LegKind, &[u8]) -> Result<UserHeard, Unreadable>,
+}
+
+/// One market's private socket.
+#[derive(Clone, Copy, Debug)]
+pub struct UserPlan {
+    /// Name of the endpoint.
+    pub endpoint: &'static str,
+    /// How many confirmations make it live; without any it is live once it is open.
+    pub confirmations: usize,
+    /// How often its ticket is renewed, in ns; `None`: it has none.
+    pub renew_ns: Option<u64>,
+    /// Pings, deadlines and the socket's age limit.
+    pub rules: wire::session::Rules,
+}
+
+/// What one message of a private stream says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UserHeard {
+    /// An order with an id of ours, as it stands now, and the fill that brought it there.
+    Order {
+        /// Our id.
+        client: ClientId,
+        /// What it trades.
+        instrument: InstrumentId,
+        /// The venue's order id.
+        order_id: u64,
+        /// Terminal or open, with the cumulative quantity.
+        verdict: Verdict,
+        /// The fill, when all of it is told: a fill without its fee is asked for instead.
+        fill: Option<Fill>,
+    },
+    /// A trade of an order of ours, without its fee: not to be booked.
+    Trade {
+        /// Our id.
+        client: ClientId,
+        /// What it trades.
+        instrument: InstrumentId,
+        /// The venue's order id.
+        order_id: u64,
+        /// The venue's trade id.
+        trade_id: u64,
+        /// How much.
+        qty: Qty,
+    },
+    /// An order that is not ours; `None`: of a market this engine does not trade.
+    Foreign {
+        /// What it trades.
+        instrument: Option<InstrumentId>,
+    },
+    /// An order of the venue's own making on our account.
+    System {
+        /// What it trades.
+        instrument: Option<InstrumentId>,
+        /// What the venue did.
+        what: Forced,
+    },
+    /// Balances, positions, settings: read elsewhere.
+    Account,
+    /// A subscription was taken.
+    Confirmed,
+    /// A subscription was refused.
+    Rejected {
+        /// The venue's code.
+        code: i32,
+    },
+    /// Nothing more will come on this socket.
+    Ended,
+    /// A well-formed message that the engine has no use for.
+    Unknown,
+}
+
+/// What a venue does to a position by itself (FAULTS F83).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forced {
+    /// Too little margin.
+    Liquidation,
+    /// Another account's loss.
+    Deleveraging,
+    /// The contract ends.
+    Settlement,
+}
+
+impl Forced {
+    /// What a person reads.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Liquidation => "a liquidation",
+            Self::Deleveraging => "an auto-deleveraging",
+            Self::Settlement => "a settlement of the contract",
+        }
+    }
+}
+
+/// A private event that can't be believed (FAULTS F43): what it was about must be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("private event: {refused}")]
+pub struct Unreadable {
+    /// What it trades, as far as that could be read.
+    pub instrument: Option<InstrumentId>,
+    /// What is wrong with it.
+    pub refused: Refused,
+}

@@ -1,0 +1,176 @@
+//! Private streams: fills booked once from three sources, gaps closed by REST, nothing entered without
+//! both streams, and what is not ours is left alone (F43, F55, F78, F80, F82, F83).
+
+use crate::told::{books_equal_truth, ended_clean, faults, live, one_entry, records, struck};
+use contango::rehearse::{Setup, World};
+use contango::sim::Door;
+use contango::store::journal::Kind;
+use contango::units::time::{MS, SEC};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// How many perp fills the journal booked, by their source.
+fn perp_sources(world: &World) -> BTreeMap<String, usize> {
+    let mut sources = BTreeMap::new();
+    for fill in records(world, Kind::Fill) {
+        if fill["market"] == "perp" {
+            *sources.entry(fill["source"].as_str().unwrap().to_owned()).or_default() += 1;
+        }
+    }
+    sources
+}
+
+fn opened(world: &World) -> u64 {
+    world.shadow().totals.opened
+}
+
+/// Trades under these faults, and ends with the box's own books.
+#[track_caller]
+fn trades_under(orders: &[Value]) -> World {
+    let mut world = live(&Setup::default());
+    world.run_for(SEC);
+    faults(&mut world, orders);
+    world.run_for(8 * SEC);
+    let before = opened(&world);
+    world.run_for(6 * SEC);
+    assert!(opened(&world) > before, "trading goes on: {:?}", world.lines().last());
+    assert!(world.stop());
+    for order in orders {
+        assert!(struck(&world, order["kind"].as_str().unwrap()) > 0, "{order} never struck");
+    }
+    books_equal_truth(&world);
+    ended_clean(&world);
+    world
+}
+
+#[test]
+fn the_fills_of_a_perp_and_their_fees_come_by_the_stream_and_nothing_is_asked() {
+    let mut world = live(&Setup::default());
+    world.run_for(10 * SEC);
+    assert!(world.stop());
+    let sources = perp_sources(&world);
+    assert_eq!(sources.keys().collect::<Vec<_>>(), ["stream"], "{sources:?}");
+    books_equal_truth(&world);
+    ended_clean(&world);
+}
+
+#[test]
+fn events_that_come_twice_or_last_things_first_or_late_are_booked_once() {
+    trades_under(&[json!({"kind": "dup_user", "count": 40})]);
+    trades_under(&[json!({"kind": "shuffle_user", "count": 20})]);
+    trades_under(&[json!({"kind": "delay_user", "ms": 120, "for_ms": 5_000})]);
+    trades_under(&[
+        json!({"kind": "delay_ack", "ms": 90, "market": "spot", "count": 6}),
+        json!({"kind": "delay_ack", "ms": 40, "market": "usdm", "count": 6}),
+        json!({"kind": "dup_user", "count": 40}),
+    ]);
+}
+
+/// The stream tells the end of a leg long before its answer: the repair does not wait.
+#[test]
+fn a_leg_that_ends_by_the_stream_is_repaired_before_its_answer() {
+    let mut world = live(&one_entry("SOL", 11));
+    let orders = [
+        json!({"kind": "none", "market": "usdm"}),
+        json!({"kind": "delay_ack", "market": "usdm", "ms": 1_500}),
+    ];
+    faults(&mut world, &orders);
+    assert!(world.run_until(|world| world.shadow().totals.sent >= 2, 10 * SEC));
+    world.run_for(200 * MS);
+    assert_eq!(world.shadow().totals.sent, 3, "the spot leg is sold already");
+    assert_eq!(world.truth()["naked"]["now"], json!([]));
+    world.run_for(3 * SEC);
+    assert!(world.stop());
+    books_equal_truth(&world);
+    ended_clean(&world);
+}
+
+/// F78: a mute stream is no stream; what it should have told is asked for.
+#[test]
+fn what_a_mute_stream_does_not_tell_is_asked_for() {
+    let world = trades_under(&[json!({"kind": "mute_user", "ms": 4_000})]);
+    let sources = perp_sources(&world);
+    assert!(sources["query"] > 0 && sources["stream"] > 0, "{sources:?}");
+}
+
+/// A listen key that expires leaves an open, silent socket: new key, new socket, nothing lost.
+#[test]
+fn an_expired_listen_key_gets_a_new_key_and_a_new_socket() {
+    let mut world = live(&Setup::default());
+    world.run_for(2 * SEC);
+    let before = world.dialled(Door::UsdmWs).len();
+    world.fault(&json!({"kind": "expire_listen_key"})).unwrap();
+    world.run_for(2 * SEC);
+    assert_eq!(world.dialled(Door::UsdmWs).len(), before + 1);
+    let then = opened(&world);
+    world.run_for(8 * SEC);
+    assert!(opened(&world) > then);
+    assert!(world.stop());
+    assert!(perp_sources(&world)["stream"] > 0);
+    books_equal_truth(&world);
+    ended_clean(&world);
+}
+
+/// Both private sockets die again and again, answers are lost in between.
+#[test]
+fn private_sockets_that_die_under_way_lose_no_fill_and_double_none() {
+    let mut world = live(&Setup::seeded(5));
+    for n in 0..8 {
+        world.run_for(600 * MS + n * 41 * MS);
+        world.fault(&json!({"kind": "cut_user"})).unwrap();
+        let market = if n % 2 == 0 { "spot" } else { "usdm" };
+        world.fault(&json!({"kind": "drop_ack", "market": market})).unwrap();
+    }
+    world.run_for(10 * SEC);
+    assert!(opened(&world) > 0);
+    assert!(world.stop());
+    books_equal_truth(&world);
+    ended_clean(&world);
+}
+
+/// Without both streams no entry leaves, positions may still be closed, and `why` says it.
+#[test]
+fn without_a_private_stream_nothing_is_entered() {
+    let mut world = live(&Setup::default());
+    assert!(world.run_until(|world| world.shadow().open_now() >= 2, 10 * SEC));
+    for door in [Door::SpotWsApi, Door::UsdmWs] {
+        world.shut(door, true);
+    }
+    world.fault(&json!({"kind": "cut_user"})).unwrap();
+    world.run_for(300 * MS);
+    let (then, closed) = (opened(&world), world.shadow().totals.closed);
+    world.run_for(10 * SEC);
+    assert_eq!(opened(&world), then, "no new position");
+    assert!(world.shadow().totals.closed > closed, "exits go on");
+    let why: Vec<_> = world.shadow().why().filter_map(|why| why.frozen).collect();
+    assert!(!why.is_empty() && why.iter().all(|why| why.contains("private stream")), "{why:?}");
+    for door in [Door::SpotWsApi, Door::UsdmWs] {
+        world.shut(door, false);
+    }
+    world.run_for(40 * SEC);
+    assert!(opened(&world) > then, "and then trading goes on");
+    assert_eq!(world.shadow().why().filter_map(|why| why.frozen).count(), 0);
+    assert!(world.stop());
+    books_equal_truth(&world);
+    ended_clean(&world);
+}
+
+/// F82 and F83: what is not ours is told as what it is; its pair takes no entry, the others go on.
+#[test]
+fn what_is_not_ours_is_named_and_bars_its_pair_alone() {
+    for (fault, words) in [
+        (json!({"kind": "foreign_order", "symbol": "BTCUSDT"}), "not this engine's"),
+        (json!({"kind": "adl", "symbol": "BTCUSDT", "fraction_ppm": 500_000}), "auto-deleveraging"),
+        (json!({"kind": "liquidate", "symbol": "BTCUSDT", "fraction_ppm": 500_000}), "liquidation"),
+    ] {
+        let mut world = live(&Setup { exit_basis: None, ..Setup::default() });
+        let holds = |world: &World| world.lines().iter().any(|line| line.starts_with("BTC: holds"));
+        assert!(world.run_until(holds, 40 * SEC), "no BTC position");
+        world.fault(&fault).unwrap();
+        world.run_for(SEC);
+        let barred: Vec<String> =
+            world.shadow().why().filter(|why| why.frozen.is_some()).map(|why| why.pair.to_owned()).collect();
+        assert_eq!(barred, ["BTC"], "{fault}");
+        assert!(world.lines().iter().any(|line| line.contains(words)), "{fault}: {:?}", world.lines());
+    }
+}
