@@ -54,7 +54,10 @@ impl Trader {
         let [Some(spot), Some(perp)] = self.books.tops(pair) else { return Err(Closed::NoQuote) };
         let quotes = [*spot, *perp];
         self.may_start(stall, signal.class, &loaded, now)?;
-        self.settings.gate.check(&self.books, pair, venues, &self.offsets, now)?;
+        // As with unwinds: a late way out is better than none, and its limit holds it.
+        if signal.class != Class::Flatten {
+            self.settings.gate.check(&self.books, pair, venues, &self.offsets, now)?;
+        }
         let order = leg_order(signal, stall, &quotes);
         let mut links = [Slot(0); 2];
         for (i, leg) in order.into_iter().enumerate() {
