@@ -32,7 +32,11 @@ pub fn ask(line: &[u8]) -> Result<Ask, String> {
         "status" => None,
         "why" => Some("pair"),
         "halt" | "resume" | "flatten" | "kill" => Some("reason"),
-        _ => return Err(format!("`{word}` is nothing to ask; ask status, why, halt, resume, flatten or kill")),
+        _ => {
+            return Err(format!(
+                "`{word}` is nothing to ask; ask status, why, halt, resume, flatten or kill"
+            ));
+        }
     };
     if let Some(key) = row.keys().find(|key| *key != "ask" && Some(key.as_str()) != own_key) {
         return Err(format!("`{word}` knows no `{key}`"));

@@ -247,6 +247,11 @@ impl World {
         }
     }
 
+    /// While held, the disk does no sync.
+    pub fn hold_syncs(&mut self, held: bool) {
+        self.disk.hold_syncs(held);
+    }
+
     /// Sets the kill latch.
     pub fn kill(&mut self) {
         self.engine.outside.kill.set();

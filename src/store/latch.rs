@@ -140,7 +140,7 @@ mod tests {
             let (mut disk, _) = peer.kill_process();
             assert_eq!(open(&mut disk, 3, AT).unwrap().latched, latched(Mode::Killed, "because"));
             let text = String::from_utf8(disk.read_all("latch-3").unwrap().unwrap()).unwrap();
-            assert_eq!(text, "contango latch 1\n3c71f9be killed 1723161254036059 because\n");
+            assert_eq!(text, "contango latch 1\n223991f9 killed 1723161254036059 because\n");
         }
         assert_eq!(open(&mut Disk::memory(), 3, AT).unwrap().latched, None, "a first start may trade");
     }

@@ -23,8 +23,8 @@ use crate::desk::ledger::Ledger;
 use crate::desk::order::Order;
 use crate::desk::pair::Holding;
 use crate::event::{
-    Command, FillList, Instruments, LANES, Latched, Mark, News, Offsets, PERMIT_WORDS, PairState, Permit, Pulse,
-    Record, TERMS_WORDS, Terms, Told,
+    Command, FillList, Instruments, LANES, Latched, Mark, News, Offsets, PERMIT_WORDS, PairState, Permit,
+    Pulse, Record, TERMS_WORDS, Terms, Told,
 };
 use crate::metal::clock::Clock;
 use crate::metal::intents::{IntentSlot, IntentsReader};

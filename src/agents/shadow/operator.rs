@@ -262,7 +262,9 @@ impl Shadow {
         let found = self.books.iter().position(|book| {
             let row = self.instruments.pair(book.pair);
             let symbol = |leg| self.instruments.get(leg).symbol;
-            row.name.as_str() == wanted || symbol(row.spot).as_str() == wanted || symbol(row.perp).as_str() == wanted
+            row.name.as_str() == wanted
+                || symbol(row.spot).as_str() == wanted
+                || symbol(row.perp).as_str() == wanted
         });
         match found {
             Some(at) => Reply::Why(Box::new(self.pair_told(at, now))),
@@ -326,13 +328,16 @@ impl Shadow {
         }
         say(book.frozen.is_some(), book.frozen.clone().unwrap_or_default());
         say(book.state == PairState::Hedged, "it is held already".to_owned());
-        say(matches!(book.state, PairState::Busy | PairState::Unknown), "its orders are still open".to_owned());
+        say(
+            matches!(book.state, PairState::Busy | PairState::Unknown),
+            "its orders are still open".to_owned(),
+        );
         say(book.mark.is_none(), "no funding estimate yet".to_owned());
         say(book.pulse.is_none_or(|it| it.quotes.contains(&None)), "no quote of a leg yet".to_owned());
         say(book.clip[0] == Qty::ZERO, "no clip yet".to_owned());
         let learned = LegKind::BOTH.into_iter().zip([spot, perp]);
-        let learned = learned.map(|(leg, row)| self.offsets.0[lane(row.venue, leg)].is_some());
-        say(!learned.fold(true, |all, one| all && one), Closed::NoClock.text().to_owned());
+        let mut learned = learned.map(|(leg, row)| self.offsets.0[lane(row.venue, leg)].is_some());
+        say(!learned.all(|learned| learned), Closed::NoClock.text().to_owned());
         say(book.mark.is_some() && now > book.terms.valid_until, Closed::TermsExpired.text().to_owned());
         say(book.mark.is_some() && book.enter == [None; 2], "no threshold: no basis would pay".to_owned());
         let gate = book.pulse.and_then(|pulse| pulse.gate);
