@@ -30,6 +30,8 @@ fn run(settings: &Settings) -> Result<Exit, (String, Exit)> {
     let row: Value = serde_json::from_str(&answer)
         .map_err(|_| (format!("this is no answer of an engine: {answer:?}"), Exit::Failed))?;
     let exit = match (row["ok"] == true, row["kind"].as_str()) {
+        // Done, but a restart may not know of it: no success for a script.
+        (true, _) if row["durable"] == false => Exit::Failed,
         (true, _) => Exit::Done,
         (false, Some("usage")) => Exit::Usage,
         (false, Some("refused")) => Exit::Refused,
@@ -38,7 +40,7 @@ fn run(settings: &Settings) -> Result<Exit, (String, Exit)> {
     if settings.json {
         say(&answer);
     } else if exit != Exit::Done {
-        return Err((text(&row["error"]), exit));
+        return Err((text(row.get("error").unwrap_or(&row["text"])), exit));
     } else if row.get("pairs").is_some() {
         say(&status(&row));
     } else if row.get("pair").is_some() {
@@ -89,10 +91,12 @@ fn ask(settings: &Settings, line: &str) -> Result<String, String> {
     let silent = |error: std::io::Error| format!("the engine does not answer ({error}); look at its process");
     stream.set_read_timeout(Some(WAIT)).map_err(silent)?;
     stream.set_write_timeout(Some(WAIT)).map_err(silent)?;
-    stream.write_all(line.as_bytes()).map_err(silent)?;
+    // Whoever is turned away finds the reason to read, even if his line was not taken.
+    let sent = stream.write_all(line.as_bytes());
     let mut answer = String::new();
     BufReader::new(stream).read_line(&mut answer).map_err(silent)?;
     if answer.is_empty() {
+        sent.map_err(silent)?;
         return Err("the engine ended before it answered; ask again".to_owned());
     }
     Ok(answer)
@@ -180,6 +184,9 @@ fn pair(row: &Value) -> String {
     ));
     for (what, count) in row["weighed"].as_object().into_iter().flatten() {
         out.push_str(&format!("weighed   {count} times: {what}\n"));
+    }
+    if row["gate"] != Value::Null {
+        out.push_str(&format!("gate      refused its last signal: {}\n", text(&row["gate"])));
     }
     for reason in rows(&row["reasons"]) {
         out.push_str(&format!("because   {}\n", text(reason)));

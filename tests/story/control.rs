@@ -82,6 +82,44 @@ fn after_a_kill_no_order_byte_leaves_in_any_later_turn_nor_after_a_restart() {
     println!("{in_flight} orders were on their way at a kill");
 }
 
+/// How many orders the trader gave to the kernel.
+fn sent(world: &World) -> u64 {
+    world.trader().prepared + world.trader().signed
+}
+
+/// I6, at the worst moment: the latch goes up just before the very turn that would have sent. The same
+/// story is told twice, so that the turn is known.
+#[test]
+fn a_kill_in_the_turn_of_a_send_round_stops_it() {
+    for seed in 0..8 {
+        let setup = Setup::seeded(seed);
+        let mut world = live(&setup);
+        let (wanted, mut turn) = (3 + seed, world.now());
+        let found = world.run_until(
+            |world| {
+                let seen = sent(world) >= wanted;
+                turn = if seen { turn } else { world.now() };
+                seen
+            },
+            20 * SEC,
+        );
+        assert!(found, "seed {seed}: no trading");
+
+        let mut world = live(&setup);
+        assert!(world.run_until(|world| world.now() == turn, 20 * SEC), "another story");
+        let before = sent(&world);
+        assert!(before < wanted);
+        if seed % 2 == 0 {
+            world.kill();
+        } else {
+            world.ask(Ask::Kill(why()));
+        }
+        world.run_for(2 * SEC);
+        assert_eq!(sent(&world), before, "seed {seed}");
+        assert_eq!(orders(&world) as u64, before);
+    }
+}
+
 #[test]
 fn only_a_reason_leaves_killed_and_then_it_trades_again_after_a_restart_too() {
     let setup = Setup::seeded(3);

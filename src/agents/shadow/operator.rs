@@ -340,8 +340,6 @@ impl Shadow {
         say(!learned.all(|learned| learned), Closed::NoClock.text().to_owned());
         say(book.mark.is_some() && now > book.terms.valid_until, Closed::TermsExpired.text().to_owned());
         say(book.mark.is_some() && book.enter == [None; 2], "no threshold: no basis would pay".to_owned());
-        let gate = book.pulse.and_then(|pulse| pulse.gate);
-        say(gate.is_some(), format!("its last signal: {}", gate.map_or("", Closed::text)));
         reasons
     }
 }
