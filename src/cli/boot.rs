@@ -232,6 +232,7 @@ fn engine_settings(
             live: settings.live,
             directions,
             recv_window_ms: settings.recv_window_ms,
+            legs: settings.legs,
             entries_max: settings.max_entries.map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
             gate: GateLimits::default(),
         },

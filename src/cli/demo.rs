@@ -123,8 +123,10 @@ fn add_truth(finished: &mut Finished, truth: &Value) -> Vec<String> {
     }
     summary.exposure = Some(Exposure {
         naked_now: now,
-        naked_ms_max: whole_ms(&naked["ms_max"]),
-        naked_ms_p99: whole_ms(&naked["ms_p99"]),
+        naked_ms_max: rounded_up(&naked["ms_max"], 1),
+        naked_ms_p99: rounded_up(&naked["ms_p99"], 1),
+        naked_us_p50: rounded_up(&naked["ms_p50"], 1_000),
+        naked_us_p99: rounded_up(&naked["ms_p99"], 1_000),
     });
     let amount = |value: &Value| Amount::parse(value.as_str()?.as_bytes()).ok();
     summary.equity = amount(&truth["equity"]["start"]).zip(amount(&truth["equity"]["end"]));
@@ -143,9 +145,9 @@ fn add_truth(finished: &mut Finished, truth: &Value) -> Vec<String> {
     differences
 }
 
-/// A decimal text of milliseconds, rounded up to whole ones.
-fn whole_ms(value: &Value) -> u64 {
-    let Some(text) = value.as_str() else { return value.as_u64().unwrap_or_default() };
-    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
-    whole.parse::<u64>().unwrap_or_default() + u64::from(part.bytes().any(|digit| digit != b'0'))
+/// A decimal text of milliseconds in units of 1/`per_ms` ms, rounded up.
+fn rounded_up(value: &Value, per_ms: i128) -> u64 {
+    let ms = value.as_str().and_then(|text| Amount::parse(text.as_bytes()).ok()).unwrap_or_default();
+    let one = 10i128.pow(u32::from(Amount::SCALE));
+    u64::try_from((ms.0 * per_ms + one - 1) / one).unwrap_or_default()
 }

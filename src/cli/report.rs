@@ -147,6 +147,10 @@ pub struct Exposure {
     pub naked_ms_max: u64,
     /// 99th percentile, in ms, rounded up.
     pub naked_ms_p99: u64,
+    /// Median, in us, rounded up.
+    pub naked_us_p50: u64,
+    /// 99th percentile, in us, rounded up.
+    pub naked_us_p99: u64,
 }
 
 /// Profit and loss in USDT, split so that the parts add up to the total.
@@ -269,6 +273,8 @@ impl Summary {
                 "naked_now": self.exposure.map(|e| e.naked_now),
                 "naked_ms_max": self.exposure.map(|e| e.naked_ms_max),
                 "naked_ms_p99": self.exposure.map(|e| e.naked_ms_p99),
+                "naked_us_p50": self.exposure.map(|e| e.naked_us_p50),
+                "naked_us_p99": self.exposure.map(|e| e.naked_us_p99),
             },
             "pnl": {
                 "total": self.pnl.total.to_string(),
@@ -348,7 +354,10 @@ impl Summary {
         if let Some(e) = self.exposure {
             page.row(
                 "one leg only",
-                &format!("{} now; longest {} ms, p99 {} ms", e.naked_now, e.naked_ms_max, e.naked_ms_p99),
+                &format!(
+                    "{} now; median {} us, p99 {} us, longest {} ms",
+                    e.naked_now, e.naked_us_p50, e.naked_us_p99, e.naked_ms_max
+                ),
             );
         }
         let used: Vec<String> = self.budget.iter().map(|(venue, pct)| format!("{venue} {pct}%")).collect();
@@ -490,7 +499,13 @@ mod tests {
             orders: Orders { sent: 84, filled: 80, partial: 2, rejected: 2, unknown_now: 0 },
             fills_venue: Some(84),
             fills_booked: 84,
-            exposure: Some(Exposure { naked_now: 0, naked_ms_max: 12, naked_ms_p99: 9 }),
+            exposure: Some(Exposure {
+                naked_now: 0,
+                naked_ms_max: 12,
+                naked_ms_p99: 9,
+                naked_us_p50: 1500,
+                naked_us_p99: 8700,
+            }),
             pnl: Pnl { total: amount("12.503456789"), fees: amount("-3.00004999"), ..Pnl::default() },
             equity: Some((amount("1000000"), amount("1000012.503456789"))),
             budget: vec![("binance".to_owned(), 12)],

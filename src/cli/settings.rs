@@ -3,6 +3,7 @@
 //! Owns:  [`Settings`], what a call of a command adds up to; [`Setting`], how one is described.
 //! Never: reads a file or an argument; `config.rs` and `args.rs` do, by walking `table.rs`.
 
+pub use crate::agents::trader::contingent::Legs;
 use crate::metal::runner::Idle;
 use crate::units::{Amount, Rate};
 use std::net::{IpAddr, Ipv4Addr};
@@ -112,6 +113,8 @@ pub struct Settings {
     pub instance: u8,
     /// Where the epoch and the journal are kept.
     pub data_dir: PathBuf,
+    /// Which leg waits for which.
+    pub legs: Legs,
     /// Which directions may be entered.
     pub directions: Directions,
     /// Least net APR of an entry; `None`: no such bar.
@@ -172,6 +175,7 @@ impl Default for Settings {
             recv_window_ms: 0,
             instance: 0,
             data_dir: PathBuf::new(),
+            legs: Legs::Together,
             directions: Directions::Both,
             min_net_apr: None,
             min_basis: Rate::ZERO,

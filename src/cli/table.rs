@@ -5,7 +5,7 @@
 //! Map:   flag `--order-links` = key `order_links` of its section. `--config` has no key: a file
 //!        can't name itself. A new setting is one entry here and one field of `Settings`.
 
-use super::settings::{Command, Directions, EndpointAt, KeyFileAt, Kind, Layout, Setting};
+use super::settings::{Command, Directions, EndpointAt, KeyFileAt, Kind, Layout, Legs, Setting};
 use super::value;
 use crate::metal::runner::Idle;
 
@@ -197,6 +197,24 @@ pub static TABLE: &[Setting] = &[
         ..PLAIN
     },
     Setting {
+        name: "legs",
+        section: "trade",
+        unit: "together|perp-first|spot-first",
+        default: Some("together"),
+        example: "perp-first",
+        help: "Both legs in one breath, or one once the other is proven filled",
+        on: ENGINE,
+        set: |s, v| {
+            let words = [
+                ("together", Legs::Together),
+                ("perp-first", Legs::PerpFirst),
+                ("spot-first", Legs::SpotFirst),
+            ];
+            value::choice(v, &words).map(|legs| s.legs = legs)
+        },
+        ..PLAIN
+    },
+    Setting {
         name: "direction",
         section: "trade",
         unit: "short|long|both",
@@ -287,7 +305,7 @@ pub static TABLE: &[Setting] = &[
         kind: Kind::Count,
         unit: "N",
         example: "1",
-        help: "Stop entering after this many entries; 1 is one clip and no more",
+        help: "Stop entering a pair after this many entries; 1 is one clip and no more",
         on: ENGINE,
         set: |s, v| value::count(v, 0, u64::from(u32::MAX)).map(|n| s.max_entries = Some(n)),
         ..PLAIN

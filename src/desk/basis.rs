@@ -59,7 +59,9 @@ impl Scales {
     pub fn agree(self, perp: Price, spot: Price, within_ppm: i64) -> bool {
         let perp = i128::from(perp.0) * i128::from(self.perp);
         let spot = i128::from(spot.0) * i128::from(self.spot);
-        (perp - spot).abs() * 1_000_000 <= spot * i128::from(within_ppm)
+        // A product that does not fit belongs to a price no market has: it agrees with nothing.
+        let gap = (perp - spot).abs().checked_mul(1_000_000);
+        gap.zip(spot.checked_mul(i128::from(within_ppm))).is_some_and(|(gap, most)| gap <= most)
     }
 
     /// Folds the test "perp/(m·spot) against 1 + `offset`" for the two raw integer prices.
@@ -179,5 +181,7 @@ mod tests {
         assert!((basis - Ratio::from_num(10) / 10_000).abs() < Ratio::from_num(1) / 1_000_000_000);
         assert!(s.agree(Price(400_400), Price(4_000_000), 1_000));
         assert!(!s.agree(Price(400_400), Price(4_000_000), 999));
+        let huge = Scales { perp: 1 << 49, spot: 1 << 49 };
+        assert!(!huge.agree(Price(1), Price::MAX, 1_000), "an absurd price is refused, not a panic");
     }
 }

@@ -60,6 +60,8 @@ pub struct Order {
     pub state: State,
     asked: u8,
     ask_at: Nanos,
+    /// Queries that found no such order. No evidence by itself.
+    not_found: u8,
 }
 
 impl Order {
@@ -81,6 +83,7 @@ impl Order {
             state,
             asked: 0,
             ask_at: leg.sent.plus(T_SOFT_NS),
+            not_found: 0,
         }
     }
 
@@ -134,6 +137,7 @@ impl Order {
             (Verdict::Refused(refusal), Source::Answer) if !self.ended() && self.executed == Qty::ZERO => {
                 self.state = State::Ended(End::Refused(refusal));
             }
+            (Verdict::NotFound, Source::Query) => self.not_found = self.not_found.saturating_add(1),
             (Verdict::Duplicate | Verdict::Unknown(_) | Verdict::NotFound, Source::Answer)
                 if !self.ended() =>
             {
@@ -157,6 +161,17 @@ impl Order {
         self.ask_at = now.plus(BACKOFF_NS[usize::from(self.asked).min(BACKOFF_NS.len() - 1)]);
         self.asked = self.asked.saturating_add(1);
         if self.ended() && self.order_id != 0 { Action::FetchTrades } else { Action::Query }
+    }
+
+    /// Whether the *other* leg may be taken back as if this order had never landed (R6, R7): unknown,
+    /// nothing of it ever seen, and past its deadline by a second with two queries that found nothing,
+    /// or past [`T_ACK_NS`] where nobody answers. No verdict: it stays unknown, and if it proves filled
+    /// after all, what it bought is unwound then.
+    #[must_use]
+    pub fn presumed_dead(&self, window_ns: u64, now: Nanos) -> bool {
+        let age = now.since(self.leg.sent);
+        let unseen = self.state == State::Unknown && self.executed == Qty::ZERO;
+        unseen && (age >= T_ACK_NS || age >= window_ns + SEC && self.not_found >= 2)
     }
 
     /// When it next wants to be looked at.
@@ -238,6 +253,23 @@ mod tests {
         assert_eq!(order.state, State::Wire);
         let _ = order.on_answer(&said(Verdict::Refused(refusal), Source::Answer), Nanos(1));
         assert_eq!(order.state, State::Ended(End::Refused(refusal)));
+    }
+
+    #[test]
+    fn presumed_dead_is_late_asked_for_twice_and_no_verdict() {
+        let mut order = order();
+        let lost = said(Verdict::Unknown(Doubt::LinkLost), Source::Answer);
+        let _ = order.on_answer(&Answer { order_id: 0, ..lost }, Nanos(MS));
+        let after = Nanos(2 * SEC);
+        assert!(!order.presumed_dead(SEC, after), "nobody was asked");
+        for _ in 0..2 {
+            let _ = order.on_answer(&said(Verdict::NotFound, Source::Query), Nanos(SEC));
+        }
+        assert!(!order.presumed_dead(SEC, Nanos(2 * SEC - 1)), "it may still be let in");
+        assert!(order.presumed_dead(SEC, after));
+        assert_eq!(order.state, State::Unknown);
+        order.on_fill(Qty(1));
+        assert!(!order.presumed_dead(SEC, Nanos(60 * SEC)), "something of it was seen");
     }
 
     proptest! {

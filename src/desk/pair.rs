@@ -62,18 +62,18 @@ impl Holding {
         // E carries the sign of the leg that is too big.
         let spot_is_larger = self.spot != Amount::ZERO && (exposure.0 > 0) == (self.spot.0 > 0);
         if !spot_is_larger {
-            let held = Qty(to_lots(self.perp.0.abs(), perp, row.size_factor));
+            let held = Qty(in_lots(self.perp.0.abs(), perp, row.size_factor));
             // Spot dust hedges nothing: an exit whose perp leg failed is finished whole, and not left
             // with one lot of perp that no spot leg can follow (R18).
             let hedges = self.spot.0.abs() >= base_of(perp.lot, perp, row.size_factor).0;
-            let qty = if hedges { Qty(to_lots(excess, perp, row.size_factor)) } else { held };
+            let qty = if hedges { Qty(in_lots(excess, perp, row.size_factor)) } else { held };
             return match qty.min(held) {
                 Qty::ZERO => Next::Dust,
                 qty => Next::Unwind { leg: LegKind::Perp, side: shrinking(self.perp), qty },
             };
         }
-        let held = to_lots(self.spot.0.abs(), spot, Amount(BASE_UNIT));
-        let wanted = to_lots(excess, spot, Amount(BASE_UNIT)).min(held);
+        let held = in_lots(self.spot.0.abs(), spot, Amount(BASE_UNIT));
+        let wanted = in_lots(excess, spot, Amount(BASE_UNIT)).min(held);
         // Below the minimum notional a larger piece is sold, and the perp, whose reduce-only orders
         // are exempt from it, follows in the next round.
         let smallest = spot_quote.and_then(|quote| smallest_trade(spot, quote.bid));
@@ -108,8 +108,9 @@ fn shrinking(held: Amount) -> Side {
     if held.0 > 0 { Side::Sell } else { Side::Buy }
 }
 
-/// Base coin (10^-18) as a quantity of the instrument, floored to its lot.
-fn to_lots(base: i128, instrument: &Instrument, size_factor: Amount) -> i64 {
+/// Base coin (10^-18) as a quantity of the instrument, floored to its lot; `size_factor` is k (1 on spot).
+#[must_use]
+pub fn in_lots(base: i128, instrument: &Instrument, size_factor: Amount) -> i64 {
     let units = base.saturating_mul(pow10_i128(instrument.qty_decimals)) / size_factor.0.max(1);
     let units = i64::try_from(units).unwrap_or(Qty::MAX.0);
     units - units % instrument.lot.0
@@ -146,7 +147,7 @@ pub fn clip(
     let spot_lot = Amount::of(spot.lot, spot.qty_decimals).0;
     let perp_lot = base_of(perp.lot, perp, row.size_factor).0;
     let step = spot_lot.checked_mul(perp_lot / gcd(spot_lot, perp_lot))?;
-    let step_perp = Qty(to_lots(step, perp, row.size_factor));
+    let step_perp = Qty(in_lots(step, perp, row.size_factor));
     let step_cost = Amount::cost(perp_price, perp.price_decimals, step_perp, perp.qty_decimals)?.0;
     if step_cost <= 0 {
         return None;
@@ -162,7 +163,7 @@ pub fn clip(
         return None;
     }
     let base = steps * step;
-    let perp_qty = to_lots(base, perp, row.size_factor);
+    let perp_qty = in_lots(base, perp, row.size_factor);
     let spot_base = if direction == Direction::Short {
         let missing = base - dust.0.clamp(0, base / 2);
         let fee = if spot.buy_fee_in_base { i128::from(spot.taker_fee.0) } else { 0 };

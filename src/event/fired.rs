@@ -76,6 +76,9 @@ pub struct Fired {
     pub seen: Nanos,
     /// The legs, first sent first.
     pub legs: [Option<FiredLeg>; 2],
+    /// A contingent leg is still to come: it follows once the first leg's fill is proven, as a send round
+    /// of the same sequence, or [`Told::CalledOff`] says that it won't.
+    pub more: bool,
 }
 
 /// What the trader's books look like, for thresholds, valuation and people. Sent a few times a second.
@@ -116,6 +119,11 @@ pub enum Told {
         decision: u64,
         /// Prices decided on: spot, perp.
         prices: [Price; 2],
+    },
+    /// A contingent leg will not be sent: the first leg's fill is not proven, or the way was shut.
+    CalledOff {
+        /// Whose.
+        pair: PairId,
     },
     /// An order command could not be carried out; nothing was sent.
     Declined {

@@ -7,6 +7,7 @@ use crate::agents::clerk::{ClerkSettings, Host, Target};
 use crate::agents::engine::EngineSettings;
 use crate::agents::shadow::ShadowSettings;
 use crate::agents::trader::TraderSettings;
+use crate::agents::trader::contingent::Legs;
 use crate::carry::rules::Policy;
 use crate::desk::gate::GateLimits;
 use crate::event::Latched;
@@ -41,6 +42,8 @@ pub struct Setup {
     pub wanted: Option<Vec<String>>,
     /// Which directions may be entered: short, long.
     pub directions: [bool; 2],
+    /// Which leg waits for which.
+    pub legs: Legs,
     /// Thresholds.
     pub policy: Policy,
     /// Close when the executable closing basis is at most this; `None`: hold.
@@ -73,6 +76,7 @@ impl Default for Setup {
             live: true,
             wanted: None,
             directions: [true, false],
+            legs: Legs::Together,
             policy: Policy {
                 hold_hours: Ratio::ONE,
                 min_net_apr: Some(Ratio::from_num(15) / 100),
@@ -138,6 +142,7 @@ impl Setup {
                 recv_window_ms: self.recv_window_ms,
             },
             trader: TraderSettings {
+                legs: self.legs,
                 instance: INSTANCE,
                 epoch,
                 live: self.live,

@@ -35,6 +35,8 @@ pub(super) struct Position {
     pub(super) cost: Money,
     pub(super) leverage: u32,
     pub(super) update_ms: u64,
+    /// Sum of the profit realised so far, fees not counted.
+    pub(super) realized: Money,
 }
 
 impl Position {
@@ -103,7 +105,13 @@ pub(super) struct Charge {
 
 impl Accounts {
     pub(super) fn new(listing: &Listing, spot: Money, usdm: Money) -> Self {
-        let empty = Position { qty: 0, cost: Money::ZERO, leverage: LEVERAGE_DEFAULT, update_ms: 0 };
+        let empty = Position {
+            qty: 0,
+            cost: Money::ZERO,
+            leverage: LEVERAGE_DEFAULT,
+            update_ms: 0,
+            realized: Money::ZERO,
+        };
         let mut accounts = Self {
             spot: vec![Balance::default(); listing.assets.len()],
             wallet: usdm,
@@ -176,6 +184,7 @@ impl Accounts {
         let rate = if maker { USDM_MAKER_FEE } else { USDM_TAKER_FEE };
         let commission = Money::product(price, qty).times(rate).cut8();
         let realized = self.positions[symbol].trade(side, price, qty);
+        self.positions[symbol].realized += realized;
         self.wallet += realized - commission;
         Charge { commission, asset: 0, realized }
     }

@@ -38,6 +38,10 @@ pub(super) struct Socket {
     pub(super) route: Route,
     /// Are events wrapped with their stream name?
     pub(super) combined: bool,
+    /// Does it want answers without rate limits?
+    pub(super) terse: bool,
+    /// Number of its next subscription to the account.
+    pub(super) next_subscription: u64,
     pub(super) subscriptions: Vec<Subscription>,
     pub(super) opened: u64,
     pub(super) next_ping: u64,
@@ -53,8 +57,17 @@ pub(super) struct Conn {
     pub(super) inbox: Vec<u8>,
     pub(super) out: Vec<u8>,
     pub(super) close: bool,
+    /// Answers held back, and whether the connection ends with each.
+    held: VecDeque<Held>,
     dirty: bool,
     pub(super) socket: Option<Box<Socket>>,
+}
+
+/// An answer that waits.
+struct Held {
+    until: u64,
+    bytes: Vec<u8>,
+    close: bool,
 }
 
 /// tungstenite's view of a connection: reads what came, writes what goes, would block instead of waiting.
@@ -107,6 +120,7 @@ impl Conns {
             inbox: Vec::new(),
             out: Vec::new(),
             close: false,
+            held: VecDeque::new(),
             dirty: false,
             socket: None,
         }));
@@ -156,6 +170,33 @@ impl Conns {
         }
     }
 
+    /// Sends bytes no earlier than `until` and never before what is held already; `close`: then the connection ends.
+    /// Returns when they leave, unless that is now.
+    pub(super) fn answer(
+        &mut self,
+        id: ConnId,
+        bytes: Vec<u8>,
+        close: bool,
+        until: u64,
+        now: u64,
+    ) -> Option<u64> {
+        let conn = self.get(id)?;
+        let until = conn.held.back().map_or(until, |last| last.until.max(until));
+        conn.held.push_back(Held { until, bytes, close });
+        self.release(id, now);
+        (until > now).then_some(until)
+    }
+
+    /// Lets go what need not wait any more.
+    pub(super) fn release(&mut self, id: ConnId, now: u64) {
+        let Some(conn) = self.get(id).filter(|c| !c.close) else { return };
+        while let Some(it) = conn.held.pop_front_if(|it| it.until <= now) {
+            conn.out.extend_from_slice(&it.bytes);
+            conn.close |= it.close;
+        }
+        self.touch(id);
+    }
+
     /// Sends a text frame to a socket; silently nothing where there is none.
     pub(super) fn send_text(&mut self, id: ConnId, text: Utf8Bytes) {
         self.send(id, Message::Text(text));
@@ -193,6 +234,11 @@ impl Conns {
 }
 
 impl Conn {
+    /// Is nothing more to be read, because the connection ends with an answer on its way?
+    pub(super) fn is_ending(&self) -> bool {
+        self.close || self.held.back().is_some_and(|it| it.close)
+    }
+
     /// Turns the connection into a WebSocket; its request was answered already.
     pub(super) fn upgrade(&mut self, route: Route, combined: bool, now: u64, next_ping: u64) {
         let config = WebSocketConfig::default()
@@ -204,6 +250,8 @@ impl Conn {
             context: WebSocketContext::new(Role::Server, Some(config)),
             route,
             combined,
+            terse: false,
+            next_subscription: 0,
             subscriptions: Vec::new(),
             opened: now,
             next_ping,

@@ -7,7 +7,7 @@
 use super::accounts::Accounts;
 use super::config::{Config, ConfigError, ConnId, Door, Market, Source};
 use super::conn::Conns;
-use super::faults::{Faults, Kind};
+use super::faults::Faults;
 use super::hub::{Feed, Hub};
 use super::limits::Limits;
 use super::listing::{Contract, Listing, SymbolId};
@@ -15,6 +15,8 @@ use super::market::{Book, Mark, Synthetic};
 use super::naked::Naked;
 use super::number::{E8, Money, parse_e8};
 use super::orders::OrderLog;
+use super::private::Private;
+use super::replica::Behind;
 use super::tape::Player;
 use super::trading::Refused;
 use std::cmp::Reverse;
@@ -43,6 +45,12 @@ pub(super) enum Due {
     Tape,
     /// The oldest delayed event leaves.
     Lagged,
+    /// The oldest delayed private event of a market leaves.
+    Heard(Market),
+    /// The listen key may have run out.
+    ListenKey,
+    /// An answer that was held back leaves.
+    Answer(ConnId),
 }
 
 /// A settled funding rate.
@@ -54,9 +62,14 @@ pub(super) struct Settled {
     pub(super) mark: E8,
     /// What the account received; negative when it paid, nothing when it was flat.
     pub(super) received: Money,
+    /// Did it come at its hour, not on order?
+    pub(super) scheduled: bool,
+    /// When it was paid, box clock, µs, and how many fills the log held then.
+    pub(super) at_us: u64,
+    pub(super) fills_before: usize,
 }
 
-/// Delay of stream events while a `lag` fault lasts.
+/// Delay of events while a fault lasts.
 #[derive(Debug, Default)]
 pub(super) struct Lag {
     pub(super) until: u64,
@@ -87,6 +100,8 @@ pub struct Exchange {
     pub(super) hub: Hub,
     pub(super) signer: ring::hmac::Key,
     pub(super) lag: Lag,
+    pub(super) private: Private,
+    pub(super) replica: [Behind; 2],
     pub(super) tick_ns: u64,
 }
 
@@ -141,6 +156,8 @@ impl Exchange {
             hub,
             signer: ring::hmac::Key::new(ring::hmac::HMAC_SHA256, config.secret.as_bytes()),
             lag: Lag::default(),
+            private: Private::default(),
+            replica: [Behind::default(); 2],
             tick_ns: SECOND / u64::from(config.ticks_per_s),
             config,
             listing,
@@ -273,51 +290,6 @@ impl Exchange {
         close
     }
 
-    /// Takes a fault order, the body of `POST /fault`.
-    ///
-    /// # Errors
-    ///
-    /// Says what is wrong with it and what is allowed.
-    pub fn fault(&mut self, order: &serde_json::Value) -> Result<(), String> {
-        let fault = Faults::read(order)?;
-        match &fault.kind {
-            Kind::CutStreams => {
-                let market = fault.market;
-                let cut = |door: Door| {
-                    matches!(door, Door::SpotWs | Door::UsdmWs) && market.is_none_or(|m| m == door.market())
-                };
-                for conn in self.conns.sockets(cut) {
-                    self.leave_streams(conn);
-                    self.conns.close(conn, true);
-                }
-            }
-            Kind::Mute { stream, ms } => {
-                let until = self.now.saturating_add(ms.saturating_mul(MS));
-                let named = self.hub.streams.iter_mut().filter(|s| s.name == *stream);
-                let mut found = false;
-                for it in named.filter(|s| fault.market.is_none_or(|m| m == s.market)) {
-                    it.muted_until = until;
-                    found = true;
-                }
-                if !found {
-                    return Err(format!(
-                        "nobody has subscribed to stream {stream:?}; mute one that is in use"
-                    ));
-                }
-            }
-            Kind::Lag { ms, for_ms } => {
-                self.lag.by = ms.saturating_mul(MS);
-                self.lag.until = self.now.saturating_add(for_ms.saturating_mul(MS));
-            }
-            _ => {
-                self.faults.wait(fault);
-                return Ok(());
-            }
-        }
-        self.faults.count(&fault.kind);
-        Ok(())
-    }
-
     fn happen(&mut self, due: Due) {
         match due {
             Due::Spot(coin) | Due::Perp(coin) => {
@@ -338,6 +310,13 @@ impl Exchange {
                     self.conns.send_text(conn, text);
                 }
             }
+            Due::Heard(market) => {
+                if let Some((_, conn, text)) = self.private.late[market.index()].queue.pop_front() {
+                    self.conns.send_text(conn, text);
+                }
+            }
+            Due::ListenKey => self.on_listen_key(),
+            Due::Answer(conn) => self.conns.release(conn, self.now),
         }
     }
 }

@@ -33,6 +33,37 @@ pub(super) enum Kind {
     BadQuote,
     /// Stream events come late by `ms`, for `for_ms`.
     Lag { ms: u64, for_ms: u64 },
+    /// The order is executed now; its answer comes `ms` later.
+    DelayAck { ms: u64 },
+    /// Account reads answer from `ms` ago, for `for_ms`.
+    ReplicaLag { ms: u64, for_ms: u64 },
+    /// Private events of the next `ms` are lost.
+    MuteUser { ms: u64 },
+    /// Private events come late by `ms`, for `for_ms`.
+    DelayUser { ms: u64, for_ms: u64 },
+    /// The next private event is sent twice.
+    DupUser,
+    /// The next order with a fill is told last things first.
+    ShuffleUser,
+    /// All sockets that carry private events close.
+    CutUser,
+    /// The listen key expires.
+    ExpireListenKey,
+    /// The venue reduces a position by this share, in millionths.
+    Force { how: Forced, symbol: String, ppm: u64 },
+    /// Somebody else trades on the account.
+    ForeignOrder { symbol: String, rest: bool },
+    /// Funding is paid now, on one perp or all.
+    SettleNow { symbol: Option<String> },
+}
+
+/// Why the venue closes a position on its own account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Forced {
+    /// Auto-deleveraging.
+    Adl,
+    /// Margin ran out.
+    Liquidation,
 }
 
 impl Kind {
@@ -49,13 +80,28 @@ impl Kind {
             Self::Mute { .. } => "mute",
             Self::BadQuote => "bad_quote",
             Self::Lag { .. } => "lag",
+            Self::DelayAck { .. } => "delay_ack",
+            Self::ReplicaLag { .. } => "replica_lag",
+            Self::MuteUser { .. } => "mute_user",
+            Self::DelayUser { .. } => "delay_user",
+            Self::DupUser => "dup_user",
+            Self::ShuffleUser => "shuffle_user",
+            Self::CutUser => "cut_user",
+            Self::ExpireListenKey => "expire_listen_key",
+            Self::Force { how: Forced::Adl, .. } => "adl",
+            Self::Force { how: Forced::Liquidation, .. } => "liquidate",
+            Self::ForeignOrder { .. } => "foreign_order",
+            Self::SettleNow { .. } => "settle_now",
         }
     }
 }
 
 const ALLOWED: &str = "kind is one of refuse (code, msg, status), none, partial (fraction_ppm), drop_ack, lose, \
                        html (taken), status (status, body, taken), cut_streams, mute (stream, ms), bad_quote, \
-                       lag (ms, for_ms); each with optional count, market \"spot\"|\"usdm\", client_side \
+                       lag (ms, for_ms), delay_ack (ms), replica_lag (ms, for_ms), mute_user (ms), delay_user \
+                       (ms, for_ms), dup_user, shuffle_user, cut_user, expire_listen_key, adl and liquidate \
+                       (symbol, fraction_ppm), foreign_order (symbol, rest), settle_now (symbol, or none for \
+                       all); each with optional count, market \"spot\"|\"usdm\", client_side \
                        \"BUY\"|\"SELL\"";
 
 /// One fault waiting for its moment.
@@ -64,13 +110,15 @@ pub(super) struct Fault {
     pub(super) kind: Kind,
     left: u64,
     pub(super) market: Option<Market>,
-    side: Option<Side>,
+    pub(super) side: Option<Side>,
 }
 
 /// All faults asked for and how often each kind struck.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Faults {
     waiting: Vec<Fault>,
+    /// How long the answer to the present request is held back, ms.
+    pub(super) hold_answer_ms: u64,
     pub(super) struck: BTreeMap<&'static str, u64>,
 }
 
@@ -114,6 +162,26 @@ impl Faults {
                 ms: number("ms", 1_000)?,
             },
             "bad_quote" => Kind::BadQuote,
+            "delay_ack" => Kind::DelayAck { ms: number("ms", 1_000)? },
+            "replica_lag" => Kind::ReplicaLag { ms: number("ms", 500)?, for_ms: number("for_ms", 1_000)? },
+            "mute_user" => Kind::MuteUser { ms: number("ms", 1_000)? },
+            "delay_user" => Kind::DelayUser { ms: number("ms", 100)?, for_ms: number("for_ms", 1_000)? },
+            "dup_user" => Kind::DupUser,
+            "shuffle_user" => Kind::ShuffleUser,
+            "cut_user" => Kind::CutUser,
+            "expire_listen_key" => Kind::ExpireListenKey,
+            name @ ("adl" | "liquidate") => Kind::Force {
+                how: if name == "adl" { Forced::Adl } else { Forced::Liquidation },
+                symbol: text("symbol")
+                    .ok_or("adl and liquidate need symbol, such as \"BTCUSDT\"")?
+                    .to_owned(),
+                ppm: number("fraction_ppm", 1_000_000)?,
+            },
+            "foreign_order" => Kind::ForeignOrder {
+                symbol: text("symbol").ok_or("foreign_order needs symbol, such as \"BTCUSDT\"")?.to_owned(),
+                rest: members.get("rest").and_then(Value::as_bool).unwrap_or(false),
+            },
+            "settle_now" => Kind::SettleNow { symbol: text("symbol").map(str::to_owned) },
             "lag" => Kind::Lag { ms: number("ms", 100)?, for_ms: number("for_ms", 1_000)? },
             other => return Err(format!("kind {other:?} is unknown; {ALLOWED}")),
         };
@@ -148,7 +216,12 @@ impl Faults {
         self.take(|f| {
             matches!(
                 f.kind,
-                Kind::Refuse { .. } | Kind::None | Kind::Partial { .. } | Kind::DropAck | Kind::Lose
+                Kind::Refuse { .. }
+                    | Kind::None
+                    | Kind::Partial { .. }
+                    | Kind::DropAck
+                    | Kind::DelayAck { .. }
+                    | Kind::Lose
             ) && f.market.is_none_or(|m| m == market)
                 && f.side.is_none_or(|s| s == side)
         })
@@ -166,6 +239,16 @@ impl Faults {
     /// Is this best quote to be spoilt?
     pub(super) fn for_quote(&mut self, market: Market) -> bool {
         self.take(|f| f.kind == Kind::BadQuote && f.market.is_none_or(|m| m == market)).is_some()
+    }
+
+    /// Is this private event to be sent twice?
+    pub(super) fn for_event(&mut self, market: Market) -> bool {
+        self.take(|f| f.kind == Kind::DupUser && f.market.is_none_or(|m| m == market)).is_some()
+    }
+
+    /// Are these events of one order to be told in the wrong order?
+    pub(super) fn for_batch(&mut self, market: Market) -> bool {
+        self.take(|f| f.kind == Kind::ShuffleUser && f.market.is_none_or(|m| m == market)).is_some()
     }
 
     fn take(&mut self, fits: impl Fn(&Fault) -> bool) -> Option<Kind> {

@@ -89,13 +89,31 @@ impl Exchange {
     }
 
     pub(super) fn settle(&mut self, id: SymbolId) {
-        let (mark, rate) = (self.marks[id].mark, self.marks[id].rate);
-        let received = self.accounts.settle_funding(id, mark, rate);
-        let time_ms = self.marks[id].next_funding_ms;
-        self.settled.push(Settled { symbol: id, time_ms, rate, mark, received });
+        self.pay_funding(id, self.marks[id].next_funding_ms, true);
         let interval = self.listing.symbols[id].interval_h * 3_600 * SECOND;
         self.marks[id].next_funding_ms += interval / MS;
         self.schedule(self.now + interval, Due::Funding(id));
+    }
+
+    /// Pays the funding of a perp as of `time_ms` and tells it to whom it concerns.
+    pub(super) fn pay_funding(&mut self, id: SymbolId, time_ms: u64, scheduled: bool) {
+        let (mark, rate) = (self.marks[id].mark, self.marks[id].rate);
+        let received = self.accounts.settle_funding(id, mark, rate);
+        let (at_us, fills_before) = (self.clock() / 1_000, self.log.fills.len());
+        self.settled.push(Settled {
+            symbol: id,
+            time_ms,
+            rate,
+            mark,
+            received,
+            scheduled,
+            at_us,
+            fills_before,
+        });
+        if self.accounts.positions[id].qty != 0 {
+            let event = binance::funding_event(self, id, received);
+            self.hear(Market::Usdm, &event);
+        }
     }
 
     /// Starts the tape once every bookTicker stream in it has a listener.
@@ -202,6 +220,7 @@ impl Exchange {
     }
 
     pub(super) fn leave_streams(&mut self, conn: ConnId) {
+        self.private.leave(conn);
         let socket = self.conns.get(conn).and_then(|c| c.socket.as_mut());
         let subscriptions = socket.map(|s| std::mem::take(&mut s.subscriptions)).unwrap_or_default();
         for stream in subscriptions.iter().filter_map(|s| s.stream) {

@@ -7,7 +7,8 @@
 //! Map:   [`Exchange`] (`exchange`) is the door and the clock: connections (`sockets`, `conn`, `http`) carry
 //!        requests to a dialect (`dialect::binance`), which checks them; `trading` acts on orders (`matching`,
 //!        `orders`) and money (`accounts`); prices come from `market` or `tape` and leave through `feeds` and
-//!        `hub`; `limits` counts, `faults` injects, `truth` tells, `naked` measures.
+//!        `hub`, those of the account through `private`; `limits` counts, `faults` and `incidents` inject, `replica`
+//!        remembers, `truth` tells, `naked` measures.
 
 mod accounts;
 mod chance;
@@ -19,6 +20,7 @@ mod faults;
 mod feeds;
 mod http;
 mod hub;
+mod incidents;
 mod limits;
 mod listing;
 mod market;
@@ -26,6 +28,8 @@ mod matching;
 mod naked;
 mod number;
 mod orders;
+mod private;
+mod replica;
 mod sockets;
 mod tape;
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! Never: decides whether an order is acceptable.
 
 use super::config::Market;
+use super::faults::Forced;
 use super::listing::SymbolId;
 use super::matching::Side;
 use super::number::{E8, Money};
@@ -99,6 +100,10 @@ pub(super) struct Order {
     pub(super) update_ms: u64,
     /// Box clock, µs.
     pub(super) received_us: u64,
+    /// Last change, box clock, µs.
+    pub(super) changed_us: u64,
+    /// An order of the venue's own, against the account.
+    pub(super) forced: Option<Forced>,
     /// The box's top of both books when the order was matched.
     pub(super) spot_update_id: u64,
     pub(super) usdm_update_id: u64,

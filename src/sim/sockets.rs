@@ -17,7 +17,7 @@ const SOCKET_LIFE_NS: u64 = 86_400 * SECOND;
 
 impl Exchange {
     pub(super) fn pump_http(&mut self, conn: ConnId) {
-        while let Some(it) = self.conns.get(conn).filter(|c| !c.close && c.socket.is_none()) {
+        while let Some(it) = self.conns.get(conn).filter(|c| !c.is_ending() && c.socket.is_none()) {
             let door = it.door;
             let mut inbox = std::mem::take(&mut it.inbox);
             let used = match http::parse(&inbox) {

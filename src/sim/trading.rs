@@ -7,11 +7,13 @@
 use super::config::Market;
 use super::dialect::binance;
 use super::exchange::Exchange;
+use super::faults::Forced;
 use super::listing::SymbolId;
 use super::market::Level;
 use super::matching::{self, Side, Want};
 use super::number::{E8, Money};
 use super::orders::{Fill, Order, OrderType, Status, Tif};
+use super::private::Change;
 
 /// A well-formed order, before anything is known of its fate.
 #[derive(Clone, Debug)]
@@ -29,6 +31,8 @@ pub(super) struct NewOrder {
     pub(super) quote_qty: E8,
     pub(super) reduce_only: bool,
     pub(super) stp: &'static str,
+    /// An order of the venue's own, against the account.
+    pub(super) forced: Option<Forced>,
 }
 
 /// An order that was not taken.
@@ -92,18 +96,32 @@ impl Exchange {
             time_ms,
             update_ms: time_ms,
             received_us: time_us,
+            changed_us: time_us,
+            forced: new.forced,
             spot_update_id: spot,
             usdm_update_id: usdm,
         };
         let at = self.log.add(order);
+        // The venue tells its own orders by their fills alone.
+        if new.forced.is_none() {
+            self.note(at, &Change::New);
+        }
         for fill in fills {
             self.book_fill(at, *fill, false);
         }
         if status.open() && new.market == Market::Spot {
-            let (asset, amount) = self.reserved(at);
+            let (asset, amount) = self.reserved(&self.log.orders[at]);
             self.accounts.lock(asset, amount);
         }
-        if !fills.is_empty() {
+        if status == Status::Expired {
+            self.note(at, &Change::Expired);
+        }
+        let locks = status.open() && new.market == Market::Spot;
+        self.tell(new.market, new.symbol, locks || !fills.is_empty());
+        if new.forced.is_some() {
+            // Met outside the book.
+            self.naked.look(&self.listing, &self.accounts, new.symbol, self.now);
+        } else if !fills.is_empty() {
             matching::consume(&mut self.books[new.symbol], new.side, fills);
             self.naked.look(&self.listing, &self.accounts, new.symbol, self.now);
             // A tape's own frames are all that its listeners hear; a made market tells what was taken.
@@ -117,8 +135,7 @@ impl Exchange {
     }
 
     /// Asset and amount that an open spot order keeps locked.
-    fn reserved(&self, at: usize) -> (usize, Money) {
-        let order = &self.log.orders[at];
+    pub(super) fn reserved(&self, order: &Order) -> (usize, Money) {
         let row = &self.listing.symbols[order.symbol];
         let left = order.qty - order.executed;
         match order.side {
@@ -154,6 +171,7 @@ impl Exchange {
         order.executed += level.qty;
         order.cum_quote += quote;
         order.update_ms = time_us / 1_000;
+        order.changed_us = time_us;
         let trade_id = self.log.next_trade_id(symbol);
         self.log.fills.push(Fill {
             market,
@@ -169,6 +187,7 @@ impl Exchange {
             maker,
             time_us,
         });
+        self.note(at, &Change::Trade(self.log.fills.len() - 1));
         self.publish_trade(self.log.fills.len() - 1);
     }
 
@@ -204,25 +223,31 @@ impl Exchange {
             self.book_fill(at, Level { price: limit, qty }, true);
             let order = &mut self.log.orders[at];
             order.status = if order.executed == order.qty { Status::Filled } else { Status::PartiallyFilled };
+            let market = order.market;
             self.log.settle(at);
+            self.tell(market, symbol, true);
             self.naked.look(&self.listing, &self.accounts, symbol, self.now);
         }
     }
 
-    /// Cancels an open order; `false` when there is nothing to cancel.
-    pub(super) fn cancel(&mut self, at: usize) -> bool {
+    /// Cancels an open order under the cancel's own id; `false` when there is nothing to cancel.
+    pub(super) fn cancel(&mut self, at: usize, own_id: &str) -> bool {
         if !self.log.orders[at].status.open() {
             return false;
         }
         if self.log.orders[at].market == Market::Spot {
-            let (asset, amount) = self.reserved(at);
+            let (asset, amount) = self.reserved(&self.log.orders[at]);
             self.accounts.unlock(asset, amount);
         }
-        let time_ms = self.clock_ms();
+        let time_us = self.clock() / 1_000;
         let order = &mut self.log.orders[at];
         order.status = Status::Canceled;
-        order.update_ms = time_ms;
+        order.update_ms = time_us / 1_000;
+        order.changed_us = time_us;
+        let (market, symbol) = (order.market, order.symbol);
         self.log.settle(at);
+        self.note(at, &Change::Canceled(own_id.to_owned()));
+        self.tell(market, symbol, market == Market::Spot);
         true
     }
 

@@ -87,6 +87,7 @@ fn fired_body(at: Unix, fired: &Fired, instruments: &Instruments) -> Value {
         "legs": legs,
         "spot_u": fired.quotes[0],
         "perp_u": fired.quotes[1],
+        "more": fired.more,
         "spot_price": price(fired.prices[0], pair.spot, instruments),
         "perp_price": price(fired.prices[1], pair.perp, instruments),
     })

@@ -74,7 +74,13 @@ fn named(fault: &Value, market: &str, doubt: &str) {
     assert_eq!(told[0], doubt, "{fault}");
     assert!(told.len() > 5, "asked again and again: {told:?}");
     assert!(told[1..].iter().all(|told| told == "not_found query"), "{told:?}");
-    assert_eq!(world.orders().len(), 1, "only the other leg: {:?}", world.orders());
+    // R6, R7: the other leg alone reached the venue, and was taken back: nothing is naked meanwhile.
+    let orders = world.orders();
+    assert_eq!(orders.len(), 2, "the other leg, there and back: {orders:?}");
+    assert!(orders.iter().all(|order| !order.contains(market)), "nothing on the leg in doubt: {orders:?}");
+    let back = if market == "spot" { "FILLED 3.03 reduce-only" } else { "sell spot" };
+    assert!(orders[1].contains(back), "{orders:?}");
+    assert_eq!(world.truth()["naked"]["now"], json!([]), "{orders:?}");
     let open = &world.ended().open;
     let fired = &records(&world, Kind::Fired)[0]["legs"];
     let leg = fired.as_array().unwrap().iter().find(|leg| leg["market"] == market).unwrap();
@@ -242,4 +248,35 @@ fn links_that_die_under_way_lose_no_order_and_double_none() {
     assert!(world.stop());
     never_resent(&world);
     books_equal_truth(&world);
+}
+
+/// R6, R7: presumed dead is no verdict. An order that was taken, answered by nobody and hidden from every
+/// query for seconds has its other leg taken back; when it shows itself, what it did is taken back too.
+#[test]
+fn an_order_presumed_dead_that_filled_after_all_is_unwound_when_it_shows_itself() {
+    for (market, first, last) in [
+        ("spot", "buy perp SOLUSDT 3.03 FILLED 3.03 reduce-only", "sell spot SOLUSDT 3.03 FILLED 3.03"),
+        ("usdm", "sell spot SOLUSDT 3.03 FILLED 3.03", "buy perp SOLUSDT 3.03 FILLED 3.03 reduce-only"),
+    ] {
+        let mut world = live(&one_entry("SOL", 11));
+        faults(
+            &mut world,
+            &[
+                json!({"kind": "drop_ack", "market": market}),
+                json!({"kind": "replica_lag", "market": market, "ms": 6_000, "for_ms": 30_000}),
+            ],
+        );
+        assert!(world.run_until(|world| world.shadow().totals.sent >= 2, 10 * SEC), "no entry");
+        world.run_for(5 * SEC);
+        assert_eq!(world.orders().len(), 3, "{market}: {:?}", world.orders());
+        assert_eq!(world.orders()[2], first, "{market}: the leg that is known is taken back");
+        world.run_for(12 * SEC);
+        assert_eq!(world.orders().last().map(String::as_str), Some(last), "{market}: {:?}", world.orders());
+        assert_eq!(world.orders().len(), 4, "{market}: {:?}", world.orders());
+        assert!(world.stop());
+        assert_eq!(world.truth()["naked"]["now"], json!([]));
+        never_resent(&world);
+        books_equal_truth(&world);
+        ended_clean(&world);
+    }
 }

@@ -18,3 +18,4 @@ mod start;
 mod tape;
 mod told;
 mod trade;
+mod waiting;

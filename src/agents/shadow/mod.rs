@@ -141,6 +141,8 @@ struct Book {
     /// Lanes of entry orders whose reserve is still held.
     reserved: Vec<usize>,
     repaired: bool,
+    /// A contingent leg is still to come or to be called off.
+    awaiting: bool,
     /// An unwind was asked for and not yet fired.
     asked: Option<Nanos>,
     /// When an unwind may be asked for again.

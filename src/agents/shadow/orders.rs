@@ -37,6 +37,10 @@ impl Shadow {
                 let name = instruments.pair(pair).name;
                 self.note(format!("signal: {class} {direction} {name}; not sent, real orders are off"));
             }
+            Told::CalledOff { pair } => {
+                self.books[usize::from(pair.0)].awaiting = false;
+                self.settle(pair, now);
+            }
             Told::Declined { pair, why } => self.on_declined(pair, why, now),
         }
     }
@@ -51,7 +55,9 @@ impl Shadow {
         });
         let at = usize::from(fired.pair.0);
         let Some(book) = self.books.get_mut(at) else { return };
-        if fired.class != Class::Repair {
+        // The leg that waited, of the intent under way.
+        let second = book.awaiting && fired.sequence == book.sequence;
+        if fired.class != Class::Repair && !second {
             book.sequence = fired.sequence;
             book.attempt = 0;
             book.began_as = fired.class;
@@ -59,7 +65,10 @@ impl Shadow {
             book.repaired = false;
         }
         book.asked = None;
-        book.slots.push(IntentSlot(fired.slot));
+        book.awaiting = fired.more;
+        if !second {
+            book.slots.push(IntentSlot(fired.slot));
+        }
         book.state = PairState::Busy;
         let mut sent = [None; 2];
         for (i, leg) in fired.legs.iter().flatten().enumerate() {
@@ -86,7 +95,8 @@ impl Shadow {
         if let Some(first) = sent[0] {
             self.totals.record(Stage::ShadowLag, now.since(first));
             if fired.class != Class::Repair {
-                self.totals.record(Stage::TickToWire, first.since(fired.seen));
+                let stage = if second { Stage::Leg2TickToWire } else { Stage::TickToWire };
+                self.totals.record(stage, first.since(fired.seen));
             }
             if let Some(second) = sent[1] {
                 self.totals.record(Stage::Leg2TickToWire, second.since(fired.seen));

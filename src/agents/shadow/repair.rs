@@ -1,6 +1,6 @@
 //! What a pair needs once its orders have ended: nothing, or one order that makes a leg smaller.
 //!
-//! Owns:  settling an intent, repair by unwinding (R1–R5, R12, R18), and freeing the pair.
+//! Owns:  settling an intent, repair by unwinding (R1–R8, R12, R18), and freeing the pair.
 //! Never: frees a pair that is out of bound or not fully booked, asks for a second unwind while the
 //!        first is open.
 
@@ -66,20 +66,31 @@ impl Shadow {
         if !matches!(self.books[at].state, PairState::Busy | PairState::Unknown) {
             return;
         }
+        // What the first leg left is what the second was decided for: nothing is broken yet.
+        if self.books[at].awaiting {
+            return;
+        }
         let instruments = Arc::clone(&self.instruments);
         let row = instruments.pair(pair);
         let mut proven = self.books[at].holding;
         let mut all_booked = true;
+        // Legs with an order presumed dead: they are not touched before its fate is proven.
+        let mut doubted = [false; 2];
+        let window_ns = u64::from(self.settings.recv_window_ms) * MS;
         for tracked in self.orders.values().filter(|t| t.order.pair == pair) {
             let order = &tracked.order;
-            if !order.ended() {
-                return;
-            }
             if order.closed() {
                 continue;
             }
             all_booked = false;
             let instrument = instruments.get(order.leg.instrument);
+            if !order.ended() {
+                if !order.presumed_dead(window_ns, now) {
+                    return;
+                }
+                doubted[instrument.leg as usize] = true;
+                continue;
+            }
             match instrument.leg {
                 // What a spot buy leaves is known only with its fees: wait for its trades.
                 LegKind::Spot => return,
@@ -91,6 +102,9 @@ impl Shadow {
         }
         let quote = self.books[at].pulse.and_then(|pulse| pulse.quotes[LegKind::Spot as usize]);
         match proven.next(&instruments, pair, quote.as_ref()) {
+            // R6, R7: the other leg's proven quantity is taken back; a leg in doubt is left alone, since
+            // two orders of it might both fill.
+            Next::Unwind { leg, .. } if doubted[leg as usize] => {}
             Next::Unwind { leg, side, qty } => self.unwind(at, leg, side, qty, now),
             Next::Settled { hedged } if all_booked => self.resolve(at, hedged, now),
             Next::Dust if all_booked => {

@@ -35,6 +35,7 @@ impl Book {
             slots: Vec::new(),
             reserved: Vec::new(),
             repaired: false,
+            awaiting: false,
             asked: None,
             retry_at: Nanos::ZERO,
             refusals: 0,

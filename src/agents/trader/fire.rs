@@ -4,6 +4,7 @@
 //! Never: leaves a leg unsent without telling so, or a pair not BUSY after its first byte.
 //! Wire:  FAULTS 7.2 (what is written before a send), DESIGN §2 (Permit, BUSY).
 
+use super::contingent::Armed;
 use super::pen::{Paper, Prepared, Wanted};
 use super::{Signal, Stall, Trader, signal_prices};
 use crate::agents::Loaded;
@@ -20,24 +21,25 @@ use crate::units::{Class, Direction, InstrumentId, LegKind, Nanos, PairId, Price
 const ROUND_EVENTS: usize = 4;
 
 /// A send round about to leave: all of [`Fired`] but the legs.
-struct Round {
-    pair: PairId,
-    class: Class,
-    direction: Direction,
-    sequence: u32,
-    quotes: [u64; 2],
-    prices: [Price; 2],
-    ages_ns: [u64; 2],
-    seen: Nanos,
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Round {
+    pub(super) pair: PairId,
+    pub(super) class: Class,
+    pub(super) direction: Direction,
+    pub(super) sequence: u32,
+    pub(super) quotes: [u64; 2],
+    pub(super) prices: [Price; 2],
+    pub(super) ages_ns: [u64; 2],
+    pub(super) seen: Nanos,
 }
 
 /// One leg of it.
-struct Leg<'a> {
-    order: &'a Prepared,
-    instrument: InstrumentId,
-    venue: VenueId,
-    leg: LegKind,
-    link: Slot,
+pub(super) struct Leg<'a> {
+    pub(super) order: &'a Prepared,
+    pub(super) instrument: InstrumentId,
+    pub(super) venue: VenueId,
+    pub(super) leg: LegKind,
+    pub(super) link: Slot,
 }
 
 impl Trader {
@@ -58,7 +60,8 @@ impl Trader {
         if signal.class != Class::Flatten {
             self.settings.gate.check(&self.books, pair, venues, &self.offsets, now)?;
         }
-        let order = leg_order(signal, stall, &quotes);
+        let first = self.settings.legs.first(signal.class);
+        let order = first.map_or_else(|| leg_order(signal, stall, &quotes), |leg| [leg, leg.other()]);
         let mut links = [Slot(0); 2];
         for (i, leg) in order.into_iter().enumerate() {
             self.permitted(lane(venues[leg as usize], leg), signal.class, now)?;
@@ -89,7 +92,18 @@ impl Trader {
             leg,
             link,
         });
-        self.send_round(&round, slot, [Some(first), Some(second)], &loaded);
+        let contingent = self.settings.legs.first(signal.class).is_some();
+        self.commit(&round, slot, [Some(&first), Some(&second)], &loaded);
+        if contingent {
+            // Gate, links and budget were looked at for both legs; the second leaves once the first is
+            // proven to have filled.
+            let waits = second.order.spec;
+            let armed = Armed::new(round, slot, first.order.spec, waits, quotes[second.leg as usize], now);
+            let more = self.send_legs(&round, slot, [Some(first), None], true);
+            self.stalls[at].armed = more.then_some(armed);
+        } else {
+            self.send_legs(&round, slot, [Some(first), Some(second)], false);
+        }
         self.ready = ready;
         let stall = &mut self.stalls[at];
         stall.entries += u32::from(signal.class == Class::Entry);
@@ -155,7 +169,8 @@ impl Trader {
             round.prices[leg as usize] = price;
             round.ages_ns[leg as usize] = now.since(quote.received);
             let leg = Leg { order: &order, instrument, venue, leg, link };
-            self.send_round(&round, slot, [Some(leg), None], &loaded);
+            self.commit(&round, slot, [Some(&leg), None], &loaded);
+            self.send_legs(&round, slot, [Some(leg), None], false);
         }
         self.repair = order;
         slot.map(|_| ())
@@ -180,7 +195,7 @@ impl Trader {
 
     /// Whether one more order of this class may leave on this lane. An entry is charged its worst
     /// repair as well, which the shadow refunds when the pair is resolved.
-    fn permitted(&self, lane: usize, class: Class, now: Nanos) -> Result<(), Closed> {
+    pub(super) fn permitted(&self, lane: usize, class: Class, now: Nanos) -> Result<(), Closed> {
         let entry = class.reduces_risk() || self.charged[lane] + ENTRY_CHARGE <= self.permit.entry[lane];
         let any = self.sent[lane] < self.permit.all[lane];
         if now < self.permit.expires && entry && any { Ok(()) } else { Err(Closed::Permit) }
@@ -212,7 +227,7 @@ impl Trader {
     }
 
     /// Claims what must be had before the first byte: room to tell of it, and an intent slot.
-    fn claim(&mut self, class: Class) -> Result<IntentSlot, Closed> {
+    pub(super) fn claim(&mut self, class: Class) -> Result<IntentSlot, Closed> {
         if self.kill.is_set() {
             return Err(Closed::Killed);
         }
@@ -222,8 +237,8 @@ impl Trader {
         self.intents.claim(class.reduces_risk()).ok_or(Closed::NoRoom)
     }
 
-    /// Commits the intent, writes the legs, tells the shadow. From the first byte on the pair is BUSY.
-    fn send_round(&mut self, round: &Round, slot: IntentSlot, legs: [Option<Leg<'_>>; 2], loaded: &Loaded) {
+    /// Commits the intent, both legs of it, also one that may never be sent. From here on the pair is BUSY.
+    fn commit(&mut self, round: &Round, slot: IntentSlot, legs: [Option<&Leg<'_>>; 2], loaded: &Loaded) {
         let window_ns = i64::from(self.settings.recv_window_ms) * 1_000_000;
         let intent = Intent {
             epoch: self.settings.epoch,
@@ -234,7 +249,7 @@ impl Trader {
             direction: round.direction,
             ages_ns: round.ages_ns,
             legs: [0, 1].map(|i| {
-                legs[i].as_ref().map(|leg| IntentLeg {
+                legs[i].map(|leg| IntentLeg {
                     client: leg.order.spec.client,
                     instrument: leg.instrument,
                     side: leg.order.spec.side,
@@ -249,7 +264,11 @@ impl Trader {
         record[..Intent::BYTES].copy_from_slice(&intent.to_bytes());
         self.intents.commit(slot, &record, intent_state::COMMITTED);
         self.stalls[usize::from(round.pair.0)].busy = true;
+    }
 
+    /// Writes the legs and tells the shadow. Returns whether a contingent leg is to follow: `more`, and the
+    /// first leg is on its way.
+    fn send_legs(&mut self, round: &Round, slot: IntentSlot, legs: [Option<Leg<'_>>; 2], more: bool) -> bool {
         let mut fired = [None, None];
         for (i, leg) in legs.into_iter().enumerate() {
             let Some(leg) = leg else { break };
@@ -257,43 +276,68 @@ impl Trader {
             if self.kill.is_set() {
                 break;
             }
-            let [writing, wire] = [
+            let states = [
                 [intent_state::A_WRITING, intent_state::A_WIRE],
                 [intent_state::B_WRITING, intent_state::B_WIRE],
             ][i];
-            self.intents.advance(slot, writing);
-            let order = leg.order;
-            let (reached, sent, link) =
-                self.links.send(leg.link, &order.bytes, order.spec.client, leg.instrument, &self.clock);
-            if reached == Wire::All {
-                self.intents.advance(slot, wire);
-            }
-            if reached != Wire::Nothing {
-                let lane = lane(leg.venue, leg.leg);
-                self.sent[lane] += 1;
-                self.charged[lane] += if round.class == Class::Entry { ENTRY_CHARGE } else { 0 };
-                match order.made {
-                    Made::Prepared => self.counts.prepared += 1,
-                    Made::Signed => self.counts.signed += 1,
-                }
-            }
-            fired[i] = Some(FiredLeg {
-                client: order.spec.client,
-                instrument: leg.instrument,
-                side: order.spec.side,
-                qty: order.spec.qty,
-                limit: order.spec.limit,
-                reduce_only: order.spec.reduce_only,
-                stamp: order.spec.stamp,
-                sent,
-                wire: reached,
-                made: order.made,
-                link,
-            });
-            if reached == Wire::Nothing {
+            let leg_fired = self.send_leg(round.class, slot, states, &leg);
+            fired[i] = Some(leg_fired);
+            if leg_fired.wire == Wire::Nothing {
                 break;
             }
         }
+        let more = more && fired[0].is_some_and(|leg| leg.wire != Wire::Nothing);
+        self.tell_fired(round, slot, fired, more);
+        more
+    }
+
+    /// Hands one order to the kernel: the intent's state before and after it, and the counters.
+    pub(super) fn send_leg(
+        &mut self,
+        class: Class,
+        slot: IntentSlot,
+        [writing, wire]: [u64; 2],
+        leg: &Leg<'_>,
+    ) -> FiredLeg {
+        self.intents.advance(slot, writing);
+        let order = leg.order;
+        let (reached, sent, link) =
+            self.links.send(leg.link, &order.bytes, order.spec.client, leg.instrument, &self.clock);
+        if reached == Wire::All {
+            self.intents.advance(slot, wire);
+        }
+        if reached != Wire::Nothing {
+            let lane = lane(leg.venue, leg.leg);
+            self.sent[lane] += 1;
+            self.charged[lane] += if class == Class::Entry { ENTRY_CHARGE } else { 0 };
+            match order.made {
+                Made::Prepared => self.counts.prepared += 1,
+                Made::Signed => self.counts.signed += 1,
+            }
+        }
+        FiredLeg {
+            client: order.spec.client,
+            instrument: leg.instrument,
+            side: order.spec.side,
+            qty: order.spec.qty,
+            limit: order.spec.limit,
+            reduce_only: order.spec.reduce_only,
+            stamp: order.spec.stamp,
+            sent,
+            wire: reached,
+            made: order.made,
+            link,
+        }
+    }
+
+    /// Tells the shadow what left.
+    pub(super) fn tell_fired(
+        &mut self,
+        round: &Round,
+        slot: IntentSlot,
+        legs: [Option<FiredLeg>; 2],
+        more: bool,
+    ) {
         // The slot was claimed before the first byte, and only we fill it: there is room.
         let _ = self.doors.told.push(Told::Fired(Fired {
             sequence: round.sequence,
@@ -305,7 +349,8 @@ impl Trader {
             quotes: round.quotes,
             prices: round.prices,
             seen: round.seen,
-            legs: fired,
+            legs,
+            more,
         }));
     }
 }

@@ -13,9 +13,10 @@ use crate::metal::link::Sent;
 use crate::metal::poll::{Links, Slot};
 use crate::metal::ring::Producer;
 use crate::units::time::{MS, SEC};
-use crate::units::{ClientId, InstrumentId, LegKind, LinkId, Nanos, VenueId};
+use crate::units::{Amount, ClientId, InstrumentId, LegKind, LinkId, Nanos, VenueId};
 use crate::venue::{self, Reply, Scratch};
 use crate::wire::http;
+use std::collections::VecDeque;
 
 /// Links idle for so long are warmed with a cheap request: well inside every server's idle limit,
 /// and often enough that a dead one is found before it is needed (FAULTS F13: ≤ 5 s).
@@ -28,6 +29,17 @@ const GIVE_UP_NS: u64 = 10 * SEC;
 const ANSWER_MAX: usize = 256 * 1024;
 /// Room in the ring to the shadow that reading one answer may need: its fills and itself.
 const ANSWER_EVENTS: usize = 72;
+
+/// What an answer said of an order, for the leg that waits for it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Heard {
+    /// Which order.
+    pub(super) client: ClientId,
+    /// What was said.
+    pub(super) verdict: Verdict,
+    /// What its fills left in base coin, net of a base-coin fee.
+    pub(super) net: Amount,
+}
 
 /// What flies on a link.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +70,8 @@ pub(super) struct OrderLinks {
     window_ns: u64,
     scratch: Scratch,
     fills: Box<FillList>,
+    /// Answers the contingent legs have not looked at yet; at most one a link and turn.
+    heard: VecDeque<Heard>,
     warmed: Nanos,
 }
 
@@ -87,6 +101,7 @@ impl OrderLinks {
             window_ns: u64::from(recv_window_ms) * MS,
             scratch: Scratch::default(),
             fills: Box::default(),
+            heard: VecDeque::with_capacity(2 * capacity),
             warmed: Nanos::ZERO,
         }
     }
@@ -150,6 +165,11 @@ impl OrderLinks {
             line.unflushed = wire == Wire::Part;
         }
         (wire, sent, link.id)
+    }
+
+    /// The next answer that a contingent leg may wait for.
+    pub(super) fn next_heard(&mut self) -> Option<Heard> {
+        self.heard.pop_front()
     }
 
     /// Reads what came, finishes what was cut short, warms what is idle. Returns how much that was.
@@ -234,7 +254,10 @@ impl OrderLinks {
                 let reply = Reply { status: response.status, counted, body: &response.body };
                 let row = around.instruments.get(instrument);
                 let judged = (venue.read_answer)(&reply, row, client, &mut self.scratch, &mut self.fills);
+                let mut net = Amount::ZERO;
                 for fill in self.fills.drain(..) {
+                    net += Amount::of(fill.qty, row.qty_decimals);
+                    net -= if fill.fee_asset == row.base { fill.fee } else { Amount::ZERO };
                     // Room for all of them was seen before reading.
                     let _ = around.told.push(Told::Fill(fill));
                 }
@@ -248,6 +271,7 @@ impl OrderLinks {
                     source: Source::Answer,
                 };
                 let _ = around.told.push(Told::Answer(answer));
+                self.heard.push_back(Heard { client, verdict: judged.verdict, net });
             }
             link.consume(used);
             if !keep_alive {
@@ -270,6 +294,7 @@ impl OrderLinks {
                 counted: Counted::default(),
                 source: Source::Answer,
             };
+            self.heard.push_back(Heard { client, verdict: answer.verdict, net: Amount::ZERO });
             // Without room the shadow finds the order by its own soft timer.
             let _ = around.told.push(Told::Answer(answer));
         }

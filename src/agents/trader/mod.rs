@@ -5,8 +5,9 @@
 //! Never: judges what became of an order (the shadow does), clears a pair's BUSY, sends with an
 //!        expired permit, decides on a quote when a newer one is already in the ring.
 //! Map:   `pen` limits, rendering, fitting · `ready` orders signed ahead · `fire` the way out ·
-//!        `links` answers, warmth.
+//!        `contingent` the leg that waits for a proven fill · `links` answers, warmth.
 
+pub mod contingent;
 mod fire;
 mod links;
 pub mod pen;
@@ -26,6 +27,7 @@ use crate::metal::ring::{Consumer, Producer};
 use crate::metal::runner::Agent;
 use crate::units::time::MS;
 use crate::units::{Class, Direction, InstrumentId, LegKind, Nanos, PairId, Price, Qty, VenueId};
+use contingent::{Armed, Legs};
 use links::{Around, OrderLinks};
 use pen::Prepared;
 use std::sync::Arc;
@@ -50,6 +52,8 @@ pub struct TraderSettings {
     pub directions: [bool; 2],
     /// W: how long the venue may sit on an order, in ms.
     pub recv_window_ms: u32,
+    /// Which leg waits for which.
+    pub legs: Legs,
     /// Entries per pair over the whole run; `None`: no such limit.
     pub entries_max: Option<u32>,
     /// Freshness and sanity.
@@ -141,6 +145,8 @@ struct Stall {
     weighed: [u64; Weighed::TEXTS.len()],
     /// Why the gate refused its last signal.
     gate: Option<Closed>,
+    /// The leg that waits for the fill of the one that left.
+    armed: Option<Armed>,
 }
 
 /// A threshold that was passed.
@@ -236,6 +242,7 @@ impl Trader {
                 signalled: false,
                 weighed: [0; Weighed::TEXTS.len()],
                 gate: None,
+                armed: None,
             })
             .collect();
         self.loaded = Some(loaded);
@@ -427,6 +434,7 @@ impl Agent for Trader {
             };
             work += self.links.turn(now, &mut around);
         }
+        work += self.contingent(now);
         if work == 0 {
             self.pulse(now);
             work += self.prepare_one(now);

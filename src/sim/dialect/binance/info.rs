@@ -9,7 +9,7 @@ use super::super::super::exchange::Exchange;
 use super::super::super::listing::{Contract, Symbol, SymbolId};
 use super::super::super::market::Level;
 use super::super::super::number::{E8, Fixed, decimals_used};
-use super::super::super::orders::Fill;
+use super::super::super::orders::{Fill, Order};
 use super::params::Params;
 use super::refusal::Refusal;
 use super::{Outcome, rest_spot};
@@ -170,6 +170,39 @@ pub(super) fn trades<'a>(
         return Ok(log.fills.iter().filter(fits).take(limit).collect());
     }
     let mut rows: Vec<&Fill> = log.fills.iter().rev().filter(fits).take(limit).collect();
+    rows.reverse();
+    Ok(rows)
+}
+
+/// Own orders of a symbol by `orderId` (that one and newer), times and `limit`, oldest first; without `orderId` or
+/// `startTime` the newest. `span_ms`: how far the times may lie apart.
+pub(super) fn orders<'a>(
+    exchange: &'a Exchange,
+    id: SymbolId,
+    params: &Params<'_>,
+    span_ms: u64,
+) -> Result<Vec<&'a Order>, Refusal> {
+    let from = params.number("orderId")?;
+    let (start, end) = (params.number("startTime")?, params.number("endTime")?);
+    if let (Some(start), Some(end)) = (start, end)
+        && end.saturating_sub(start) > span_ms
+    {
+        let hours = span_ms / 3_600_000;
+        let msg = format!("More than {hours} hours between startTime and endTime.");
+        return Err(Refusal::new(-1127, msg));
+    }
+    let limit = params.limit(500, 1_000)?;
+    let fits = |o: &&Order| {
+        o.symbol == id
+            && from.is_none_or(|f| o.id >= f)
+            && start.is_none_or(|t| o.time_ms >= t)
+            && end.is_none_or(|t| o.time_ms <= t)
+    };
+    let all = &exchange.log.orders;
+    if from.is_some() || start.is_some() {
+        return Ok(all.iter().filter(fits).take(limit).collect());
+    }
+    let mut rows: Vec<&Order> = all.iter().rev().filter(fits).take(limit).collect();
     rows.reverse();
     Ok(rows)
 }

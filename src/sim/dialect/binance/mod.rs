@@ -15,13 +15,19 @@ mod rest_usdm;
 mod sign;
 mod streams;
 mod usdm_account;
+mod user_events;
+mod ws_api;
 
+pub(in crate::sim) use order_entry::take_order;
 pub(in crate::sim) use streams::{
     book_ticker, depth_event, mark_events, messages_per_second, on_text, spoil_quote, trade_event,
 };
+pub(in crate::sim) use user_events::{
+    KEY_EXPIRED, account_event, funding_event, key_expired, order_events, wrap_spot, wrap_usdm,
+};
 
 use super::super::config::{ConnId, Door, Market};
-use super::super::exchange::Exchange;
+use super::super::exchange::{Due, Exchange, MS};
 use super::super::faults::Kind;
 use super::super::http::{self, Request};
 use super::super::limits::Throttle;
@@ -34,6 +40,8 @@ use refusal::Refusal;
 enum Auth {
     /// Nothing.
     Open,
+    /// The key alone.
+    Keyed,
     /// Key, stamp and signature.
     Signed,
 }
@@ -61,6 +69,21 @@ struct Reply {
     /// Cut the connection without an answer.
     cut: bool,
 }
+
+/// Reads that the venue answers from a replica.
+const REPLICATED: &[&str] = &[
+    "/api/v3/order",
+    "/api/v3/allOrders",
+    "/api/v3/myTrades",
+    "/api/v3/account",
+    "/fapi/v1/order",
+    "/fapi/v1/allOrders",
+    "/fapi/v1/userTrades",
+    "/fapi/v2/positionRisk",
+    "/fapi/v3/positionRisk",
+    "/fapi/v3/account",
+    "/fapi/v3/balance",
+];
 
 const JSON: &str = "application/json;charset=UTF-8";
 
@@ -94,12 +117,9 @@ pub(in crate::sim) fn on_request(exchange: &mut Exchange, conn: ConnId, door: Do
     let route = routes(market).iter().find(|r| r.path == request.path && r.method == request.method);
     let is_order = request.method == "POST" && request.path.ends_with("/order");
     let reply = respond(exchange, market, route, request, is_order);
-    if reply.cut {
-        // What answers earlier requests still leaves.
-        exchange.conns.close(conn, false);
-        return;
-    }
     let clock = exchange.clock();
+    let now = exchange.now;
+    let until = now.saturating_add(std::mem::take(&mut exchange.faults.hold_answer_ms).saturating_mul(MS));
     let limits = &mut exchange.limits[market.index()];
     let mut extra = format!("X-MBX-USED-WEIGHT-1M: {}\r\n", limits.used_weight(clock));
     if is_order {
@@ -110,11 +130,13 @@ pub(in crate::sim) fn on_request(exchange: &mut Exchange, conn: ConnId, door: Do
     if let Some(seconds) = reply.retry_after_s {
         extra += &format!("Retry-After: {seconds}\r\n");
     }
-    if let Some(it) = exchange.conns.get(conn) {
-        http::answer(&mut it.out, reply.status, &extra, &reply.body, reply.kind, request.keep_alive);
-        if !request.keep_alive {
-            exchange.conns.close(conn, false);
-        }
+    let mut bytes = Vec::new();
+    if !reply.cut {
+        http::answer(&mut bytes, reply.status, &extra, &reply.body, reply.kind, request.keep_alive);
+    }
+    // A connection that is cut still carries what answers earlier requests.
+    if let Some(at) = exchange.conns.answer(conn, bytes, reply.cut || !request.keep_alive, until, now) {
+        exchange.schedule(at, Due::Answer(conn));
     }
 }
 
@@ -190,15 +212,19 @@ fn handle(
     request: &Request<'_>,
     params: &Params<'_>,
 ) -> Outcome {
-    if route.auth == Auth::Signed {
-        let outcome = sign::check(exchange, market, request, params);
-        if let Err(refusal) = outcome {
-            note_refusal(exchange, market, route, params, &refusal);
-            return Err(refusal);
+    let outcome = match route.auth {
+        Auth::Open => Ok(()),
+        Auth::Keyed => sign::check_key(exchange, request.header("x-mbx-apikey")),
+        Auth::Signed => sign::check(exchange, market, request, params),
+    };
+    let outcome = outcome.and_then(|()| params.only(route.allowed, route.auth == Auth::Signed));
+    let outcome = outcome.and_then(|()| {
+        if route.method == "GET" && REPLICATED.contains(&route.path) {
+            exchange.on_replica(market, |x| (route.run)(x, params))
+        } else {
+            (route.run)(exchange, params)
         }
-    }
-    let outcome =
-        params.only(route.allowed, route.auth == Auth::Signed).and_then(|()| (route.run)(exchange, params));
+    });
     if let Err(refusal) = &outcome {
         note_refusal(exchange, market, route, params, refusal);
     }

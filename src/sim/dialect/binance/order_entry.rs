@@ -93,6 +93,7 @@ pub(super) fn place(
             return Err(Refusal { status: *status, ..Refusal::new(*code, msg.clone()) });
         }
         Some(Kind::None) => met.clear(),
+        Some(Kind::DelayAck { ms }) => exchange.faults.hold_answer_ms = *ms,
         Some(Kind::Partial { ppm }) => shrink(exchange, &order, &mut met, *ppm),
         _ => {}
     }
@@ -102,6 +103,19 @@ pub(super) fn place(
         return Err(Refusal::cut());
     }
     Ok((at, resp))
+}
+
+/// Takes an order that no request of ours carried: a stranger's, on the same account and under the same rules.
+///
+/// # Errors
+///
+/// The venue's refusal, as text.
+pub(in crate::sim) fn take_order(exchange: &mut Exchange, order: NewOrder) -> Result<(), String> {
+    let mut met = order.takes(exchange);
+    let checked = filters::check(exchange, &order, &met).and_then(|()| accept(exchange, &order, &mut met));
+    checked.map_err(|r| format!("the venue refuses the foreign order: {} {}", r.code, r.msg))?;
+    exchange.execute(order, &met);
+    Ok(())
 }
 
 fn read(exchange: &Exchange, market: Market, params: &Params<'_>) -> Result<(NewOrder, RespType), Refusal> {
@@ -177,6 +191,7 @@ fn read(exchange: &Exchange, market: Market, params: &Params<'_>) -> Result<(New
         quote_qty,
         reduce_only: reduce_only(params)?,
         stp: self_trade(market, params)?,
+        forced: None,
     };
     Ok((order, resp_type(market, params)?))
 }

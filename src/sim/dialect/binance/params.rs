@@ -8,7 +8,7 @@ use super::refusal::Refusal;
 use std::borrow::Cow;
 
 /// A name and its value.
-type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
+pub(super) type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
 
 /// What a request sent.
 pub(super) struct Params<'a>(Vec<Pair<'a>>);
@@ -28,6 +28,18 @@ impl<'a> Params<'a> {
             }
         }
         Ok(Self(all))
+    }
+
+    /// Takes parameters that were read elsewhere, each name once.
+    pub(super) fn of(all: Vec<Pair<'a>>) -> Self {
+        Self(all)
+    }
+
+    /// What the WebSocket API signs: all but the signature, sorted by name, `k=v` joined by `&`.
+    pub(super) fn sorted_payload(&self) -> String {
+        let mut pairs: Vec<&Pair<'a>> = self.0.iter().filter(|(name, _)| name != "signature").collect();
+        pairs.sort_unstable();
+        pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
     }
 
     fn split(text: &'a str) -> Result<Vec<Pair<'a>>, Refusal> {

@@ -56,6 +56,10 @@ impl Refusal {
         Self::new(-2013, "Order does not exist.")
     }
 
+    pub(super) fn no_such_key() -> Self {
+        Self::new(-1125, "This listenKey does not exist.")
+    }
+
     pub(super) fn filter(name: &str) -> Self {
         Self::new(-1013, format!("Filter failure: {name}"))
     }

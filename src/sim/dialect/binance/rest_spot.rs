@@ -24,6 +24,7 @@ pub(super) const ROUTES: &[Route] = &[
     Route { method: "GET", path: "/api/v3/order", auth: Auth::Signed, allowed: &["symbol", "orderId", "origClientOrderId"], weight: |_| 4, run: query },
     Route { method: "DELETE", path: "/api/v3/order", auth: Auth::Signed, allowed: &["symbol", "orderId", "origClientOrderId", "newClientOrderId"], weight: |_| 1, run: cancel },
     Route { method: "GET", path: "/api/v3/openOrders", auth: Auth::Signed, allowed: &["symbol"], weight: |p| if p.get("symbol").is_some() { 6 } else { 80 }, run: open_orders },
+    Route { method: "GET", path: "/api/v3/allOrders", auth: Auth::Signed, allowed: &["symbol", "orderId", "startTime", "endTime", "limit"], weight: |_| 20, run: all_orders },
     Route { method: "GET", path: "/api/v3/account", auth: Auth::Signed, allowed: &["omitZeroBalances"], weight: |_| 20, run: account },
     Route { method: "GET", path: "/api/v3/account/commission", auth: Auth::Signed, allowed: &["symbol"], weight: |_| 20, run: commission },
     Route { method: "GET", path: "/api/v3/myTrades", auth: Auth::Signed, allowed: &["symbol", "orderId", "fromId", "startTime", "endTime", "limit"], weight: |p| if p.get("orderId").is_some() { 5 } else { 20 }, run: my_trades },
@@ -184,7 +185,13 @@ fn named_order(exchange: &Exchange, params: &Params<'_>) -> Result<Option<usize>
     }
 }
 
-fn query(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
+fn all_orders(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
+    let id = symbol(exchange, params)?;
+    let rows = info::orders(exchange, id, params, 86_400_000)?;
+    Ok(format!("[{}]", rows.into_iter().map(|o| shown(exchange, o)).collect::<Vec<_>>().join(",")))
+}
+
+pub(super) fn query(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
     let at = named_order(exchange, params)?.ok_or_else(Refusal::no_such_order)?;
     Ok(shown(exchange, &exchange.log.orders[at]))
 }
@@ -221,17 +228,18 @@ fn shown(exchange: &Exchange, order: &Order) -> String {
 fn cancel(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
     let unknown = || Refusal::new(-2011, "Unknown order sent.");
     let at = named_order(exchange, params)?.ok_or_else(unknown)?;
-    if !exchange.cancel(at) {
+    let own = format!("boxc{:018}", exchange.log.orders[at].id % 1_000_000_000_000_000_000);
+    let own = params.get("newClientOrderId").unwrap_or(&own);
+    if !exchange.cancel(at, own) {
         return Err(unknown());
     }
     let order = &exchange.log.orders[at];
-    let own = format!("boxc{:018}", order.id % 1_000_000_000_000_000_000);
     Ok(format!(
         r#"{{"symbol":"{}","origClientOrderId":"{}","orderId":{},"orderListId":-1,"clientOrderId":"{}","transactTime":{},"price":"{}","origQty":"{}","executedQty":"{}","origQuoteOrderQty":"{}","cummulativeQuoteQty":"{}","status":"CANCELED","timeInForce":"{}","type":"{}","side":"{}","selfTradePreventionMode":"{}"}}"#,
         exchange.listing.symbols[order.symbol].name,
         order.client_id,
         order.id,
-        params.get("newClientOrderId").unwrap_or(&own),
+        own,
         order.update_ms,
         eight(order.price),
         eight(order.qty),

@@ -24,6 +24,10 @@ pub(super) const ROUTES: &[Route] = &[
     Route { method: "GET", path: "/fapi/v1/order", auth: Auth::Signed, allowed: &["symbol", "orderId", "origClientOrderId"], weight: |_| 1, run: query },
     Route { method: "DELETE", path: "/fapi/v1/order", auth: Auth::Signed, allowed: &["symbol", "orderId", "origClientOrderId"], weight: |_| 1, run: cancel },
     Route { method: "GET", path: "/fapi/v1/openOrders", auth: Auth::Signed, allowed: &["symbol"], weight: |p| if p.get("symbol").is_some() { 1 } else { 40 }, run: open_orders },
+    Route { method: "GET", path: "/fapi/v1/allOrders", auth: Auth::Signed, allowed: &["symbol", "orderId", "startTime", "endTime", "limit"], weight: |_| 5, run: all_orders },
+    Route { method: "POST", path: "/fapi/v1/listenKey", auth: Auth::Keyed, allowed: &[], weight: |_| 1, run: |x, _| Ok(listen_key(&x.open_key())) },
+    Route { method: "PUT", path: "/fapi/v1/listenKey", auth: Auth::Keyed, allowed: &[], weight: |_| 1, run: |x, _| x.extend_key().map(|key| listen_key(&key)).ok_or_else(Refusal::no_such_key) },
+    Route { method: "DELETE", path: "/fapi/v1/listenKey", auth: Auth::Keyed, allowed: &[], weight: |_| 1, run: |x, _| if x.close_key() { Ok("{}".into()) } else { Err(Refusal::no_such_key()) } },
     Route { method: "GET", path: "/fapi/v3/account", auth: Auth::Signed, allowed: &[], weight: |_| 5, run: usdm_account::account },
     Route { method: "GET", path: "/fapi/v3/balance", auth: Auth::Signed, allowed: &[], weight: |_| 5, run: usdm_account::balance },
     Route { method: "GET", path: "/fapi/v3/positionRisk", auth: Auth::Signed, allowed: &["symbol"], weight: |_| 5, run: usdm_account::position_risk },
@@ -179,7 +183,8 @@ fn funding_rate(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
         }
         let here = exchange.settled.iter().filter(|s| s.symbol == id);
         rows.extend(here.clone().map(|s| (s.time_ms, id, s.rate, s.mark)));
-        let first = here.clone().map(|s| s.time_ms).next().unwrap_or(mark.next_funding_ms);
+        let at_its_hour = here.filter(|s| s.scheduled).map(|s| s.time_ms).next();
+        let first = at_its_hour.unwrap_or(mark.next_funding_ms);
         let every = symbol.interval_h * 3_600_000;
         for back in 1..=HISTORY_DAYS * 24 / symbol.interval_h {
             let Some(time) = first.checked_sub(back * every) else { break };
@@ -253,6 +258,16 @@ fn named_order(exchange: &Exchange, params: &Params<'_>) -> Result<Option<usize>
     }
 }
 
+fn listen_key(key: &str) -> String {
+    format!(r#"{{"listenKey":"{key}"}}"#)
+}
+
+fn all_orders(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
+    let id = symbol(exchange, params)?;
+    let rows = info::orders(exchange, id, params, 7 * 86_400_000)?;
+    Ok(list(rows.into_iter().map(|o| shown(exchange, o))))
+}
+
 fn query(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
     let at = named_order(exchange, params)?.ok_or_else(Refusal::no_such_order)?;
     Ok(shown(exchange, &exchange.log.orders[at]))
@@ -298,7 +313,7 @@ fn shown(exchange: &Exchange, order: &Order) -> String {
 fn cancel(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
     let unknown = || Refusal::new(-2011, "Unknown order sent.");
     let at = named_order(exchange, params)?.ok_or_else(unknown)?;
-    if !exchange.cancel(at) {
+    if !exchange.cancel(at, "") {
         return Err(unknown());
     }
     let order = &exchange.log.orders[at];

@@ -31,16 +31,50 @@ pub(super) fn check(
     request: &Request<'_>,
     params: &Params<'_>,
 ) -> Result<(), Refusal> {
-    let key = request.header("x-mbx-apikey").filter(|k| !k.is_empty());
+    check_key(exchange, request.header("x-mbx-apikey"))?;
+    let signature = check_stamp(exchange, market, params)?;
+    let mut payload = without_signature(request.query).into_owned();
+    payload.push_str(&without_signature(request.body));
+    check_signature(exchange, &payload, signature)
+}
+
+/// Checks a signed request of the WebSocket API: the payload is its parameters, sorted by name, not encoded.
+///
+/// # Errors
+///
+/// As [`check`].
+pub(super) fn check_sorted(exchange: &Exchange, market: Market, params: &Params<'_>) -> Result<(), Refusal> {
+    check_key(exchange, Some(params.need("apiKey")?))?;
+    let signature = check_stamp(exchange, market, params)?;
+    check_signature(exchange, &params.sorted_payload(), signature)
+}
+
+/// Checks the key of a request.
+///
+/// # Errors
+///
+/// -2014 for none, -2015 for one that is not ours.
+pub(super) fn check_key(exchange: &Exchange, key: Option<&str>) -> Result<(), Refusal> {
+    let key = key.filter(|k| !k.is_empty());
     let key = key.ok_or_else(|| Refusal::new(-2014, "API-key format invalid."))?;
-    if key != exchange.config.key {
-        return Err(Refusal::new(-2015, "Invalid API-key, IP, or permissions for action."));
+    if key == exchange.config.key {
+        Ok(())
+    } else {
+        Err(Refusal::new(-2015, "Invalid API-key, IP, or permissions for action."))
     }
+}
+
+/// Checks stamp and window, and hands out the signature that was sent.
+fn check_stamp<'a>(exchange: &Exchange, market: Market, params: &'a Params<'_>) -> Result<&'a str, Refusal> {
     params.need("timestamp")?;
     let stamp = params.number("timestamp")?.unwrap_or(0);
     let signature = params.need("signature")?;
     in_time(stamp, window_us(market, params)?, exchange.clock())?;
-    if verify(&exchange.signer, request.query, request.body, signature) {
+    Ok(signature)
+}
+
+fn check_signature(exchange: &Exchange, payload: &str, signature: &str) -> Result<(), Refusal> {
+    if verify(&exchange.signer, payload, signature) {
         Ok(())
     } else {
         Err(Refusal::new(-1022, "Signature for this request is not valid."))
@@ -80,11 +114,9 @@ fn in_time(stamp: u64, window_us: u64, clock: u64) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Is `signature` the HMAC of `query` and `body` without their `signature` parameter?
-fn verify(key: &ring::hmac::Key, query: &str, body: &str, signature: &str) -> bool {
+/// Is `signature` the HMAC of `payload`?
+fn verify(key: &ring::hmac::Key, payload: &str, signature: &str) -> bool {
     let Some(tag) = unhex(signature) else { return false };
-    let mut payload = without_signature(query).into_owned();
-    payload.push_str(&without_signature(body));
     ring::hmac::verify(key, payload.as_bytes(), &tag).is_ok()
 }
 
@@ -123,6 +155,9 @@ mod tests {
     fn every_rest_hmac_vector_passes_and_none_with_a_bit_flipped() {
         let text = include_str!("../../../../tests/fixtures/binance/signing_vectors.json");
         let vectors: Value = serde_json::from_str(text).unwrap();
+        let verify = |key: &ring::hmac::Key, query: &str, body: &str, signature: &str| {
+            verify(key, &(without_signature(query) + &*without_signature(body)), signature)
+        };
         let mut seen = 0;
         for vector in vectors.as_array().unwrap() {
             let name = vector["name"].as_str().unwrap();
@@ -147,6 +182,29 @@ mod tests {
             seen += 1;
         }
         assert!(seen >= 7, "only {seen} vectors");
+    }
+
+    #[test]
+    fn every_sorted_hmac_vector_passes_in_any_order_of_its_parameters() {
+        let text = include_str!("../../../../tests/fixtures/binance/signing_vectors.json");
+        let vectors: Value = serde_json::from_str(text).unwrap();
+        let mut seen = 0;
+        for vector in vectors.as_array().unwrap() {
+            if !vector["name"].as_str().unwrap().contains("_wsapi_") || vector["algorithm"] != "HMAC-SHA256" {
+                continue;
+            }
+            let field = |key: &str| vector[key].as_str().unwrap();
+            let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, field("secret_key").as_bytes());
+            let pairs = field("payload").split('&').filter_map(|p| p.split_once('='));
+            let mut pairs: Vec<_> = pairs.map(|(n, v)| (n.into(), v.into())).collect();
+            pairs.reverse();
+            pairs.push(("signature".into(), field("signature").into()));
+            let params = Params::of(pairs);
+            assert_eq!(params.sorted_payload(), field("payload"));
+            assert!(verify(&key, &params.sorted_payload(), field("signature")));
+            seen += 1;
+        }
+        assert!(seen >= 3, "only {seen} vectors");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Binance streams: upgrades, routes, control frames, stream names, and the text of every event.
 //!
-//! Owns:  what a stream name means, what each event looks like, the WebSocket API's two public methods.
+//! Owns:  what a stream name means, who listens to a private path, what each market event looks like.
 //! Wire:  binance.md §1, §2, §4, §10; fixtures `*_ws_*`; field order as seen live.
 //! Quirk: an unknown stream, or one of another route, is acknowledged like a good one and stays silent.
 
@@ -12,7 +12,9 @@ use super::super::super::hub::Feed;
 use super::super::super::listing::{Contract, SymbolId};
 use super::super::super::market::Level;
 use super::super::super::number::Fixed;
+use super::super::super::private::Listener;
 use super::info::list;
+use super::ws_api;
 use serde_json::{Value, json};
 
 /// Streams one connection may carry.
@@ -62,9 +64,30 @@ pub(super) fn on_upgrade(exchange: &mut Exchange, conn: ConnId, door: Door, requ
     );
     it.out.extend_from_slice(answer.as_bytes());
     exchange.start_socket(conn, route, combined);
-    for name in streams {
-        subscribe(exchange, conn, &name);
+    match route {
+        Route::Api => {
+            let terse = request.query.split('&').any(|p| p == "returnRateLimits=false");
+            if let Some(socket) = exchange.conns.get(conn).and_then(|c| c.socket.as_mut()) {
+                socket.terse = terse;
+            }
+            // An upgrade weighs 2; that it was let in is decided above.
+            let _ = exchange.limits[door.market().index()].admit(clock, 2);
+        }
+        Route::Private => listen(exchange, conn, combined, streams, request.query),
+        _ => {
+            for name in streams {
+                subscribe(exchange, conn, &name);
+            }
+        }
     }
+}
+
+/// Lets a private socket hear the events of the key in its path or query. Whether the key is alive is not told.
+fn listen(exchange: &mut Exchange, conn: ConnId, combined: bool, names: Vec<String>, query: &str) {
+    let named = |name: &str| query.split('&').find_map(|p| p.strip_prefix(name)).unwrap_or("");
+    let key = names.into_iter().next().unwrap_or_else(|| named("listenKey=").to_owned());
+    let events = named("events=").split('/').filter(|e| !e.is_empty()).map(str::to_owned).collect();
+    exchange.private.usdm.push(Listener { conn, key, events, combined });
 }
 
 /// Route, wrapping and first streams of a path; `None` for a path that does not exist.
@@ -98,7 +121,7 @@ fn open_path(door: Door, request: &Request<'_>) -> Option<(Route, bool, Vec<Stri
 pub(in crate::sim) fn on_text(exchange: &mut Exchange, conn: ConnId, text: &str) {
     let Some(door) = exchange.conns.get(conn).map(|c| c.door) else { return };
     let answer = match door {
-        Door::SpotWsApi | Door::UsdmWsApi => api_answer(exchange, door.market(), text),
+        Door::SpotWsApi | Door::UsdmWsApi => ws_api::answer(exchange, conn, door.market(), text),
         _ => control_answer(exchange, conn, text),
     };
     exchange.conns.send_text(conn, answer.into());
@@ -259,34 +282,6 @@ fn depth_feed(market: Market, id: SymbolId, kind: &str) -> Option<Feed> {
 }
 
 // --- WebSocket API --------------------------------------------------------------------------------------------
-
-fn api_answer(exchange: &mut Exchange, market: Market, text: &str) -> String {
-    let clock = exchange.clock();
-    let now_ms = exchange.clock_ms();
-    let limits = &mut exchange.limits[market.index()];
-    let throttled = limits.admit(clock, 1).is_err();
-    let rate = json!([{
-        "rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1,
-        "limit": limits.weight.limit, "count": limits.used_weight(clock),
-    }]);
-    let frame: Value = serde_json::from_str(text).unwrap_or(Value::Null);
-    let id = frame.get("id").cloned().unwrap_or(Value::Null);
-    let error = |status: u16, code: i64, msg: &str| {
-        json!({"id": id, "status": status, "error": {"code": code, "msg": msg}, "rateLimits": rate})
-            .to_string()
-    };
-    let good =
-        |result: Value| json!({"id": id, "status": 200, "result": result, "rateLimits": rate}).to_string();
-    if throttled {
-        return error(429, -1003, "Too much request weight used; wait for the next minute.");
-    }
-    match frame.get("method").and_then(Value::as_str) {
-        Some("ping") => good(json!({})),
-        Some("time") => good(json!({"serverTime": now_ms})),
-        Some(other) => error(400, -1100, &format!("Unknown method '{other}'.")),
-        None => error(400, -1135, "Invalid JSON Request, or 'method' is missing."),
-    }
-}
 
 // --- events ---------------------------------------------------------------------------------------------------
 

@@ -9,10 +9,10 @@ use super::super::super::config::Market;
 use super::super::super::exchange::Exchange;
 use super::super::super::listing::SymbolId;
 use super::super::super::number::{Fixed, Money};
-use super::Outcome;
 use super::params::Params;
 use super::refusal::Refusal;
 use super::rest_usdm::{asked, list, symbol};
+use super::{Outcome, user_events};
 
 const USDM: Market = Market::Usdm;
 
@@ -167,6 +167,8 @@ pub(super) fn set_leverage(exchange: &mut Exchange, params: &Params<'_>) -> Outc
         return Err(Refusal::new(-4028, format!("Leverage {leverage} is not valid")));
     }
     exchange.accounts.positions[id].leverage = leverage;
+    let event = user_events::leverage_event(exchange, id);
+    exchange.hear(USDM, &event);
     let name = &exchange.listing.symbols[id].name;
     Ok(format!(r#"{{"leverage":{leverage},"maxNotionalValue":"20000000","symbol":"{name}"}}"#))
 }

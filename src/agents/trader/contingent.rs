@@ -1,0 +1,192 @@
+//! The leg that waits: fired the moment the other leg's fill is proven, and never before.
+//!
+//! Owns:  `--legs`, the armed leg with its largest quantity, its release and its calling off.
+//! Never: releases on anything but a terminal answer with an executed quantity; sends more than the
+//!        intent record says; waits longer than [`T_ACK_NS`].
+//! Why:   a perp that is refused then leaves spot untouched: slower than both in one breath, and safer
+//!        where one market often refuses.
+
+use super::Trader;
+use super::fire::{Leg, Round};
+use super::links::Heard;
+use super::pen::{ENTRY_COLLAR_PPM, EXIT_COLLAR_PPM, FLATTEN_COLLAR_PPM, Paper, Prepared, Wanted};
+use crate::desk::order::T_ACK_NS;
+use crate::desk::pair::in_lots;
+use crate::event::{Made, Quote, Told, Verdict, intent_state, lane};
+use crate::metal::intents::IntentSlot;
+use crate::units::{Amount, Class, InstrumentId, LegKind, Nanos, Qty};
+use crate::venue::OrderSpec;
+
+/// Which leg of an intent waits for which.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Legs {
+    /// Both orders in one breath; exits write the perp first.
+    #[default]
+    Together,
+    /// The spot order follows the perp's proven fill.
+    PerpFirst,
+    /// The perp order follows the spot's proven fill; exits close the perp first all the same.
+    SpotFirst,
+}
+
+impl Legs {
+    /// The leg that goes first, where the other waits for its fill.
+    #[must_use]
+    pub const fn first(self, class: Class) -> Option<LegKind> {
+        match (self, class) {
+            (Self::Together, _) => None,
+            (Self::SpotFirst, Class::Entry) => Some(LegKind::Spot),
+            _ => Some(LegKind::Perp),
+        }
+    }
+}
+
+/// A leg that waits.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Armed {
+    round: Round,
+    slot: IntentSlot,
+    /// What went first.
+    first: OrderSpec,
+    /// What follows at most; its limit stands, whatever the touch does meanwhile.
+    waits: OrderSpec,
+    quote: Quote,
+    at: Nanos,
+}
+
+impl Armed {
+    pub(super) fn new(
+        round: Round,
+        slot: IntentSlot,
+        first: OrderSpec,
+        waits: OrderSpec,
+        quote: Quote,
+        at: Nanos,
+    ) -> Self {
+        Self { round, slot, first, waits, quote, at }
+    }
+}
+
+impl Trader {
+    /// Looks at the answers that contingent legs wait for. Returns how many moved on.
+    pub(super) fn contingent(&mut self, now: Nanos) -> usize {
+        let mut work = 0;
+        while let Some(heard) = self.links.next_heard() {
+            let waiting = |armed: &Armed| armed.first.client == heard.client;
+            let at = self.stalls.iter().position(|stall| stall.armed.as_ref().is_some_and(waiting));
+            if let Some(at) = at {
+                work += 1;
+                self.on_heard(at, heard, now);
+            }
+        }
+        let late = |armed: &Armed| now.since(armed.at) > T_ACK_NS;
+        if let Some(at) = self.stalls.iter().position(|stall| stall.armed.as_ref().is_some_and(late)) {
+            self.call_off(at);
+            work += 1;
+        }
+        work
+    }
+
+    fn on_heard(&mut self, at: usize, heard: Heard, now: Nanos) {
+        match heard.verdict {
+            Verdict::Terminal { executed } if executed > Qty::ZERO => {
+                if self.release(at, executed, heard.net, now).is_none() {
+                    self.call_off(at);
+                }
+            }
+            // It may still fill: the leg waits on, until its time is up.
+            Verdict::Open { .. } => {}
+            _ => self.call_off(at),
+        }
+    }
+
+    /// Sends the waiting leg, as much of it as the fill of the first one calls for. `None`: the way is
+    /// shut, or what is called for is less than a lot; nothing was sent.
+    fn release(&mut self, at: usize, executed: Qty, net: Amount, now: Nanos) -> Option<()> {
+        let armed = self.stalls[at].armed?;
+        let loaded = self.loaded.clone()?;
+        let leg = self.settings.legs.first(armed.round.class)?.other();
+        let (venue, id) = (self.stalls[at].venues[leg as usize], self.stalls[at].legs[leg as usize]);
+        let instrument = loaded.instruments.get(id);
+        let most = armed.waits.qty;
+        let lot = instrument.lot.0;
+        let qty = match leg {
+            // Of what is sized for the whole, the share that filled: a buy rounds up, so that it still
+            // covers the short; a sale rounds down, so that it sells no more than is free.
+            LegKind::Spot => {
+                let whole = i128::from(armed.first.qty.0.max(1));
+                let up = if armed.round.class == Class::Entry { whole - 1 } else { 0 };
+                let lots = (i128::from(most.0 / lot) * i128::from(executed.0) + up) / whole;
+                Qty(i64::try_from(lots).ok()? * lot)
+            }
+            // Filled whole, what was bought covers the whole short, with what earlier trips left.
+            LegKind::Perp if executed >= armed.first.qty => most,
+            // In part: what was received, net of its fee, floored.
+            LegKind::Perp => {
+                Qty(in_lots(net.0, instrument, loaded.instruments.pair(armed.round.pair).size_factor))
+            }
+        };
+        let qty = qty.min(most);
+        // The first leg is on the wire: only the kill latch and the reserve stand before this one (F73).
+        self.permitted(lane(venue, leg), Class::Repair, now).ok()?;
+        let link = self.links.idle(venue, leg)?;
+        if qty <= Qty::ZERO || self.kill.is_set() || !self.doors.told.has_room(4) {
+            return None;
+        }
+        let mut ready = std::mem::take(&mut self.ready);
+        let order = &mut ready[at][armed.round.direction as usize][leg as usize];
+        let as_made = order.spec == armed.waits && qty == most;
+        let written = (as_made && now.since(order.at) <= self.prepared_life_ns())
+            || self.write_waiting(order, &armed, qty, id, lane(venue, leg), now);
+        if written {
+            let states = [intent_state::B_WRITING, intent_state::B_WIRE];
+            let leg = Leg { order, instrument: id, venue, leg, link };
+            let fired = self.send_leg(armed.round.class, armed.slot, states, &leg);
+            self.tell_fired(&armed.round, armed.slot, [Some(fired), None], false);
+            self.stalls[at].armed = None;
+        }
+        self.ready = ready;
+        written.then_some(())
+    }
+
+    fn write_waiting(
+        &self,
+        order: &mut Prepared,
+        armed: &Armed,
+        qty: Qty,
+        instrument: InstrumentId,
+        lane: usize,
+        now: Nanos,
+    ) -> bool {
+        let Some(loaded) = &self.loaded else { return false };
+        let (Some(stamp), Some(form)) = (self.offsets.venue_time(lane, now), loaded.form(instrument)) else {
+            return false;
+        };
+        let waits = &armed.waits;
+        let collar_ppm = match armed.round.class {
+            Class::Entry => ENTRY_COLLAR_PPM,
+            Class::Flatten => FLATTEN_COLLAR_PPM,
+            Class::Exit | Class::Repair => EXIT_COLLAR_PPM,
+        };
+        let wanted = Wanted {
+            class: armed.round.class,
+            client: waits.client,
+            side: waits.side,
+            qty,
+            reduce_only: waits.reduce_only,
+            collar_ppm,
+        };
+        let paper = Paper { form, instrument: loaded.instruments.get(instrument), stamp };
+        order.write(&paper, &armed.quote, &wanted, now, Made::Signed)
+    }
+
+    /// The waiting leg will not be sent: the shadow hears of it, and mends what the first leg did.
+    fn call_off(&mut self, at: usize) {
+        // Without room it stays armed, and its time is up at the next look.
+        if self.doors.told.has_room(1) {
+            let pair = self.stalls[at].pair;
+            self.stalls[at].armed = None;
+            let _ = self.doors.told.push(Told::CalledOff { pair });
+        }
+    }
+}

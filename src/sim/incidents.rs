@@ -1,0 +1,191 @@
+//! Faults that strike at once: what `POST /fault` does to streams, the account and the listen key.
+//!
+//! Owns:  carrying out those fault orders; the rest wait in `faults` for an order, an answer or an event.
+//! Never: reads a fault order.
+//! Page:  FAULTS F55, F56, F65, F77 to F81, F87, F90.
+
+use super::accounts::Position;
+use super::config::{Door, Market};
+use super::conn::Route;
+use super::dialect::binance;
+use super::exchange::{Exchange, MS};
+use super::faults::{Faults, Forced, Kind};
+use super::listing::SymbolId;
+use super::market::Level;
+use super::matching::Side;
+use super::number::{E8, Money, ONE_E8};
+use super::orders::{OrderType, Tif};
+use super::trading::NewOrder;
+
+impl Exchange {
+    /// Takes a fault order, the body of `POST /fault`.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with it and what is allowed.
+    pub fn fault(&mut self, order: &serde_json::Value) -> Result<(), String> {
+        let fault = Faults::read(order)?;
+        let now = self.now;
+        let until = |ms: u64| now.saturating_add(ms.saturating_mul(MS));
+        let hit = |market: Market| fault.market.is_none_or(|m| m == market);
+        let markets = [Market::Spot, Market::Usdm].into_iter().filter(|m| hit(*m)).map(Market::index);
+        match &fault.kind {
+            Kind::CutStreams => self.cut(fault.market, false),
+            Kind::CutUser => self.cut(fault.market, true),
+            Kind::Mute { stream, ms } => {
+                let named = self.hub.streams.iter_mut().filter(|s| s.name == *stream);
+                let mut found = false;
+                for it in named.filter(|s| hit(s.market)) {
+                    it.muted_until = until(*ms);
+                    found = true;
+                }
+                if !found {
+                    return Err(format!(
+                        "nobody has subscribed to stream {stream:?}; mute one that is in use"
+                    ));
+                }
+            }
+            Kind::Lag { ms, for_ms } => {
+                (self.lag.by, self.lag.until) = (ms.saturating_mul(MS), until(*for_ms));
+            }
+            Kind::ReplicaLag { ms, for_ms } => {
+                for market in markets {
+                    let it = &mut self.replica[market];
+                    (it.by, it.until) = (ms.saturating_mul(MS), until(*for_ms));
+                }
+            }
+            Kind::MuteUser { ms } => {
+                for market in markets {
+                    self.private.muted_until[market] = until(*ms);
+                }
+            }
+            Kind::DelayUser { ms, for_ms } => {
+                for market in markets {
+                    let it = &mut self.private.late[market];
+                    (it.by, it.until) = (ms.saturating_mul(MS), until(*for_ms));
+                }
+            }
+            Kind::ExpireListenKey => {
+                if !self.expire_key() {
+                    return Err("no listen key is alive; POST one first".into());
+                }
+            }
+            Kind::Force { how, symbol, ppm } => self.force(*how, symbol, *ppm)?,
+            Kind::ForeignOrder { symbol, rest } => {
+                let side = fault.side.unwrap_or(Side::Buy);
+                self.foreign_order(fault.market.unwrap_or(Market::Spot), symbol, side, *rest)?;
+            }
+            Kind::SettleNow { symbol } => self.settle_now(symbol.as_deref())?,
+            _ => {
+                self.faults.wait(fault);
+                return Ok(());
+            }
+        }
+        self.faults.count(&fault.kind);
+        Ok(())
+    }
+
+    /// Cuts all sockets of market streams, or all that carry private events.
+    fn cut(&mut self, market: Option<Market>, private: bool) {
+        let hit = |door: Door| market.is_none_or(|m| m == door.market());
+        for conn in self.conns.sockets(hit) {
+            let Some(it) = self.conns.get(conn) else { continue };
+            let route = it.socket.as_ref().map(|s| s.route);
+            let carries_private = match it.door {
+                Door::UsdmWs => route == Some(Route::Private),
+                Door::SpotWsApi => true,
+                Door::SpotWs => false,
+                _ => continue,
+            };
+            if carries_private == private {
+                self.leave_streams(conn);
+                self.conns.close(conn, true);
+            }
+        }
+    }
+
+    fn perp(&self, name: &str) -> Result<SymbolId, String> {
+        let found = self.listing.find(Market::Usdm, name);
+        found.ok_or_else(|| format!("symbol {name:?} is no perp of the box; take one from its exchangeInfo"))
+    }
+
+    /// Reduces a position at its mark, as the venue does on its own account.
+    fn force(&mut self, how: Forced, name: &str, ppm: u64) -> Result<(), String> {
+        let symbol = self.perp(name)?;
+        let Position { qty: held, .. } = self.accounts.positions[symbol];
+        if held == 0 {
+            return Err(format!("there is no position in {name}; open one first"));
+        }
+        let row = &self.listing.symbols[symbol];
+        let share = i128::from(held.abs()) * i128::from(ppm.min(1_000_000)) / 1_000_000;
+        let qty = (i64::try_from(share).unwrap_or(held.abs()) / row.step * row.step).max(row.step);
+        let qty = qty.min(held.abs());
+        let price = (self.marks[symbol].mark / row.tick * row.tick).max(row.tick);
+        let number = self.log.orders.len() + 1;
+        let client_id = match how {
+            Forced::Adl => format!("adl_autoclose_{number}"),
+            Forced::Liquidation => format!("autoclose-{}", self.clock_ms() * 1_000 + number as u64),
+        };
+        let order = NewOrder {
+            market: Market::Usdm,
+            symbol,
+            client_id,
+            side: if held > 0 { Side::Sell } else { Side::Buy },
+            kind: OrderType::Limit,
+            tif: Tif::Ioc,
+            price,
+            qty,
+            quote_qty: 0,
+            reduce_only: true,
+            stp: "NONE",
+            forced: Some(how),
+        };
+        self.execute(order, &[Level { price, qty }]);
+        Ok(())
+    }
+
+    /// An order of somebody else with access to the account: a small market order, or one that rests out of reach.
+    fn foreign_order(&mut self, market: Market, name: &str, side: Side, rest: bool) -> Result<(), String> {
+        let found = self.listing.find(market, name);
+        let symbol = found.ok_or_else(|| format!("symbol {name:?} is not listed on {}", market.name()))?;
+        let row = &self.listing.symbols[symbol];
+        let book = &self.books[symbol];
+        let mid = book.mid();
+        if mid == 0 {
+            return Err(format!("{name} has no two-sided book now; try again later"));
+        }
+        // 2 % away from the market when it is to rest.
+        let away = mid / 50;
+        let price = if side == Side::Buy { mid - away } else { mid + away } / row.tick * row.tick;
+        // Twice the least value, in whole steps.
+        let value = Money::from_e8(row.min_notional.max(ONE_E8)).0 * 2;
+        let qty: E8 = i64::try_from(value / 100 / i128::from(mid)).unwrap_or(row.step) / row.step * row.step;
+        let order = NewOrder {
+            market,
+            symbol,
+            client_id: format!("web_{:018}", self.log.orders.len() + 1),
+            side,
+            kind: if rest { OrderType::Limit } else { OrderType::Market },
+            tif: Tif::Gtc,
+            price: if rest { price } else { 0 },
+            qty: qty + row.step,
+            quote_qty: 0,
+            reduce_only: false,
+            stp: "EXPIRE_MAKER",
+            forced: None,
+        };
+        binance::take_order(self, order)
+    }
+
+    /// Pays funding at once on one perp, or on all.
+    fn settle_now(&mut self, name: Option<&str>) -> Result<(), String> {
+        let only = name.map(|name| self.perp(name)).transpose()?;
+        let time_ms = self.clock_ms();
+        for id in 0..self.listing.symbols.len() {
+            if self.marks[id].next_funding_ms != 0 && only.is_none_or(|o| o == id) {
+                self.pay_funding(id, time_ms, false);
+            }
+        }
+        Ok(())
+    }
+}
