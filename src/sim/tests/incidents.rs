@@ -206,16 +206,26 @@ fn the_venue_closes_positions_under_its_own_ids() {
     assert!(world.exchange.fault(&fault("adl")).unwrap_err().contains("no position"));
     world.order(USDM, "symbol=BTCUSDT&side=SELL&type=MARKET&quantity=0.100");
     socket.read(&mut world);
-    for (kind, start, status, left) in
-        [("adl", "adl_autoclose", "NEW_ADL", "-0.050"), ("liquidate", "autoclose-", "FILLED", "-0.025")]
+    let adl = include_str!("../../../tests/fixtures/binance/futures_user_order_trade_update_adl.json");
+    let liquidation =
+        include_str!("../../../tests/fixtures/binance/futures_user_order_trade_update_liquidation.json");
+    for (kind, start, recorded, left) in
+        [("adl", "adl_autoclose", adl, "-0.050"), ("liquidate", "autoclose-", liquidation, "-0.025")]
     {
         order(&mut world, fault(kind));
         let heard = socket.read(&mut world);
         assert_eq!(kinds(&heard), ["TRADE_LITE", "CALCULATED", "ACCOUNT_UPDATE"]);
         let o = &heard[1]["o"];
         assert!(o["c"].as_str().unwrap().starts_with(start), "{o}");
-        let text = |key: &str| o[key].as_str().unwrap_or("").to_owned();
-        assert_eq!([text("S"), text("o"), text("f"), text("X")], ["BUY", "LIMIT", "IOC", status]);
+        let recorded: Value = serde_json::from_str(recorded).unwrap();
+        for (name, value) in recorded["o"].as_object().unwrap() {
+            // Activation price and callback rate belong to trailing stops alone.
+            assert!(["AP", "cr"].contains(&name.as_str()) || o.get(name).is_some(), "{name}");
+            if ["o", "f", "x", "X", "R", "wt", "ot", "V", "m", "sp"].contains(&name.as_str()) {
+                assert_eq!(&o[name], value, "{name}");
+            }
+        }
+        assert_eq!(o["S"], "BUY");
         assert_eq!((&o["R"], &o["V"], &o["p"]), (&true.into(), &"NONE".into(), &o["L"]));
         assert_eq!(heard[2]["a"]["P"][0]["pa"], left);
         let truth = world.truth();

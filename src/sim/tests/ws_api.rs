@@ -147,3 +147,22 @@ fn over_the_weight_the_answer_says_when_to_come_back() {
     assert_eq!(names(&banned["error"]), names(&recorded["error"]));
     assert_eq!(names(&banned["error"]["data"]), names(&recorded["error"]["data"]));
 }
+
+proptest::proptest! {
+    /// Whatever a frame says, it gets one answer, and nothing but JSON.
+    #[test]
+    fn every_frame_is_answered(
+        method in "(order.status|userDataStream.(unsubscribe|subscribe.signature)|session.subscriptions|time|x)",
+        name in "(apiKey|timestamp|recvWindow|signature|symbol|orderId|subscriptionId|returnRateLimits)",
+        value in "(null|true|-1|1e99|[0-9]{1,30}|\"[a-z0-9.-]{0,40}\"|\\[\\]|\\{\\})",
+        noise in ".{0,40}",
+    ) {
+        let mut world = World::new();
+        let mut socket = world.socket(Door::SpotWsApi, "/ws-api/v3");
+        let frame = format!(r#"{{"id":1,"method":"{method}","params":{{"{name}":{value}}}}}"#);
+        for text in [frame.as_str(), noise.as_str(), value.as_str()] {
+            let answer = ask(&mut world, &mut socket, text);
+            assert!(answer["status"] == 200 || answer["error"]["code"].is_i64(), "{text}: {answer}");
+        }
+    }
+}
