@@ -44,8 +44,9 @@
 //! | 3 | [`venue`] | one folder a venue; no venue's word leaves it |
 //! | 4 | [`desk`] | decides, does nothing |
 //! | 5 | [`carry`] | funding → thresholds |
-//! | 5 | [`store`] | the journal, the epoch |
+//! | 5 | [`store`] | the journal, the epoch, the latch file |
 //! | 6 | [`agents`] | the rooms |
+//! | 7 | [`ops`] | the operator's socket |
 //! | 8 | [`rehearse`] | the same rooms in one thread and virtual time |
 //! | 9 | [`cli`] | the only folder that talks to a person |
 //! | apart | [`sim`], [`simnet`] | the exchange in a box, pure and behind sockets; shares no code with what it checks |
@@ -72,6 +73,7 @@ pub mod cli;
 pub mod desk;
 pub mod event;
 pub mod metal;
+pub mod ops;
 pub mod rehearse;
 pub mod sim;
 pub mod simnet;

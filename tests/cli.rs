@@ -27,7 +27,14 @@ fn refused(arguments: &[&str], reason: &str) {
 
 #[test]
 fn help_is_an_answer_not_an_error() {
-    for arguments in [&["--help"][..], &[], &["demo", "--help"], &["run", "--help"], &["sim", "--help"]] {
+    for arguments in [
+        &["--help"][..],
+        &[],
+        &["demo", "--help"],
+        &["run", "--help"],
+        &["ctl", "--help"],
+        &["sim", "--help"],
+    ] {
         let (code, out, error) = told(arguments);
         assert_eq!((code, error.as_str()), (0, ""), "{arguments:?}");
         assert!(out.contains("Examples:"), "{out}");
@@ -40,6 +47,9 @@ fn wrong_usage_is_told_with_what_would_be_right() {
     refused(&["demo", "--min-bassis", "1bps"], "--min-basis");
     refused(&["demo", "--for", "10"], "such as 10s");
     refused(&["run", "--live"], "live = true");
+    refused(&["ctl"], "status, why PAIR");
+    refused(&["ctl", "reboot"], "status, why PAIR");
+    refused(&["ctl", "resume"], "--reason TEXT");
     refused(&["run", "--config", "/nowhere/contango.toml"], "/nowhere/contango.toml");
 }
 

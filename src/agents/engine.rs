@@ -7,9 +7,10 @@ use super::Loaded;
 use super::clerk::{Clerk, ClerkDoors, ClerkSettings};
 use super::reader::{Reader, ReaderDoors};
 use super::scribe::Scribe;
+use super::shadow::operator::OperatorDoors;
 use super::shadow::{Shadow, ShadowDoors, ShadowSettings};
 use super::trader::{Trader, TraderDoors, TraderSettings};
-use crate::event::{LANES, PERMIT_WORDS, Permit, Quote, TERMS_WORDS, Terms};
+use crate::event::{Asked, LANES, PERMIT_WORDS, Permit, Quote, Replied, TERMS_WORDS, Terms};
 use crate::metal::clock::Clock;
 use crate::metal::dial::Dialer;
 use crate::metal::disk::{Disk, FileId};
@@ -17,7 +18,7 @@ use crate::metal::entropy::Entropy;
 use crate::metal::intents::Intents;
 use crate::metal::latch::Latch;
 use crate::metal::latest::latest;
-use crate::metal::ring::{Consumer, ring};
+use crate::metal::ring::{Consumer, Producer, ring};
 use std::io;
 use std::sync::Arc;
 
@@ -39,6 +40,8 @@ const NEWS_SLOTS: usize = 1 << 12;
 const LINE_SLOTS: usize = 1 << 10;
 /// Quotes on their way to a file.
 const TEE_SLOTS: usize = 1 << 16;
+/// Questions of operators, each waiting for its reply.
+const ASK_SLOTS: usize = 1 << 6;
 /// Pairs one trader can hold.
 pub const PAIRS_MAX: usize = 256;
 /// Intent slots (FAULTS 7.2).
@@ -70,6 +73,8 @@ pub struct Ground {
     pub disk: Disk,
     /// The open journal.
     pub journal: FileId,
+    /// The open latch file.
+    pub latch: FileId,
 }
 
 /// The rooms, ready to turn.
@@ -104,6 +109,17 @@ pub struct Outside {
     pub quotes: Option<Consumer<Quote>>,
     /// Generations of instruments: what ids in quotes mean.
     pub loaded: Consumer<Arc<Loaded>>,
+    /// The operator's door, taken by whoever serves one.
+    pub operator: Option<OperatorEnds>,
+}
+
+/// The outside of the operator's door.
+#[derive(Debug)]
+pub struct OperatorEnds {
+    /// To the shadow.
+    pub asks: Producer<Asked>,
+    /// From the shadow.
+    pub replies: Consumer<Replied>,
 }
 
 impl Engine {
@@ -113,8 +129,8 @@ impl Engine {
     ///
     /// The system had no memory for the intent records.
     pub fn build(settings: EngineSettings, ground: Ground, stop: Latch, kill: Latch) -> io::Result<Self> {
-        let Ground { clock, dialer, entropy: [reader_entropy, clerk_entropy, shadow_entropy], disk, journal } =
-            ground;
+        let Ground { clock, dialer, entropy, disk, journal, latch } = ground;
+        let [reader_entropy, clerk_entropy, shadow_entropy] = entropy;
         let done = Latch::new();
         let (feed_in, feed_out) = ring(FEED_SLOTS);
         let (marks_in, marks_out) = ring(MARK_SLOTS);
@@ -137,6 +153,8 @@ impl Engine {
         } else {
             (None, None)
         };
+        let (asks, asks_out) = ring(ASK_SLOTS);
+        let (replies_in, replies) = ring(ASK_SLOTS);
         let (permit_in, permit_out) = latest::<PERMIT_WORDS>(Permit::default().to_words());
         let (durable_in, durable_out) = latest::<1>([0]);
         let unlearned = crate::event::Offsets::default().to_words();
@@ -178,6 +196,7 @@ impl Engine {
             durable: durable_out,
             lines: Some(lines_in),
             entropy: shadow_entropy,
+            operator: OperatorDoors { asks: asks_out, replies: replies_in, kill: kill.clone() },
         };
         let key = settings.clerk.target.key.clone();
         let shadow = Shadow::new(
@@ -199,8 +218,16 @@ impl Engine {
             offsets: vec![trader_offsets_in, shadow_offsets_in],
         };
         let clerk = Clerk::new(settings.clerk, clerk_doors, clock, dialer, clerk_entropy);
-        let scribe = Scribe::new(records_out, durable_in, disk, journal);
-        let outside = Outside { stop, kill, done, lines: lines_out, quotes: tee_out, loaded: loaded_outside };
+        let scribe = Scribe::new(records_out, durable_in, disk, [journal, latch]);
+        let outside = Outside {
+            stop,
+            kill,
+            done,
+            lines: lines_out,
+            quotes: tee_out,
+            loaded: loaded_outside,
+            operator: Some(OperatorEnds { asks, replies }),
+        };
         Ok(Self { reader, trader, shadow, clerk, scribe, outside })
     }
 }

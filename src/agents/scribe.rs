@@ -1,16 +1,17 @@
 //! The scribe: takes Records, puts them on the disk, and says how far they are durable.
 //!
-//! Owns:  the end of the Record ring, the open journal, one sync at a time.
+//! Owns:  the end of the Record ring, the open journal and latch file, one sync of each at a time.
 //! Never: drops a Record. While the disk refuses, what was taken is kept, the ring fills, and
 //!        whoever writes to it stops. Blocks: the sync's answer comes through `metal::disk`.
-//! Map:   Record ring → `store::journal::encode` → `metal::disk` → durable (latest value).
+//! Map:   Record ring → `store::journal::encode` → `metal::disk` → durable (latest value); a
+//!        `Record::Latch` goes into `store::latch` too, and is durable once it is in both.
 
 use crate::event::Record;
 use crate::metal::disk::{Disk, DiskError, FileId};
 use crate::metal::latest::Writer;
 use crate::metal::ring::Consumer;
 use crate::metal::runner::Agent;
-use crate::store::journal;
+use crate::store::{journal, latch};
 use crate::units::Nanos;
 use crate::units::time::MS;
 
@@ -27,15 +28,18 @@ pub struct Scribe {
     records: Consumer<Record>,
     durable: Writer<1>,
     disk: Disk,
-    file: FileId,
+    /// Journal, latch file.
+    files: [FileId; 2],
     /// Encoded and not yet appended.
-    batch: Vec<u8>,
-    /// Records taken from the ring; those of `batch` are among them.
+    batches: [Vec<u8>; 2],
+    /// Appended since the last sync was asked for.
+    dirty: [bool; 2],
+    /// Records taken from the ring; those of `batches` are among them.
     taken: u64,
     /// Records appended to the file.
     appended: u64,
-    /// Records the sync under way will make durable.
-    syncing: Option<u64>,
+    /// Records the syncs under way will make durable, and of which files they are not answered yet.
+    syncing: Option<(u64, [bool; 2])>,
     /// Records that are durable.
     done: u64,
     trouble: Option<DiskError>,
@@ -45,16 +49,17 @@ pub struct Scribe {
 }
 
 impl Scribe {
-    /// A scribe that appends to `file` of `disk` (see `store::journal::open`). `durable` gets how
+    /// A scribe that appends to `files` of `disk` (see `store::journal::open`, `store::latch::open`). `durable` gets how
     /// many Records of this run are durable: the n-th of the ring is, once it is at least n.
     #[must_use]
-    pub fn new(records: Consumer<Record>, durable: Writer<1>, disk: Disk, file: FileId) -> Self {
+    pub fn new(records: Consumer<Record>, durable: Writer<1>, disk: Disk, files: [FileId; 2]) -> Self {
         Self {
             records,
             durable,
             disk,
-            file,
-            batch: Vec::new(),
+            files,
+            batches: [Vec::new(), Vec::new()],
+            dirty: [false; 2],
             taken: 0,
             appended: 0,
             syncing: None,
@@ -94,18 +99,24 @@ impl Scribe {
     fn hear(&mut self, now: Nanos) -> usize {
         let mut work = 0;
         while let Some((file, outcome)) = self.disk.synced() {
-            if file != self.file {
-                continue;
-            }
+            let Some(at) = self.files.iter().position(|it| *it == file) else { continue };
             work += 1;
             match (outcome, self.syncing.take()) {
-                (Ok(_), Some(records)) => {
-                    self.done = records;
-                    self.durable.publish([records]);
-                    self.trouble = None;
+                (Ok(_), Some((records, mut waits))) => {
+                    waits[at] = false;
+                    if waits == [false; 2] {
+                        self.done = records;
+                        self.durable.publish([records]);
+                        self.trouble = None;
+                    } else {
+                        self.syncing = Some((records, waits));
+                    }
                 }
                 (Ok(_), None) => {}
-                (Err(error), _) => self.suffer(error, now),
+                (Err(error), _) => {
+                    self.dirty[at] = true;
+                    self.suffer(error, now);
+                }
             }
         }
         work
@@ -115,7 +126,10 @@ impl Scribe {
         let mut work = 0;
         while work < BATCH_MAX {
             let Some(record) = self.records.pop() else { break };
-            journal::encode(&record, &mut self.batch);
+            journal::encode(&record, &mut self.batches[0]);
+            if let Record::Latch { at, mode, why } = &record {
+                latch::encode(*mode, *at, why, &mut self.batches[1]);
+            }
             self.taken += 1;
             work += 1;
         }
@@ -124,31 +138,42 @@ impl Scribe {
 
     /// Whether there was anything to append, and it was.
     fn append(&mut self, now: Nanos) -> bool {
-        if self.batch.is_empty() {
+        if self.batches.iter().all(Vec::is_empty) {
             return false;
         }
-        match self.disk.append(self.file, &self.batch) {
-            Ok(_) => {
-                self.batch.clear();
-                self.appended = self.taken;
-                true
+        // The latch file first: it is what a restart asks.
+        for at in [1, 0] {
+            if self.batches[at].is_empty() {
+                continue;
             }
-            Err(error) => {
+            if let Err(error) = self.disk.append(self.files[at], &self.batches[at]) {
                 self.suffer(error, now);
-                false
+                return false;
             }
+            self.batches[at].clear();
+            self.dirty[at] = true;
         }
+        self.appended = self.taken;
+        true
     }
 
-    /// Asks for one sync of all that was appended, unless one is under way.
+    /// Asks for a sync of each file that was appended to, unless one is under way.
     fn sync(&mut self, now: Nanos) {
         if self.syncing.is_some() || self.appended == self.done {
             return;
         }
-        match self.disk.sync(self.file) {
-            Ok(()) => self.syncing = Some(self.appended),
-            Err(error) => self.suffer(error, now),
+        let waits = self.dirty;
+        for at in [1, 0] {
+            if !waits[at] {
+                continue;
+            }
+            if let Err(error) = self.disk.sync(self.files[at]) {
+                self.suffer(error, now);
+                return;
+            }
+            self.dirty[at] = false;
         }
+        self.syncing = Some((self.appended, waits));
     }
 
     #[cold]
@@ -166,7 +191,7 @@ impl Agent for Scribe {
             return work;
         }
         // A batch that could not be appended waits, and the ring behind it: memory stays bounded.
-        if self.batch.is_empty() {
+        if self.batches.iter().all(Vec::is_empty) {
             work += self.take();
         }
         work += usize::from(self.append(now));
@@ -196,10 +221,11 @@ mod tests {
     impl World {
         fn new() -> Self {
             let (mut disk, peer) = Disk::memory_with_peer();
+            let latch = latch::open(&mut disk, 0, Unix(0)).unwrap().file;
             let opened = journal::open(&mut disk, 0).unwrap();
             let (records, taken) = ring(1024);
             let (writer, durable) = latest([0]);
-            let scribe = Scribe::new(taken, writer, disk, opened.file);
+            let scribe = Scribe::new(taken, writer, disk, [opened.file, latch]);
             Self { records, durable, peer, scribe, now: Nanos(1), written: 0 }
         }
 

@@ -31,6 +31,10 @@ pub struct Call {
     pub config: Option<PathBuf>,
     /// The settings given as flags, each with its texts.
     pub flags: Vec<(&'static Setting, Vec<String>)>,
+    /// What stands beside the flags: `ctl`'s action.
+    pub words: Vec<String>,
+    /// The text of `--reason`.
+    pub reason: Option<String>,
 }
 
 /// Reads a command line, program name first.
@@ -52,7 +56,13 @@ pub fn parse<I: IntoIterator<Item = OsString>>(arguments: I) -> Result<Wish, Str
         let given = matches.get_many::<String>(setting.name)?;
         Some((setting, given.cloned().collect()))
     });
-    Ok(Wish::Do(Call { command, config: matches.get_one("config").cloned(), flags: flags.collect() }))
+    let (mut words, mut reason) = (Vec::new(), None);
+    if command == Command::Ctl {
+        words = matches.get_many::<String>("action").into_iter().flatten().cloned().collect();
+        reason = matches.get_one("reason").cloned();
+    }
+    let config = matches.get_one("config").cloned();
+    Ok(Wish::Do(Call { command, config, flags: flags.collect(), words, reason }))
 }
 
 fn refusal_or_help(error: &clap::Error) -> Result<Wish, String> {
@@ -64,7 +74,7 @@ fn refusal_or_help(error: &clap::Error) -> Result<Wish, String> {
         (error.kind(), error.get(ContextKind::InvalidArg))
     {
         let flag = given.trim_start_matches('-').split('=').next().unwrap_or("");
-        let names = TABLE.iter().map(|setting| setting.name).chain(["config", "help"]);
+        let names = TABLE.iter().map(|setting| setting.name).chain(["config", "help", "reason"]);
         text.push_str(&format!("\nThe nearest flag is --{}\n", nearest(flag, names)));
     }
     Err(text)
@@ -82,6 +92,7 @@ fn program() -> clap::Command {
             "Examples:\n  \
              contango demo                       watch it trade, no key and no network needed\n  \
              contango demo --help                what can be changed\n  \
+             contango ctl status                 how a running engine stands; halt, flatten, kill\n  \
              contango sim --json                 an exchange on this machine, for any client\n\n\
              Exit codes: 0 done, 1 failed, 2 wrong usage or configuration,\n\
              3 refused for safety, 4 stopped with work open",
@@ -111,6 +122,19 @@ fn subcommand(command: Command) -> clap::Command {
              --key-file binance=binance-key.toml --pairs BTCUSDT --max-entries 1 --exit-basis off\n\n\
              Real orders need both `live = true` in the file's [engine] and --live.",
         ),
+        Command::Ctl => (
+            "Asks or orders a running engine: status, why PAIR, halt, resume, flatten, kill",
+            "Examples:\n  \
+             contango ctl status --data-dir ./data\n  \
+             contango ctl why BTC --json\n  \
+             contango ctl halt --reason lunch\n  \
+             contango ctl flatten\n  \
+             contango ctl kill\n  \
+             contango ctl resume --reason checked\n\n\
+             halt: no entry, no exit; what is broken is repaired. flatten: every pair is closed, then halt.\n\
+             kill: no order any more, at once. Both outlive a restart; only resume with a reason leaves them.\n\
+             A demo keeps its socket in OUT/journal.",
+        ),
         Command::Sim => (
             "Runs the exchange in a box alone, for the engine or any other client",
             "Examples:\n  \
@@ -124,11 +148,15 @@ fn subcommand(command: Command) -> clap::Command {
         .value_name("FILE")
         .value_parser(clap::value_parser!(PathBuf))
         .help("Read settings from this TOML file; flags win over it");
-    clap::Command::new(command.name())
-        .about(about)
-        .after_help(examples)
-        .arg(config)
-        .args(settings_of(command).map(|setting| flag(setting, command)))
+    let mut made = clap::Command::new(command.name()).about(about).after_help(examples).arg(config);
+    if command == Command::Ctl {
+        let action = Arg::new("action").value_name("ACTION").num_args(0..=2);
+        let reason = Arg::new("reason").long("reason").value_name("TEXT");
+        made = made
+            .arg(action.help("status, why PAIR, halt, resume, flatten or kill"))
+            .arg(reason.help("Why; goes into the journal; resume needs one"));
+    }
+    made.args(settings_of(command).map(|setting| flag(setting, command)))
 }
 
 fn flag(setting: &'static Setting, command: Command) -> Arg {

@@ -15,7 +15,7 @@ use crate::agents::shadow::{Shadow, ShadowSettings};
 use crate::agents::trader::{Trader, TraderSettings};
 use crate::carry::rules::Policy;
 use crate::desk::gate::GateLimits;
-use crate::event::Closed;
+use crate::event::{Closed, Latched, Mode};
 use crate::metal::alloc;
 use crate::metal::clock::Clock;
 use crate::metal::cpu;
@@ -24,7 +24,7 @@ use crate::metal::disk::Disk;
 use crate::metal::entropy::Entropy;
 use crate::metal::latch::{Latch, stop_on_signals};
 use crate::metal::tls::TlsTrust;
-use crate::store::{epoch, journal};
+use crate::store::{epoch, journal, latch};
 use crate::units::time::{MS, SEC};
 use crate::units::{Amount, Rate, Ratio};
 use crate::venue::{self, Key, Venue};
@@ -167,6 +167,8 @@ pub(super) fn run(
     let mut disk = Disk::real(&settings.data_dir).map_err(BootError::failed)?;
     disk.lock(&format!("lock-{}", settings.instance)).map_err(BootError::failed)?;
     let epoch = epoch::raise(&mut disk, settings.instance).map_err(BootError::failed)?;
+    let clock = Clock::real();
+    let latch = latch::open(&mut disk, settings.instance, clock.unix()).map_err(BootError::failed)?;
     let journal = journal::open(&mut disk, settings.instance).map_err(BootError::failed)?;
     if settings.live {
         // Best effort: a process without the right to lock memory still trades, a little less evenly.
@@ -174,7 +176,6 @@ pub(super) fn run(
         cpu::no_core_dumps().map_err(BootError::failed)?;
     }
 
-    let clock = Clock::real();
     let stop = Latch::new();
     let kill = Latch::new();
     stop_on_signals(&stop).map_err(BootError::failed)?;
@@ -186,13 +187,14 @@ pub(super) fn run(
         settings.instance,
         settings.live,
     );
-    let engine_settings = engine_settings(settings, target, epoch, about);
+    let engine_settings = engine_settings(settings, target, epoch, latch.latched, about);
     let ground = Ground {
         clock: clock.clone(),
         dialer: Dialer::real(trust).map_err(BootError::failed)?,
         entropy: [Entropy::real(), Entropy::real(), Entropy::real()],
         disk,
         journal: journal.file,
+        latch: latch.file,
     };
     let engine = Engine::build(engine_settings, ground, stop, kill).map_err(BootError::failed)?;
     let rooms = threads::spawn(settings, engine, &clock)?;
@@ -203,7 +205,13 @@ pub(super) fn run(
     Ok(finish(settings, command, market, venue, started, &clock, &reader, &trader, &shadow))
 }
 
-fn engine_settings(settings: &Settings, target: Target, epoch: u32, about: String) -> EngineSettings {
+fn engine_settings(
+    settings: &Settings,
+    target: Target,
+    epoch: u32,
+    latched: Option<Latched>,
+    about: String,
+) -> EngineSettings {
     let directions = match settings.directions {
         Directions::Short => [true, false],
         Directions::Long => [false, true],
@@ -244,6 +252,7 @@ fn engine_settings(settings: &Settings, target: Target, epoch: u32, about: Strin
             live: settings.live,
             run_for_ns: settings.run_for_ns,
             until_round_trips: settings.until_round_trips,
+            latched,
         },
         quotes_out: settings.quotes_out.is_some(),
     }
@@ -334,6 +343,14 @@ fn finish(
         (Some(why), None) => (Exit::Failed, Some(why.clone())),
         (None, None) if !ended.open.is_empty() => {
             (Exit::WorkOpen, Some("stopped with work open; see `open`".to_owned()))
+        }
+        (None, None) if matches!(shadow.mode(), Mode::Halted | Mode::Killed) => {
+            let why = format!(
+                "{}: {}; the next run begins so too, until `contango ctl resume --reason TEXT`",
+                shadow.mode().name(),
+                shadow.mode_why()
+            );
+            (Exit::Refused, Some(why))
         }
         (None, None) => (Exit::Done, None),
     };

@@ -109,6 +109,8 @@ pub fn settle(call: &Call, file: Option<(&str, &str)>) -> Result<Settings, Confi
         return Err(ConfigError::LiveHalfSet);
     }
     settings.live = live_flag;
+    settings.words.clone_from(&call.words);
+    settings.reason.clone_from(&call.reason);
     Ok(settings)
 }
 

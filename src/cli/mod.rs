@@ -10,6 +10,7 @@
 pub mod args;
 mod boot;
 pub mod config;
+pub mod ctl;
 pub mod demo;
 pub mod hist;
 pub mod keys;

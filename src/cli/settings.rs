@@ -18,11 +18,13 @@ pub enum Command {
     Sim,
     /// The engine.
     Run,
+    /// A word to a running engine.
+    Ctl,
 }
 
 impl Command {
     /// All, in the order help lists them.
-    pub const ALL: [Self; 3] = [Self::Demo, Self::Run, Self::Sim];
+    pub const ALL: [Self; 4] = [Self::Demo, Self::Run, Self::Ctl, Self::Sim];
 
     /// The word on the command line.
     #[must_use]
@@ -31,6 +33,7 @@ impl Command {
             Self::Demo => "demo",
             Self::Sim => "sim",
             Self::Run => "run",
+            Self::Ctl => "ctl",
         }
     }
 }
@@ -78,6 +81,10 @@ pub struct KeyFileAt {
 /// All settings of a command, typed. What the command does not take keeps its default.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
+    /// What is asked of a running engine, word by word.
+    pub words: Vec<String>,
+    /// Why it is asked.
+    pub reason: Option<String>,
     /// How long to run once all feeds are live, in ns; `None`: until stopped.
     pub run_for_ns: Option<u64>,
     /// End after this many round trips.
@@ -152,6 +159,8 @@ impl Default for Settings {
     /// Bare, before the table's defaults are applied; `config::settle` is the way to get one.
     fn default() -> Self {
         Self {
+            words: Vec::new(),
+            reason: None,
             run_for_ns: None,
             until_round_trips: None,
             seed: 0,
@@ -244,7 +253,7 @@ impl Setting {
     pub fn default_in(&self, command: Command) -> Option<&'static str> {
         match command {
             Command::Demo => self.demo.or(self.default),
-            Command::Run | Command::Sim => self.default,
+            Command::Run | Command::Ctl | Command::Sim => self.default,
         }
     }
 }

@@ -10,8 +10,12 @@ use super::value;
 use crate::metal::runner::Idle;
 
 const ALL: &[Command] = &[Command::Demo, Command::Run, Command::Sim];
+const EVERY: &[Command] = &Command::ALL;
 const ENGINE: &[Command] = &[Command::Demo, Command::Run];
+/// An engine, and who talks to it.
+const ENGINES: &[Command] = &[Command::Demo, Command::Run, Command::Ctl];
 const RUN: &[Command] = &[Command::Run];
+const RUN_CTL: &[Command] = &[Command::Run, Command::Ctl];
 const BOX: &[Command] = &[Command::Sim];
 /// The box inside `demo` can be shaped as the one alone.
 const BOXES: &[Command] = &[Command::Demo, Command::Sim];
@@ -70,6 +74,7 @@ pub static TABLE: &[Setting] = &[
         default: Some("off"),
         example: "on",
         help: "Print JSON for programs instead of text for people",
+        on: EVERY,
         set: |s, v| value::switch(v).map(|on| s.json = on),
         ..PLAIN
     },
@@ -176,7 +181,7 @@ pub static TABLE: &[Setting] = &[
         default: Some("0"),
         example: "5",
         help: "Which engine of the desk this is, 0 to 63: a part of every order id",
-        on: ENGINE,
+        on: ENGINES,
         set: |s, v| value::count(v, 0, 63).map(|n| s.instance = n as u8),
         ..PLAIN
     },
@@ -186,8 +191,8 @@ pub static TABLE: &[Setting] = &[
         unit: "DIR",
         default: Some("./data"),
         example: "/var/lib/contango",
-        help: "Keep the epoch and the journal here; never share it, never delete it between runs",
-        on: RUN,
+        help: "Keep epoch, latch, journal and control socket here; never share it, never delete it between runs",
+        on: RUN_CTL,
         set: |s, v| value::path(v).map(|path| s.data_dir = path),
         ..PLAIN
     },

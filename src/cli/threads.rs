@@ -15,6 +15,7 @@ use crate::event::Quote;
 use crate::metal::alloc;
 use crate::metal::clock::Clock;
 use crate::metal::runner::{self, Agent, Idle};
+use crate::ops::control::Control;
 use crate::units::Nanos;
 use crate::units::decimal::Text;
 use crate::units::time::SEC;
@@ -58,11 +59,15 @@ struct Cold {
     shadow: Shadow,
     clerk: crate::agents::clerk::Clerk,
     scribe: Scribe,
+    control: Option<Control>,
 }
 
 impl Agent for Cold {
     fn do_work(&mut self, now: Nanos) -> usize {
-        self.shadow.do_work(now) + self.clerk.do_work(now) + self.scribe.do_work(now)
+        self.shadow.do_work(now)
+            + self.clerk.do_work(now)
+            + self.scribe.do_work(now)
+            + self.control.as_mut().map_or(0, |control| control.do_work(now))
     }
 }
 
@@ -99,9 +104,15 @@ pub(super) struct Rooms {
 
 /// Puts the rooms on their threads, as `--layout`, `--cores` and `--idle` say.
 pub(super) fn spawn(settings: &Settings, engine: Engine, clock: &Clock) -> Result<Running, BootError> {
-    let Engine { reader, trader, shadow, clerk, scribe, outside } = engine;
+    let Engine { reader, trader, shadow, clerk, scribe, mut outside } = engine;
     let hot = Hot { reader, trader, watch_at: Nanos::NEVER, watched: false };
-    let cold = Cold { shadow, clerk, scribe };
+    let control = outside
+        .operator
+        .take()
+        .map(|ends| Control::open(&settings.data_dir, settings.instance, ends, outside.kill.clone()))
+        .transpose()
+        .map_err(BootError::failed)?;
+    let cold = Cold { shadow, clerk, scribe, control };
     let core = |n: usize| settings.cores.get(n).copied();
     let clock = || clock.clone();
     let done = outside.done.clone();

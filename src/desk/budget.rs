@@ -148,6 +148,11 @@ impl Lane {
         (self.entry_ceiling, self.all_ceiling)
     }
 
+    /// Each window: its length in ns, units used now, the venue's limit.
+    pub fn used(&mut self, now: Nanos) -> impl Iterator<Item = (u64, u64, u64)> {
+        self.windows.iter_mut().map(move |window| (window.length_ns, window.used(now), window.limit))
+    }
+
     /// The largest share of any limit ever used, in percent, rounded up.
     #[must_use]
     pub fn peak_percent(&self) -> u64 {

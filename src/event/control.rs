@@ -90,6 +90,8 @@ pub struct Terms {
     pub clip: [Qty; 2],
     /// What is held.
     pub held: Option<Held>,
+    /// Close what is held at any basis: the operator's word.
+    pub flatten: bool,
 }
 
 /// Words of a [`Terms`] cell.
@@ -117,7 +119,7 @@ impl Terms {
             kind,
             spot,
             perp,
-            0,
+            u64::from(self.flatten),
             0,
         ]
     }
@@ -138,6 +140,7 @@ impl Terms {
                 2 => held(Direction::Long),
                 _ => None,
             },
+            flatten: w[11] != 0,
         }
     }
 }

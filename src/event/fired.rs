@@ -92,6 +92,10 @@ pub struct Pulse {
     pub quotes: [Option<Quote>; 2],
     /// Slow mean of both spreads together, as a fraction of the price, in 10^-9.
     pub spread_ppb: u64,
+    /// What came of weighing the pair, by `agents::trader::Weighed`.
+    pub weighed: [u64; 4],
+    /// Why the gate refused its last signal; `None`: it did not.
+    pub gate: Option<Closed>,
 }
 
 /// What the trader tells the shadow.

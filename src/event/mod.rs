@@ -5,9 +5,10 @@
 //! Never: does anything. No socket, no clock, no decision, no venue's name.
 //! Map:   reader → trader `Feed` · reader → shadow `Mark` · trader → shadow `Told` ·
 //!        shadow → trader `Command`, `Permit`, `Terms` · shadow → scribe `Record` ·
-//!        clerk → rooms `Instruments`, `Offsets`, links.
+//!        clerk → rooms `Instruments`, `Offsets`, links · operator → shadow `Ask`, back `Reply`.
 
 mod answer;
+mod ask;
 mod closed;
 mod control;
 mod feed;
@@ -17,6 +18,7 @@ mod intent;
 mod record;
 
 pub use answer::*;
+pub use ask::*;
 pub use closed::*;
 pub use control::*;
 pub use feed::*;

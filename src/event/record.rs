@@ -3,7 +3,7 @@
 //! Owns:  what is kept for ever, and how an order may end.
 //! Never: holds a secret.
 
-use super::{Answer, Asset, Fill, Fired, Instruments, Refusal};
+use super::{Answer, Asset, Fill, Fired, Instruments, Mode, Refusal};
 use crate::units::{Amount, ClientId, Qty, Unix};
 use std::sync::Arc;
 
@@ -107,6 +107,15 @@ pub enum Record {
         at: Unix,
         /// What it is now.
         mode: &'static str,
+        /// Why.
+        why: String,
+    },
+    /// The operator changed the mode: into the journal, and into the latch file, which outlives a run.
+    Latch {
+        /// Calendar time.
+        at: Unix,
+        /// What it is now.
+        mode: Mode,
         /// Why.
         why: String,
     },

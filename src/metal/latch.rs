@@ -1,7 +1,7 @@
-//! Stop and kill: atomics of their own, set once, read by every thread.
+//! Stop and kill: atomics of their own, set from anywhere, read by every thread.
 //!
 //! Owns:  the latch, and the wiring of SIGINT and SIGTERM to one.
-//! Never: is reset; a new start makes a new latch.
+//! Never: is taken back but by [`Latch::clear`], which is the operator's `resume` and nobody else's.
 //! Quirk: the kill latch needs no memory, ring or room to be alive: signal, socket and file set it
 //!        directly, and the trader reads it before each leg (DESIGN §2).
 
@@ -15,7 +15,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 /// Exit code of a process that was interrupted twice: 128 + SIGINT, as shells have it.
 const INTERRUPTED: i32 = 130;
 
-/// A flag that goes up once. Clones are the same flag.
+/// A flag that goes up. Clones are the same flag.
 #[derive(Clone, Debug, Default)]
 pub struct Latch(Arc<AtomicBool>);
 
@@ -26,12 +26,17 @@ impl Latch {
         Self::default()
     }
 
-    /// Sets it, for good.
+    /// Sets it.
     pub fn set(&self) {
         self.0.store(true, Release);
     }
 
-    /// Whether it was set.
+    /// Takes it back: an operator said `resume` and named a reason.
+    pub fn clear(&self) {
+        self.0.store(false, Release);
+    }
+
+    /// Whether it is set.
     #[inline]
     #[must_use]
     pub fn is_set(&self) -> bool {
@@ -65,6 +70,8 @@ mod tests {
         assert!(!seen_elsewhere.is_set());
         latch.set();
         assert!(seen_elsewhere.is_set());
+        latch.clear();
+        assert!(!seen_elsewhere.is_set());
     }
 
     #[test]

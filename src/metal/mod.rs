@@ -20,7 +20,8 @@
 //! | `disk_memory` | the same in memory, with power losses |
 //! | `intents` | what the trader is about to send, in memory that outlives a crash of the code |
 //! | `entropy` | random bytes, from the kernel or from a seed |
-//! | `latch` | stop and kill: set once, seen by every thread |
+//! | `latch` | stop and kill: set from anywhere, seen by every thread |
+//! | `peer` | who is at the other end of a Unix socket |
 //! | `cpu` | which core, locked memory, no core dumps |
 //! | `runner` | a thread around a room |
 //! | `alloc` | an allocator that counts for the hot thread |
@@ -38,6 +39,7 @@ pub mod latch;
 pub mod latest;
 pub mod link;
 mod memory;
+pub mod peer;
 mod plain;
 pub mod poll;
 pub mod ring;

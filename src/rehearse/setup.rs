@@ -10,6 +10,7 @@ use crate::agents::trader::TraderSettings;
 use crate::agents::trader::contingent::Legs;
 use crate::carry::rules::Policy;
 use crate::desk::gate::GateLimits;
+use crate::event::Latched;
 use crate::metal::disk::DiskError;
 use crate::sim;
 use crate::store::epoch::EpochError;
@@ -122,8 +123,8 @@ impl Setup {
         Self { seed, ..Self::default() }
     }
 
-    /// The rooms' own settings, for the run of this epoch.
-    pub(super) fn engine(&self, epoch: u32) -> EngineSettings {
+    /// The rooms' own settings, for the run of this epoch that begins latched or not.
+    pub(super) fn engine(&self, epoch: u32, latched: Option<Latched>) -> EngineSettings {
         let venue = &venue::binance::VENUE;
         let host = |name: &'static str| (name, Host { tls: false, name: name.to_owned(), port: PORT });
         let key = Key::new(self.key.0.clone(), self.key.1.clone());
@@ -161,6 +162,7 @@ impl Setup {
                 live: self.live,
                 run_for_ns: self.run_for_ns,
                 until_round_trips: self.until_round_trips,
+                latched,
             },
             quotes_out: self.quotes_out,
         }

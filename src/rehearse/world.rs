@@ -12,7 +12,7 @@ use crate::agents::engine::{Engine, Ground};
 use crate::agents::reader::ReaderCounts;
 use crate::agents::shadow::{Ended, Shadow};
 use crate::agents::trader::TraderCounts;
-use crate::event::Quote;
+use crate::event::{Ask, Asked, Quote, Reply};
 use crate::metal::alloc;
 use crate::metal::clock::{Clock, VirtualTime};
 use crate::metal::dial::Dialer;
@@ -21,7 +21,7 @@ use crate::metal::entropy::Entropy;
 use crate::metal::latch::Latch;
 use crate::metal::runner::Agent;
 use crate::sim::Door;
-use crate::store::{epoch, journal};
+use crate::store::{epoch, journal, latch};
 use crate::units::time::{MS, SEC, US};
 use crate::units::{ClientId, Nanos};
 use serde_json::Value;
@@ -61,6 +61,7 @@ pub struct World {
     turns: u64,
     lines: Vec<String>,
     quotes: Vec<Quote>,
+    replies: Vec<Reply>,
 }
 
 impl World {
@@ -70,10 +71,34 @@ impl World {
     ///
     /// [`SetupError`] says what to change.
     pub fn new(setup: &Setup) -> Result<Self, SetupError> {
+        Self::on(setup, Disk::memory_with_peer())
+    }
+
+    /// A world after a crash of this one's engine: a new process on the same disk, and a box of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`World::new`].
+    pub fn restarted(&self, setup: &Setup) -> Result<Self, SetupError> {
+        Self::on(setup, self.disk.kill_process())
+    }
+
+    /// As [`World::restarted`], with a file of the data folder changed in between.
+    ///
+    /// # Errors
+    ///
+    /// As [`World::new`].
+    pub fn restarted_with(&self, setup: &Setup, name: &str, bytes: &[u8]) -> Result<Self, SetupError> {
+        let (mut disk, peer) = self.disk.kill_process();
+        disk.replace(name, bytes)?;
+        Self::on(setup, (disk, peer))
+    }
+
+    fn on(setup: &Setup, (mut disk, disk_peer): (Disk, DiskPeer)) -> Result<Self, SetupError> {
         let (clock, time) = Clock::virtual_time();
         let mut seeds = Entropy::seeded(setup.seed);
-        let (mut disk, disk_peer) = Disk::memory_with_peer();
         let epoch = epoch::raise(&mut disk, INSTANCE)?;
+        let latch = latch::open(&mut disk, INSTANCE, clock.unix())?;
         let journal = journal::open(&mut disk, INSTANCE)?.file;
         let (dialer, dials) = Dialer::memory();
         let config = crate::sim::Config { seed: setup.seed, ..setup.box_config.clone() };
@@ -86,8 +111,9 @@ impl World {
             entropy: std::array::from_fn(|_| Entropy::seeded(seeds.u64())),
             disk,
             journal,
+            latch: latch.file,
         };
-        let engine = Engine::build(setup.engine(epoch), ground, Latch::new(), Latch::new())?;
+        let engine = Engine::build(setup.engine(epoch, latch.latched), ground, Latch::new(), Latch::new())?;
         Ok(Self {
             time,
             now,
@@ -99,6 +125,7 @@ impl World {
             turns: 0,
             lines: Vec::new(),
             quotes: Vec::new(),
+            replies: Vec::new(),
         })
     }
 
@@ -169,6 +196,9 @@ impl World {
         if let Some(quotes) = &mut engine.outside.quotes {
             self.quotes.extend(std::iter::from_fn(|| quotes.pop()));
         }
+        if let Some(ends) = &mut engine.outside.operator {
+            self.replies.extend(std::iter::from_fn(|| ends.replies.pop()).map(|replied| replied.reply));
+        }
         work > 0
     }
 
@@ -217,9 +247,26 @@ impl World {
         }
     }
 
+    /// While held, the disk does no sync.
+    pub fn hold_syncs(&mut self, held: bool) {
+        self.disk.hold_syncs(held);
+    }
+
     /// Sets the kill latch.
     pub fn kill(&mut self) {
         self.engine.outside.kill.set();
+    }
+
+    /// Asks as an operator would; `kill` sets its latch first, as the socket does. The reply comes to
+    /// [`World::replies`].
+    pub fn ask(&mut self, ask: Ask) {
+        if matches!(ask, Ask::Kill(_)) {
+            self.engine.outside.kill.set();
+        }
+        if let Some(ends) = &mut self.engine.outside.operator {
+            // More slots than a story asks at once.
+            let _ = ends.asks.push(Asked { from: 0, ask });
+        }
     }
 
     // ───────────────────────────── what a story sees ─────────────────────────────
@@ -264,6 +311,12 @@ impl World {
     #[must_use]
     pub fn lines(&self) -> &[String] {
         &self.lines
+    }
+
+    /// What the operator was told so far.
+    #[must_use]
+    pub fn replies(&self) -> &[Reply] {
+        &self.replies
     }
 
     /// Every top of book the trader took in, if [`Setup::quotes_out`] says so.

@@ -60,6 +60,9 @@ pub(super) fn body(record: &Record) -> (Kind, Value) {
         Record::Mode { at, mode, why } => {
             (Kind::Mode, json!({"at_us": us(*at), "mode": mode, "why": cut(why)}))
         }
+        Record::Latch { at, mode, why } => {
+            (Kind::Mode, json!({"at_us": us(*at), "mode": mode.name(), "why": cut(why), "by": "operator"}))
+        }
         Record::Note { at, text } => (Kind::Note, json!({"at_us": us(*at), "text": cut(text)})),
         Record::Stop { at, open } => {
             let mut named: Vec<Value> = open.iter().take(OPEN_MAX).map(|name| json!(cut(name))).collect();

@@ -1,10 +1,12 @@
-//! What outlives a process: the journal and the epoch file.
+//! What outlives a process: the journal, the epoch file, the latch file.
 //!
 //! Owns:  their formats, the reading back to the first bad byte, and what a start may build on.
 //! Never: touches a file system itself; bytes come and go through `metal::disk`, so the same code
 //!        runs in virtual time.
-//! Map:   [`journal`] every fact, append-only · [`epoch`] the counter that keeps order ids unique.
+//! Map:   [`journal`] every fact, append-only · [`epoch`] the counter that keeps order ids unique ·
+//!        [`latch`] HALTED and KILLED.
 
 mod body;
 pub mod epoch;
 pub mod journal;
+pub mod latch;

@@ -4,9 +4,11 @@
 //!        works under, and when a run is over.
 //! Never: writes an order (it asks the trader), guesses a fate, or reports what is not in the journal.
 //! Map:   `orders` fired → answered → booked · `questions` asking the venue · `repair` settled or
-//!        unwound · `streams` the private streams · `terms` thresholds and permit · `told` what it can say of a run · `totals` what it
+//!        unwound · `streams` the private streams · `operator` modes, and replies to `ctl` · `terms`
+//!        thresholds and permit · `told` what it can say of a run · `totals` what it
 //!        adds up to.
 
+pub mod operator;
 mod orders;
 mod questions;
 mod repair;
@@ -23,8 +25,8 @@ use crate::desk::ledger::Ledger;
 use crate::desk::order::Order;
 use crate::desk::pair::Holding;
 use crate::event::{
-    Command, FillList, Instruments, LANES, Mark, News, Offsets, PERMIT_WORDS, PairState, Permit, Pulse,
-    Record, TERMS_WORDS, Terms, Told,
+    Command, FillList, Instruments, LANES, Latched, Mark, News, Offsets, PERMIT_WORDS, PairState, Permit,
+    Pulse, Record, TERMS_WORDS, Terms, Told,
 };
 use crate::metal::clock::Clock;
 use crate::metal::entropy::Entropy;
@@ -72,6 +74,8 @@ pub struct ShadowSettings {
     pub run_for_ns: Option<u64>,
     /// The run ends after so many round trips.
     pub until_round_trips: Option<u64>,
+    /// What the latch file said: a run that begins HALTED or KILLED connects and does not trade.
+    pub latched: Option<Latched>,
 }
 
 /// The shadow's doors.
@@ -103,6 +107,8 @@ pub struct ShadowDoors {
     pub lines: Option<Producer<String>>,
     /// Random bytes for masks and jitter.
     pub entropy: Entropy,
+    /// The operator's.
+    pub operator: operator::OperatorDoors,
 }
 
 /// Where the run stands.
@@ -214,6 +220,7 @@ pub struct Shadow {
     /// Records the ring had no room for yet: a record is never dropped.
     backlog: VecDeque<Record>,
     written: u64,
+    operator: operator::Operator,
     ended: Ended,
     /// What it adds up to.
     pub totals: Totals,
@@ -223,7 +230,7 @@ impl Shadow {
     /// A shadow that has heard nothing yet.
     #[must_use]
     pub fn new(
-        settings: ShadowSettings,
+        mut settings: ShadowSettings,
         doors: ShadowDoors,
         clock: Clock,
         key: Option<Arc<Key>>,
@@ -232,6 +239,7 @@ impl Shadow {
         intents: IntentsReader,
     ) -> Self {
         let streams = Streams::new(settings.live && key.is_some());
+        let operator = operator::Operator::new(settings.latched.take(), &doors.operator, clock.now());
         let mut shadow = Self {
             settings,
             doors,
@@ -260,6 +268,7 @@ impl Shadow {
             quiet: BTreeMap::new(),
             backlog: VecDeque::new(),
             written: 0,
+            operator,
             ended: Ended::default(),
             totals: Totals::default(),
         };
@@ -326,18 +335,17 @@ impl Shadow {
                     self.phase = Phase::Trading(now);
                     self.ended.live_at = Some(now);
                     let name = crate::venue::get(venue).name;
-                    self.write(Record::Mode {
-                        at: self.clock.unix(),
-                        mode: "trading",
-                        why: format!("all feeds of {name} are live"),
-                    });
-                    self.line(&format!("all feeds of {name} are live; trading"));
+                    self.tell_live(name);
                 }
             }
             News::LinkUp { what, .. } => {
-                self.write(Record::Note { at: self.clock.unix(), text: format!("link up: {what}") })
+                self.write(Record::Note { at: self.clock.unix(), text: format!("link up: {what}") });
+                self.operator.links.insert(what, None);
             }
-            News::LinkDown { what, why } => self.note(format!("link down: {what}: {why}")),
+            News::LinkDown { what, why } => {
+                self.note(format!("link down: {what}: {why}"));
+                self.operator.links.insert(what, Some(why));
+            }
             News::Wait { venue, leg, counted } => {
                 self.count(crate::event::lane(venue, leg), venue, &counted, now)
             }
@@ -421,7 +429,8 @@ impl Shadow {
                 }
             }
             Phase::Stopping(since) => {
-                let busy = !self.orders.is_empty()
+                let busy = self.flattening()
+                    || !self.orders.is_empty()
                     || self.books.iter().any(|b| matches!(b.state, PairState::Busy | PairState::Unknown));
                 if !busy || now.since(since) > STOP_WAIT_NS {
                     self.ended.open = self.left_open();
@@ -441,7 +450,7 @@ impl Shadow {
 
     fn begin_stop(&mut self, now: Nanos, why: &str) {
         self.phase = Phase::Stopping(now);
-        self.write(Record::Mode { at: self.clock.unix(), mode: "reduce_only", why: why.to_owned() });
+        self.write(Record::Mode { at: self.clock.unix(), mode: self.mode().name(), why: why.to_owned() });
         for at in 0..self.books.len() {
             self.publish_terms(at, now);
         }
@@ -469,6 +478,7 @@ impl Agent for Shadow {
         }
         work += self.mail(now);
         work += self.read_streams(now);
+        work += self.hear_operator(now);
         if now >= self.permit_due {
             self.renew_permit(now);
         }

@@ -322,7 +322,7 @@ impl Shadow {
     fn thaw(&mut self, venue: VenueId) {
         let why = format!("{}: every order's fate is proven", venue::get(venue).name);
         self.line(&why);
-        self.write(Record::Mode { at: self.clock.unix(), mode: "trading", why });
+        self.write(Record::Mode { at: self.clock.unix(), mode: self.mode().name(), why });
     }
 
     pub(super) fn set_state(&mut self, pair: PairId, state: PairState, why: &'static str) {

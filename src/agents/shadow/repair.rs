@@ -8,7 +8,7 @@ use super::Shadow;
 use crate::desk::budget::ENTRY_CHARGE;
 use crate::desk::order::State;
 use crate::desk::pair::{Holding, Next, base_of};
-use crate::event::{Closed, Command, PairState, Record};
+use crate::event::{Closed, Command, Mode, PairState, Record};
 use crate::units::time::{MS, SEC};
 use crate::units::{Amount, Class, ClientId, LegKind, Nanos, PairId, Qty};
 use std::sync::Arc;
@@ -126,7 +126,7 @@ impl Shadow {
     fn unwind(&mut self, at: usize, leg: LegKind, side: crate::units::Side, qty: Qty, now: Nanos) {
         let venue = self.instruments.leg(self.books[at].pair, leg).venue;
         // A repair that will be refused is an attempt lost (R9: `Retry-After` first).
-        if self.quiet_until(venue, now).is_some() {
+        if self.quiet_until(venue, now).is_some() || self.mode() == Mode::Killed {
             return;
         }
         let book = &mut self.books[at];

@@ -47,6 +47,8 @@ fn alone() -> Alone {
     let (durable_in, durable) = latest::<1>([0]);
     let (clock, time) = Clock::virtual_time();
     let (intents, intents_reader) = Intents::anonymous(64).unwrap();
+    let (asks_in, asks) = ring(8);
+    let (replies, replies_out) = ring(8);
     let doors = ShadowDoors {
         told,
         marks,
@@ -61,6 +63,7 @@ fn alone() -> Alone {
         durable,
         lines: None,
         entropy: Entropy::seeded(1),
+        operator: crate::agents::shadow::operator::OperatorDoors { asks, replies, kill: Latch::new() },
     };
     let settings = ShadowSettings {
         about: String::new(),
@@ -78,6 +81,7 @@ fn alone() -> Alone {
         live: true,
         run_for_ns: None,
         until_round_trips: None,
+        latched: None,
     };
     let mut shadow = Shadow::new(settings, doors, clock, None, Latch::new(), Latch::new(), intents_reader);
     shadow.hear(News::Instruments { instruments: Arc::new(one_pair()), limits: Vec::new() }, Nanos(1));
@@ -422,7 +426,13 @@ fn a_fill_after_the_end_of_a_resolved_order_is_booked_and_unwound() {
         let heard = UserHeard::Order { client, instrument, order_id: 1, verdict, fill: Some(fill) };
         // Spot is valued against its minimum by the newest quote.
         let quote = crate::desk::book::tests::quote(0, 1, 6_000_000, 6_000_001, now);
-        let pulse = crate::event::Pulse { pair: PairId(0), quotes: [Some(quote), None], spread_ppb: 0 };
+        let pulse = crate::event::Pulse {
+            pair: PairId(0),
+            quotes: [Some(quote), None],
+            spread_ppb: 0,
+            weighed: [0; 4],
+            gate: None,
+        };
         alone.shadow.on_pulse(pulse);
         alone.shadow.on_user_order(client, instrument, heard, now);
         assert_eq!(alone.shadow.books[0].state, PairState::Busy);

@@ -67,8 +67,7 @@ impl Shadow {
         let quiet = self.quiet.keys().any(|venue| self.quiet_until(*venue, now).is_some());
         self.permit.expires = if quiet { now } else { now.plus(Permit::TTL_NS) };
         for at in 0..LANES.min(self.lanes.len()) {
-            let open =
-                matches!(self.phase, Phase::Trading(_)) && !self.is_frozen(VenueId((at / 2) as u8), now);
+            let open = self.may_trade() && !self.is_frozen(VenueId((at / 2) as u8), now);
             let (entry, all) = self.lanes[at].ceilings(open, now);
             self.permit.entry[at] = entry;
             self.permit.all[at] = all;
@@ -98,11 +97,12 @@ impl Shadow {
     /// Computes a pair's terms, and publishes them if they differ from what the trader has.
     pub(super) fn publish_terms(&mut self, at: usize, now: Nanos) {
         self.size_clip(at);
-        let terms = self.terms_of(at, now).unwrap_or(Terms {
+        let mut terms = self.terms_of(at, now).unwrap_or(Terms {
             generation: self.instruments.generation,
             held: self.books[at].held,
             ..Terms::default()
         });
+        terms.flatten = self.flattening();
         let book = &mut self.books[at];
         if terms != book.terms
             && let Some(cell) = self.doors.terms.get_mut(at)
@@ -142,7 +142,7 @@ impl Shadow {
         let row = instruments.pair(self.books[at].pair);
         let (spot, perp) = (instruments.get(row.spot), instruments.get(row.perp));
         let scales = Scales::new(row, spot, perp)?;
-        let trading = matches!(self.phase, Phase::Trading(_)) && !self.books[at].late;
+        let trading = self.may_trade() && !self.books[at].late;
         let frozen = self.is_frozen(spot.venue, now) || self.is_frozen(perp.venue, now);
         let offset = self.offsets.0[lane(perp.venue, LegKind::Perp)];
         let settings = &self.settings;

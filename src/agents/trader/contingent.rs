@@ -9,7 +9,7 @@
 use super::Trader;
 use super::fire::{Leg, Round};
 use super::links::Heard;
-use super::pen::{ENTRY_COLLAR_PPM, EXIT_COLLAR_PPM, Paper, Prepared, Wanted};
+use super::pen::{ENTRY_COLLAR_PPM, EXIT_COLLAR_PPM, FLATTEN_COLLAR_PPM, Paper, Prepared, Wanted};
 use crate::desk::order::T_ACK_NS;
 use crate::desk::pair::in_lots;
 use crate::event::{Made, Quote, Told, Verdict, intent_state, lane};
@@ -163,14 +163,18 @@ impl Trader {
             return false;
         };
         let waits = &armed.waits;
-        let entry = armed.round.class == Class::Entry;
+        let collar_ppm = match armed.round.class {
+            Class::Entry => ENTRY_COLLAR_PPM,
+            Class::Flatten => FLATTEN_COLLAR_PPM,
+            Class::Exit | Class::Repair => EXIT_COLLAR_PPM,
+        };
         let wanted = Wanted {
             class: armed.round.class,
             client: waits.client,
             side: waits.side,
             qty,
             reduce_only: waits.reduce_only,
-            collar_ppm: if entry { ENTRY_COLLAR_PPM } else { EXIT_COLLAR_PPM },
+            collar_ppm,
         };
         let paper = Paper { form, instrument: loaded.instruments.get(instrument), stamp };
         order.write(&paper, &armed.quote, &wanted, now, Made::Signed)

@@ -56,7 +56,10 @@ impl Trader {
         let [Some(spot), Some(perp)] = self.books.tops(pair) else { return Err(Closed::NoQuote) };
         let quotes = [*spot, *perp];
         self.may_start(stall, signal.class, &loaded, now)?;
-        self.settings.gate.check(&self.books, pair, venues, &self.offsets, now)?;
+        // As with unwinds: a late way out is better than none, and its limit holds it.
+        if signal.class != Class::Flatten {
+            self.settings.gate.check(&self.books, pair, venues, &self.offsets, now)?;
+        }
         let first = self.settings.legs.first(signal.class);
         let order = first.map_or_else(|| leg_order(signal, stall, &quotes), |leg| [leg, leg.other()]);
         let mut links = [Slot(0); 2];

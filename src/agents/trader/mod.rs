@@ -143,6 +143,8 @@ struct Stall {
     signalled: bool,
     /// What came of weighing it, by [`Weighed`].
     weighed: [u64; Weighed::TEXTS.len()],
+    /// Why the gate refused its last signal.
+    gate: Option<Closed>,
     /// The leg that waits for the fill of the one that left.
     armed: Option<Armed>,
 }
@@ -239,6 +241,7 @@ impl Trader {
                 pulse_due: Nanos::ZERO,
                 signalled: false,
                 weighed: [0; Weighed::TEXTS.len()],
+                gate: None,
                 armed: None,
             })
             .collect();
@@ -297,8 +300,9 @@ impl Trader {
                 Direction::Short => terms.exit.at_most(perp.ask, spot.bid),
                 Direction::Long => terms.exit.at_least(perp.bid, spot.ask),
             };
-            let signal = Signal { class: Class::Exit, direction: held.direction };
-            return if passed { Ok(signal) } else { Err(Weighed::Below) };
+            let class = if terms.flatten { Class::Flatten } else { Class::Exit };
+            let signal = Signal { class, direction: held.direction };
+            return if passed || terms.flatten { Ok(signal) } else { Err(Weighed::Below) };
         }
         let enough = |spot_qty: Qty, perp_qty: Qty| spot_qty >= terms.clip[0] && perp_qty >= terms.clip[1];
         let [short, long] = terms.enter;
@@ -324,9 +328,11 @@ impl Trader {
             self.tell_signal(pair, signal);
             return;
         }
-        if let Err(why) = self.fire_pair(pair, signal, now) {
+        let gate = self.fire_pair(pair, signal, now).err();
+        if let Some(why) = gate {
             self.counts.closed[why as usize] += 1;
         }
+        self.stalls[usize::from(pair.0)].gate = gate;
     }
 
     /// Nothing may leave: the shadow hears of each crossing once.
@@ -358,6 +364,8 @@ impl Trader {
             pair,
             quotes: [spot.copied(), perp.copied()],
             spread_ppb: self.books.mean_spread_ppb(pair).map_or(0, |ppb| ppb.max(0) as u64),
+            weighed: stall.weighed,
+            gate: stall.gate,
         };
         // Lossy: the next one comes in a quarter of a second.
         if self.doors.told.has_room(64) {

@@ -20,6 +20,8 @@ pub const ORDER_MAX: usize = 1024;
 pub const ENTRY_COLLAR_PPM: u32 = 200;
 /// Exit collar (FAULTS 6f, normal): an exit should end the position, not only begin to.
 pub const EXIT_COLLAR_PPM: u32 = 2_000;
+/// Flatten collar: the second step of FAULTS 6f, since the operator wants out.
+pub const FLATTEN_COLLAR_PPM: u32 = 5_000;
 
 /// One order, ready to be sent.
 #[derive(Debug)]

@@ -4,7 +4,7 @@
 //! Never: sends; burns a client order id (an id stays with its pair through every re-signing until it is
 //!        really sent).
 
-use super::pen::{ENTRY_COLLAR_PPM, EXIT_COLLAR_PPM, Paper, Wanted};
+use super::pen::{ENTRY_COLLAR_PPM, EXIT_COLLAR_PPM, FLATTEN_COLLAR_PPM, Paper, Wanted};
 use super::{Signal, Stall, Trader};
 use crate::agents::Loaded;
 use crate::event::{Made, lane};
@@ -43,7 +43,10 @@ impl Trader {
         let [Some(spot), Some(perp)] = self.books.tops(pair) else { return false };
         let quotes = [*spot, *perp];
         let signals = match stall.terms.held {
-            Some(held) => [Some(Signal { class: Class::Exit, direction: held.direction }), None],
+            Some(held) => {
+                let class = if stall.terms.flatten { Class::Flatten } else { Class::Exit };
+                [Some(Signal { class, direction: held.direction }), None]
+            }
             None => [Direction::Short, Direction::Long].map(|direction| {
                 let enabled = self.settings.directions[direction as usize] && stall.terms.clip[0] > Qty::ZERO;
                 enabled.then_some(Signal { class: Class::Entry, direction })
@@ -78,9 +81,10 @@ impl Trader {
         let opening = signal.direction.opening(leg);
         let (side, qty, reduce_only, collar_ppm) = match (signal.class, stall.terms.held) {
             (Class::Entry, None) => (opening, stall.terms.clip[at], false, ENTRY_COLLAR_PPM),
-            (Class::Exit, Some(held)) => {
+            (Class::Exit | Class::Flatten, Some(held)) => {
                 let qty = [held.spot, held.perp][at];
-                (opening.other(), qty, leg == LegKind::Perp, EXIT_COLLAR_PPM)
+                let collar = if signal.class == Class::Exit { EXIT_COLLAR_PPM } else { FLATTEN_COLLAR_PPM };
+                (opening.other(), qty, leg == LegKind::Perp, collar)
             }
             _ => return None,
         };

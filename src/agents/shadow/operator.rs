@@ -1,0 +1,345 @@
+//! The operator's word: modes and their latches, and replies to what `ctl` asks.
+//!
+//! Owns:  the mode (FAULTS part 1), who may change it, and what a person is told of the whole.
+//! Never: lets a mode go without its reason, calls a change done before it is on the disk.
+//! Order: a mode holds in memory at once; the reply waits for the journal and the latch file.
+
+use super::{Phase, Shadow};
+use crate::desk::basis::Scales;
+use crate::event::{
+    Ask, Asked, BudgetTold, Closed, Latched, Mode, PairState, PairTold, Record, Replied, Reply, Status, lane,
+};
+use crate::metal::latch::Latch;
+use crate::metal::ring::{Consumer, Producer};
+use crate::units::time::SEC;
+use crate::units::{LegKind, Nanos, Qty, VenueId};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// How long a reply waits for the disk before it says that the disk has not confirmed.
+const DURABLE_WAIT_NS: u64 = 2 * SEC;
+/// How to leave HALTED and KILLED.
+const WAY_OUT: &str = "`contango ctl resume --reason TEXT` trades again";
+
+/// The operator's doors.
+#[derive(Debug)]
+pub struct OperatorDoors {
+    /// What is asked.
+    pub asks: Consumer<Asked>,
+    /// What is said to it.
+    pub replies: Producer<Replied>,
+    /// Forbids every order at once; whoever hears `kill` sets it before the shadow is asked.
+    pub kill: Latch,
+}
+
+/// What the shadow keeps for the operator.
+#[derive(Debug)]
+pub(super) struct Operator {
+    mode: Mode,
+    why: String,
+    flattening: bool,
+    /// Replies that wait for the disk.
+    waiting: Vec<Waiting>,
+    /// Connections by what they are for; why the last one died, if none took its place.
+    pub(super) links: BTreeMap<String, Option<String>>,
+    begun: Nanos,
+}
+
+/// A reply that waits until its record is durable.
+#[derive(Debug)]
+struct Waiting {
+    to: u64,
+    record: u64,
+    until: Nanos,
+    mode: Mode,
+    text: String,
+}
+
+impl Operator {
+    /// Begins as the latch file says. A latched KILLED sets the kill latch before anything turns.
+    pub(super) fn new(latched: Option<Latched>, doors: &OperatorDoors, begun: Nanos) -> Self {
+        let (mode, why) = latched.map_or((Mode::Trading, String::new()), |it| (it.mode, it.why));
+        if mode == Mode::Killed {
+            doors.kill.set();
+        }
+        Self { mode, why, flattening: false, waiting: Vec::new(), links: BTreeMap::new(), begun }
+    }
+}
+
+impl Shadow {
+    /// What the engine may do now.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        match self.operator.mode {
+            Mode::Trading if !matches!(self.phase, Phase::Starting | Phase::Trading(_)) => Mode::ReduceOnly,
+            mode => mode,
+        }
+    }
+
+    /// Why it is in a mode that the operator chose; empty if he chose none.
+    #[must_use]
+    pub fn mode_why(&self) -> &str {
+        &self.operator.why
+    }
+
+    /// Whether signals may be acted on: entries, and exits by threshold.
+    pub(super) fn may_trade(&self) -> bool {
+        matches!(self.phase, Phase::Trading(_)) && self.operator.mode == Mode::Trading
+    }
+
+    /// Whether everything held is being closed.
+    pub(super) fn flattening(&self) -> bool {
+        self.operator.flattening
+    }
+
+    /// All feeds are live: says what follows from it in this mode.
+    pub(super) fn tell_live(&mut self, venue: &str) {
+        let mode = self.operator.mode;
+        let mut why = format!("all feeds of {venue} are live");
+        if mode != Mode::Trading {
+            why = format!("{why}; {} ({}); {WAY_OUT}", mode.name().to_uppercase(), self.operator.why);
+        }
+        self.line(&if mode == Mode::Trading { format!("{why}; trading") } else { why.clone() });
+        self.write(Record::Mode { at: self.clock.unix(), mode: mode.name(), why });
+    }
+
+    /// Hears the operator, goes on flattening, and sends the replies that the disk has confirmed.
+    pub(super) fn hear_operator(&mut self, now: Nanos) -> usize {
+        let mut asked = Vec::new();
+        while let Some(one) = self.doors.operator.asks.pop() {
+            asked.push(one);
+        }
+        let work = asked.len();
+        // A kill has set its latch already: a resume heard in the same turn must not take it back.
+        let killed = asked.iter().any(|one| matches!(one.ask, Ask::Kill(_)));
+        for Asked { from, ask } in asked {
+            let reply = match ask {
+                Ask::Status => Reply::Status(Box::new(self.status(now))),
+                Ask::Why(name) => self.why_pair(&name, now),
+                Ask::Resume(_) if killed => {
+                    Reply::Refused("a kill came in the same moment; look, and resume again".to_owned())
+                }
+                order => match self.obey(order, now) {
+                    Err(why) => Reply::Refused(why),
+                    Ok(text) => {
+                        // The record of it is the last one written.
+                        let record = self.written + self.backlog.len() as u64;
+                        let (until, mode) = (now.plus(DURABLE_WAIT_NS), self.mode());
+                        self.operator.waiting.push(Waiting { to: from, record, until, mode, text });
+                        continue;
+                    }
+                },
+            };
+            self.reply(from, reply);
+        }
+        if self.operator.flattening && self.is_flat() {
+            let why = format!("flat ({})", self.operator.why);
+            self.change(Mode::Halted, false, why, now);
+        }
+        self.reply_durable(now);
+        work
+    }
+
+    /// Changes the mode as told.
+    ///
+    /// # Errors
+    ///
+    /// Why it stays as it is, and what to do.
+    fn obey(&mut self, order: Ask, now: Nanos) -> Result<String, String> {
+        let present = self.operator.mode;
+        match order {
+            Ask::Kill(why) => {
+                self.change(Mode::Killed, false, why, now);
+                Ok(format!("killed: no order leaves any more; {WAY_OUT}"))
+            }
+            Ask::Resume(why) if why.trim().is_empty() => {
+                Err(format!("{} is left with a reason only: {WAY_OUT}", present.name()))
+            }
+            Ask::Resume(why) => {
+                self.change(Mode::Trading, false, why, now);
+                Ok(format!("trading again (was {})", present.name()))
+            }
+            _ if present == Mode::Killed => {
+                Err(format!("killed: nothing is sent, so nothing can be stopped or closed; {WAY_OUT}"))
+            }
+            Ask::Flatten(why) => {
+                let held = self.books.iter().filter(|book| book.state != PairState::Flat).count();
+                self.change(Mode::ReduceOnly, true, why, now);
+                Ok(format!("no entries; {held} pairs are being closed, then the engine halts"))
+            }
+            Ask::Halt(why) => {
+                self.change(Mode::Halted, false, why, now);
+                Ok(format!("halted: no entry, no exit; what is broken is repaired; {WAY_OUT}"))
+            }
+            Ask::Status | Ask::Why(_) => Err("this is no order".to_owned()),
+        }
+    }
+
+    fn change(&mut self, mode: Mode, flattening: bool, why: String, now: Nanos) {
+        let kill = &self.doors.operator.kill;
+        if mode == Mode::Killed {
+            kill.set();
+        } else if self.operator.mode == Mode::Killed {
+            kill.clear();
+        }
+        (self.operator.mode, self.operator.flattening) = (mode, flattening);
+        self.operator.why.clone_from(&why);
+        // The trader hears of it at once, not with the next round of timers.
+        self.permit_due = now;
+        for at in 0..self.books.len() {
+            self.publish_terms(at, now);
+        }
+        self.line(&format!("{}: {why}", mode.name().to_uppercase()));
+        self.write(Record::Latch { at: self.clock.unix(), mode, why });
+    }
+
+    fn is_flat(&self) -> bool {
+        self.orders.is_empty() && self.books.iter().all(|book| book.state == PairState::Flat)
+    }
+
+    fn reply(&mut self, to: u64, reply: Reply) {
+        // A full ring is an operator who asks faster than he listens: he is answered when he asks again.
+        let _ = self.doors.operator.replies.push(Replied { to, reply });
+    }
+
+    fn reply_durable(&mut self, now: Nanos) {
+        if self.operator.waiting.is_empty() {
+            return;
+        }
+        let durable = self.doors.durable.read()[0];
+        for one in std::mem::take(&mut self.operator.waiting) {
+            if durable >= one.record {
+                self.reply(one.to, Reply::Done { mode: one.mode, text: one.text });
+            } else if now >= one.until {
+                self.reply(one.to, Reply::NotDurable { mode: one.mode, text: one.text });
+            } else {
+                self.operator.waiting.push(one);
+            }
+        }
+    }
+
+    // ───────────────────────────── what is told ─────────────────────────────
+
+    fn status(&mut self, now: Nanos) -> Status {
+        let pairs = (0..self.books.len()).map(|at| self.pair_told(at, now)).collect();
+        let open = self.orders.values().filter(|it| !it.order.ended()).map(|it| it.order.client());
+        let open = open.collect();
+        let mut budgets = Vec::new();
+        for (at, state) in self.lanes.iter_mut().enumerate() {
+            for (window_ns, used, limit) in state.used(now) {
+                let venue = crate::venue::get(VenueId((at / 2) as u8)).name;
+                budgets.push(BudgetTold {
+                    lane: format!("{venue} {}", LegKind::BOTH[at % 2]),
+                    window_ns,
+                    used,
+                    limit,
+                });
+            }
+        }
+        let phase = match self.phase {
+            Phase::Starting => "starting",
+            Phase::Trading(_) => "live",
+            Phase::Stopping(_) => "stopping",
+            Phase::Closing | Phase::Over => "over",
+        };
+        Status {
+            mode: self.mode(),
+            why: self.operator.why.clone(),
+            flattening: self.operator.flattening,
+            phase,
+            identity: self.settings.identity,
+            up_ns: now.since(self.operator.begun),
+            pairs,
+            open,
+            budgets,
+            links: self.operator.links.iter().map(|(what, why)| (what.clone(), why.clone())).collect(),
+            journal: [self.written + self.backlog.len() as u64, self.doors.durable.read()[0]],
+        }
+    }
+
+    fn why_pair(&self, name: &str, now: Nanos) -> Reply {
+        let wanted = name.to_uppercase();
+        let found = self.books.iter().position(|book| {
+            let row = self.instruments.pair(book.pair);
+            let symbol = |leg| self.instruments.get(leg).symbol;
+            row.name.as_str() == wanted
+                || symbol(row.spot).as_str() == wanted
+                || symbol(row.perp).as_str() == wanted
+        });
+        match found {
+            Some(at) => Reply::Why(Box::new(self.pair_told(at, now))),
+            None => {
+                let names = self.books.iter().map(|book| self.instruments.pair(book.pair).name);
+                let names: Vec<_> = names.map(|name| name.to_string()).collect();
+                Reply::Unknown(format!("there is no pair {name}; there are {}", names.join(", ")))
+            }
+        }
+    }
+
+    fn pair_told(&self, at: usize, now: Nanos) -> PairTold {
+        let instruments = Arc::clone(&self.instruments);
+        let book = &self.books[at];
+        let row = instruments.pair(book.pair);
+        let quotes = book.pulse.map_or([None; 2], |pulse| pulse.quotes);
+        let basis = match quotes {
+            [Some(spot), Some(perp)] => {
+                Scales::new(row, instruments.get(row.spot), instruments.get(row.perp))
+                    .and_then(|scales| scales.basis(perp.bid, spot.ask))
+            }
+            _ => None,
+        };
+        PairTold {
+            name: row.name,
+            state: book.state,
+            spot: book.holding.spot,
+            perp: book.holding.perp,
+            enter: book.enter,
+            best: book.best,
+            basis,
+            weighed: book.pulse.map_or([0; 4], |pulse| pulse.weighed),
+            gate: book.pulse.and_then(|pulse| pulse.gate),
+            reasons: self.reasons(at, now),
+        }
+    }
+
+    /// What keeps a pair from entering now.
+    fn reasons(&self, at: usize, now: Nanos) -> Vec<String> {
+        let book = &self.books[at];
+        let row = self.instruments.pair(book.pair);
+        let (spot, perp) = (self.instruments.get(row.spot), self.instruments.get(row.perp));
+        let mut reasons = Vec::new();
+        let mut say = |holds: bool, text: String| {
+            if holds {
+                reasons.push(text);
+            }
+        };
+        let mode = self.mode();
+        say(mode != Mode::Trading, format!("the engine is {}: {}", mode.name(), self.operator.why));
+        say(self.phase == Phase::Starting, "the feeds are not live yet".to_owned());
+        for venue in [spot.venue, perp.venue] {
+            let name = crate::venue::get(venue).name;
+            say(self.in_doubt(venue), format!("{name}: the fate of an order is unknown"));
+            if let Some((_, why)) = self.frozen.get(&venue).filter(|(until, _)| now < *until) {
+                say(true, format!("{name}: {why}"));
+            }
+            if venue == perp.venue {
+                break;
+            }
+        }
+        say(book.frozen.is_some(), book.frozen.clone().unwrap_or_default());
+        say(book.state == PairState::Hedged, "it is held already".to_owned());
+        say(
+            matches!(book.state, PairState::Busy | PairState::Unknown),
+            "its orders are still open".to_owned(),
+        );
+        say(book.mark.is_none(), "no funding estimate yet".to_owned());
+        say(book.pulse.is_none_or(|it| it.quotes.contains(&None)), "no quote of a leg yet".to_owned());
+        say(book.clip[0] == Qty::ZERO, "no clip yet".to_owned());
+        let learned = LegKind::BOTH.into_iter().zip([spot, perp]);
+        let mut learned = learned.map(|(leg, row)| self.offsets.0[lane(row.venue, leg)].is_some());
+        say(!learned.all(|learned| learned), Closed::NoClock.text().to_owned());
+        say(book.mark.is_some() && now > book.terms.valid_until, Closed::TermsExpired.text().to_owned());
+        say(book.mark.is_some() && book.enter == [None; 2], "no threshold: no basis would pay".to_owned());
+        reasons
+    }
+}
