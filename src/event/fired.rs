@@ -3,8 +3,10 @@
 //! Owns:  send rounds, pulses, signals.
 //! Never: says what became of an order: that is an answer's.
 
-use super::{Answer, Closed, Fill, Quote};
-use crate::units::{Class, ClientId, Direction, InstrumentId, LinkId, Nanos, PairId, Price, Qty, Side, Unix};
+use super::{Answer, Closed, Counted, Fill, Quote};
+use crate::units::{
+    Class, ClientId, Direction, InstrumentId, LegKind, LinkId, Nanos, PairId, Price, Qty, Side, Unix, VenueId,
+};
 
 /// How an order's bytes came to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +100,15 @@ pub enum Told {
     Fill(Fill),
     /// An answer, after its fills.
     Answer(Answer),
+    /// The venue asked to wait in an answer that was not about an order.
+    Wait {
+        /// Who asked.
+        venue: VenueId,
+        /// Which of its markets.
+        leg: LegKind,
+        /// Its counters, with how long.
+        counted: Counted,
+    },
     /// The books, now and then.
     Pulse(Pulse),
     /// What would have been fired, had real orders been allowed. Told once per crossing of the threshold.

@@ -30,6 +30,7 @@ impl Shadow {
             Told::Fired(fired) => self.on_fired(&fired, now),
             Told::Fill(fill) => self.on_fill(&fill, now),
             Told::Answer(answer) => self.on_answer(&answer, now),
+            Told::Wait { venue, leg, counted } => self.count(lane(venue, leg), venue, &counted, now),
             Told::Pulse(pulse) => self.on_pulse(pulse),
             Told::Signal { pair, class, direction, .. } => {
                 self.totals.signals += 1;

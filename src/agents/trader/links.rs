@@ -228,9 +228,13 @@ impl OrderLinks {
             http::response(link.inbound(), ANSWER_MAX).map_err(|error| error.to_string())?
         {
             let (used, keep_alive) = (response.used, response.keep_alive);
-            if let Some((Flying::Order { client, instrument }, _)) = line.flying.take() {
-                let venue = venue::get(line.venue);
-                let counted = (venue.counted)(&response.head);
+            let venue = venue::get(line.venue);
+            let counted = (venue.counted)(&response.head);
+            let flown = line.flying.take().map(|(flown, _)| flown);
+            if matches!(flown, Some(Flying::Warm)) && counted.retry_after_s.is_some() {
+                let _ = around.told.push(Told::Wait { venue: line.venue, leg: line.leg, counted });
+            }
+            if let Some(Flying::Order { client, instrument }) = flown {
                 let reply = Reply { status: response.status, counted, body: &response.body };
                 let row = around.instruments.get(instrument);
                 let judged = (venue.read_answer)(&reply, row, client, &mut self.scratch, &mut self.fills);
