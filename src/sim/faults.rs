@@ -179,7 +179,12 @@ impl Faults {
             },
             "foreign_order" => Kind::ForeignOrder {
                 symbol: text("symbol").ok_or("foreign_order needs symbol, such as \"BTCUSDT\"")?.to_owned(),
-                rest: members.get("rest").and_then(Value::as_bool).unwrap_or(false),
+                rest: match members.get("rest") {
+                    None => false,
+                    Some(rest) => {
+                        rest.as_bool().ok_or_else(|| format!("rest is true or false; {ALLOWED}"))?
+                    }
+                },
             },
             "settle_now" => Kind::SettleNow { symbol: text("symbol").map(str::to_owned) },
             "lag" => Kind::Lag { ms: number("ms", 100)?, for_ms: number("for_ms", 1_000)? },

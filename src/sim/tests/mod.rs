@@ -4,10 +4,13 @@
 //! Never: looks at a frame or an answer by other means than a client has, but for `truth`.
 
 mod faults;
+mod incidents;
+mod private;
 mod rest;
 mod streams;
 mod tapes;
 mod trading;
+mod ws_api;
 
 use super::{Config, ConnId, Door, Exchange, Market};
 use serde_json::Value;
@@ -112,6 +115,43 @@ impl World {
         self.send(market, &bytes).expect("an answer")
     }
 
+    /// A request with the key header alone.
+    pub(super) fn keyed(&mut self, market: Market, method: &str, path: &str) -> Answer {
+        let bytes = self.keyed_bytes(method, path, "");
+        self.send(market, &bytes).expect("an answer")
+    }
+
+    pub(super) fn listen_key(&mut self) -> String {
+        let answer = self.keyed(Market::Usdm, "POST", "/fapi/v1/listenKey").json;
+        answer["listenKey"].as_str().expect("a key").to_owned()
+    }
+
+    /// A signed request of the WebSocket API.
+    pub(super) fn ws_request(&self, id: &str, method: &str, params: &[(&str, &str)]) -> String {
+        let (key, stamp) = (Config::default().key, self.stamp());
+        let mut all: Vec<(&str, String)> = params.iter().map(|(n, v)| (*n, (*v).to_owned())).collect();
+        all.extend([("apiKey", key.clone()), ("timestamp", stamp.to_string())]);
+        all.sort_unstable();
+        let payload: Vec<String> = all.iter().map(|(n, v)| format!("{n}={v}")).collect();
+        let mut members = serde_json::Map::new();
+        for (name, value) in params {
+            members.insert((*name).to_owned(), (*value).into());
+        }
+        members.insert("apiKey".into(), key.into());
+        members.insert("timestamp".into(), stamp.into());
+        members.insert("signature".into(), Self::sign(&payload.join("&")).into());
+        serde_json::json!({"id": id, "method": method, "params": members}).to_string()
+    }
+
+    /// A spot socket that hears the account.
+    pub(super) fn subscribed(&mut self) -> Socket {
+        let mut socket = self.socket(Door::SpotWsApi, "/ws-api/v3?returnRateLimits=false");
+        let request = self.ws_request("s", "userDataStream.subscribe.signature", &[]);
+        socket.say(self, &request);
+        assert_eq!(socket.hear(self, true), [r#"{"id":"s","status":200,"result":{"subscriptionId":0}}"#]);
+        socket
+    }
+
     pub(super) fn get(&mut self, market: Market, target: &str) -> Answer {
         self.send(market, &format!("GET {target} HTTP/1.1\r\nHost: box\r\n\r\n")).expect("an answer")
     }
@@ -209,6 +249,13 @@ impl Socket {
     pub(super) fn say(&mut self, world: &mut World, text: &str) {
         self.context.write(&mut self.pipe, Message::text(text)).expect("an open socket");
         self.flush(world);
+    }
+
+    /// The bytes of a text frame, not sent.
+    pub(super) fn frame(&mut self, text: &str) -> Vec<u8> {
+        self.context.write(&mut self.pipe, Message::text(text)).expect("an open socket");
+        self.context.flush(&mut self.pipe).expect("an open socket");
+        std::mem::take(&mut self.pipe.output)
     }
 
     fn flush(&mut self, world: &mut World) {

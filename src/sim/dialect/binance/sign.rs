@@ -185,6 +185,29 @@ mod tests {
     }
 
     #[test]
+    fn every_sorted_hmac_vector_passes_in_any_order_of_its_parameters() {
+        let text = include_str!("../../../../tests/fixtures/binance/signing_vectors.json");
+        let vectors: Value = serde_json::from_str(text).unwrap();
+        let mut seen = 0;
+        for vector in vectors.as_array().unwrap() {
+            if !vector["name"].as_str().unwrap().contains("_wsapi_") || vector["algorithm"] != "HMAC-SHA256" {
+                continue;
+            }
+            let field = |key: &str| vector[key].as_str().unwrap();
+            let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, field("secret_key").as_bytes());
+            let pairs = field("payload").split('&').filter_map(|p| p.split_once('='));
+            let mut pairs: Vec<_> = pairs.map(|(n, v)| (n.into(), v.into())).collect();
+            pairs.reverse();
+            pairs.push(("signature".into(), field("signature").into()));
+            let params = Params::of(pairs);
+            assert_eq!(params.sorted_payload(), field("payload"));
+            assert!(verify(&key, &params.sorted_payload(), field("signature")));
+            seen += 1;
+        }
+        assert!(seen >= 3, "only {seen} vectors");
+    }
+
+    #[test]
     fn both_inequalities_of_the_stamp_hold_to_the_millisecond() {
         let server = 1_772_694_601_600u64;
         let clock = server * 1_000_000 + 999_999;

@@ -70,8 +70,9 @@ pub(super) fn on_upgrade(exchange: &mut Exchange, conn: ConnId, door: Door, requ
             if let Some(socket) = exchange.conns.get(conn).and_then(|c| c.socket.as_mut()) {
                 socket.terse = terse;
             }
-            // An upgrade weighs 2; that it was let in is decided above.
-            let _ = exchange.limits[door.market().index()].admit(clock, 2);
+            // An upgrade has a weight too; that it was let in is decided above.
+            let weight = if door == Door::SpotWsApi { 2 } else { 5 };
+            let _ = exchange.limits[door.market().index()].admit(clock, weight);
         }
         Route::Private => listen(exchange, conn, combined, streams, request.query),
         _ => {
@@ -84,6 +85,7 @@ pub(super) fn on_upgrade(exchange: &mut Exchange, conn: ConnId, door: Door, requ
 
 /// Lets a private socket hear the events of the key in its path or query. Whether the key is alive is not told.
 fn listen(exchange: &mut Exchange, conn: ConnId, combined: bool, names: Vec<String>, query: &str) {
+    let query = http::decode(query, false).unwrap_or_default();
     let named = |name: &str| query.split('&').find_map(|p| p.strip_prefix(name)).unwrap_or("");
     let key = names.into_iter().next().unwrap_or_else(|| named("listenKey=").to_owned());
     let events = named("events=").split('/').filter(|e| !e.is_empty()).map(str::to_owned).collect();

@@ -8,6 +8,7 @@
 
 use super::super::super::config::Market;
 use super::super::super::exchange::Exchange;
+use super::super::super::faults::Forced;
 use super::super::super::listing::SymbolId;
 use super::super::super::number::{E8, Fixed, Money, mul_div};
 use super::super::super::orders::{Fill, Order, OrderType, Tif};
@@ -62,8 +63,8 @@ fn names(order: &Order, change: &Change) -> (&'static str, &'static str) {
         Change::Trade(_) => {
             let status = if order.executed == order.qty { "FILLED" } else { "PARTIALLY_FILLED" };
             match order.forced {
-                Some(_) if order.client_id.starts_with("adl") => ("CALCULATED", "NEW_ADL"),
-                Some(_) => ("CALCULATED", status),
+                Some(Forced::Adl) => ("CALCULATED", "NEW_ADL"),
+                Some(Forced::Liquidation) => ("CALCULATED", status),
                 None => ("TRADE", status),
             }
         }
@@ -92,7 +93,8 @@ fn execution_report(
     let trade = fill.map_or_else(|| "-1".to_owned(), |f| f.trade_id.to_string());
     let maker = fill.is_some_and(|f| f.maker);
     // Does it work on the book after this?
-    let works = matches!(change, Change::New) || (fill.is_some() && order.status.open());
+    let rests = order.status.open() && order.executed < order.qty;
+    let works = matches!(change, Change::New) || (fill.is_some() && rests);
     format!(
         r#"{{"e":"executionReport","E":{},"s":"{}","c":"{c}","S":"{}","o":"{}","f":"{}","q":"{}","p":"{}","P":"0.00000000","F":"0.00000000","g":-1,"C":"{original}","x":"{x}","X":"{status}","r":"NONE","i":{},"l":"{}","z":"{}","L":"{}","n":"{fee}","N":{asset},"T":{},"t":{trade},"I":{execution},"w":{works},"m":{maker},"M":{},"O":{},"Z":"{}","Y":"{}","Q":"{}","W":{},"V":"{}"}}"#,
         exchange.clock_ms(),

@@ -1,0 +1,168 @@
+//! The WebSocket API through frames: envelopes, signatures, subscriptions, queries.
+//!
+//! Owns:  claims about `/ws-api/v3`.
+
+use super::*;
+use serde_json::json;
+
+const SPOT: Market = Market::Spot;
+
+fn ask(world: &mut World, socket: &mut Socket, text: &str) -> Value {
+    socket.say(world, text);
+    let mut heard = socket.read(world);
+    assert_eq!(heard.len(), 1, "{heard:?}");
+    heard.remove(0)
+}
+
+#[test]
+fn a_signed_subscription_is_answered_once_listed_and_ended_with_an_event() {
+    let mut world = World::new();
+    let mut socket = world.socket(Door::SpotWsApi, "/ws-api/v3");
+    let request = world.ws_request("d3df8a22", "userDataStream.subscribe.signature", &[]);
+    let answer = ask(&mut world, &mut socket, &request);
+    assert_eq!(
+        answer.to_string(),
+        r#"{"id":"d3df8a22","status":200,"result":{"subscriptionId":0},"rateLimits":[{"rateLimitType":"REQUEST_WEIGHT","interval":"MINUTE","intervalNum":1,"limit":6000,"count":4}]}"#
+    );
+    let again = ask(&mut world, &mut socket, &request);
+    assert_eq!((&again["status"], &again["error"]["code"]), (&400.into(), &json!(-2035)));
+    let listed = ask(
+        &mut world,
+        &mut socket,
+        r#"{"id":2,"method":"session.subscriptions","params":{"returnRateLimits":false}}"#,
+    );
+    assert_eq!(listed, json!({"id": 2, "status": 200, "result": [{"subscriptionId": 0}]}));
+    socket.say(&mut world, r#"{"id":3,"method":"userDataStream.unsubscribe","params":{"subscriptionId":0}}"#);
+    let heard = socket.read(&mut world);
+    let text = include_str!("../../../tests/fixtures/binance/spot_user_event_stream_terminated.json");
+    let mut recorded: Value = serde_json::from_str(text).unwrap();
+    recorded["event"]["E"] = world.stamp().into();
+    assert_eq!((&heard[0], &heard[1]["result"]), (&recorded, &json!({})));
+    world.order(SPOT, "symbol=ETHUSDT&side=BUY&type=MARKET&quantity=0.0100");
+    assert!(socket.read(&mut world).is_empty());
+    let none = ask(&mut world, &mut socket, r#"{"id":4,"method":"userDataStream.unsubscribe"}"#);
+    assert_eq!(none["error"]["code"], -2036);
+    let answer = ask(&mut world, &mut socket, &request);
+    assert_eq!(answer["result"]["subscriptionId"], 1, "numbers are not used twice");
+}
+
+#[test]
+fn a_terse_connection_hears_rate_limits_only_when_it_asks() {
+    let mut world = World::new();
+    let mut socket = world.socket(Door::SpotWsApi, "/ws-api/v3?returnRateLimits=false");
+    assert_eq!(
+        ask(&mut world, &mut socket, r#"{"id":1,"method":"ping"}"#).to_string(),
+        r#"{"id":1,"status":200,"result":{}}"#
+    );
+    let with = ask(&mut world, &mut socket, r#"{"id":1,"method":"ping","params":{"returnRateLimits":true}}"#);
+    assert_eq!(with["rateLimits"][0]["limit"], 6_000);
+}
+
+#[test]
+fn what_is_wrong_with_a_signed_request_is_told_as_documented() {
+    let mut world = World::new();
+    let mut socket = world.socket(Door::SpotWsApi, "/ws-api/v3");
+    let good = world.ws_request("x", "order.status", &[("symbol", "BTCUSDT"), ("orderId", "1")]);
+    let good: Value = serde_json::from_str(&good).unwrap();
+    let with = |edit: &dyn Fn(&mut Value)| {
+        let mut request = good.clone();
+        edit(&mut request["params"]);
+        request.to_string()
+    };
+    let old = world.stamp() - 5_001;
+    let cases = [
+        (with(&|_| {}), 400, -2013),
+        (with(&|p| p["orderId"] = "2".into()), 400, -1022),
+        (with(&|p| p["recvWindow"] = 5000.into()), 400, -1022),
+        (with(&|p| p["signature"] = "00".into()), 400, -1022),
+        (with(&|p| p["apiKey"] = "somebody".into()), 401, -2015),
+        (with(&|p| p["timestamp"] = old.into()), 400, -1021),
+        (with(&|p| p["timestamp"] = (old + 6_001).into()), 400, -1021),
+        (with(&|p| drop(p.as_object_mut().unwrap().remove("timestamp"))), 400, -1102),
+        (with(&|p| drop(p.as_object_mut().unwrap().remove("apiKey"))), 400, -1102),
+        (with(&|p| p["symbol"] = json!(["BTCUSDT"])), 400, -1130),
+        (r#"{"id":"x","method":"order.place","params":{}}"#.into(), 400, -1100),
+        (r#"{"id":"x","method":"time","params":{"symbol":"A"}}"#.into(), 400, -1104),
+        (r#"{"id":"x"}"#.into(), 400, -1135),
+    ];
+    for (request, status, code) in cases {
+        let answer = ask(&mut world, &mut socket, &request);
+        assert_eq!(
+            (&answer["id"], &answer["status"], &answer["error"]["code"]),
+            (&"x".into(), &status.into(), &code.into()),
+            "{request}"
+        );
+        assert_eq!(
+            answer.as_object().unwrap().keys().collect::<Vec<_>>(),
+            ["id", "status", "error", "rateLimits"]
+        );
+    }
+    for id in ["[1]", "true", "1.5"] {
+        let answer = ask(&mut world, &mut socket, &format!(r#"{{"id":{id},"method":"time"}}"#));
+        assert_eq!((&answer["id"], &answer["error"]["code"]), (&Value::Null, &json!(-1135)));
+    }
+}
+
+#[test]
+fn an_order_is_found_as_rest_finds_it() {
+    let mut world = World::new();
+    world.order(
+        SPOT,
+        "symbol=ETHUSDT&side=BUY&type=MARKET&quantity=0.0100&newClientOrderId=5782622041802803840",
+    );
+    let mut socket = world.socket(Door::SpotWsApi, "/ws-api/v3");
+    let request = world.ws_request(
+        "q",
+        "order.status",
+        &[("symbol", "ETHUSDT"), ("origClientOrderId", "5782622041802803840")],
+    );
+    let answer = ask(&mut world, &mut socket, &request);
+    let rest =
+        world.signed(SPOT, "GET", "/api/v3/order", "symbol=ETHUSDT&origClientOrderId=5782622041802803840");
+    assert_eq!(answer["result"], rest.json);
+    let all = world.signed(SPOT, "GET", "/api/v3/allOrders", "symbol=ETHUSDT").json;
+    assert_eq!(all, json!([rest.json]));
+}
+
+#[test]
+fn over_the_weight_the_answer_says_when_to_come_back() {
+    let mut world = World::new();
+    let mut socket = world.socket(Door::SpotWsApi, "/ws-api/v3");
+    for _ in 0..299 {
+        world.signed(SPOT, "GET", "/api/v3/account", "");
+    }
+    let request = world.ws_request("w", "order.status", &[("symbol", "BTCUSDT"), ("orderId", "1")]);
+    let mut told = Vec::new();
+    for _ in 0..12 {
+        told.push(ask(&mut world, &mut socket, &request));
+    }
+    let (slow, banned) = (&told[4], told.last().unwrap());
+    assert_eq!((&slow["status"], &slow["error"]["code"]), (&429.into(), &json!(-1003)));
+    assert_eq!(slow["error"]["data"]["retryAfter"], world.stamp() + 55_000);
+    let text = include_str!("../../../tests/fixtures/binance/spot_wsapi_error_418.json");
+    let recorded: Value = serde_json::from_str(text).unwrap();
+    let names = |v: &Value| v.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(banned["status"], recorded["status"]);
+    assert_eq!(names(banned), names(&recorded));
+    assert_eq!(names(&banned["error"]), names(&recorded["error"]));
+    assert_eq!(names(&banned["error"]["data"]), names(&recorded["error"]["data"]));
+}
+
+proptest::proptest! {
+    /// Whatever a frame says, it gets one answer, and nothing but JSON.
+    #[test]
+    fn every_frame_is_answered(
+        method in "(order.status|userDataStream.(unsubscribe|subscribe.signature)|session.subscriptions|time|x)",
+        name in "(apiKey|timestamp|recvWindow|signature|symbol|orderId|subscriptionId|returnRateLimits)",
+        value in "(null|true|-1|1e99|[0-9]{1,30}|\"[a-z0-9.-]{0,40}\"|\\[\\]|\\{\\})",
+        noise in ".{0,40}",
+    ) {
+        let mut world = World::new();
+        let mut socket = world.socket(Door::SpotWsApi, "/ws-api/v3");
+        let frame = format!(r#"{{"id":1,"method":"{method}","params":{{"{name}":{value}}}}}"#);
+        for text in [frame.as_str(), noise.as_str(), value.as_str()] {
+            let answer = ask(&mut world, &mut socket, text);
+            assert!(answer["status"] == 200 || answer["error"]["code"].is_i64(), "{text}: {answer}");
+        }
+    }
+}
