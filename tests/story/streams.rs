@@ -111,6 +111,19 @@ fn an_expired_listen_key_gets_a_new_key_and_a_new_socket() {
     ended_clean(&world);
 }
 
+/// A listen key lives an hour: renewed at half of that, it outlives it on the same socket.
+#[test]
+fn a_listen_key_is_renewed_before_it_expires() {
+    let box_config = contango::sim::Config { ticks_per_s: 1, ..contango::sim::Config::default() };
+    let mut world = live(&Setup { box_config, exit_basis: None, ..one_entry("SOL", 11) });
+    let before = world.dialled(Door::UsdmWs).len();
+    world.run_for(65 * 60 * SEC);
+    assert_eq!(world.dialled(Door::UsdmWs).len(), before, "no new socket");
+    assert_eq!(world.shadow().why().filter_map(|why| why.frozen).count(), 0);
+    assert!(world.stop());
+    ended_clean(&world);
+}
+
 /// Both private sockets die again and again, answers are lost in between.
 #[test]
 fn private_sockets_that_die_under_way_lose_no_fill_and_double_none() {

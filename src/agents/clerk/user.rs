@@ -77,7 +77,7 @@ impl Clerk {
         let user = &self.settings.target.venue.user;
         let Some(key) = self.settings.target.key.clone() else { return };
         for (leg, ticket) in &mut self.user_tickets {
-            if ticket.asked || now < self.quiet_until || !ticket.renew.is_some_and(|at| now >= at) {
+            if ticket.asked || now < self.quiet_until || ticket.renew.is_none_or(|at| now < at) {
                 continue;
             }
             let (Some(ask), Some(courier)) = ((user.ticket)(*leg, &key, true), self.couriers.get_mut(leg))

@@ -3,10 +3,9 @@
 //! Owns:  every order's fate, every pair's holding, the ledger, the permit and the terms the trader
 //!        works under, and when a run is over.
 //! Never: writes an order (it asks the trader), guesses a fate, or reports what is not in the journal.
-//! Map:   `orders` fired → answered → booked · `questions` asking the venue · `repair` settled or
-//!        unwound · `streams` the private streams · `operator` modes, and replies to `ctl` · `terms`
-//!        thresholds and permit · `told` what it can say of a run · `totals` what it
-//!        adds up to.
+//! Map:   `orders` fired → answered → booked · `questions` asking the venue · `streams` the private
+//!        streams · `repair` settled or unwound · `terms` thresholds and permit · `operator` modes ·
+//!        `told` what it can say of a run · `totals` what it adds up to.
 
 pub mod operator;
 mod orders;

@@ -32,14 +32,14 @@ const PAST_MAX: usize = 4_096;
 
 /// Whether a market's stream can be relied on.
 #[derive(Debug, Default, PartialEq, Eq)]
-enum Up {
+enum Flow {
     /// No socket, or it is not confirmed.
     #[default]
-    Down,
+    Dry,
     /// Confirmed; these orders must have been asked about first.
     Asking(BTreeSet<ClientId>),
-    /// It is.
-    Up,
+    /// It can.
+    Flowing,
 }
 
 /// A private socket.
@@ -57,7 +57,7 @@ pub(super) struct Streams {
     links: Links,
     open: Vec<Option<Stream>>,
     due: Nanos,
-    lanes: [Up; LANES],
+    lanes: [Flow; LANES],
     heard: Vec<Result<UserHeard, Unreadable>>,
     early: VecDeque<(Nanos, UserHeard)>,
     stranger_told: bool,
@@ -77,7 +77,7 @@ impl Streams {
             links: Links::new(STREAMS_MAX),
             open,
             due: Nanos::NEVER,
-            lanes: std::array::from_fn(|_| Up::default()),
+            lanes: std::array::from_fn(|_| Flow::default()),
             heard: Vec::new(),
             early: VecDeque::new(),
             stranger_told: false,
@@ -86,7 +86,7 @@ impl Streams {
     }
 
     pub(super) fn is_up(&self, lane: usize) -> bool {
-        self.lanes[lane] == Up::Up
+        self.lanes[lane] == Flow::Flowing
     }
 }
 
@@ -210,7 +210,7 @@ impl Shadow {
     }
 
     fn stream_down(&mut self, lane: usize, now: Nanos) {
-        self.streams.lanes[lane] = Up::Down;
+        self.streams.lanes[lane] = Flow::Dry;
         self.streams_changed();
         // The trader hears of it at once, not with the next renewal.
         self.permit_due = now;
@@ -225,14 +225,14 @@ impl Shadow {
         for client in &doubtful {
             self.ask(Action::Query, *client);
         }
-        self.streams.lanes[lane] = Up::Asking(doubtful);
+        self.streams.lanes[lane] = Flow::Asking(doubtful);
         self.tick_streams();
     }
 
     /// An order was asked about, and the venue answered the question.
     pub(super) fn asked_about(&mut self, client: ClientId) {
         for lane in &mut self.streams.lanes {
-            if let Up::Asking(doubtful) = lane {
+            if let Flow::Asking(doubtful) = lane {
                 doubtful.remove(&client);
             }
         }
@@ -242,10 +242,10 @@ impl Shadow {
     /// A stream whose orders are all known is up.
     pub(super) fn tick_streams(&mut self) {
         for at in 0..LANES {
-            let Up::Asking(doubtful) = &mut self.streams.lanes[at] else { continue };
+            let Flow::Asking(doubtful) = &mut self.streams.lanes[at] else { continue };
             doubtful.retain(|client| self.orders.get(client).is_some_and(|it| !it.order.ended()));
             if doubtful.is_empty() {
-                self.streams.lanes[at] = Up::Up;
+                self.streams.lanes[at] = Flow::Flowing;
                 let text = format!("private stream {} is up", lane_name(at));
                 self.write(Record::Note { at: self.clock.unix(), text });
                 self.streams_changed();
@@ -294,7 +294,7 @@ impl Shadow {
             UserHeard::Confirmed => {
                 let stream = self.streams.open.get_mut(usize::from(slot.0)).and_then(Option::as_mut)?;
                 stream.unconfirmed = stream.unconfirmed.saturating_sub(1);
-                if stream.unconfirmed == 0 && self.streams.lanes[lane] == Up::Down {
+                if stream.unconfirmed == 0 && self.streams.lanes[lane] == Flow::Dry {
                     self.stream_confirmed(lane);
                 }
             }

@@ -86,8 +86,10 @@ fn alone() -> Alone {
     let mut shadow = Shadow::new(settings, doors, clock, None, Latch::new(), Latch::new(), intents_reader);
     shadow.hear(News::Instruments { instruments: Arc::new(one_pair()), limits: Vec::new() }, Nanos(1));
     shadow.phase = Phase::Trading(Nanos(1));
-    shadow.streams.lanes = std::array::from_fn(|_| Up::Up);
+    shadow.streams.lanes = std::array::from_fn(|_| Flow::Flowing);
     let ends: Vec<Box<dyn Any>> = vec![
+        Box::new(asks_in),
+        Box::new(replies_out),
         Box::new(told_in),
         Box::new(marks_in),
         Box::new(news_in),
@@ -370,7 +372,7 @@ fn permutations(steps: &mut Vec<Step>, upto: usize, see: &mut impl FnMut(&[Step]
     }
     for at in 0..upto {
         permutations(steps, upto - 1, see);
-        steps.swap(if upto % 2 == 0 { at } else { 0 }, upto - 1);
+        steps.swap(if upto.is_multiple_of(2) { at } else { 0 }, upto - 1);
     }
 }
 
@@ -383,7 +385,7 @@ fn whatever_the_order_in_which_an_order_is_told_of_its_books_end_the_same() {
         let upto = facts.len();
         permutations(&mut facts, upto, &mut |steps| {
             told += 1;
-            alone.tell(&case, &with_report(steps.to_vec(), told % 2 == 0));
+            alone.tell(&case, &with_report(steps.to_vec(), told.is_multiple_of(2)));
         });
     }
     assert!(told > 10_000, "{told}");
@@ -407,7 +409,7 @@ fn facts_told_again_and_again_are_booked_once() {
         for at in (1..steps.len()).rev() {
             steps.swap(at, dice.u64() as usize % (at + 1));
         }
-        alone.tell(case, &with_report(steps, dice.u64() % 2 == 0));
+        alone.tell(case, &with_report(steps, dice.u64().is_multiple_of(2)));
     }
 }
 

@@ -1,4 +1,6 @@
-//! Claims about the private streams' words: every fixture read, every spoilt field refused.
+//! Claims about the private streams' words.
+//!
+//! Owns:  every fixture told as a line, and every field of it spoilt.
 
 use super::*;
 use crate::venue::sample::{fixture, instrument, instruments};
