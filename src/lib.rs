@@ -13,7 +13,7 @@
 //!           │ Mark ring             Told ring       │    ▲ Permit, Terms (latest values)
 //!           ▼                                       ▼    │ Command ring
 //!  ┌─────────────────────────────────────────────────────┴──────────────────────┐
-//!  │ shadow     order → pair → ledger → budget       query links to the venues  │  warm
+//!  │ shadow     order → pair → ledger → budget    private streams, query links  │  warm
 //!  └───────┬──────────────────────────────────────────────────────▲─────────────┘
 //!  News ▲  │ Record ring                                          │ durable (latest value)
 //!  ┌────┴──┼──────────────────────────┐   ┌───────────────────────┴─┐

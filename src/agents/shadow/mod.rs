@@ -139,7 +139,6 @@ struct Book {
     pair: PairId,
     state: PairState,
     holding: Holding,
-    direction: crate::units::Direction,
     /// The present intent: its sequence, attempts so far, the class it began with, its slots.
     sequence: u32,
     attempt: u8,

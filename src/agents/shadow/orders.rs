@@ -63,7 +63,6 @@ impl Shadow {
             book.sequence = fired.sequence;
             book.attempt = 0;
             book.began_as = fired.class;
-            book.direction = fired.direction;
             book.repaired = false;
         }
         book.asked = None;

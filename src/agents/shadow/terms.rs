@@ -28,7 +28,6 @@ impl Book {
             pair,
             state: PairState::Flat,
             holding: pair::Holding::default(),
-            direction: Direction::Short,
             sequence: 0,
             attempt: 0,
             began_as: crate::units::Class::Entry,
