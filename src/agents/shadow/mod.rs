@@ -3,12 +3,14 @@
 //! Owns:  every order's fate, every pair's holding, the ledger, the permit and the terms the trader
 //!        works under, and when a run is over.
 //! Never: writes an order (it asks the trader), guesses a fate, or reports what is not in the journal.
-//! Map:   `orders` fired → answered → booked · `questions` asking the venue · `streams` the private
-//!        streams · `repair` settled or unwound · `terms` thresholds and permit · `operator` modes ·
+//! Map:   `news` from clerk and couriers · `orders` fired → answered → booked · `questions` asking the
+//!        venue · `streams` the private streams · `phases` of a run · `repair` settled or unwound · `terms` thresholds and permit · `operator` modes ·
 //!        `told` what it can say of a run · `totals` what it adds up to.
 
+mod news;
 pub mod operator;
 mod orders;
+mod phases;
 mod questions;
 mod repair;
 mod streams;
@@ -16,8 +18,8 @@ pub mod terms;
 pub mod told;
 pub mod totals;
 
-use super::courier::{Courier, Delivery};
-use super::{Dead, Handed, Purpose};
+use super::courier::Courier;
+use super::{Dead, Handed};
 use crate::carry::rules::Policy;
 use crate::desk::budget::Lane;
 use crate::desk::ledger::Ledger;
@@ -34,17 +36,16 @@ use crate::metal::latch::Latch;
 use crate::metal::latest::{Reader as Latest, Writer};
 use crate::metal::ring::{Consumer, Producer};
 use crate::metal::runner::Agent;
-use crate::units::time::{MS, SEC};
+use crate::units::time::MS;
 use crate::units::{Amount, ClientId, Nanos, PairId, Price, Ratio, VenueId};
 use crate::venue::{Key, Scratch};
+use phases::Phase;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use streams::{Past, Streams};
 pub use told::{Ended, Why};
 use totals::{Stage, Totals};
 
-/// How long a stop waits for orders in doubt and open repairs (FAULTS F117).
-const STOP_WAIT_NS: u64 = 15 * SEC;
 /// How often timers are looked at beyond every turn's own work.
 const HOUSEKEEPING_NS: u64 = 20 * MS;
 /// Told items taken per turn: a turn stays below 200 µs.
@@ -108,21 +109,6 @@ pub struct ShadowDoors {
     pub entropy: Entropy,
     /// The operator's.
     pub operator: operator::OperatorDoors,
-}
-
-/// Where the run stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    /// Feeds and clocks are still being brought up.
-    Starting,
-    /// Trading since.
-    Trading(Nanos),
-    /// No new entries; resolving what is open, since.
-    Stopping(Nanos),
-    /// The last record is written; waiting for it to be durable.
-    Closing,
-    /// Done.
-    Over,
 }
 
 /// An order with the price it was decided at.
@@ -300,157 +286,6 @@ impl Shadow {
         if let Some(lines) = &mut self.doors.lines {
             // Lossy: a person may miss a line, the journal does not.
             let _ = lines.push(text.to_owned());
-        }
-    }
-
-    fn hear(&mut self, news: News, now: Nanos) {
-        match news {
-            News::Instruments { instruments, limits } => {
-                self.note(format!(
-                    "instruments: {} pairs, {} markets left out",
-                    instruments.pairs.len(),
-                    instruments.left_out.len()
-                ));
-                self.lanes = (0..LANES)
-                    .map(|lane| {
-                        let mine = limits.iter().filter(|l| l.lane == lane);
-                        Lane::new(&mine.map(|l| (l.window_ns, l.limit)).collect::<Vec<_>>())
-                    })
-                    .collect();
-                self.windows = (0..LANES)
-                    .map(|lane| limits.iter().filter(|l| l.lane == lane).map(|l| l.window_ns).collect())
-                    .collect();
-                self.books = instruments.pairs.iter().map(|row| Book::new(row.id)).collect();
-                self.instruments = instruments;
-            }
-            News::Marks(marks) => {
-                for mark in marks {
-                    self.take_mark(mark);
-                }
-            }
-            News::Ready { venue } => {
-                if self.phase == Phase::Starting {
-                    self.phase = Phase::Trading(now);
-                    self.ended.live_at = Some(now);
-                    let name = crate::venue::get(venue).name;
-                    self.tell_live(name);
-                }
-            }
-            News::LinkUp { what, .. } => {
-                self.write(Record::Note { at: self.clock.unix(), text: format!("link up: {what}") });
-                self.operator.links.insert(what, None);
-            }
-            News::LinkDown { what, why } => {
-                self.note(format!("link down: {what}: {why}"));
-                self.operator.links.insert(what, Some(why));
-            }
-            News::Wait { venue, leg, counted } => {
-                self.count(crate::event::lane(venue, leg), venue, &counted, now)
-            }
-            News::Refuse { why } => {
-                self.ended.refused.get_or_insert(why);
-                self.stop.set();
-            }
-            News::Fail { why } => {
-                self.ended.failed.get_or_insert(why);
-                self.stop.set();
-            }
-        }
-    }
-
-    fn mail(&mut self, now: Nanos) -> usize {
-        let mut work = 0;
-        while let Some(handed) = self.doors.arrivals.pop() {
-            work += 1;
-            if matches!(handed.purpose, Purpose::User { .. }) {
-                self.take_stream(handed, now);
-            } else if let Purpose::Query { venue, leg } = handed.purpose {
-                let clock = self.clock.clone();
-                self.couriers
-                    .entry(crate::event::lane(venue, leg))
-                    .or_insert_with(|| Courier::new(crate::venue::get(venue), clock))
-                    .attach(handed.link);
-            }
-        }
-        let lanes: Vec<usize> = self.couriers.keys().copied().collect();
-        for lane in lanes {
-            while let Some(delivery) = self.couriers.get_mut(&lane).and_then(|courier| courier.turn(now)) {
-                work += 1;
-                match delivery {
-                    Delivery::Answer(letter) => self.on_letter(letter, now),
-                    // The order's own timer asks again.
-                    Delivery::Lost { .. } => {}
-                    Delivery::Broken { link, why } => {
-                        let purpose = Purpose::Query {
-                            venue: VenueId((lane / 2) as u8),
-                            leg: crate::units::LegKind::BOTH[lane % 2],
-                        };
-                        let _ = self.doors.dead.push(Dead { link, purpose, why });
-                    }
-                }
-            }
-        }
-        work
-    }
-
-    fn on_mark(&mut self, mark: Mark) {
-        let lane =
-            crate::event::lane(self.instruments.get(mark.instrument).venue, crate::units::LegKind::Perp);
-        if let Some(arrived) = self.offsets.venue_time(lane, mark.received) {
-            self.totals.record(Stage::FeedAge, u64::try_from(arrived.0 - mark.stamp.0).unwrap_or(0));
-        }
-        self.take_mark(mark);
-    }
-
-    fn take_mark(&mut self, mark: Mark) {
-        let instruments = Arc::clone(&self.instruments);
-        for book in &mut self.books {
-            if instruments.pair(book.pair).perp == mark.instrument {
-                book.mark = Some(mark);
-            }
-        }
-    }
-
-    /// Whether the run should end, and what remains to be done before it has.
-    fn phase(&mut self, now: Nanos) {
-        match self.phase {
-            Phase::Starting if self.stop.is_set() => self.begin_stop(now, "told to stop before trading"),
-            Phase::Trading(since) => {
-                let over = self.settings.run_for_ns.is_some_and(|ns| now.since(since) >= ns);
-                let enough = self.settings.until_round_trips.is_some_and(|n| self.totals.closed >= n);
-                if self.stop.is_set() {
-                    self.begin_stop(now, "told to stop");
-                } else if over {
-                    self.begin_stop(now, "the time set for this run is over");
-                } else if enough {
-                    self.begin_stop(now, "the round trips asked for are done");
-                }
-            }
-            Phase::Stopping(since) => {
-                let busy = self.flattening()
-                    || !self.orders.is_empty()
-                    || self.books.iter().any(|b| matches!(b.state, PairState::Busy | PairState::Unknown));
-                if !busy || now.since(since) > STOP_WAIT_NS {
-                    self.ended.open = self.left_open();
-                    let open = self.ended.open.clone();
-                    self.write(Record::Stop { at: self.clock.unix(), open });
-                    self.phase = Phase::Closing;
-                }
-            }
-            Phase::Closing if self.backlog.is_empty() && self.doors.durable.read()[0] >= self.written => {
-                self.ended.at = now;
-                self.phase = Phase::Over;
-                self.done.set();
-            }
-            _ => {}
-        }
-    }
-
-    fn begin_stop(&mut self, now: Nanos, why: &str) {
-        self.phase = Phase::Stopping(now);
-        self.write(Record::Mode { at: self.clock.unix(), mode: self.mode().name(), why: why.to_owned() });
-        for at in 0..self.books.len() {
-            self.publish_terms(at, now);
         }
     }
 }

@@ -1,0 +1,122 @@
+//! What reaches the shadow from the clerk and the venues: instruments, links, marks, letters.
+//!
+//! Owns:  taking news in, and the couriers' turns.
+//! Never: judges an order; `orders` and `questions` do.
+
+use super::{Book, Phase, Shadow, Stage};
+use crate::agents::courier::{Courier, Delivery};
+use crate::agents::{Dead, Purpose};
+use crate::desk::budget::Lane;
+use crate::event::{LANES, Mark, News, Record};
+use crate::units::{Nanos, VenueId};
+use std::sync::Arc;
+
+impl Shadow {
+    pub(super) fn hear(&mut self, news: News, now: Nanos) {
+        match news {
+            News::Instruments { instruments, limits } => {
+                self.note(format!(
+                    "instruments: {} pairs, {} markets left out",
+                    instruments.pairs.len(),
+                    instruments.left_out.len()
+                ));
+                self.lanes = (0..LANES)
+                    .map(|lane| {
+                        let mine = limits.iter().filter(|l| l.lane == lane);
+                        Lane::new(&mine.map(|l| (l.window_ns, l.limit)).collect::<Vec<_>>())
+                    })
+                    .collect();
+                self.windows = (0..LANES)
+                    .map(|lane| limits.iter().filter(|l| l.lane == lane).map(|l| l.window_ns).collect())
+                    .collect();
+                self.books = instruments.pairs.iter().map(|row| Book::new(row.id)).collect();
+                self.instruments = instruments;
+            }
+            News::Marks(marks) => {
+                for mark in marks {
+                    self.take_mark(mark);
+                }
+            }
+            News::Ready { venue } => {
+                if self.phase == Phase::Starting {
+                    self.phase = Phase::Trading(now);
+                    self.ended.live_at = Some(now);
+                    let name = crate::venue::get(venue).name;
+                    self.tell_live(name);
+                }
+            }
+            News::LinkUp { what, .. } => {
+                self.write(Record::Note { at: self.clock.unix(), text: format!("link up: {what}") });
+                self.operator.links.insert(what, None);
+            }
+            News::LinkDown { what, why } => {
+                self.note(format!("link down: {what}: {why}"));
+                self.operator.links.insert(what, Some(why));
+            }
+            News::Wait { venue, leg, counted } => {
+                self.count(crate::event::lane(venue, leg), venue, &counted, now)
+            }
+            News::Refuse { why } => {
+                self.ended.refused.get_or_insert(why);
+                self.stop.set();
+            }
+            News::Fail { why } => {
+                self.ended.failed.get_or_insert(why);
+                self.stop.set();
+            }
+        }
+    }
+
+    pub(super) fn mail(&mut self, now: Nanos) -> usize {
+        let mut work = 0;
+        while let Some(handed) = self.doors.arrivals.pop() {
+            work += 1;
+            if matches!(handed.purpose, Purpose::User { .. }) {
+                self.take_stream(handed, now);
+            } else if let Purpose::Query { venue, leg } = handed.purpose {
+                let clock = self.clock.clone();
+                self.couriers
+                    .entry(crate::event::lane(venue, leg))
+                    .or_insert_with(|| Courier::new(crate::venue::get(venue), clock))
+                    .attach(handed.link);
+            }
+        }
+        let lanes: Vec<usize> = self.couriers.keys().copied().collect();
+        for lane in lanes {
+            while let Some(delivery) = self.couriers.get_mut(&lane).and_then(|courier| courier.turn(now)) {
+                work += 1;
+                match delivery {
+                    Delivery::Answer(letter) => self.on_letter(letter, now),
+                    // The order's own timer asks again.
+                    Delivery::Lost { .. } => {}
+                    Delivery::Broken { link, why } => {
+                        let purpose = Purpose::Query {
+                            venue: VenueId((lane / 2) as u8),
+                            leg: crate::units::LegKind::BOTH[lane % 2],
+                        };
+                        let _ = self.doors.dead.push(Dead { link, purpose, why });
+                    }
+                }
+            }
+        }
+        work
+    }
+
+    pub(super) fn on_mark(&mut self, mark: Mark) {
+        let lane =
+            crate::event::lane(self.instruments.get(mark.instrument).venue, crate::units::LegKind::Perp);
+        if let Some(arrived) = self.offsets.venue_time(lane, mark.received) {
+            self.totals.record(Stage::FeedAge, u64::try_from(arrived.0 - mark.stamp.0).unwrap_or(0));
+        }
+        self.take_mark(mark);
+    }
+
+    pub(super) fn take_mark(&mut self, mark: Mark) {
+        let instruments = Arc::clone(&self.instruments);
+        for book in &mut self.books {
+            if instruments.pair(book.pair).perp == mark.instrument {
+                book.mark = Some(mark);
+            }
+        }
+    }
+}

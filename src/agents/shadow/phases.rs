@@ -1,0 +1,72 @@
+//! How far a run has come, and how it ends: no new entries, what is open resolved, the journal durable.
+//!
+//! Owns:  [`Phase`], and when a run is over.
+//! Never: ends a run whose last record is not durable.
+
+use super::Shadow;
+use crate::event::{PairState, Record};
+use crate::units::Nanos;
+use crate::units::time::SEC;
+
+/// How long a stop waits for orders in doubt and open repairs (FAULTS F117).
+const STOP_WAIT_NS: u64 = 15 * SEC;
+
+/// Where the run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Feeds and clocks are still being brought up.
+    Starting,
+    /// Trading since.
+    Trading(Nanos),
+    /// No new entries; resolving what is open, since.
+    Stopping(Nanos),
+    /// The last record is written; waiting for it to be durable.
+    Closing,
+    /// Done.
+    Over,
+}
+
+impl Shadow {
+    /// Whether the run should end, and what remains to be done before it has.
+    pub(super) fn phase(&mut self, now: Nanos) {
+        match self.phase {
+            Phase::Starting if self.stop.is_set() => self.begin_stop(now, "told to stop before trading"),
+            Phase::Trading(since) => {
+                let over = self.settings.run_for_ns.is_some_and(|ns| now.since(since) >= ns);
+                let enough = self.settings.until_round_trips.is_some_and(|n| self.totals.closed >= n);
+                if self.stop.is_set() {
+                    self.begin_stop(now, "told to stop");
+                } else if over {
+                    self.begin_stop(now, "the time set for this run is over");
+                } else if enough {
+                    self.begin_stop(now, "the round trips asked for are done");
+                }
+            }
+            Phase::Stopping(since) => {
+                let busy = self.flattening()
+                    || !self.orders.is_empty()
+                    || self.books.iter().any(|b| matches!(b.state, PairState::Busy | PairState::Unknown));
+                if !busy || now.since(since) > STOP_WAIT_NS {
+                    self.ended.open = self.left_open();
+                    let open = self.ended.open.clone();
+                    self.write(Record::Stop { at: self.clock.unix(), open });
+                    self.phase = Phase::Closing;
+                }
+            }
+            Phase::Closing if self.backlog.is_empty() && self.doors.durable.read()[0] >= self.written => {
+                self.ended.at = now;
+                self.phase = Phase::Over;
+                self.done.set();
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn begin_stop(&mut self, now: Nanos, why: &str) {
+        self.phase = Phase::Stopping(now);
+        self.write(Record::Mode { at: self.clock.unix(), mode: self.mode().name(), why: why.to_owned() });
+        for at in 0..self.books.len() {
+            self.publish_terms(at, now);
+        }
+    }
+}
