@@ -68,7 +68,7 @@ fn trades_since(row: &Instrument, from: TradesFrom, key: &Key, at: Unix, window_
     let from = match from {
         TradesFrom::Id(id) => format!("fromId={id}"),
         TradesFrom::Time(since) => {
-            let start = since.as_ms();
+            let start = since.as_ms().max(0);
             let end = Unix(since.0.saturating_add(USDM_SPAN_NS));
             if row.leg == LegKind::Perp && end < at {
                 format!("startTime={start}&endTime={}", start.saturating_add(USDM_SPAN_NS / 1_000_000))
@@ -103,7 +103,7 @@ fn cancel(row: &Instrument, client: ClientId, key: &Key, at: Unix, window_ms: u3
 
 /// What is older than three months is gone.
 fn income_since(since: Unix, key: &Key, at: Unix, window_ms: u32) -> Ask {
-    let query = format!("incomeType=FUNDING_FEE&startTime={}&limit={PAGE}", since.as_ms());
+    let query = format!("incomeType=FUNDING_FEE&startTime={}&limit={PAGE}", since.as_ms().max(0));
     signed(LegKind::Perp, "/fapi/v1/income", &query, 30, key, at, window_ms)
 }
 
