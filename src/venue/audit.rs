@@ -10,6 +10,9 @@ use super::{Ask, BadBody, Judged, Key, Reply, Scratch, Symbols};
 use crate::event::{Asset, Instrument, Verdict};
 use crate::units::{Amount, ClientId, InstrumentId, LegKind, Price, Qty, Side, Unix};
 
+/// All rows of an answer, or none.
+pub type Rows<T> = Result<Vec<T>, BadBody>;
+
 /// How an account is read whole. Every question takes the key, its moment on the venue's clock, and the
 /// receive window in ms; every reader of a body writes into it.
 #[derive(Clone, Copy)]
@@ -17,7 +20,7 @@ pub struct Audit {
     /// Asks for the open orders of one market, all symbols.
     pub open_orders: fn(LegKind, &Key, Unix, u32) -> Ask,
     /// Reads the answer to [`Audit::open_orders`].
-    pub read_orders: fn(&mut [u8], &Symbols, LegKind) -> Result<Vec<OrderRow>, BadBody>,
+    pub read_orders: fn(&mut [u8], &Symbols, LegKind) -> Rows<OrderRow>,
     /// Asks for one order by the venue's id: a trade carries no client id, so this maps it to its order.
     pub order_by_id: fn(&Instrument, u64, &Key, Unix, u32) -> Ask,
     /// Reads the answer to [`Audit::order_by_id`]; no such order is a [`BadBody::Code`], and no evidence.
@@ -25,7 +28,7 @@ pub struct Audit {
     /// Asks for the trades of one instrument, oldest first, at most [`Audit::trades_page`] of them.
     pub trades_since: fn(&Instrument, TradesFrom, &Key, Unix, u32) -> Ask,
     /// Reads that page, in the order of trade ids.
-    pub read_trades: fn(&mut [u8], &Instrument) -> Result<Vec<TradeRow>, BadBody>,
+    pub read_trades: fn(&mut [u8], &Instrument) -> Rows<TradeRow>,
     /// How many trades are asked for at once: a full page means ask on from the last id.
     pub trades_page: usize,
     /// How far past [`TradesFrom::Time`] a page reaches, in ns, where it does not reach the present: what is
@@ -34,11 +37,11 @@ pub struct Audit {
     /// Asks for the positions of the perp market, all symbols.
     pub positions: fn(&Key, Unix, u32) -> Ask,
     /// Reads them; flat ones are left out.
-    pub read_positions: fn(&mut [u8], &Symbols) -> Result<Vec<PositionRow>, BadBody>,
+    pub read_positions: fn(&mut [u8], &Symbols) -> Rows<PositionRow>,
     /// Asks for a market's balances.
     pub balances: fn(LegKind, &Key, Unix, u32) -> Ask,
     /// Reads them; zero ones are left out.
-    pub read_balances: fn(LegKind, &mut [u8]) -> Result<Vec<BalanceRow>, BadBody>,
+    pub read_balances: fn(LegKind, &mut [u8]) -> Rows<BalanceRow>,
     /// Asks to cancel an order by our own id.
     pub cancel: fn(&Instrument, ClientId, &Key, Unix, u32) -> Ask,
     /// Judges the answer to [`Audit::cancel`]: terminal with what was executed if the answer proves it. It
@@ -48,7 +51,7 @@ pub struct Audit {
     /// Asks for the funding payments since a moment, oldest first, at most [`Audit::income_page`] of them.
     pub income_since: fn(Unix, &Key, Unix, u32) -> Ask,
     /// Reads them.
-    pub read_income: fn(&mut [u8]) -> Result<Vec<FundingRow>, BadBody>,
+    pub read_income: fn(&mut [u8]) -> Rows<FundingRow>,
     /// How many payments are asked for at once: a full page means ask on from the last one's time, which
     /// brings the last one again.
     pub income_page: usize,

@@ -13,7 +13,7 @@ use crate::event::{Asset, Instrument};
 use crate::units::time::SEC;
 use crate::units::{Amount, ClientId, LegKind, Price, Qty, Side, Unix};
 use crate::venue::audit::{
-    Audit, BalanceRow, FundingRow, OrderRow, PositionRow, TradeRow, TradesFrom, Whose,
+    Audit, BalanceRow, FundingRow, OrderRow, PositionRow, Rows, TradeRow, TradesFrom, Whose,
 };
 use crate::venue::json::{Object, flag, stamp, text, uint};
 use crate::venue::{Ask, BadBody, Key, Symbols};
@@ -109,7 +109,7 @@ fn income_since(since: Unix, key: &Key, at: Unix, window_ms: u32) -> Ask {
 
 // ───────────────────────────── answers ─────────────────────────────
 
-fn read_orders(body: &mut [u8], symbols: &Symbols, leg: LegKind) -> Result<Vec<OrderRow>, BadBody> {
+fn read_orders(body: &mut [u8], symbols: &Symbols, leg: LegKind) -> Rows<OrderRow> {
     rows(body, "openOrders", |row| order(row, symbols, leg))
 }
 
@@ -157,7 +157,7 @@ fn order(row: &Object<'_, '_>, symbols: &Symbols, leg: LegKind) -> Result<OrderR
     })
 }
 
-fn read_trades(body: &mut [u8], instrument: &Instrument) -> Result<Vec<TradeRow>, BadBody> {
+fn read_trades(body: &mut [u8], instrument: &Instrument) -> Rows<TradeRow> {
     let mut trades = rows(body, "trades", |row| trade(row, instrument))?;
     // Asked on from the last id, a page in another order would leave trades out.
     trades.sort_by_key(|trade| trade.trade_id);
@@ -192,7 +192,7 @@ fn trade(row: &Object<'_, '_>, instrument: &Instrument) -> Result<TradeRow, BadB
     })
 }
 
-fn read_positions(body: &mut [u8], symbols: &Symbols) -> Result<Vec<PositionRow>, BadBody> {
+fn read_positions(body: &mut [u8], symbols: &Symbols) -> Rows<PositionRow> {
     let all = rows(body, "positionRisk", |row| {
         let symbol = symbol(row)?;
         let qty = amount(row, "positionAmt")?;
@@ -211,7 +211,7 @@ fn read_positions(body: &mut [u8], symbols: &Symbols) -> Result<Vec<PositionRow>
     Ok(all.into_iter().flatten().collect())
 }
 
-fn read_balances(leg: LegKind, body: &mut [u8]) -> Result<Vec<BalanceRow>, BadBody> {
+fn read_balances(leg: LegKind, body: &mut [u8]) -> Rows<BalanceRow> {
     let all: Vec<BalanceRow> = match leg {
         LegKind::Spot => object(body, |answer| {
             let list = answer.get("balances").and_then(|list| list.as_array());
@@ -233,7 +233,7 @@ fn read_balances(leg: LegKind, body: &mut [u8]) -> Result<Vec<BalanceRow>, BadBo
     Ok(all.into_iter().filter(|row| row.total != Amount::ZERO).collect())
 }
 
-fn read_income(body: &mut [u8]) -> Result<Vec<FundingRow>, BadBody> {
+fn read_income(body: &mut [u8]) -> Rows<FundingRow> {
     rows(body, "income", |row| {
         // Another kind is not what was asked for.
         if word(row, "incomeType")? != "FUNDING_FEE" {
@@ -256,7 +256,7 @@ fn rows<T>(
     body: &mut [u8],
     name: &'static str,
     read: impl Fn(&Object<'_, '_>) -> Result<T, BadBody>,
-) -> Result<Vec<T>, BadBody> {
+) -> Rows<T> {
     let tape = simd_json::to_tape(body).map_err(|_| BadBody::NotJson)?;
     let root = tape.as_value();
     let Some(list) = root.as_array() else {
