@@ -4,8 +4,9 @@
 //! Never: opens a socket, reads a clock, or lets a venue's word out: above this folder there are
 //!        quotes, verdicts and fills, wherever they came from.
 //! Map:   `scan`, `json` read bytes · `symbols` finds instruments · `sign` signs · `pairing` makes
-//!        pairs · `user` the private streams' common words · one folder per venue.
+//!        pairs · `user` the private streams' common words · `audit` the account's · one folder per venue.
 
+pub mod audit;
 pub mod binance;
 pub mod json;
 pub mod pairing;
@@ -14,6 +15,7 @@ pub mod sign;
 pub mod symbols;
 pub mod user;
 
+pub use audit::Audit;
 pub use json::Scratch;
 pub use pairing::{PairError, pair_up};
 pub use sign::Key;
@@ -95,6 +97,8 @@ pub struct Venue {
     pub read_trades: fn(&mut [u8], &Instrument, ClientId, &mut FillList) -> Result<(), BadBody>,
     /// Its private streams.
     pub user: UserStream,
+    /// How the account is read whole, for reconciliation.
+    pub audit: Audit,
 }
 
 impl Venue {

@@ -55,28 +55,30 @@ pub(super) fn fees_requests(instruments: &Instruments, key: &Key, at: Unix, wind
 
 /// Asks what became of an order of ours.
 pub(super) fn order_query(row: &Instrument, client: ClientId, key: &Key, at: Unix, window_ms: u32) -> Ask {
+    order(row, &format!("origClientOrderId={client}"), key, at, window_ms)
+}
+
+/// Asks for the order that `which` names.
+pub(super) fn order(row: &Instrument, which: &str, key: &Key, at: Unix, window_ms: u32) -> Ask {
     let (path, weight) = match row.leg {
         LegKind::Spot => ("/api/v3/order", 4),
         LegKind::Perp => ("/fapi/v1/order", 1),
     };
-    signed(
-        row.leg,
-        path,
-        &format!("symbol={}&origClientOrderId={client}", row.symbol),
-        weight,
-        key,
-        at,
-        window_ms,
-    )
+    signed(row.leg, path, &format!("symbol={}&{which}", row.symbol), weight, key, at, window_ms)
 }
 
 /// Asks for the trades of one order.
 pub(super) fn trades_query(row: &Instrument, order_id: u64, key: &Key, at: Unix, window_ms: u32) -> Ask {
-    let path = match row.leg {
-        LegKind::Spot => "/api/v3/myTrades",
-        LegKind::Perp => "/fapi/v1/userTrades",
+    Ask { weight: 5, ..trades(row, &format!("orderId={order_id}"), key, at, window_ms) }
+}
+
+/// Asks for the trades that `which` selects. On spot those of one order alone cost less.
+pub(super) fn trades(row: &Instrument, which: &str, key: &Key, at: Unix, window_ms: u32) -> Ask {
+    let (path, weight) = match row.leg {
+        LegKind::Spot => ("/api/v3/myTrades", 20),
+        LegKind::Perp => ("/fapi/v1/userTrades", 5),
     };
-    signed(row.leg, path, &format!("symbol={}&orderId={order_id}", row.symbol), 5, key, at, window_ms)
+    signed(row.leg, path, &format!("symbol={}&{which}", row.symbol), weight, key, at, window_ms)
 }
 
 fn public(leg: LegKind, path: &str, weight: u32) -> Ask {
@@ -84,8 +86,17 @@ fn public(leg: LegKind, path: &str, weight: u32) -> Ask {
 }
 
 /// A signed GET: what is signed is the query exactly as it is sent, the signature last.
-fn signed(leg: LegKind, path: &str, query: &str, weight: u32, key: &Key, at: Unix, window_ms: u32) -> Ask {
-    let query = format!("{query}&recvWindow={window_ms}&timestamp={}", at.as_ms());
+pub(super) fn signed(
+    leg: LegKind,
+    path: &str,
+    query: &str,
+    weight: u32,
+    key: &Key,
+    at: Unix,
+    window_ms: u32,
+) -> Ask {
+    let join = if query.is_empty() { "" } else { "&" };
+    let query = format!("{query}{join}recvWindow={window_ms}&timestamp={}", at.as_ms());
     let mut whole = format!("{path}?{query}&signature=");
     for byte in key.sign(query.as_bytes()) {
         whole.push(char::from(byte));

@@ -1,6 +1,6 @@
 //! What Binance's answers say of an order, by FAULTS part 5.
 //!
-//! Owns:  the verdict on an order's answer and on a query's, and the fills in them.
+//! Owns:  the verdict on an order's answer, on a query's and on a cancel's, and the fills in them.
 //! Never: calls anything refused that might have executed. What is not listed is unknown.
 //! Wire:  binance.md §9, §14. The key is (market, code); status and text count only without a code.
 //! Quirk: the same text "Internal error; unable to process…" is unknown with -1001, and documented as
@@ -26,7 +26,7 @@ pub(super) fn read_answer(
             return only(by_code(row.leg, &answer));
         }
         if answer.get("orderId").is_some() {
-            return order(reply, row, client, &answer, fills);
+            return order(reply, row, client, "clientOrderId", &answer, fills);
         }
         only(by_status(row.leg, reply.status, text(&answer, "msg")))
     });
@@ -42,17 +42,43 @@ pub(super) fn read_query(
     fills: &mut FillList,
 ) -> Judged {
     fills.clear();
+    question(reply, row, client, "clientOrderId", scratch, fills)
+}
+
+/// Judges the answer to a cancel. On spot the cancel has an id of its own, and names the order's beside it.
+pub(super) fn read_cancel(
+    reply: &Reply<'_>,
+    row: &Instrument,
+    client: ClientId,
+    scratch: &mut Scratch,
+) -> Judged {
+    let name = match row.leg {
+        LegKind::Spot => "origClientOrderId",
+        LegKind::Perp => "clientOrderId",
+    };
+    question(reply, row, client, name, scratch, &mut FillList::new())
+}
+
+/// Judges the answer to a request about an order that names it in the field `name`.
+fn question(
+    reply: &Reply<'_>,
+    row: &Instrument,
+    client: ClientId,
+    name: &str,
+    scratch: &mut Scratch,
+    fills: &mut FillList,
+) -> Judged {
     let judged = scratch.read(reply.body, |root| {
         let Some(answer) = root.as_object() else { return only(doubt(reply.status)) };
         if let Some(code) = code(&answer) {
-            // Any other error is about the question: the order is as unknown as before.
+            // Any other error is about the request: the order is as unknown as before.
             return only(match code {
                 -2011 | -2013 => Verdict::NotFound,
                 code => Verdict::Unknown(Doubt::Code(code)),
             });
         }
         if answer.get("code").is_none() && answer.get("orderId").is_some() {
-            return order(reply, row, client, &answer, fills);
+            return order(reply, row, client, name, &answer, fills);
         }
         only(doubt(reply.status))
     });
@@ -101,11 +127,12 @@ fn order(
     reply: &Reply<'_>,
     row: &Instrument,
     client: ClientId,
+    name: &str,
     answer: &Object<'_, '_>,
     fills: &mut FillList,
 ) -> Judged {
     let order_id = uint(answer, "orderId").unwrap_or(0);
-    let named = text(answer, "clientOrderId").and_then(|id| ClientId::parse(id.as_bytes()));
+    let named = text(answer, name).and_then(|id| ClientId::parse(id.as_bytes()));
     let verdict = if !(200..300).contains(&reply.status) {
         Verdict::Unknown(Doubt::Status(reply.status))
     } else if named != Some(client) || text(answer, "symbol") != Some(row.symbol.as_str()) {

@@ -6,6 +6,7 @@
 
 mod account;
 mod answers;
+mod audit;
 mod feed;
 mod limits;
 mod listing;
@@ -48,6 +49,7 @@ pub static VENUE: Venue = Venue {
     read_query: answers::read_query,
     read_trades: answers::read_trades,
     user: user::STREAM,
+    audit: audit::AUDIT,
 };
 
 const fn rest(leg: LegKind) -> &'static str {

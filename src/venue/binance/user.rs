@@ -152,7 +152,7 @@ fn event(event: &Object<'_, '_>, symbols: &Symbols, leg: LegKind) -> Result<User
 }
 
 /// A key that is there twice says two things, and nobody knows which is meant.
-fn once(object: &Object<'_, '_>) -> Result<(), Refused> {
+pub(super) fn once(object: &Object<'_, '_>) -> Result<(), Refused> {
     let mut seen: Vec<&str> = Vec::with_capacity(64);
     for (key, _) in object.iter() {
         if seen.contains(&key) {
@@ -199,7 +199,8 @@ fn order_of(
     }
 }
 
-fn forced(leg: LegKind, id: &str) -> Option<Forced> {
+/// What the venue does by an order with this id, if the id is of its own making.
+pub(super) fn forced(leg: LegKind, id: &str) -> Option<Forced> {
     let starts = |with| leg == LegKind::Perp && id.starts_with(with);
     if starts("autoclose-") {
         Some(Forced::Liquidation)

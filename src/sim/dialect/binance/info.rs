@@ -14,6 +14,9 @@ use super::params::Params;
 use super::refusal::Refusal;
 use super::{Outcome, rest_spot};
 
+/// A day in ms.
+const DAY_MS: u64 = 86_400_000;
+
 /// Text of a number with no more decimals than it has.
 pub(super) fn short(value: E8) -> Fixed {
     Fixed(value, decimals_used(value))
@@ -146,15 +149,29 @@ pub(super) fn list(row: &Symbol, levels: &[Level]) -> String {
 }
 
 /// Own trades of a symbol by `orderId`, `fromId`, times and `limit`, oldest first; without `fromId` the newest.
+/// Spot tells all since a start; USD-M seven days from it, and without any selection those of the last seven.
 pub(super) fn trades<'a>(
     exchange: &'a Exchange,
     id: SymbolId,
     params: &Params<'_>,
 ) -> Result<Vec<&'a Fill>, Refusal> {
     let (order, from) = (params.number("orderId")?, params.number("fromId")?);
-    let (start, end) = (params.number("startTime")?, params.number("endTime")?);
+    let (mut start, mut end) = (params.number("startTime")?, params.number("endTime")?);
     if from.is_some() && (start.is_some() || end.is_some()) {
         return Err(Refusal::new(-1128, "Combination of optional parameters invalid."));
+    }
+    let usdm = exchange.listing.symbols[id].market == Market::Usdm;
+    let span_ms = if usdm { 7 * DAY_MS } else { DAY_MS };
+    within(start, end, span_ms)?;
+    let oldest_first = from.is_some() || start.is_some();
+    if usdm && order.is_none() && from.is_none() {
+        match (start, end) {
+            (Some(since), None) => end = Some(since.saturating_add(span_ms)),
+            (None, until) => {
+                start = Some(until.unwrap_or(exchange.clock_ms()).saturating_sub(span_ms));
+            }
+            (Some(_), Some(_)) => {}
+        }
     }
     let limit = params.limit(500, 1_000)?;
     let log = &exchange.log;
@@ -166,7 +183,7 @@ pub(super) fn trades<'a>(
             && start.is_none_or(|t| time >= t)
             && end.is_none_or(|t| time <= t)
     };
-    if from.is_some() || start.is_some() {
+    if oldest_first {
         return Ok(log.fills.iter().filter(fits).take(limit).collect());
     }
     let mut rows: Vec<&Fill> = log.fills.iter().rev().filter(fits).take(limit).collect();
@@ -184,13 +201,7 @@ pub(super) fn orders<'a>(
 ) -> Result<Vec<&'a Order>, Refusal> {
     let from = params.number("orderId")?;
     let (start, end) = (params.number("startTime")?, params.number("endTime")?);
-    if let (Some(start), Some(end)) = (start, end)
-        && end.saturating_sub(start) > span_ms
-    {
-        let hours = span_ms / 3_600_000;
-        let msg = format!("More than {hours} hours between startTime and endTime.");
-        return Err(Refusal::new(-1127, msg));
-    }
+    within(start, end, span_ms)?;
     let limit = params.limit(500, 1_000)?;
     let fits = |o: &&Order| {
         o.symbol == id
@@ -205,4 +216,16 @@ pub(super) fn orders<'a>(
     let mut rows: Vec<&Order> = all.iter().rev().filter(fits).take(limit).collect();
     rows.reverse();
     Ok(rows)
+}
+
+/// Times that were both sent lie no further apart than this.
+fn within(start: Option<u64>, end: Option<u64>, span_ms: u64) -> Result<(), Refusal> {
+    match (start, end) {
+        (Some(start), Some(end)) if end.saturating_sub(start) > span_ms => {
+            let hours = span_ms / 3_600_000;
+            let msg = format!("More than {hours} hours between startTime and endTime.");
+            Err(Refusal::new(-1127, msg))
+        }
+        _ => Ok(()),
+    }
 }

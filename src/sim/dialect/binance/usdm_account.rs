@@ -188,18 +188,18 @@ pub(super) fn income(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
     let skip = (params.number("page")?.unwrap_or(1).max(1) - 1).saturating_mul(limit as u64);
     let (start, end) = (params.number("startTime")?, params.number("endTime")?);
     let wanted = params.get("incomeType");
-    // Time, type, symbol, amount, trade id.
-    let mut rows: Vec<(u64, &str, SymbolId, Money, String)> = Vec::new();
-    for s in &exchange.settled {
-        rows.push((s.time_ms, "FUNDING_FEE", s.symbol, s.received, String::new()));
+    // Time, type, symbol, amount, trade id, and which payment or fill it is: one of each type has that number.
+    let mut rows: Vec<(u64, &str, SymbolId, Money, String, usize)> = Vec::new();
+    for (n, s) in exchange.settled.iter().enumerate() {
+        rows.push((s.time_ms, "FUNDING_FEE", s.symbol, s.received, String::new(), n));
     }
-    for f in exchange.log.fills.iter().filter(|f| f.market == USDM) {
+    for (n, f) in exchange.log.fills.iter().enumerate().filter(|(_, f)| f.market == USDM) {
         let (time, trade) = (f.time_us / 1_000, f.trade_id.to_string());
-        rows.push((time, "COMMISSION", f.symbol, -f.commission, trade.clone()));
-        rows.push((time, "REALIZED_PNL", f.symbol, f.realized, trade));
+        rows.push((time, "COMMISSION", f.symbol, -f.commission, trade.clone(), n));
+        rows.push((time, "REALIZED_PNL", f.symbol, f.realized, trade, n));
     }
     rows.sort_by_key(|row| row.0);
-    let told = rows.into_iter().enumerate().filter(|(_, (time, kind, id, amount, _))| {
+    let told = rows.into_iter().filter(|(time, kind, id, amount, ..)| {
         *amount != Money::ZERO
             && wanted.is_none_or(|w| w == *kind)
             && only.is_none_or(|o| o == *id)
@@ -207,7 +207,7 @@ pub(super) fn income(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
             && end.is_none_or(|t| *time <= t)
     });
     let told = told.skip(usize::try_from(skip).unwrap_or(usize::MAX)).take(limit);
-    Ok(list(told.map(|(n, (time, kind, id, amount, trade))| {
+    Ok(list(told.map(|(time, kind, id, amount, trade, n)| {
         format!(
             r#"{{"symbol":"{}","incomeType":"{kind}","income":"{}","asset":"USDT","info":"{kind}","time":{time},"tranId":{},"tradeId":"{trade}"}}"#,
             exchange.listing.symbols[id].name,
