@@ -15,11 +15,10 @@ use crate::metal::clock::Clock;
 use crate::metal::dial::Dialer;
 use crate::metal::disk::{Disk, FileId};
 use crate::metal::entropy::Entropy;
-use crate::metal::intents::Intents;
+use crate::metal::intents::IntentsMemory;
 use crate::metal::latch::Latch;
 use crate::metal::latest::latest;
 use crate::metal::ring::{Consumer, Producer, ring};
-use std::io;
 use std::sync::Arc;
 
 /// Feed items between reader and trader: some ms of the busiest burst recorded.
@@ -45,7 +44,7 @@ const ASK_SLOTS: usize = 1 << 6;
 /// Pairs one trader can hold.
 pub const PAIRS_MAX: usize = 256;
 /// Intent slots (FAULTS 7.2).
-const INTENT_SLOTS: usize = 1_024;
+pub const INTENT_SLOTS: usize = 1_024;
 
 /// All settings, room by room.
 #[derive(Clone, Debug)]
@@ -75,6 +74,8 @@ pub struct Ground {
     pub journal: FileId,
     /// The open latch file.
     pub latch: FileId,
+    /// Intent records: what an earlier process left, and room for this one's ([`INTENT_SLOTS`]).
+    pub intents: IntentsMemory,
 }
 
 /// The rooms, ready to turn.
@@ -124,12 +125,9 @@ pub struct OperatorEnds {
 
 impl Engine {
     /// Wires the rooms.
-    ///
-    /// # Errors
-    ///
-    /// The system had no memory for the intent records.
-    pub fn build(settings: EngineSettings, ground: Ground, stop: Latch, kill: Latch) -> io::Result<Self> {
-        let Ground { clock, dialer, entropy, disk, journal, latch } = ground;
+    #[must_use]
+    pub fn build(settings: EngineSettings, ground: Ground, stop: Latch, kill: Latch) -> Self {
+        let Ground { clock, dialer, entropy, disk, journal, latch, intents: memory } = ground;
         let [reader_entropy, clerk_entropy, shadow_entropy] = entropy;
         let done = Latch::new();
         let (feed_in, feed_out) = ring(FEED_SLOTS);
@@ -162,7 +160,7 @@ impl Engine {
         let (shadow_offsets_in, shadow_offsets) = latest::<LANES>(unlearned);
         let (terms_in, terms_out): (Vec<_>, Vec<_>) =
             (0..PAIRS_MAX).map(|_| latest::<TERMS_WORDS>(Terms::default().to_words())).unzip();
-        let (intents, intents_reader) = Intents::anonymous(INTENT_SLOTS)?;
+        let (intents, intents_reader) = memory.halves();
 
         let reader = Reader::new(
             ReaderDoors { arrivals: reader_arrivals, dead: reader_dead, feed: feed_in, marks: marks_in },
@@ -228,6 +226,6 @@ impl Engine {
             loaded: loaded_outside,
             operator: Some(OperatorEnds { asks, replies }),
         };
-        Ok(Self { reader, trader, shadow, clerk, scribe, outside })
+        Self { reader, trader, shadow, clerk, scribe, outside }
     }
 }

@@ -9,21 +9,23 @@ use super::settings::{Directions, Settings};
 use super::threads::{self, Rooms};
 use super::{Exit, hist};
 use crate::agents::clerk::{ClerkSettings, Host, Target};
-use crate::agents::engine::{Engine, EngineSettings, Ground};
+use crate::agents::engine::{Engine, EngineSettings, Ground, INTENT_SLOTS};
 use crate::agents::reader::Reader;
 use crate::agents::shadow::{Shadow, ShadowSettings};
 use crate::agents::trader::{Trader, TraderSettings};
 use crate::carry::rules::Policy;
 use crate::desk::gate::GateLimits;
-use crate::event::{Closed, Latched, Mode};
+use crate::event::{Closed, Intent, Latched, Mode};
 use crate::metal::alloc;
 use crate::metal::clock::Clock;
 use crate::metal::cpu;
 use crate::metal::dial::Dialer;
 use crate::metal::disk::Disk;
 use crate::metal::entropy::Entropy;
+use crate::metal::intents::{self, IntentsMemory};
 use crate::metal::latch::{Latch, stop_on_signals};
 use crate::metal::tls::TlsTrust;
+use crate::store::recall::Recalled;
 use crate::store::{epoch, journal, latch};
 use crate::units::time::{MS, SEC};
 use crate::units::{Amount, Rate, Ratio};
@@ -170,6 +172,15 @@ pub(super) fn run(
     let clock = Clock::real();
     let latch = latch::open(&mut disk, settings.instance, clock.unix()).map_err(BootError::failed)?;
     let journal = journal::open(&mut disk, settings.instance).map_err(BootError::failed)?;
+    if let Some(cut) = &journal.cut {
+        eprintln!(
+            "contango: the journal ended in {} bytes that are no whole record ({}); kept as {}",
+            cut.bytes, cut.why, cut.kept_as
+        );
+    }
+    let records = intents::path_for(&settings.data_dir, settings.instance).map_err(BootError::failed)?;
+    let intents = IntentsMemory::mapped(&records, INTENT_SLOTS).map_err(BootError::failed)?;
+    not_of_the_future(&intents, epoch, &records)?;
     if settings.live {
         // Best effort: a process without the right to lock memory still trades, a little less evenly.
         let _ = cpu::lock_memory();
@@ -187,7 +198,7 @@ pub(super) fn run(
         settings.instance,
         settings.live,
     );
-    let engine_settings = engine_settings(settings, target, epoch, latch.latched, about);
+    let engine_settings = engine_settings(settings, target, epoch, latch.latched, journal.recalled, about);
     let ground = Ground {
         clock: clock.clone(),
         dialer: Dialer::real(trust).map_err(BootError::failed)?,
@@ -195,14 +206,37 @@ pub(super) fn run(
         disk,
         journal: journal.file,
         latch: latch.file,
+        intents: intents.clone(),
     };
-    let engine = Engine::build(engine_settings, ground, stop, kill).map_err(BootError::failed)?;
+    let engine = Engine::build(engine_settings, ground, stop, kill);
     let rooms = threads::spawn(settings, engine, &clock)?;
     let Rooms { reader, trader, shadow, scribe, .. } = rooms.wait(settings, &clock)?;
     if let Some(trouble) = scribe.trouble() {
         eprintln!("contango: the journal: {trouble}");
+    } else if shadow.is_over() && intents.left().is_empty() {
+        // Nothing in it that the journal does not hold: the next run makes its own.
+        let _ = std::fs::remove_file(&records);
     }
     Ok(finish(settings, command, market, venue, started, &clock, &reader, &trader, &shadow))
+}
+
+/// Intent records of a later epoch than this run's mean that the data folder is older than they are: then
+/// ids would repeat (I10).
+fn not_of_the_future(intents: &IntentsMemory, epoch: u32, file: &std::path::Path) -> Result<(), BootError> {
+    let left = intents.left();
+    let newest = left.iter().filter_map(|(_, _, bytes)| Intent::from_bytes(bytes.first_chunk()?));
+    match newest.map(|intent| intent.epoch).max() {
+        Some(theirs) if theirs >= epoch => Err(BootError {
+            why: format!(
+                "this host holds orders of epoch {theirs} in {}, and the data folder is at epoch {epoch}: it is not \
+                 the folder they were sent from, or an old copy of it; restore the right one, or settle those orders \
+                 at the venue and delete that file",
+                file.display()
+            ),
+            exit: Exit::Refused,
+        }),
+        _ => Ok(()),
+    }
 }
 
 fn engine_settings(
@@ -210,6 +244,7 @@ fn engine_settings(
     target: Target,
     epoch: u32,
     latched: Option<Latched>,
+    recalled: Recalled,
     about: String,
 ) -> EngineSettings {
     let directions = match settings.directions {
@@ -253,6 +288,9 @@ fn engine_settings(
             run_for_ns: settings.run_for_ns,
             until_round_trips: settings.until_round_trips,
             latched,
+            recalled,
+            settle_ns: settings.settle_ns,
+            crashes_max: settings.restart_limit,
         },
         quotes_out: settings.quotes_out.is_some(),
     }
@@ -274,7 +312,7 @@ fn finish(
     let totals = &shadow.totals;
     let total_ns = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
     let ran_ns = ended.live_at.map_or(0, |live| ended.at.since(live));
-    let profit = shadow.ledger().profit;
+    let profit = shadow.profit();
     let revaluation = shadow.unrealised();
     let (rooms_allocated, tls_allocated) = alloc::counted();
     let counts = &trader.counts;
@@ -299,7 +337,7 @@ fn finish(
             unknown_now: shadow.unknown_now(),
         },
         fills_venue: None,
-        fills_booked: shadow.ledger().fills(),
+        fills_booked: shadow.fills_booked(),
         exposure: None,
         pnl: Pnl {
             total: profit.basis + profit.fees + profit.slippage + revaluation,

@@ -7,6 +7,7 @@ use super::boot::{self, BootError, Finished};
 use super::report::Exposure;
 use super::settings::{EndpointAt, KeyFileAt};
 use super::{Exit, Settings, say, sim};
+use crate::metal::intents;
 use crate::simnet;
 use crate::units::Amount;
 use serde_json::Value;
@@ -39,12 +40,17 @@ fn run(settings: &Settings) -> Result<Exit, BootError> {
     engine.data_dir = settings.out.join("journal");
     // The box of the last demo is gone, and its money with it: its journal tells nothing about this
     // one. The epoch stays, so that no client order id is ever used twice.
-    let old = engine.data_dir.join(crate::store::journal::file_name(settings.instance));
-    match std::fs::remove_file(&old) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(BootError::failed(format!("{}: {error}", old.display())));
+    let failed = |error: std::io::Error| BootError::failed(format!("{}: {error}", engine.data_dir.display()));
+    std::fs::create_dir_all(&engine.data_dir).map_err(failed)?;
+    let journal = engine.data_dir.join(crate::store::journal::file_name(settings.instance));
+    let intents = intents::path_for(&engine.data_dir, settings.instance).map_err(failed)?;
+    for old in [journal, intents] {
+        match std::fs::remove_file(&old) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(BootError::failed(format!("{}: {error}", old.display())));
+            }
+            _ => {}
         }
-        _ => {}
     }
     engine.ca = Some(running.ready.ca_path.clone());
     point_at(&mut engine, &running.ready.venues);

@@ -131,6 +131,10 @@ pub struct Settings {
     pub clip_usdt: Amount,
     /// Stop entering after this many entries; `None`: no such bar.
     pub max_entries: Option<u64>,
+    /// `--t-settle`, in ns.
+    pub settle_ns: u64,
+    /// `--restart-limit`: how many crashes within how many ns.
+    pub restart_limit: (usize, u64),
     /// Spot symbols of the pairs to trade; empty: all that qualify.
     pub pairs: Vec<String>,
     /// Other addresses for venues' endpoints.
@@ -184,6 +188,8 @@ impl Default for Settings {
             hold_ns: 0,
             clip_usdt: Amount::ZERO,
             max_entries: None,
+            settle_ns: 0,
+            restart_limit: (0, 0),
             pairs: Vec::new(),
             endpoints: Vec::new(),
             ca: None,

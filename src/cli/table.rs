@@ -197,6 +197,28 @@ pub static TABLE: &[Setting] = &[
         ..PLAIN
     },
     Setting {
+        name: "t-settle",
+        section: "engine",
+        unit: "DURATION",
+        default: Some("10s"),
+        example: "15s",
+        help: "How long after its deadline the venue may still show an order; below it, not found proves nothing",
+        on: ENGINE,
+        set: |s, v| value::some_duration(v).map(|ns| s.settle_ns = ns),
+        ..PLAIN
+    },
+    Setting {
+        name: "restart-limit",
+        section: "engine",
+        unit: "N/DURATION",
+        default: Some("3/10m"),
+        example: "5/1h",
+        help: "Begin HALTED after so many crashes within this time",
+        on: ENGINE,
+        set: |s, v| value::rate_limit(v).map(|limit| s.restart_limit = limit),
+        ..PLAIN
+    },
+    Setting {
         name: "legs",
         section: "trade",
         unit: "together|perp-first|spot-first",

@@ -118,6 +118,14 @@ pub(super) fn round_trips(text: &str) -> Result<u64, String> {
         })
 }
 
+/// So many within so long: `3/10m`.
+pub(super) fn rate_limit(text: &str) -> Result<(usize, u64), String> {
+    let (number, time) = text
+        .split_once('/')
+        .ok_or_else(|| format!("`{text}` is no limit; write how many within which time, such as 3/10m"))?;
+    Ok((count(number, 1, u64::from(u32::MAX))? as usize, some_duration(time)?))
+}
+
 /// `on` or `off`.
 pub(super) fn switch(text: &str) -> Result<bool, String> {
     match text {

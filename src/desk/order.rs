@@ -1,7 +1,7 @@
 //! One order, from its first byte to its end, by evidence alone (FAULTS part 4).
 //!
 //! Owns:  what is known of an order, and what to ask next.
-//! Never: ends an order without evidence A or B; "not found", silence and 5xx prove nothing.
+//! Never: ends an order without evidence A, B or C; one "not found", silence and 5xx prove nothing.
 //!        Never asks for a resend: there is no such action.
 
 use crate::event::{Answer, End, FiredLeg, Source, Verdict, Wire};
@@ -12,6 +12,10 @@ use crate::units::{Class, ClientId, Nanos, PairId, Qty};
 pub const T_SOFT_NS: u64 = 300 * MS;
 /// Not terminal for this long: unknown, and a person hears of it.
 pub const T_ACK_NS: u64 = 5 * SEC;
+/// Two queries that found nothing must lie so far apart to count as evidence C.
+const APART_NS: u64 = 2 * SEC;
+/// Still unknown for this long: a person is asked.
+pub const QUARANTINE_NS: u64 = 60 * SEC;
 /// Waits between queries, then every last one.
 const BACKOFF_NS: [u64; 6] = [100 * MS, 200 * MS, 400 * MS, 800 * MS, 1_600 * MS, 2 * SEC];
 
@@ -62,6 +66,10 @@ pub struct Order {
     ask_at: Nanos,
     /// Queries that found no such order. No evidence by itself.
     not_found: u8,
+    /// When the venue has dropped it or shows it, for sure: its deadline and settling time are over.
+    settles_at: Nanos,
+    /// The first and the last query after that which found no such order.
+    lost: Option<(Nanos, Nanos)>,
 }
 
 impl Order {
@@ -84,7 +92,26 @@ impl Order {
             asked: 0,
             ask_at: leg.sent.plus(T_SOFT_NS),
             not_found: 0,
+            settles_at: Nanos::NEVER,
+            lost: None,
         }
+    }
+
+    /// With the time, counted from its first byte, after which a query that finds nothing means
+    /// something: the receive window and the venue's settling time.
+    #[must_use]
+    pub fn settling(mut self, ns: u64) -> Self {
+        self.settles_at = self.leg.sent.plus(ns);
+        self
+    }
+
+    /// An order of a process that died, as far as its records tell: unknown, and asked about at once.
+    /// `leg.sent` is the time of finding it, which is later than the truth and so the careful side.
+    #[must_use]
+    pub fn found(leg: FiredLeg, pair: PairId, class: Class, sequence: u32, order_id: u64) -> Self {
+        let ask_at = leg.sent;
+        let order = Self::fired(leg, pair, class, sequence);
+        Self { state: State::Unknown, order_id, ask_at, ..order }
     }
 
     /// Its client order id.
@@ -149,7 +176,12 @@ impl Order {
             (Verdict::Refused(refusal), Source::Answer) if !self.ended() && self.executed == Qty::ZERO => {
                 self.state = State::Ended(End::Refused(refusal));
             }
-            (Verdict::NotFound, Source::Query) => self.not_found = self.not_found.saturating_add(1),
+            (Verdict::NotFound, Source::Query) => {
+                self.not_found = self.not_found.saturating_add(1);
+                if now >= self.settles_at {
+                    self.lost = Some((self.lost.map_or(now, |(first, _)| first), now));
+                }
+            }
             (Verdict::Duplicate | Verdict::Unknown(_) | Verdict::NotFound, Source::Answer)
                 if !self.ended() =>
             {
@@ -184,6 +216,22 @@ impl Order {
         let age = now.since(self.leg.sent);
         let unseen = self.state == State::Unknown && self.executed == Qty::ZERO;
         unseen && (age >= T_ACK_NS || age >= window_ns + SEC && self.not_found >= 2)
+    }
+
+    /// Since when the venue's own lists say that it never landed (FAULTS part 4, evidence C, points 1 and
+    /// 2): it was never seen, and two queries far enough apart after its settling time found nothing.
+    /// What lacks to a proof: no trade of it, and position or balance equal to the books, read later.
+    #[must_use]
+    pub fn missing(&self) -> Option<Nanos> {
+        let unseen = !self.ended() && self.order_id == 0 && self.executed == Qty::ZERO;
+        self.lost.filter(|(first, last)| unseen && last.since(*first) >= APART_NS).map(|(_, last)| last)
+    }
+
+    /// All of evidence C is there: it ends. A fill that comes after all is booked in any state.
+    pub fn never_landed(&mut self) {
+        if self.missing().is_some() {
+            self.state = State::Ended(End::NeverLanded);
+        }
     }
 
     /// When it next wants to be looked at.
@@ -282,6 +330,31 @@ mod tests {
         assert_eq!(order.state, State::Unknown);
         order.on_fill(Qty(1));
         assert!(!order.presumed_dead(SEC, Nanos(60 * SEC)), "something of it was seen");
+    }
+
+    #[test]
+    fn never_landed_takes_two_late_searches_far_apart_of_an_order_nobody_ever_saw() {
+        let not_found = Answer { order_id: 0, ..said(Verdict::NotFound, Source::Query) };
+        let searched = |times: &[u64]| {
+            let mut order = order().settling(11 * SEC);
+            for at in times {
+                let _ = order.on_answer(&not_found, Nanos(*at));
+            }
+            order
+        };
+        assert_eq!(searched(&[SEC, 9 * SEC, 10 * SEC]).missing(), None, "too early");
+        assert_eq!(searched(&[11 * SEC, 13 * SEC - 1]).missing(), None, "too close together");
+        let mut order = searched(&[11 * SEC, 12 * SEC, 13 * SEC]);
+        assert_eq!(order.missing(), Some(Nanos(13 * SEC)));
+        order.never_landed();
+        assert_eq!(order.state, State::Ended(End::NeverLanded));
+        assert!(order.closed());
+
+        let mut seen = searched(&[11 * SEC]);
+        let _ = seen.on_answer(&said(Verdict::Open { executed: Qty::ZERO }, Source::Stream), Nanos(12 * SEC));
+        let _ = seen.on_answer(&not_found, Nanos(14 * SEC));
+        seen.never_landed();
+        assert!(!seen.ended(), "it has an id at the venue: it did land");
     }
 
     proptest! {

@@ -50,6 +50,8 @@ impl Intent {
     /// Bytes of the record; the store may be larger.
     pub const BYTES: usize = 128;
     const MAGIC: u32 = 0x31_49_54_43;
+    const LEGS_AT: usize = 28;
+    const LEG_BYTES: usize = 36;
 
     /// The record's bytes, little endian.
     #[must_use]
@@ -80,6 +82,54 @@ impl Intent {
         }
         out
     }
+
+    /// Reads a record back; `None` if no intent of this layout could have been written so.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8; Self::BYTES]) -> Option<Self> {
+        let u16_at = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
+        let u32_at = |at: usize| u32::from(u16_at(at)) | (u32::from(u16_at(at + 2)) << 16);
+        let u64_at = |at: usize| u64::from(u32_at(at)) | (u64::from(u32_at(at + 4)) << 32);
+        if u32_at(0) != Self::MAGIC {
+            return None;
+        }
+        let leg = |index: usize| {
+            let at = Self::LEGS_AT + index * Self::LEG_BYTES;
+            let client = ClientId(u64_at(at));
+            if client.0 == 0 {
+                return Some(None);
+            }
+            client.parts()?;
+            Some(Some(IntentLeg {
+                client,
+                instrument: InstrumentId(u16_at(at + 8)),
+                side: match bytes[at + 10] {
+                    0 => Side::Buy,
+                    1 => Side::Sell,
+                    _ => return None,
+                },
+                reduce_only: bytes[at + 11] != 0,
+                qty: Qty(u64_at(at + 12) as i64),
+                limit: Price(u64_at(at + 20) as i64),
+                deadline: Unix(u64_at(at + 28) as i64),
+            }))
+        };
+        Some(Self {
+            epoch: u32_at(4),
+            sequence: u32_at(8),
+            generation: u32_at(12),
+            pair: PairId(u16_at(16)),
+            class: [Class::Entry, Class::Exit, Class::Repair, Class::Flatten]
+                .into_iter()
+                .find(|class| *class as u8 == bytes[18])?,
+            direction: match bytes[19] {
+                0 => Direction::Short,
+                1 => Direction::Long,
+                _ => return None,
+            },
+            ages_ns: [20, 24].map(|at| u64::from(u32_at(at)) * 1_000),
+            legs: [leg(0)?, leg(1)?],
+        })
+    }
 }
 
 /// States of an intent slot, stored last and with release (FAULTS 7.2). 0 is EMPTY.
@@ -94,4 +144,57 @@ pub mod intent_state {
     pub const B_WRITING: u64 = 4;
     /// The second leg is with the kernel.
     pub const B_WIRE: u64 = 5;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::LegKind;
+    use crate::units::id::ClientIdParts;
+    use proptest::prelude::*;
+
+    fn leg(leg: LegKind, qty: i64) -> IntentLeg {
+        let parts = ClientIdParts { instance: 3, epoch: 7, sequence: 9, leg, attempt: 2 };
+        IntentLeg {
+            client: ClientId::new(parts).unwrap(),
+            instrument: InstrumentId(513),
+            side: Side::Sell,
+            reduce_only: leg == LegKind::Perp,
+            qty: Qty(qty),
+            limit: Price(i64::MAX - 5),
+            deadline: Unix(1_772_694_601_600_123_456),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_reads_back(class in 0usize..4, long: bool, legs in 0usize..3, qty in 1..i64::MAX) {
+            let classes = [Class::Entry, Class::Exit, Class::Repair, Class::Flatten];
+            let intent = Intent {
+                epoch: 7,
+                sequence: (1 << 28) - 1,
+                generation: 70_000,
+                pair: PairId(258),
+                class: classes[class],
+                direction: if long { Direction::Long } else { Direction::Short },
+                ages_ns: [5_000, 4_000_000_000_000],
+                legs: [
+                    (legs > 0).then(|| leg(LegKind::Perp, qty)),
+                    (legs > 1).then(|| leg(LegKind::Spot, qty)),
+                ],
+            };
+            prop_assert_eq!(Intent::from_bytes(&intent.to_bytes()), Some(intent));
+        }
+
+        #[test]
+        fn foreign_bytes_are_no_intent_or_a_well_formed_one(bytes in prop::array::uniform32(any::<u8>())) {
+            let mut record = [0; Intent::BYTES];
+            record[..32].copy_from_slice(&bytes);
+            prop_assert!(Intent::from_bytes(&record).is_none());
+            record[..4].copy_from_slice(&Intent::MAGIC.to_le_bytes());
+            if let Some(intent) = Intent::from_bytes(&record) {
+                prop_assert!(intent.legs.iter().flatten().all(|leg| leg.client.parts().is_some()));
+            }
+        }
+    }
 }

@@ -4,7 +4,7 @@
 //! Never: holds a secret.
 
 use super::{Answer, Asset, Fill, Fired, Instruments, Mode, Refusal};
-use crate::units::{Amount, ClientId, Qty, Unix};
+use crate::units::{Amount, ClientId, LegKind, Qty, Unix};
 use std::sync::Arc;
 
 /// How an order ended, with its evidence (FAULTS part 1).
@@ -16,6 +16,9 @@ pub enum End {
     Refused(Refusal),
     /// B: no byte left the host.
     NotSent,
+    /// C: not found twice after its deadline and settling time, no trade of it, and position or balance
+    /// equal to the books.
+    NeverLanded,
 }
 
 /// Where a pair stands.
@@ -29,6 +32,29 @@ pub enum PairState {
     Busy,
     /// An order's fate is unknown; nothing is sent for it until it is known.
     Unknown,
+    /// An order's fate stayed unknown for a minute: a person is asked, the venue further on.
+    Quarantined,
+}
+
+impl PairState {
+    /// Whether something of it is under way or in doubt.
+    #[must_use]
+    pub const fn is_open(self) -> bool {
+        matches!(self, Self::Busy | Self::Unknown | Self::Quarantined)
+    }
+}
+
+/// What an account held of an asset, read at a quiet moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WalletRow {
+    /// Whose wallet.
+    pub leg: LegKind,
+    /// Of what.
+    pub asset: Asset,
+    /// How much there was.
+    pub total: Amount,
+    /// How much of it the books do not come from: total − everything booked.
+    pub opening: Amount,
 }
 
 /// A line of the journal.
@@ -49,6 +75,26 @@ pub enum Record {
         instance: u8,
         /// The new epoch.
         epoch: u32,
+    },
+    /// What the ids in this run's intent records mean. Durable before the first order may leave.
+    Markets {
+        /// Calendar time.
+        at: Unix,
+        /// The run's epoch.
+        epoch: u32,
+        /// W, in ms: orders of this run are dead so long after their stamp.
+        recv_window_ms: u32,
+        /// What trades.
+        instruments: Arc<Instruments>,
+    },
+    /// The venue's view at a quiet moment: what was there before us, and that the rest is ours.
+    Baseline {
+        /// Calendar time.
+        at: Unix,
+        /// Wallets.
+        held: Vec<WalletRow>,
+        /// What nobody can explain, each named; empty: the books are the venue's.
+        unexplained: Vec<String>,
     },
     /// A send round.
     Fired {

@@ -1,7 +1,8 @@
 //! What the trader is about to send, written down before the first byte goes out.
 //!
 //! Owns:  1,024 (or as told) slots of three cache lines in mapped memory, their checksums, and the
-//!        rule that the last quarter serves risk-reducing intents only.
+//!        rule that the last quarter serves risk-reducing intents only; the memory-backed file they
+//!        live in, which outlives the process and not the host.
 //! Never: knows what a record means; makes a system call on the hot side; overwrites a slot that
 //!        the shadow has not freed.
 //! Wire:  FAULTS 7.2. A slot is 22 words of record, one of checksum, one of state. The state is
@@ -9,7 +10,11 @@
 //!        reads as EMPTY; nothing of it was sent.
 #![allow(unsafe_code)]
 
+use std::fs::OpenOptions;
 use std::io;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -26,6 +31,10 @@ const RECORD_WORDS: usize = 22;
 const CHECKSUM_AT: usize = RECORD_WORDS;
 const STATE_AT: usize = RECORD_WORDS + 1;
 const SLOT_WORDS: usize = RECORD_WORDS + 2;
+/// The header has a page of its own: magic, and which start of the host wrote the slots.
+const HEADER_BYTES: usize = 4096;
+/// `CTINT` and the version of the layout.
+const MAGIC: u64 = 0x01_54_4e_49_54_43;
 
 const _: () = assert!(SLOT_WORDS * 8 == 3 * 64, "a slot is three cache lines, shared with no other");
 
@@ -49,32 +58,160 @@ pub struct Intents {
 pub struct IntentsReader {
     region: Arc<Region>,
     freed: Producer<IntentSlot>,
+    origin: Origin,
 }
 
-impl Intents {
-    /// Fresh slots in anonymous memory, all EMPTY, every page touched. A quarter of them (256 of
-    /// 1,024) is kept for risk-reducing intents.
+/// The memory that intents live in. It outlives the rooms that use it, and in a mapped file the process.
+#[derive(Clone, Debug)]
+pub struct IntentsMemory {
+    region: Arc<Region>,
+    boot: [u64; 2],
+}
+
+/// What the slots can tell a new process of the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Nothing: they were made just now.
+    Fresh,
+    /// All of it: a process of this start of the host wrote them. A record that was committed and not
+    /// begun was never sent.
+    ThisBoot,
+    /// What reached them before the host went down: a page may be older than what followed it.
+    EarlierBoot,
+}
+
+impl IntentsMemory {
+    /// Fresh slots in anonymous memory, all EMPTY, every page touched.
     ///
     /// # Errors
     ///
     /// The system had no memory to map, or `slots` is no power of two up to 32,768.
-    pub fn anonymous(slots: usize) -> io::Result<(Self, IntentsReader)> {
-        if !slots.is_power_of_two() || slots > 1 << 15 {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                format!("{slots} intent slots: take a power of two up to 32768"),
-            ));
-        }
-        let region = Arc::new(Region::anonymous(slots)?);
-        // As many places as slots: a slot is freed once per claim, so this ring is never full.
-        let (freed, freed_seen) = ring(slots);
-        let free = (0..slots as u16).rev().map(IntentSlot).collect();
-        Ok((
-            Self { region: Arc::clone(&region), free, freed: freed_seen, reserve: slots / 4 },
-            IntentsReader { region, freed },
-        ))
+    pub fn anonymous(slots: usize) -> io::Result<Self> {
+        let region = Region::map(checked(slots)?, None)?;
+        Ok(Self { region: Arc::new(region), boot: [0; 2] })
     }
 
+    /// The slots in a file, as the last process left them; the file is made if there is none. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// The system refused, or the file is not one of ours: the message says what to do.
+    pub fn mapped(path: &Path, slots: usize) -> io::Result<Self> {
+        let told = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+        let foreign = |why: &str| {
+            let text = format!(
+                "{}: {why}; look at what it is, and delete it if no engine of yours needs it",
+                path.display()
+            );
+            io::Error::new(io::ErrorKind::InvalidData, text)
+        };
+        let bytes = (HEADER_BYTES + checked(slots)? * SLOT_WORDS * 8) as u64;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
+            .open(path)
+            .map_err(told)?;
+        let about = file.metadata().map_err(told)?;
+        // SAFETY: takes nothing and can't fail.
+        let me = unsafe { libc::geteuid() };
+        if !about.is_file() || about.uid() != me || about.mode() & 0o077 != 0 {
+            return Err(foreign("intent records must be a file that only this user may open"));
+        }
+        if about.len() == 0 {
+            file.set_len(bytes).map_err(told)?;
+        } else if about.len() != bytes {
+            return Err(foreign("it has not the size of intent records"));
+        }
+        let region = Region::map(slots, Some(file.as_raw_fd())).map_err(told)?;
+        let boot = boot_id().map_err(told)?;
+        // 0: made a moment ago, or by a process that died before it committed anything.
+        if ![0, MAGIC].contains(&region.header()[0].load(Acquire)) {
+            return Err(foreign("it does not begin as intent records do"));
+        }
+        Ok(Self { region: Arc::new(region), boot })
+    }
+
+    /// Who wrote what the slots hold.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        let header = self.region.header();
+        match header[0].load(Acquire) {
+            0 => Origin::Fresh,
+            _ if [header[1].load(Relaxed), header[2].load(Relaxed)] == self.boot => Origin::ThisBoot,
+            _ => Origin::EarlierBoot,
+        }
+    }
+
+    /// What an earlier process left: every whole record that was not freed.
+    #[must_use]
+    pub fn left(&self) -> Vec<(IntentSlot, u64, [u8; INTENT_BYTES])> {
+        self.region.left()
+    }
+
+    /// Both halves. A quarter of the slots (256 of 1,024) is kept for risk-reducing intents; what
+    /// [`IntentsMemory::left`] tells stays taken until the shadow frees it.
+    #[must_use]
+    pub fn halves(&self) -> (Intents, IntentsReader) {
+        let (region, origin) = (&self.region, self.origin());
+        if origin == Origin::Fresh {
+            let header = region.header();
+            header[1].store(self.boot[0], Relaxed);
+            header[2].store(self.boot[1], Relaxed);
+            header[0].store(MAGIC, Release);
+        }
+        // As many places as slots: a slot is freed once per claim, so this ring is never full.
+        let (freed, freed_seen) = ring(region.slots);
+        let mut free: Vec<IntentSlot> = (0..region.slots as u16).rev().map(IntentSlot).collect();
+        free.retain(|slot| region.read(*slot).is_none());
+        for slot in &free {
+            // A torn record: nothing of it was sent.
+            region.words(*slot)[STATE_AT].store(EMPTY, Release);
+        }
+        (
+            Intents { region: Arc::clone(region), free, freed: freed_seen, reserve: region.slots / 4 },
+            IntentsReader { region: Arc::clone(region), freed, origin },
+        )
+    }
+}
+
+/// Where the intent records of the engine with this data folder (which must exist) are kept: a
+/// memory-backed folder, so that no store into them waits for a disk.
+///
+/// # Errors
+///
+/// The folder can't be found.
+pub fn path_for(data_dir: &Path, instance: u8) -> io::Result<PathBuf> {
+    let folder = data_dir.canonicalize()?;
+    let mut sum = Checksum::new();
+    for chunk in folder.as_os_str().as_encoded_bytes().chunks(8) {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        sum.add(u64::from_le_bytes(word));
+    }
+    Ok(PathBuf::from(format!("/dev/shm/contango-{:016x}-{instance}", sum.0)))
+}
+
+fn checked(slots: usize) -> io::Result<usize> {
+    if slots.is_power_of_two() && slots <= 1 << 15 {
+        return Ok(slots);
+    }
+    let text = format!("{slots} intent slots: take a power of two up to 32768");
+    Err(io::Error::new(io::ErrorKind::InvalidInput, text))
+}
+
+/// Which start of this host it is, as the kernel tells it.
+fn boot_id() -> io::Result<[u64; 2]> {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+    let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
+    let id = u128::from_str_radix(&digits, 16).map_err(io::Error::other)?;
+    Ok([id as u64, (id >> 64) as u64])
+}
+
+impl Intents {
     /// Takes a slot; `None` if there is none left for this class. The slot stays EMPTY until
     /// [`Intents::commit`].
     #[inline]
@@ -125,19 +262,19 @@ impl IntentsReader {
     /// State and record of a slot; `None` if it is EMPTY or its record is torn.
     #[must_use]
     pub fn read(&self, slot: IntentSlot) -> Option<(u64, [u8; INTENT_BYTES])> {
-        let words = self.region.words(slot);
-        let state = words[STATE_AT].load(Acquire);
-        if state == EMPTY {
-            return None;
-        }
-        let mut record = [0; INTENT_BYTES];
-        let mut sum = Checksum::new();
-        for (place, chunk) in words.iter().zip(record.as_chunks_mut::<8>().0) {
-            let word = place.load(Relaxed);
-            sum.add(word);
-            *chunk = word.to_le_bytes();
-        }
-        (sum.0 == words[CHECKSUM_AT].load(Relaxed)).then_some((state, record))
+        self.region.read(slot)
+    }
+
+    /// Every whole record that was not freed: before this process commits its first, what the last one left.
+    #[must_use]
+    pub fn left(&self) -> Vec<(IntentSlot, u64, [u8; INTENT_BYTES])> {
+        self.region.left()
+    }
+
+    /// Who wrote what the slots held when this process took them over.
+    #[must_use]
+    pub const fn origin(&self) -> Origin {
+        self.origin
     }
 
     /// Makes a slot EMPTY and hands it back to the trader. Call it once per committed slot, when
@@ -169,7 +306,7 @@ impl Checksum {
     }
 }
 
-/// Mapped memory that holds the slots.
+/// Mapped memory that holds the header's page and the slots.
 #[derive(Debug)]
 struct Region {
     base: NonNull<AtomicU64>,
@@ -177,16 +314,19 @@ struct Region {
 }
 
 impl Region {
-    fn anonymous(slots: usize) -> io::Result<Self> {
+    /// Maps a file, or anonymous memory.
+    fn map(slots: usize, file: Option<i32>) -> io::Result<Self> {
+        let anonymous = if file.is_none() { libc::MAP_ANONYMOUS } else { 0 };
         // SAFETY: asks for new memory at an address of the kernel's choice; no memory we have is
-        // touched. MAP_POPULATE makes the pages present, so the hot side never faults.
+        // touched. MAP_POPULATE makes the pages present, so the hot side never faults. A file has the
+        // full length (it was set or checked), and stays mapped when it is closed.
         let base = unsafe {
             libc::mmap(
                 std::ptr::null_mut(),
-                slots * SLOT_WORDS * 8,
+                Self::length(slots),
                 libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_POPULATE,
-                -1,
+                libc::MAP_SHARED | libc::MAP_POPULATE | anonymous,
+                file.unwrap_or(-1),
                 0,
             )
         };
@@ -199,14 +339,44 @@ impl Region {
         }
     }
 
+    const fn length(slots: usize) -> usize {
+        HEADER_BYTES + slots * SLOT_WORDS * 8
+    }
+
+    fn header(&self) -> &[AtomicU64; 3] {
+        // SAFETY: as `words`; the header's page comes first.
+        unsafe { &*self.base.as_ptr().cast() }
+    }
+
     #[inline]
     fn words(&self, slot: IntentSlot) -> &[AtomicU64; SLOT_WORDS] {
         let index = usize::from(slot.0);
         assert!(index < self.slots, "intent slot {index} of {}", self.slots);
-        // SAFETY: the mapping holds `slots` times SLOT_WORDS words, zeroed by the kernel (a valid
-        // `AtomicU64`), aligned (pages are), mapped until `drop`, which `&self` outlives. All
-        // access goes through atomics, so sharing between threads is no race.
-        unsafe { &*self.base.as_ptr().add(index * SLOT_WORDS).cast() }
+        // SAFETY: behind the header's page the mapping holds `slots` times SLOT_WORDS words, any bits of
+        // which are a valid `AtomicU64`, aligned (pages are), mapped until `drop`, which `&self`
+        // outlives. All access goes through atomics, so sharing between threads is no race.
+        unsafe { &*self.base.as_ptr().add(HEADER_BYTES / 8 + index * SLOT_WORDS).cast() }
+    }
+
+    fn left(&self) -> Vec<(IntentSlot, u64, [u8; INTENT_BYTES])> {
+        let slots = (0..self.slots as u16).map(IntentSlot);
+        slots.filter_map(|slot| self.read(slot).map(|(state, record)| (slot, state, record))).collect()
+    }
+
+    fn read(&self, slot: IntentSlot) -> Option<(u64, [u8; INTENT_BYTES])> {
+        let words = self.words(slot);
+        let state = words[STATE_AT].load(Acquire);
+        if state == EMPTY {
+            return None;
+        }
+        let mut record = [0; INTENT_BYTES];
+        let mut sum = Checksum::new();
+        for (place, chunk) in words.iter().zip(record.as_chunks_mut::<8>().0) {
+            let word = place.load(Relaxed);
+            sum.add(word);
+            *chunk = word.to_le_bytes();
+        }
+        (sum.0 == words[CHECKSUM_AT].load(Relaxed)).then_some((state, record))
     }
 }
 
@@ -219,7 +389,7 @@ impl Drop for Region {
     fn drop(&mut self) {
         // SAFETY: the same address and length that `mmap` gave; no reference is left, since every
         // one borrows from `self`.
-        unsafe { libc::munmap(self.base.as_ptr().cast(), self.slots * SLOT_WORDS * 8) };
+        unsafe { libc::munmap(self.base.as_ptr().cast(), Self::length(self.slots)) };
     }
 }
 
@@ -230,13 +400,78 @@ mod tests {
     const COMMITTED: u64 = 1;
     const WIRE: u64 = 2;
 
+    fn pair_of(slots: usize) -> io::Result<(Intents, IntentsReader)> {
+        Ok(IntentsMemory::anonymous(slots)?.halves())
+    }
+
+    #[test]
+    fn the_next_process_finds_what_the_last_one_committed_and_did_not_free() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("intents");
+        let first = IntentsMemory::mapped(&path, 8).unwrap();
+        assert_eq!((first.origin(), first.left()), (Origin::Fresh, vec![]));
+        let (mut intents, mut reader) = first.halves();
+        let slots: Vec<_> = std::iter::from_fn(|| intents.claim(true)).collect();
+        for (n, slot) in slots.iter().enumerate() {
+            intents.commit(*slot, &record(n as u8), COMMITTED);
+        }
+        intents.advance(slots[3], WIRE);
+        reader.free(slots[0]);
+        // Torn: the record of slot 1 was being overwritten.
+        reader.region.words(slots[1])[5].fetch_xor(1, Relaxed);
+        drop((intents, reader, first));
+
+        let second = IntentsMemory::mapped(&path, 8).unwrap();
+        assert_eq!(second.origin(), Origin::ThisBoot);
+        let left: Vec<_> = second.left().into_iter().map(|(_, state, record)| (state, record[0])).collect();
+        let mut expected: Vec<_> =
+            (2..8).map(|n| (if n == 3 { WIRE } else { COMMITTED }, record(n)[0])).collect();
+        expected.sort_unstable();
+        let mut sorted = left.clone();
+        sorted.sort_unstable();
+        assert_eq!(sorted, expected);
+        let (mut intents, mut reader) = second.halves();
+        assert_eq!(std::iter::from_fn(|| intents.claim(true)).count(), 2, "what is left stays taken");
+        reader.free(slots[5]);
+        assert_eq!(intents.claim(true), Some(slots[5]));
+        assert_eq!(second.left().len(), 5);
+    }
+
+    #[test]
+    fn records_of_an_earlier_start_of_the_host_are_known_as_such() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("intents");
+        let memory = IntentsMemory::mapped(&path, 4).unwrap();
+        drop(memory.halves());
+        memory.region.header()[1].fetch_xor(1, Relaxed);
+        assert_eq!(IntentsMemory::mapped(&path, 4).unwrap().origin(), Origin::EarlierBoot);
+    }
+
+    #[test]
+    fn what_is_not_ours_is_left_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("intents");
+        let refused = |path: &Path| IntentsMemory::mapped(path, 4).unwrap_err().to_string();
+        std::fs::write(&path, vec![7; Region::length(4)]).unwrap();
+        assert!(refused(&path).contains("only this user"), "{}", refused(&path));
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        assert!(refused(&path).contains("does not begin"), "{}", refused(&path));
+        std::fs::write(&path, b"short").unwrap();
+        assert!(refused(&path).contains("size"), "{}", refused(&path));
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert!(IntentsMemory::mapped(&link, 4).is_err());
+        assert_eq!(std::fs::read(&path).unwrap(), b"short");
+    }
+
     fn record(n: u8) -> [u8; INTENT_BYTES] {
         std::array::from_fn(|i| n.wrapping_mul(31).wrapping_add(i as u8))
     }
 
     #[test]
     fn a_record_is_read_as_committed_and_follows_its_state() {
-        let (mut intents, reader) = Intents::anonymous(8).unwrap();
+        let (mut intents, reader) = pair_of(8).unwrap();
         let slot = intents.claim(false).unwrap();
         assert_eq!(reader.read(slot), None, "claimed is not committed");
         intents.commit(slot, &record(3), COMMITTED);
@@ -247,7 +482,7 @@ mod tests {
 
     #[test]
     fn the_last_quarter_is_for_reducing_risk() {
-        let (mut intents, mut reader) = Intents::anonymous(1_024).unwrap();
+        let (mut intents, mut reader) = pair_of(1_024).unwrap();
         let taken: Vec<_> = std::iter::from_fn(|| intents.claim(false)).collect();
         assert_eq!(taken.len(), 768);
         let repairs = std::iter::from_fn(|| intents.claim(true)).count();
@@ -267,7 +502,7 @@ mod tests {
 
     #[test]
     fn a_record_torn_at_any_word_reads_as_empty() {
-        let (mut intents, reader) = Intents::anonymous(4).unwrap();
+        let (mut intents, reader) = pair_of(4).unwrap();
         let slot = intents.claim(true).unwrap();
         // The state of an earlier life would be the worst case: pretend it survived.
         for written in 0..=CHECKSUM_AT {
@@ -283,7 +518,7 @@ mod tests {
 
     #[test]
     fn every_flipped_bit_is_seen() {
-        let (mut intents, reader) = Intents::anonymous(1).unwrap();
+        let (mut intents, reader) = pair_of(1).unwrap();
         let slot = intents.claim(true).unwrap();
         intents.commit(slot, &record(5), COMMITTED);
         for bit in 0..(CHECKSUM_AT + 1) * 64 {
@@ -297,7 +532,7 @@ mod tests {
 
     #[test]
     fn slots_go_round_between_two_threads_and_records_stay_whole() {
-        let (mut intents, mut reader) = Intents::anonymous(16).unwrap();
+        let (mut intents, mut reader) = pair_of(16).unwrap();
         let (mut fired, mut seen) = ring::<(IntentSlot, u8)>(16);
         let writing = std::thread::spawn(move || {
             for n in 0..20_000u32 {

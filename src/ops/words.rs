@@ -120,6 +120,7 @@ fn pair_row(pair: &PairTold) -> Map<String, Value> {
         PairState::Hedged => "hedged",
         PairState::Busy => "busy",
         PairState::Unknown => "unknown",
+        PairState::Quarantined => "quarantined",
     };
     let weighed: Map<String, Value> =
         Weighed::TEXTS.iter().zip(pair.weighed).map(|(text, n)| ((*text).to_owned(), json!(n))).collect();

@@ -180,6 +180,25 @@ impl Network {
         cut.len()
     }
 
+    /// The engine's process dies: what it said is on its way, then the goodbye of a kernel that closes
+    /// its sockets; nobody hears what comes back. `dials` are the next process's.
+    pub(super) fn lose_engine(&mut self, dials: DialPeer, now: Nanos) {
+        self.pick_up(now);
+        self.flights
+            .retain(|_, flight| !matches!(flight, Flight::Dial(_) | Flight::Down(..) | Flight::DownEnd(_)));
+        self.dials = dials;
+        let open: Vec<ConnId> =
+            self.lines.iter().filter(|(_, line)| !line.leaving).map(|(conn, _)| *conn).collect();
+        for conn in open {
+            let at = self.in_order(conn, UP, now);
+            self.fly(at, Flight::UpEnd(conn));
+        }
+        for line in self.lines.values_mut() {
+            line.leaving = true;
+            line.held.clear();
+        }
+    }
+
     /// Lets nothing reach the engine from a door, or lets everything through that waited.
     pub(super) fn hold(&mut self, door: Door, held: bool, now: Nanos) {
         self.held.retain(|it| *it != door);

@@ -15,7 +15,8 @@ use crate::metal::disk::DiskError;
 use crate::sim;
 use crate::store::epoch::EpochError;
 use crate::store::journal::JournalError;
-use crate::units::time::US;
+use crate::store::recall::Recalled;
+use crate::units::time::{SEC, US};
 use crate::units::{Amount, Ratio};
 use crate::venue::{self, Key};
 use std::io;
@@ -60,6 +61,10 @@ pub struct Setup {
     pub order_links: usize,
     /// W, in ms.
     pub recv_window_ms: u32,
+    /// How long after its deadline the venue may still show an order, in ns.
+    pub settle_ns: u64,
+    /// So many crashes within the time beside it, in ns, and a run begins HALTED.
+    pub crashes_max: (usize, u64),
     /// One-way delay of a chunk, in ns: drawn evenly from this range.
     pub delay_ns: RangeInclusive<u64>,
     /// Whether every top of book is kept for [`super::World::quotes`].
@@ -90,6 +95,8 @@ impl Default for Setup {
             until_round_trips: None,
             order_links: 2,
             recv_window_ms: 1_000,
+            settle_ns: 10 * SEC,
+            crashes_max: (3, 600 * SEC),
             delay_ns: 40 * US..=80 * US,
             quotes_out: false,
         }
@@ -123,8 +130,8 @@ impl Setup {
         Self { seed, ..Self::default() }
     }
 
-    /// The rooms' own settings, for the run of this epoch that begins latched or not.
-    pub(super) fn engine(&self, epoch: u32, latched: Option<Latched>) -> EngineSettings {
+    /// The rooms' own settings, for the run of this epoch that begins latched or not, on these books.
+    pub(super) fn engine(&self, epoch: u32, latched: Option<Latched>, recalled: Recalled) -> EngineSettings {
         let venue = &venue::binance::VENUE;
         let host = |name: &'static str| (name, Host { tls: false, name: name.to_owned(), port: PORT });
         let key = Key::new(self.key.0.clone(), self.key.1.clone());
@@ -163,6 +170,9 @@ impl Setup {
                 run_for_ns: self.run_for_ns,
                 until_round_trips: self.until_round_trips,
                 latched,
+                recalled,
+                settle_ns: self.settle_ns,
+                crashes_max: self.crashes_max,
             },
             quotes_out: self.quotes_out,
         }

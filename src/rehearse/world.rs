@@ -8,7 +8,7 @@
 
 use super::network::Network;
 use super::setup::{INSTANCE, Setup, SetupError};
-use crate::agents::engine::{Engine, Ground};
+use crate::agents::engine::{Engine, Ground, INTENT_SLOTS};
 use crate::agents::reader::ReaderCounts;
 use crate::agents::shadow::{Ended, Shadow};
 use crate::agents::trader::TraderCounts;
@@ -18,6 +18,7 @@ use crate::metal::clock::{Clock, VirtualTime};
 use crate::metal::dial::Dialer;
 use crate::metal::disk::{Disk, DiskPeer};
 use crate::metal::entropy::Entropy;
+use crate::metal::intents::IntentsMemory;
 use crate::metal::latch::Latch;
 use crate::metal::runner::Agent;
 use crate::sim::Door;
@@ -56,6 +57,9 @@ pub struct World {
     engine: Engine,
     network: Network,
     disk: DiskPeer,
+    intents: IntentsMemory,
+    clock: Clock,
+    seeds: Entropy,
     frozen: Vec<Room>,
     watching: bool,
     turns: u64,
@@ -74,52 +78,25 @@ impl World {
         Self::on(setup, Disk::memory_with_peer())
     }
 
-    /// A world after a crash of this one's engine: a new process on the same disk, and a box of its own.
-    ///
-    /// # Errors
-    ///
-    /// As [`World::new`].
-    pub fn restarted(&self, setup: &Setup) -> Result<Self, SetupError> {
-        Self::on(setup, self.disk.kill_process())
-    }
-
-    /// As [`World::restarted`], with a file of the data folder changed in between.
-    ///
-    /// # Errors
-    ///
-    /// As [`World::new`].
-    pub fn restarted_with(&self, setup: &Setup, name: &str, bytes: &[u8]) -> Result<Self, SetupError> {
-        let (mut disk, peer) = self.disk.kill_process();
-        disk.replace(name, bytes)?;
-        Self::on(setup, (disk, peer))
-    }
-
-    fn on(setup: &Setup, (mut disk, disk_peer): (Disk, DiskPeer)) -> Result<Self, SetupError> {
+    fn on(setup: &Setup, (disk, disk_peer): (Disk, DiskPeer)) -> Result<Self, SetupError> {
         let (clock, time) = Clock::virtual_time();
         let mut seeds = Entropy::seeded(setup.seed);
-        let epoch = epoch::raise(&mut disk, INSTANCE)?;
-        let latch = latch::open(&mut disk, INSTANCE, clock.unix())?;
-        let journal = journal::open(&mut disk, INSTANCE)?.file;
         let (dialer, dials) = Dialer::memory();
         let config = crate::sim::Config { seed: setup.seed, ..setup.box_config.clone() };
         let delays = Entropy::seeded(seeds.u64());
         let network = Network::new(config, dials, &clock, delays, setup.delay_ns.clone())?;
         let now = clock.now();
-        let ground = Ground {
-            clock,
-            dialer,
-            entropy: std::array::from_fn(|_| Entropy::seeded(seeds.u64())),
-            disk,
-            journal,
-            latch: latch.file,
-        };
-        let engine = Engine::build(setup.engine(epoch, latch.latched), ground, Latch::new(), Latch::new())?;
+        let intents = IntentsMemory::anonymous(INTENT_SLOTS)?;
+        let engine = start(setup, &clock, dialer, disk, &intents, &mut seeds)?;
         Ok(Self {
+            clock,
+            seeds,
             time,
             now,
             engine,
             network,
             disk: disk_peer,
+            intents,
             frozen: Vec::new(),
             watching: false,
             turns: 0,
@@ -127,6 +104,62 @@ impl World {
             quotes: Vec::new(),
             replies: Vec::new(),
         })
+    }
+
+    // ───────────────────────────── crashes ─────────────────────────────
+
+    /// Kills the engine's process between two turns, and starts the next one on what it left: files,
+    /// intent records, and the same box, for which nothing has happened but lost connections.
+    ///
+    /// # Errors
+    ///
+    /// As [`World::new`].
+    pub fn kill_process(&mut self, setup: &Setup) -> Result<(), SetupError> {
+        let disk = self.disk.kill_process();
+        let intents = self.intents.clone();
+        self.restart(setup, disk, intents)
+    }
+
+    /// Cuts the host's power, and starts it again: the disk keeps what was synced and the first `tail`
+    /// bytes of what was not, and nothing is left of the intent records.
+    ///
+    /// # Errors
+    ///
+    /// As [`World::new`].
+    pub fn lose_power(&mut self, setup: &Setup, tail: usize) -> Result<(), SetupError> {
+        let disk = self.disk.lose_power(tail);
+        self.restart(setup, disk, IntentsMemory::anonymous(INTENT_SLOTS)?)
+    }
+
+    /// As [`World::kill_process`], with a file of the data folder changed in between.
+    ///
+    /// # Errors
+    ///
+    /// As [`World::new`]; the world goes on with the old process then.
+    pub fn restart_with(&mut self, setup: &Setup, name: &str, bytes: &[u8]) -> Result<(), SetupError> {
+        let (mut disk, peer) = self.disk.kill_process();
+        disk.replace(name, bytes)?;
+        let intents = self.intents.clone();
+        self.restart(setup, (disk, peer), intents)
+    }
+
+    fn restart(
+        &mut self,
+        setup: &Setup,
+        (disk, peer): (Disk, DiskPeer),
+        intents: IntentsMemory,
+    ) -> Result<(), SetupError> {
+        let (dialer, dials) = Dialer::memory();
+        let engine = start(setup, &self.clock, dialer, disk, &intents, &mut self.seeds)?;
+        self.network.pick_up(self.now);
+        self.engine = engine;
+        self.network.lose_engine(dials, self.now);
+        self.disk = peer;
+        self.intents = intents;
+        self.frozen.clear();
+        self.lines.clear();
+        self.replies.clear();
+        Ok(())
     }
 
     // ───────────────────────────── time ─────────────────────────────
@@ -381,6 +414,31 @@ impl World {
     pub fn decisions_hash(&self) -> String {
         self.engine.shadow.totals.decisions_sha256()
     }
+}
+
+/// A new process on what is there.
+fn start(
+    setup: &Setup,
+    clock: &Clock,
+    dialer: Dialer,
+    mut disk: Disk,
+    intents: &IntentsMemory,
+    seeds: &mut Entropy,
+) -> Result<Engine, SetupError> {
+    let epoch = epoch::raise(&mut disk, INSTANCE)?;
+    let latch = latch::open(&mut disk, INSTANCE, clock.unix())?;
+    let journal = journal::open(&mut disk, INSTANCE)?;
+    let ground = Ground {
+        clock: clock.clone(),
+        dialer,
+        entropy: std::array::from_fn(|_| Entropy::seeded(seeds.u64())),
+        disk,
+        journal: journal.file,
+        latch: latch.file,
+        intents: intents.clone(),
+    };
+    let settings = setup.engine(epoch, latch.latched, journal.recalled);
+    Ok(Engine::build(settings, ground, Latch::new(), Latch::new()))
 }
 
 fn order_line(order: &Value) -> String {

@@ -25,6 +25,22 @@ pub(super) fn body(record: &Record) -> (Kind, Value) {
         Record::Epoch { at, instance, epoch } => {
             (Kind::Epoch, json!({"at_us": us(*at), "instance": instance, "epoch": epoch}))
         }
+        Record::Markets { at, epoch, recv_window_ms, instruments } => {
+            (Kind::Markets, markets_body(*at, *epoch, *recv_window_ms, instruments))
+        }
+        Record::Baseline { at, held, unexplained } => {
+            let held: Vec<Value> = held
+                .iter()
+                .map(|row| {
+                    json!({
+                        "market": market(row.leg), "asset": row.asset.as_str(),
+                        "total": row.total.to_string(), "opening": row.opening.to_string(),
+                    })
+                })
+                .collect();
+            let unexplained: Vec<&str> = unexplained.iter().take(OPEN_MAX).map(|text| cut(text)).collect();
+            (Kind::Baseline, json!({"at_us": us(*at), "held": held, "unexplained": unexplained}))
+        }
         Record::Fired { at, fired, instruments } => (Kind::Fired, fired_body(*at, fired, instruments)),
         Record::Answer { at, answer, instruments } => (Kind::Answer, answer_body(*at, answer, instruments)),
         Record::Fill { at, fill, instruments } => (Kind::Fill, fill_body(*at, fill, instruments)),
@@ -46,6 +62,10 @@ pub(super) fn body(record: &Record) -> (Kind, Value) {
                 End::NotSent => {
                     put(&mut body, "evidence", json!("B"));
                     put(&mut body, "end", json!("not_sent"));
+                }
+                End::NeverLanded => {
+                    put(&mut body, "evidence", json!("C"));
+                    put(&mut body, "end", json!("never_landed"));
                 }
             }
             (Kind::OrderEnd, body)
@@ -72,6 +92,28 @@ pub(super) fn body(record: &Record) -> (Kind, Value) {
             (Kind::Stop, json!({"at_us": us(*at), "open": named}))
         }
     }
+}
+
+fn markets_body(at: Unix, epoch: u32, recv_window_ms: u32, instruments: &Instruments) -> Value {
+    let rows: Vec<Value> = instruments
+        .instruments
+        .iter()
+        .map(|row| {
+            json!({
+                "market": market(row.leg), "symbol": row.symbol.as_str(),
+                "price_decimals": row.price_decimals, "qty_decimals": row.qty_decimals,
+            })
+        })
+        .collect();
+    let pairs: Vec<Value> = instruments
+        .pairs
+        .iter()
+        .map(|pair| json!({"name": pair.name.as_str(), "spot": pair.spot.0, "perp": pair.perp.0}))
+        .collect();
+    json!({
+        "at_us": us(at), "epoch": epoch, "generation": instruments.generation,
+        "recv_window_ms": recv_window_ms, "instruments": rows, "pairs": pairs,
+    })
 }
 
 fn fired_body(at: Unix, fired: &Fired, instruments: &Instruments) -> Value {
@@ -184,11 +226,14 @@ fn fill_body(at: Unix, fill: &Fill, instruments: &Instruments) -> Value {
 /// Which market and symbol an instrument is.
 fn named(id: InstrumentId, instruments: &Instruments) -> Value {
     let instrument = instruments.get(id);
-    let market = match instrument.leg {
+    json!({"market": market(instrument.leg), "symbol": instrument.symbol.as_str()})
+}
+
+const fn market(leg: LegKind) -> &'static str {
+    match leg {
         LegKind::Spot => "spot",
         LegKind::Perp => "perp",
-    };
-    json!({"market": market, "symbol": instrument.symbol.as_str()})
+    }
 }
 
 fn put(body: &mut Value, key: &str, value: Value) {
@@ -248,6 +293,7 @@ const fn pair_state(state: PairState) -> &'static str {
         PairState::Hedged => "hedged",
         PairState::Busy => "busy",
         PairState::Unknown => "unknown",
+        PairState::Quarantined => "quarantined",
     }
 }
 

@@ -11,6 +11,7 @@
 //!        so it is found all the same.
 
 use super::body::body;
+use super::recall::{RecallError, Recalled};
 use crate::event::Record;
 use crate::metal::disk::{Disk, DiskError, FileId};
 use serde_json::{Map, Value};
@@ -53,11 +54,15 @@ pub enum Kind {
     Stop = 9,
     /// Something a person should read.
     Note = 10,
+    /// What the ids in a run's intent records mean.
+    Markets = 11,
+    /// The venue's view at a quiet moment.
+    Baseline = 12,
 }
 
 impl Kind {
     /// All, in the order of their numbers.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Start,
         Self::Epoch,
         Self::Fired,
@@ -68,6 +73,8 @@ impl Kind {
         Self::Mode,
         Self::Stop,
         Self::Note,
+        Self::Markets,
+        Self::Baseline,
     ];
 
     fn from_number(number: u16) -> Option<Self> {
@@ -119,8 +126,8 @@ pub fn file_name(instance: u8) -> String {
 pub struct Opened {
     /// The file.
     pub file: FileId,
-    /// Whole records it holds already.
-    pub records: u64,
+    /// What its whole records tell.
+    pub recalled: Recalled,
     /// What stood behind them and was moved aside; people should be told.
     pub cut: Option<Cut>,
 }
@@ -144,6 +151,14 @@ pub enum JournalError {
     /// The disk refused.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// A sound record that does not say what it must.
+    #[error("{name}: {error}")]
+    Record {
+        /// Which file.
+        name: String,
+        /// What is wrong.
+        error: RecallError,
+    },
     /// Whatever it is, we did not write it, and will not touch it.
     #[error("{name}, byte {at}: {why}; start with the program that wrote it, or choose another data folder")]
     Foreign {
@@ -168,7 +183,10 @@ pub fn open(disk: &mut Disk, instance: u8) -> Result<Opened, JournalError> {
     let name = file_name(instance);
     let bytes = disk.read_all(&name)?.unwrap_or_default();
     let mut reader = Reader::new(&bytes);
-    let records = reader.by_ref().count() as u64;
+    let mut recalled = Recalled::default();
+    for entry in reader.by_ref() {
+        recalled.take(&entry).map_err(|error| JournalError::Record { name: name.clone(), error })?;
+    }
     let (good, tail) = bytes.split_at(reader.good());
     let at = good.len() as u64;
     let cut = match reader.flaw() {
@@ -189,7 +207,7 @@ pub fn open(disk: &mut Disk, instance: u8) -> Result<Opened, JournalError> {
         disk.append(file, &file_header())?;
     }
     disk.sync_dir()?;
-    Ok(Opened { file, records, cut })
+    Ok(Opened { file, recalled, cut })
 }
 
 /// One whole record, read back.
@@ -330,7 +348,7 @@ mod tests {
     use super::*;
     use crate::event::{
         Answer, Asset, Counted, Doubt, End, Fill, Fired, FiredLeg, Instrument, Instruments, Made, Pair,
-        PairState, Refusal, RefusalKind, Source, Symbol, Verdict, Wire,
+        PairState, Refusal, RefusalKind, Source, Symbol, Verdict, WalletRow, Wire,
     };
     use crate::units::id::ClientIdParts;
     use crate::units::{
@@ -484,7 +502,7 @@ mod tests {
         ] {
             records.push(answer(verdict));
         }
-        for end in [End::Terminal(Qty(765)), End::Refused(refusal), End::NotSent] {
+        for end in [End::Terminal(Qty(765)), End::Refused(refusal), End::NotSent, End::NeverLanded] {
             records.push(Record::OrderEnd { at: AT, client: client(LegKind::Perp), end });
         }
         records.push(Record::Pair {
@@ -494,6 +512,18 @@ mod tests {
             spot: Amount::parse(b"0.00764235").unwrap(),
             perp: Amount::parse(b"0.007").unwrap(),
             why: "both legs filled",
+        });
+        records.push(Record::Markets { at: AT, epoch: 7, recv_window_ms: 1_000, instruments: instruments() });
+        let amount = Amount::parse(b"0.5").unwrap();
+        records.push(Record::Baseline {
+            at: AT,
+            held: vec![WalletRow {
+                leg: LegKind::Spot,
+                asset: "BTC".try_into().unwrap(),
+                total: amount,
+                opening: amount,
+            }],
+            unexplained: vec!["x".repeat(2 * TEXT_MAX); OPEN_MAX + 3],
         });
         records.push(Record::Mode { at: AT, mode: "HALT", why: "F59".to_owned() });
         records.push(Record::Note { at: AT, text: "x".repeat(2 * TEXT_MAX) });
@@ -652,7 +682,7 @@ mod tests {
             disk.replace(&file_name(2), &bytes[..length]).unwrap();
             let opened = open(&mut disk, 2).unwrap();
             let whole = ends.iter().filter(|&&end| end <= length).count().saturating_sub(1);
-            assert_eq!(opened.records, whole as u64, "cut at {length}");
+            assert_eq!(opened.recalled.counts.values().sum::<u64>(), whole as u64, "cut at {length}");
             let good = if length < FILE_HEADER { 0 } else { ends[whole] };
             if let Some(cut) = &opened.cut {
                 assert_eq!((cut.at, cut.bytes, cut.why), (good as u64, (length - good) as u64, Flaw::Cut));
@@ -679,7 +709,7 @@ mod tests {
         disk.replace(&file_name(0), &bytes).unwrap();
         let opened = open(&mut disk, 0).unwrap();
         let cut = opened.cut.unwrap();
-        assert_eq!((opened.records, cut.why, cut.at), (0, Flaw::Checksum, ends[0] as u64));
+        assert_eq!((opened.recalled, cut.why, cut.at), (Recalled::default(), Flaw::Checksum, ends[0] as u64));
         assert_eq!(disk.read_all(&cut.kept_as).unwrap().unwrap(), bytes[ends[0]..]);
 
         let foreign = b"SQLite format 3\0 and more";

@@ -4,9 +4,10 @@
 //! Never: touches a file system itself; bytes come and go through `metal::disk`, so the same code
 //!        runs in virtual time.
 //! Map:   [`journal`] every fact, append-only · [`epoch`] the counter that keeps order ids unique ·
-//!        [`latch`] HALTED and KILLED.
+//!        [`latch`] HALTED and KILLED · [`recall`] what the journal tells of the runs before.
 
 mod body;
 pub mod epoch;
 pub mod journal;
 pub mod latch;
+pub mod recall;

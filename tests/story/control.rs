@@ -77,11 +77,11 @@ fn after_a_kill_no_order_byte_leaves_in_any_later_turn_nor_after_a_restart() {
         assert_eq!(world.shadow().mode(), Mode::Killed);
         assert!(matches!(world.replies(), [Reply::Done { mode: Mode::Killed, .. }]), "{:?}", world.replies());
 
-        let mut again = world.restarted(&setup).unwrap();
-        assert!(again.run_until_live(), "it connects all the same: {:?}", again.ended());
-        again.run_for(5 * SEC);
-        assert_eq!((orders(&again), again.shadow().mode()), (0, Mode::Killed), "seed {seed}");
-        let line = again.lines().iter().find(|line| line.contains("KILLED")).unwrap();
+        world.kill_process(&setup).unwrap();
+        assert!(world.run_until_live(), "it connects all the same: {:?}", world.ended());
+        world.run_for(5 * SEC);
+        assert_eq!((orders(&world), world.shadow().mode()), (landed, Mode::Killed), "seed {seed}");
+        let line = world.lines().iter().find(|line| line.contains("KILLED")).unwrap();
         assert!(line.contains("story") && line.contains("contango ctl resume --reason"), "{line}");
     }
     println!("{in_flight} orders were on their way at a kill");
@@ -141,10 +141,11 @@ fn only_a_reason_leaves_killed_and_then_it_trades_again_after_a_restart_too() {
     done(&mut world, Ask::Resume("looked at it".to_owned()), Mode::Trading);
     assert!(world.run_until(|world| orders(world) > killed, 20 * SEC), "it trades again");
     assert_eq!(modes(&world), ["killed: story", "trading: looked at it"]);
-    let mut again = world.restarted(&setup).unwrap();
-    assert!(again.run_until_live());
-    assert!(again.run_until(|world| orders(world) > 0, 20 * SEC));
-    assert!(world.stop() && again.stop());
+    world.kill_process(&setup).unwrap();
+    assert!(world.run_until_live());
+    let before = orders(&world);
+    assert!(world.run_until(|world| orders(world) > before, 20 * SEC));
+    assert!(world.stop());
     books_equal_truth(&world);
 }
 
@@ -175,10 +176,11 @@ fn halted_nothing_is_entered_or_left_and_a_restart_stays_halted() {
     assert_eq!((orders(&world), world.shadow().open_now()), (before, held));
     assert_eq!(world.shadow().totals.closed, world.shadow().totals.opened - held);
 
-    let mut again = world.restarted(&setup).unwrap();
-    assert!(again.run_until_live());
-    again.run_for(10 * SEC);
-    assert_eq!((orders(&again), again.shadow().mode()), (0, Mode::Halted));
+    world.kill_process(&setup).unwrap();
+    assert!(world.run_until_live());
+    world.run_for(10 * SEC);
+    assert_eq!((orders(&world), world.shadow().mode()), (before, Mode::Halted));
+    assert_eq!(world.shadow().open_now(), held, "what was held is held");
     assert!(world.stop());
     ended_clean(&world);
     books_equal_truth(&world);
@@ -259,8 +261,8 @@ fn flattened(legs: Legs) {
     assert!(world.stop());
     ended_clean(&world);
     books_equal_truth(&world);
-    let again = world.restarted(&setup).unwrap();
-    assert_eq!(again.shadow().mode(), Mode::Halted);
+    world.kill_process(&setup).unwrap();
+    assert_eq!(world.shadow().mode(), Mode::Halted);
 }
 
 /// A crash on the way out must not end in trading.
@@ -270,22 +272,24 @@ fn a_flatten_cut_short_by_a_crash_is_halted() {
     let mut world = live(&setup);
     world.run_for(10 * SEC);
     done(&mut world, Ask::Flatten(why()), Mode::ReduceOnly);
-    assert_eq!(world.restarted(&setup).unwrap().shadow().mode(), Mode::Halted);
+    world.kill_process(&setup).unwrap();
+    assert_eq!(world.shadow().mode(), Mode::Halted);
 }
 
 #[test]
 fn a_damaged_latch_file_is_halted_until_the_operator_resumes() {
     let setup = Setup::seeded(6);
-    let world = live(&setup);
+    let mut world = live(&setup);
     for damage in [&b""[..], b"contango latch 1\n", b"contango latch 1\n00000000 trading 1 x\n", b"\xff\xfe"]
     {
-        let mut again = world.restarted_with(&setup, "latch-0", damage).unwrap();
-        assert!(again.run_until_live());
-        again.run_for(3 * SEC);
-        assert_eq!((orders(&again), again.shadow().mode()), (0, Mode::Halted));
-        assert!(again.lines().iter().any(|line| line.contains("damaged")), "{:?}", again.lines());
-        done(&mut again, Ask::Resume("compared with the venue".to_owned()), Mode::Trading);
-        assert!(again.run_until(|world| orders(world) > 0, 20 * SEC));
+        world.restart_with(&setup, "latch-0", damage).unwrap();
+        assert!(world.run_until_live());
+        let before = orders(&world);
+        world.run_for(3 * SEC);
+        assert_eq!((orders(&world), world.shadow().mode()), (before, Mode::Halted));
+        assert!(world.lines().iter().any(|line| line.contains("damaged")), "{:?}", world.lines());
+        done(&mut world, Ask::Resume("compared with the venue".to_owned()), Mode::Trading);
+        assert!(world.run_until(|world| orders(world) > before, 20 * SEC));
     }
 }
 

@@ -78,9 +78,10 @@ fn held(world: &World) {
     ended_clean(world);
 }
 
-/// The order was not taken: "not found" proves nothing, so it is asked about to the end, and named.
+/// The order was not taken. "Not found" alone proves nothing, so it is asked about until the venue can't
+/// have it any more, and found nowhere then: evidence C.
 #[track_caller]
-fn named(fault: &Value, market: &str, doubt: &str) {
+fn never_landed(fault: &Value, market: &str, doubt: &str) {
     let world = entry_under(std::slice::from_ref(fault));
     let told = verdicts(&world, market);
     assert_eq!(told[0], doubt, "{fault}");
@@ -93,14 +94,16 @@ fn named(fault: &Value, market: &str, doubt: &str) {
     let back = if market == "spot" { "FILLED 3.03 reduce-only" } else { "sell spot" };
     assert!(orders[1].contains(back), "{orders:?}");
     assert_eq!(world.truth()["naked"]["now"], json!([]), "{orders:?}");
-    let open = &world.ended().open;
-    let fired = &records(&world, Kind::Fired)[0]["legs"];
-    let leg = fired.as_array().unwrap().iter().find(|leg| leg["market"] == market).unwrap();
-    let id = leg["client_id"].as_str().unwrap();
-    assert!(open.iter().any(|line| line.contains(id) && line.contains("fate unknown")), "{open:?}");
-    assert!(open.iter().any(|line| line.contains("pair SOL")), "{open:?}");
-    assert_eq!(world.shadow().unknown_now(), 1);
+    let fired = &records(&world, Kind::Fired)[0];
+    let leg = fired["legs"].as_array().unwrap().iter().find(|leg| leg["market"] == market).unwrap();
+    let ends = records(&world, Kind::OrderEnd);
+    let end = ends.iter().find(|end| end["client_id"] == leg["client_id"]).unwrap();
+    assert_eq!((&end["evidence"], &end["end"]), (&json!("C"), &json!("never_landed")));
+    // W, T_settle, and two searches two seconds apart.
+    let waited = end["at_us"].as_u64().unwrap() - fired["at_us"].as_u64().unwrap();
+    assert!((13_000_000..16_000_000).contains(&waited), "{waited} µs");
     books_equal_truth(&world);
+    ended_clean(&world);
 }
 
 #[test]
@@ -110,9 +113,9 @@ fn an_order_whose_link_was_cut_after_it_was_taken_is_found_by_its_id() {
 }
 
 #[test]
-fn an_order_whose_link_was_cut_before_it_was_taken_is_named_and_not_sent_again() {
-    named(&json!({"kind": "lose", "market": "spot"}), "spot", "unknown link_lost answer");
-    named(&json!({"kind": "lose", "market": "usdm"}), "perp", "unknown link_lost answer");
+fn an_order_whose_link_was_cut_before_it_was_taken_never_landed_and_is_not_sent_again() {
+    never_landed(&json!({"kind": "lose", "market": "spot"}), "spot", "unknown link_lost answer");
+    never_landed(&json!({"kind": "lose", "market": "usdm"}), "perp", "unknown link_lost answer");
 }
 
 /// F65: a page of HTML with status 200 is no answer.
@@ -121,7 +124,7 @@ fn a_page_of_html_is_no_answer() {
     let html =
         |market: &str, taken| json!({"kind": "html", "market": market, "client_side": "BUY", "taken": taken});
     resolved(&html("spot", true), "spot", "unknown unreadable_body answer");
-    named(&html("spot", false), "spot", "unknown unreadable_body answer");
+    never_landed(&html("spot", false), "spot", "unknown unreadable_body answer");
     let html = json!({"kind": "html", "market": "usdm", "client_side": "SELL", "taken": true});
     resolved(&html, "perp", "unknown unreadable_body answer");
 }
@@ -137,7 +140,7 @@ fn an_error_that_may_have_been_executed_is_asked_about() {
     let timeout = r#"{"code":-1007,"msg":"Timeout waiting for response from backend server."}"#;
     let unsure = r#"{"msg":"Unknown error, please check your request or try again later."}"#;
     resolved(&said("spot", 503, overloaded, true), "spot", "unknown -1008 answer");
-    named(&said("spot", 503, overloaded, false), "spot", "unknown -1008 answer");
+    never_landed(&said("spot", 503, overloaded, false), "spot", "unknown -1008 answer");
     resolved(&said("spot", 408, timeout, true), "spot", "unknown -1007 answer");
     resolved(&said("usdm", 408, timeout, true), "perp", "unknown -1007 answer");
     resolved(&said("usdm", 503, unsure, true), "perp", "unknown 503 answer");
@@ -190,16 +193,46 @@ fn while_a_fate_is_unknown_its_venue_takes_no_entry_and_positions_may_still_be_c
     let (opened, closed, sent) = totals(&world);
     let refused =
         world.trader().closed[Closed::Permit as usize] + world.trader().closed[Closed::Busy as usize];
-    world.run_for(15 * SEC);
+    world.run_for(11 * SEC);
     let now = totals(&world);
     assert_eq!(now.0, opened, "no new position");
     assert!(now.1 > closed && now.2 > sent, "exits go on");
     let later = world.trader().closed[Closed::Permit as usize] + world.trader().closed[Closed::Busy as usize];
     assert!(later >= refused);
+    world.run_for(15 * SEC);
+    assert!(totals(&world).0 > opened, "entries again once its fate is proven (I19)");
     assert!(world.stop());
-    assert_eq!(world.ended().open.len(), 2, "{:?}", world.ended().open);
     never_resent(&world);
     books_equal_truth(&world);
+    ended_clean(&world);
+}
+
+/// Nobody answers a question about it for a minute: never guessed. A person is told, the rest trades on,
+/// and when the venue speaks again the proof is made.
+#[test]
+fn an_order_nobody_can_tell_of_is_quarantined_and_never_guessed() {
+    let mut world = live(&one_entry("SOL", 11));
+    faults(&mut world, &[json!({"kind": "lose", "market": "spot"})]);
+    assert!(world.run_until(|world| world.shadow().totals.sent >= 2, 10 * SEC), "no entry");
+    world.run_for(MS);
+    world.hold(Door::SpotRest, true);
+    world.run_for(59 * SEC);
+    assert_eq!(world.shadow().unknown_now(), 1);
+    assert!(!world.lines().iter().any(|line| line.contains("for a minute")));
+    world.run_for(3 * SEC);
+    assert!(world.lines().iter().any(|line| line.contains("for a minute")), "{:?}", world.lines());
+    let states = records(&world, Kind::Pair);
+    assert_eq!(states.last().unwrap()["state"], "quarantined");
+    world.run_for(60 * SEC);
+    assert_eq!((world.shadow().unknown_now(), records(&world, Kind::Pair).len()), (1, states.len()));
+    world.hold(Door::SpotRest, false);
+    world.run_for(30 * SEC);
+    assert_eq!(world.shadow().unknown_now(), 0);
+    assert_eq!(records(&world, Kind::Pair).last().unwrap()["state"], "flat");
+    assert!(world.stop());
+    never_resent(&world);
+    books_equal_truth(&world);
+    ended_clean(&world);
 }
 
 fn totals(world: &World) -> (u64, u64, u64) {

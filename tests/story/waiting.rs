@@ -64,8 +64,7 @@ fn a_part_that_filled_is_matched_by_its_share() {
 
 #[test]
 fn a_first_leg_in_doubt_releases_nothing() {
-    let world = entry(Legs::PerpFirst, &[fault("lose", "usdm")], &[]);
-    assert_eq!(world.shadow().unknown_now(), 1);
+    ended_clean(&entry(Legs::PerpFirst, &[fault("lose", "usdm")], &[]));
     // Taken, and found by its id: the leg was called off by then, so the short is taken back.
     let world = entry(
         Legs::PerpFirst,

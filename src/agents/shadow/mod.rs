@@ -4,7 +4,8 @@
 //!        works under, and when a run is over.
 //! Never: writes an order (it asks the trader), guesses a fate, or reports what is not in the journal.
 //! Map:   `news` from clerk and couriers · `orders` fired → answered → booked · `questions` asking the
-//!        venue · `streams` the private streams · `phases` of a run · `repair` settled or unwound · `terms` thresholds and permit · `operator` modes ·
+//!        venue · `streams` the private streams · `recall` the runs before · `recon` the venue's whole
+//!        view · `phases` of a run · `repair` settled or unwound · `terms` thresholds and permit · `operator` modes ·
 //!        `told` what it can say of a run · `totals` what it adds up to.
 
 mod news;
@@ -12,6 +13,8 @@ pub mod operator;
 mod orders;
 mod phases;
 mod questions;
+mod recall;
+mod recon;
 mod repair;
 mod streams;
 pub mod terms;
@@ -36,6 +39,7 @@ use crate::metal::latch::Latch;
 use crate::metal::latest::{Reader as Latest, Writer};
 use crate::metal::ring::{Consumer, Producer};
 use crate::metal::runner::Agent;
+use crate::store::recall::Recalled;
 use crate::units::time::MS;
 use crate::units::{Amount, ClientId, Nanos, PairId, Price, Ratio, VenueId};
 use crate::venue::{Key, Scratch};
@@ -76,6 +80,12 @@ pub struct ShadowSettings {
     pub until_round_trips: Option<u64>,
     /// What the latch file said: a run that begins HALTED or KILLED connects and does not trade.
     pub latched: Option<Latched>,
+    /// What the journal told of the runs before.
+    pub recalled: Recalled,
+    /// How long after its deadline the venue may still show an order, in ns (`T_settle`).
+    pub settle_ns: u64,
+    /// So many crashes within the time beside it, in ns, and a run begins HALTED.
+    pub crashes_max: (usize, u64),
 }
 
 /// The shadow's doors.
@@ -169,6 +179,8 @@ enum Question {
     Order(ClientId),
     /// Which trades did it make?
     Trades(ClientId),
+    /// Something of the account as a whole.
+    Audit(recon::Item),
 }
 
 /// The room.
@@ -189,6 +201,8 @@ pub struct Shadow {
     orders: BTreeMap<ClientId, Tracked>,
     past: Past,
     streams: Streams,
+    recovered: recall::Recovered,
+    recon: recon::Recon,
     books: Vec<Book>,
     ledger: Ledger,
     permit: Permit,
@@ -204,6 +218,8 @@ pub struct Shadow {
     /// Records the ring had no room for yet: a record is never dropped.
     backlog: VecDeque<Record>,
     written: u64,
+    /// Intent slots that are free once so many records are durable.
+    freeing: VecDeque<(u64, IntentSlot)>,
     operator: operator::Operator,
     ended: Ended,
     /// What it adds up to.
@@ -240,6 +256,8 @@ impl Shadow {
             orders: BTreeMap::new(),
             past: Past::new(),
             streams,
+            recovered: recall::Recovered::default(),
+            recon: recon::Recon::default(),
             books: Vec::new(),
             ledger: Ledger::default(),
             permit: Permit::default(),
@@ -252,6 +270,7 @@ impl Shadow {
             quiet: BTreeMap::new(),
             backlog: VecDeque::new(),
             written: 0,
+            freeing: VecDeque::new(),
             operator,
             ended: Ended::default(),
             totals: Totals::default(),
@@ -274,6 +293,15 @@ impl Shadow {
             // Room was just seen.
             let _ = self.doors.records.push(record);
             self.written += 1;
+        }
+    }
+
+    /// A slot is free once what became of its intent is on the disk: until then it may be all that is
+    /// known of it (FAULTS 7.2).
+    fn free_slots(&mut self) {
+        let durable = self.doors.durable.read()[0];
+        while let Some((_, slot)) = self.freeing.pop_front_if(|(record, _)| *record <= durable) {
+            self.intents.free(slot);
         }
     }
 
@@ -320,6 +348,8 @@ impl Agent for Shadow {
             self.tick_orders(now);
             self.tick_streams();
             self.tick_early(now);
+            self.tick_recon(now);
+            self.free_slots();
             for at in 0..self.books.len() {
                 self.publish_terms(at, now);
             }

@@ -3,7 +3,7 @@
 //! Owns:  taking news in, and the couriers' turns.
 //! Never: judges an order; `orders` and `questions` do.
 
-use super::{Book, Phase, Shadow, Stage};
+use super::{Book, Phase, Question, Shadow, Stage};
 use crate::agents::courier::{Courier, Delivery};
 use crate::agents::{Dead, Purpose};
 use crate::desk::budget::Lane;
@@ -31,6 +31,7 @@ impl Shadow {
                     .collect();
                 self.books = instruments.pairs.iter().map(|row| Book::new(row.id)).collect();
                 self.instruments = instruments;
+                self.recall(now);
             }
             News::Marks(marks) => {
                 for mark in marks {
@@ -39,10 +40,8 @@ impl Shadow {
             }
             News::Ready { venue } => {
                 if self.phase == Phase::Starting {
-                    self.phase = Phase::Trading(now);
-                    self.ended.live_at = Some(now);
-                    let name = crate::venue::get(venue).name;
-                    self.tell_live(name);
+                    self.phase = Phase::Recovering(venue);
+                    self.permit_due = now;
                 }
             }
             News::LinkUp { what, .. } => {
@@ -87,6 +86,7 @@ impl Shadow {
                 work += 1;
                 match delivery {
                     Delivery::Answer(letter) => self.on_letter(letter, now),
+                    Delivery::Lost { tag: Question::Audit(item), .. } => self.audit_lost(item),
                     // The order's own timer asks again.
                     Delivery::Lost { .. } => {}
                     Delivery::Broken { link, why } => {

@@ -175,7 +175,7 @@ impl Shadow {
         }
     }
 
-    fn change(&mut self, mode: Mode, flattening: bool, why: String, now: Nanos) {
+    pub(super) fn change(&mut self, mode: Mode, flattening: bool, why: String, now: Nanos) {
         let kill = &self.doors.operator.kill;
         if mode == Mode::Killed {
             kill.set();
@@ -238,6 +238,7 @@ impl Shadow {
         }
         let phase = match self.phase {
             Phase::Starting => "starting",
+            Phase::Recovering(_) => "recovering",
             Phase::Trading(_) => "live",
             Phase::Stopping(_) => "stopping",
             Phase::Closing | Phase::Over => "over",

@@ -87,7 +87,9 @@ impl Shadow {
                     self.books[at].reserved.push(lane);
                 }
             }
-            let order = Order::fired(*leg, fired.pair, fired.class, fired.sequence);
+            let order =
+                Order::fired(*leg, fired.pair, fired.class, fired.sequence).settling(self.settling_ns());
+            self.recon.stir(leg.instrument);
             let decided = fired.prices[row.leg as usize];
             if let State::Ended(end) = order.state {
                 self.write(Record::OrderEnd { at: self.clock.unix(), client: leg.client, end });
@@ -129,6 +131,7 @@ impl Shadow {
             return;
         }
         tracked.order.on_fill(fill.qty);
+        self.recon.stir(fill.instrument);
         let sent = tracked.order.leg.sent;
         let holding = &mut self.books[usize::from(pair.0)].holding;
         match instruments.get(fill.instrument).leg {
@@ -211,7 +214,7 @@ impl Shadow {
                 self.totals.refused += 1;
                 *self.totals.refusals.entry(refusal.code).or_default() += 1;
             }
-            End::Terminal(_) | End::NotSent => {}
+            End::Terminal(_) | End::NotSent | End::NeverLanded => {}
         }
     }
 
@@ -318,7 +321,7 @@ impl Shadow {
     }
 
     /// The last doubt on a venue is gone: its freeze goes with it (I19).
-    fn thaw(&mut self, venue: VenueId) {
+    pub(super) fn thaw(&mut self, venue: VenueId) {
         let why = format!("{}: every order's fate is proven", venue::get(venue).name);
         self.line(&why);
         self.write(Record::Mode { at: self.clock.unix(), mode: self.mode().name(), why });

@@ -4,9 +4,9 @@
 //! Never: ends a run whose last record is not durable.
 
 use super::Shadow;
-use crate::event::{PairState, Record};
-use crate::units::Nanos;
+use crate::event::{Mode, PairState, Record};
 use crate::units::time::SEC;
+use crate::units::{Nanos, VenueId};
 
 /// How long a stop waits for orders in doubt and open repairs (FAULTS F117).
 const STOP_WAIT_NS: u64 = 15 * SEC;
@@ -16,6 +16,8 @@ const STOP_WAIT_NS: u64 = 15 * SEC;
 pub(super) enum Phase {
     /// Feeds and clocks are still being brought up.
     Starting,
+    /// They are up; the books are being held against the venue's. Repairs only.
+    Recovering(VenueId),
     /// Trading since.
     Trading(Nanos),
     /// No new entries; resolving what is open, since.
@@ -30,7 +32,15 @@ impl Shadow {
     /// Whether the run should end, and what remains to be done before it has.
     pub(super) fn phase(&mut self, now: Nanos) {
         match self.phase {
-            Phase::Starting if self.stop.is_set() => self.begin_stop(now, "told to stop before trading"),
+            Phase::Starting | Phase::Recovering(_) if self.stop.is_set() => {
+                self.begin_stop(now, "told to stop before trading");
+            }
+            Phase::Recovering(venue) if self.recovered() => {
+                self.phase = Phase::Trading(now);
+                self.permit_due = now;
+                self.ended.live_at = Some(now);
+                self.tell_live(crate::venue::get(venue).name);
+            }
             Phase::Trading(since) => {
                 let over = self.settings.run_for_ns.is_some_and(|ns| now.since(since) >= ns);
                 let enough = self.settings.until_round_trips.is_some_and(|n| self.totals.closed >= n);
@@ -45,7 +55,7 @@ impl Shadow {
             Phase::Stopping(since) => {
                 let busy = self.flattening()
                     || !self.orders.is_empty()
-                    || self.books.iter().any(|b| matches!(b.state, PairState::Busy | PairState::Unknown));
+                    || self.books.iter().any(|book| book.state.is_open());
                 if !busy || now.since(since) > STOP_WAIT_NS {
                     self.ended.open = self.left_open();
                     let open = self.ended.open.clone();
@@ -60,6 +70,15 @@ impl Shadow {
             }
             _ => {}
         }
+    }
+
+    /// Whether every book is the venue's, and every pair in bound or beyond our help for now.
+    fn recovered(&self) -> bool {
+        let helpless = self.mode() == Mode::Killed;
+        let settled = |book: &super::Book| {
+            helpless || !book.state.is_open() || book.state == PairState::Quarantined || book.frozen.is_some()
+        };
+        !self.needs_account() || (self.streams.missing.is_none() && self.books.iter().all(settled))
     }
 
     pub(super) fn begin_stop(&mut self, now: Nanos, why: &str) {

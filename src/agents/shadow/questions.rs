@@ -28,9 +28,9 @@ impl Shadow {
         }
         let Some(stamp) = self.offsets.venue_time(lane, now) else { return };
         let window = self.settings.recv_window_ms;
-        let ask = match question {
-            Question::Order(client) => (venue.order_query)(row, client, &key, stamp, window),
-            Question::Trades(_) => (venue.trades_query)(row, tracked.order.order_id, &key, stamp, window),
+        let ask = match action {
+            Action::FetchTrades => (venue.trades_query)(row, tracked.order.order_id, &key, stamp, window),
+            _ => (venue.order_query)(row, client, &key, stamp, window),
         };
         // Without a link the order's own timer asks again.
         if let Some(courier) = self.couriers.get_mut(&lane) {
@@ -41,6 +41,7 @@ impl Shadow {
     pub(super) fn on_letter(&mut self, letter: Letter<Question>, now: Nanos) {
         let client = match letter.tag {
             Question::Order(client) | Question::Trades(client) => client,
+            Question::Audit(item) => return self.on_audit(item, letter, now),
         };
         let instruments = Arc::clone(&self.instruments);
         let Some(tracked) = self.orders.get(&client) else { return };
@@ -48,6 +49,7 @@ impl Shadow {
         let row = instruments.get(instrument);
         let venue = venue::get(row.venue);
         match letter.tag {
+            Question::Audit(_) => {}
             Question::Order(_) => {
                 let reply = Reply { status: letter.status, counted: letter.counted, body: &letter.body };
                 let judged = (venue.read_query)(&reply, row, client, &mut self.scratch, &mut self.fills);

@@ -53,7 +53,7 @@ impl Shadow {
             if book.asked.is_some_and(|asked| now.since(asked) > ASKED_LOST_NS) {
                 book.asked = None;
             }
-            if matches!(book.state, PairState::Busy | PairState::Unknown) {
+            if book.state.is_open() {
                 let pair = book.pair;
                 self.settle(pair, now);
             }
@@ -63,7 +63,7 @@ impl Shadow {
     /// Once every order of a pair has ended: settled, or one unwind.
     pub(super) fn settle(&mut self, pair: PairId, now: Nanos) {
         let at = usize::from(pair.0);
-        if !matches!(self.books[at].state, PairState::Busy | PairState::Unknown) {
+        if !self.books[at].state.is_open() || !self.confirmed(pair) {
             return;
         }
         // What the first leg left is what the second was decided for: nothing is broken yet.
@@ -175,7 +175,7 @@ impl Shadow {
             self.totals.closed += 1;
         }
         for slot in std::mem::take(&mut book.slots) {
-            self.intents.free(slot);
+            self.freeing.push_back((self.written + self.backlog.len() as u64, slot));
         }
         for lane in std::mem::take(&mut book.reserved) {
             if let Some(state) = self.lanes.get_mut(lane) {

@@ -15,12 +15,14 @@ use crate::desk::order::Action;
 use crate::event::{Answer, Counted, Fired, LANES, PairState, Record, Source, Verdict, lane};
 use crate::metal::poll::{Links, Slot};
 use crate::units::time::{MS, SEC};
-use crate::units::{ClientId, InstrumentId, LegKind, Nanos, Qty, VenueId};
+use crate::units::{ClientId, InstrumentId, LegKind, Nanos, Qty, Unix, VenueId};
 use crate::venue::{self, Unreadable, UserHeard};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// What an answer left open comes by the stream within this time, or is asked for.
 pub(super) const GRACE_NS: u64 = 50 * MS;
+/// How long before its end was noticed a stream may have been silent: trades since then are read again.
+const GAP_NS: i64 = 60 * SEC as i64;
 /// Private sockets: two a venue.
 const STREAMS_MAX: usize = LANES;
 /// Events that came before their order; the oldest are given up first.
@@ -58,6 +60,8 @@ pub(super) struct Streams {
     open: Vec<Option<Stream>>,
     due: Nanos,
     lanes: [Flow; LANES],
+    /// Up to when nothing a market's stream told can be missing in the books.
+    flowed: [Option<Unix>; LANES],
     heard: Vec<Result<UserHeard, Unreadable>>,
     early: VecDeque<(Nanos, UserHeard)>,
     stranger_told: bool,
@@ -78,6 +82,7 @@ impl Streams {
             open,
             due: Nanos::NEVER,
             lanes: std::array::from_fn(|_| Flow::default()),
+            flowed: [None; LANES],
             heard: Vec::new(),
             early: VecDeque::new(),
             stranger_told: false,
@@ -210,7 +215,9 @@ impl Shadow {
     }
 
     fn stream_down(&mut self, lane: usize, now: Nanos) {
-        self.streams.lanes[lane] = Flow::Dry;
+        if std::mem::take(&mut self.streams.lanes[lane]) == Flow::Flowing {
+            self.streams.flowed[lane] = Some(Unix(self.clock.unix().0 - GAP_NS));
+        }
         self.streams_changed();
         // The trader hears of it at once, not with the next renewal.
         self.permit_due = now;
@@ -226,6 +233,8 @@ impl Shadow {
             self.ask(Action::Query, *client);
         }
         self.streams.lanes[lane] = Flow::Asking(doubtful);
+        let since = self.streams.flowed[lane].or(self.recovered.earlier_runs.then_some(self.recovered.since));
+        self.recon_market(lane, since, self.clock.now());
         self.tick_streams();
     }
 
@@ -244,7 +253,7 @@ impl Shadow {
         for at in 0..LANES {
             let Flow::Asking(doubtful) = &mut self.streams.lanes[at] else { continue };
             doubtful.retain(|client| self.orders.get(client).is_some_and(|it| !it.order.ended()));
-            if doubtful.is_empty() {
+            if doubtful.is_empty() && !self.recon.running(at) {
                 self.streams.lanes[at] = Flow::Flowing;
                 let text = format!("private stream {} is up", lane_name(at));
                 self.write(Record::Note { at: self.clock.unix(), text });
@@ -319,8 +328,13 @@ impl Shadow {
     ) {
         if !self.orders.contains_key(&client) && !self.past.contains_key(&client) {
             let (instance, epoch) = self.settings.identity;
-            if client.parts().is_none_or(|parts| parts.instance != instance || parts.epoch != epoch) {
-                self.bar(Some(instrument), "an order of another engine or an earlier run", now);
+            let parts = client.parts().filter(|parts| parts.instance == instance && parts.epoch <= epoch);
+            let Some(parts) = parts else {
+                self.bar(Some(instrument), "an order of another engine", now);
+                return;
+            };
+            if parts.epoch < epoch {
+                self.on_earlier(instrument, heard, now);
                 return;
             }
             // The venue was faster than our own report of what was sent.
@@ -351,6 +365,19 @@ impl Shadow {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// An event of an order that an earlier run sent and whose end is booked: only a trade that is not is
+    /// news, and then all of them are read.
+    fn on_earlier(&mut self, instrument: InstrumentId, heard: UserHeard, now: Nanos) {
+        let trade = match heard {
+            UserHeard::Order { fill, .. } => fill.map(|fill| fill.trade_id),
+            UserHeard::Trade { trade_id, .. } => Some(trade_id),
+            _ => None,
+        };
+        if trade.is_some_and(|trade_id| !self.ledger.has(instrument, trade_id)) {
+            self.recon_instrument(instrument, self.recovered.since, now);
         }
     }
 
@@ -398,7 +425,7 @@ impl Shadow {
 
     /// Something on this account is not ours: its pairs take no entry, and nothing of it is touched
     /// (F82, F83).
-    fn bar(&mut self, instrument: Option<InstrumentId>, what: &str, now: Nanos) {
+    pub(super) fn bar(&mut self, instrument: Option<InstrumentId>, what: &str, now: Nanos) {
         let Some(instrument) = instrument else {
             if !std::mem::replace(&mut self.streams.stranger_told, true) {
                 self.note(format!(

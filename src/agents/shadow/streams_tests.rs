@@ -12,10 +12,11 @@ use crate::event::{
 };
 use crate::metal::clock::Clock;
 use crate::metal::entropy::Entropy;
-use crate::metal::intents::Intents;
+use crate::metal::intents::IntentsMemory;
 use crate::metal::latch::Latch;
 use crate::metal::latest::latest;
 use crate::metal::ring::{Consumer, ring};
+use crate::store::recall::Recalled;
 use crate::units::id::ClientIdParts;
 use crate::units::{Amount, Class, Direction, LinkId, PairId, Price, Ratio, Side, Unix};
 use std::any::Any;
@@ -46,7 +47,7 @@ fn alone() -> Alone {
     let (records_in, records) = ring(1 << 10);
     let (durable_in, durable) = latest::<1>([0]);
     let (clock, time) = Clock::virtual_time();
-    let (intents, intents_reader) = Intents::anonymous(64).unwrap();
+    let (intents, intents_reader) = IntentsMemory::anonymous(64).unwrap().halves();
     let (asks_in, asks) = ring(8);
     let (replies, replies_out) = ring(8);
     let doors = ShadowDoors {
@@ -82,6 +83,9 @@ fn alone() -> Alone {
         run_for_ns: None,
         until_round_trips: None,
         latched: None,
+        recalled: Recalled::default(),
+        settle_ns: 10_000_000_000,
+        crashes_max: (3, 1),
     };
     let mut shadow = Shadow::new(settings, doors, clock, None, Latch::new(), Latch::new(), intents_reader);
     shadow.hear(News::Instruments { instruments: Arc::new(one_pair()), limits: Vec::new() }, Nanos(1));

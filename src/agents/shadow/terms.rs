@@ -57,7 +57,11 @@ impl Shadow {
     /// Renews the permit: ceilings rise with the windows, and end by themselves if we do.
     pub(super) fn renew_permit(&mut self, now: Nanos) {
         self.permit_due = now.plus(Permit::RENEW_NS);
-        if !matches!(self.phase, Phase::Trading(_) | Phase::Stopping(_)) {
+        // No order leaves before the disk has what its intent record means.
+        let written_down = self.doors.durable.read()[0] >= self.recovered.markets_record;
+        if !matches!(self.phase, Phase::Recovering(_) | Phase::Trading(_) | Phase::Stopping(_))
+            || !written_down
+        {
             return;
         }
         self.permit.generation += 1;

@@ -3,8 +3,9 @@
 //! Owns:  the answers to whoever ran the rooms.
 //! Never: changes anything.
 
+use super::phases::Phase;
 use super::{Shadow, Tracked};
-use crate::desk::ledger::Ledger;
+use crate::desk::ledger::{Ledger, Profit};
 use crate::event::PairState;
 use crate::units::{Amount, LegKind, Nanos, Ratio};
 
@@ -41,6 +42,29 @@ impl Shadow {
     #[must_use]
     pub fn ended(&self) -> &Ended {
         &self.ended
+    }
+
+    /// Whether the run is over, and all of it durable.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.phase == Phase::Over
+    }
+
+    /// Fills booked in this run.
+    #[must_use]
+    pub fn fills_booked(&self) -> u64 {
+        self.ledger.fills() - self.recovered.fills_before
+    }
+
+    /// What this run earned and lost by its bookings.
+    #[must_use]
+    pub fn profit(&self) -> Profit {
+        let (all, before) = (self.ledger.profit, self.recovered.profit_before);
+        Profit {
+            basis: all.basis - before.basis,
+            fees: all.fees - before.fees,
+            slippage: all.slippage - before.slippage,
+        }
     }
 
     /// The ledger, for the summary.

@@ -1,0 +1,387 @@
+//! The books of the runs before: from the journal and the intent records into this run's.
+//!
+//! Owns:  turning the journal's words into this generation's ids and scales, finding the orders of a
+//!        process that died, and how much the venue must be asked about (FAULTS 7.4, steps 2 and 3).
+//! Never: ends an order: a record that says WRITING or WIRE may have been sent; asks the venue (`recon`).
+//! Order: everything here happens in one turn, before the first permit.
+
+use super::{Shadow, Tracked};
+use crate::desk::order::{Order, State};
+use crate::event::{
+    End, Fill, Fired, FiredLeg, Instrument, Instruments, Intent, IntentLeg, Made, Mode, PairState, Record,
+    Source, Wire, intent_state,
+};
+use crate::metal::intents::{IntentSlot, Origin};
+use crate::store::recall::{Market, OldOrder, Recalled};
+use crate::units::decimal::{parse_signed, pow10_i128};
+use crate::units::time::{MS, SEC};
+use crate::units::{Amount, Class, ClientId, InstrumentId, LegKind, LinkId, Nanos, PairId, Price, Qty, Unix};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// How far before the last record trades are read again (FAULTS 7.4, step 6).
+const OVERLAP_NS: i64 = 600 * SEC as i64;
+
+/// What recovery found, and what asking the venue needs of it.
+#[derive(Debug, Default)]
+pub(super) struct Recovered {
+    /// Whether there were any.
+    pub(super) earlier_runs: bool,
+    /// Trades since then may be missing from the books.
+    pub(super) since: Unix,
+    /// What a lost process sent and nobody wrote down can't appear any more after this.
+    pub(super) settled_at: Nanos,
+    /// What a wallet held that no booking explains.
+    pub(super) openings: BTreeMap<(LegKind, crate::event::Asset), Amount>,
+    /// The record that says what this run's intent records mean: no order leaves before it is durable.
+    pub(super) markets_record: u64,
+    /// What was booked before this run.
+    pub(super) fills_before: u64,
+    /// What was earned before this run.
+    pub(super) profit_before: crate::desk::ledger::Profit,
+    /// W of orders that may still be open: the longest of any run that wrote them.
+    window_ms: u32,
+}
+
+/// Instruments by the venue's words, with their pairs.
+struct Names<'a> {
+    by_market: BTreeMap<(LegKind, &'a str), (&'a Instrument, PairId)>,
+}
+
+impl<'a> Names<'a> {
+    fn new(instruments: &'a Instruments) -> Self {
+        let legs = instruments.pairs.iter().flat_map(|pair| [(pair.spot, pair.id), (pair.perp, pair.id)]);
+        let named = legs.map(|(id, pair)| {
+            let row = instruments.get(id);
+            ((row.leg, row.symbol.as_str()), (row, pair))
+        });
+        Self { by_market: named.collect() }
+    }
+
+    fn get(&self, market: &Market) -> Option<(&'a Instrument, PairId)> {
+        self.by_market.get(&(market.leg, market.symbol.as_str())).copied()
+    }
+}
+
+impl Shadow {
+    /// Which pair an instrument belongs to.
+    pub(super) fn pair_of(&self, instrument: InstrumentId) -> Option<PairId> {
+        let mut pairs = self.instruments.pairs.iter();
+        pairs.find(|pair| pair.spot == instrument || pair.perp == instrument).map(|pair| pair.id)
+    }
+
+    /// From its first byte on, an order is settled after so long: it is shown, or it is not there.
+    pub(super) fn settling_ns(&self) -> u64 {
+        let window_ms = self.settings.recv_window_ms.max(self.recovered.window_ms);
+        u64::from(window_ms) * MS + self.settings.settle_ns
+    }
+
+    /// Puts what is known of earlier runs into the books. Comes once, when the instruments are there.
+    pub(super) fn recall(&mut self, now: Nanos) {
+        let instruments = Arc::clone(&self.instruments);
+        let names = Names::new(&instruments);
+        let recalled = std::mem::take(&mut self.settings.recalled);
+        let at = self.clock.unix();
+        self.write(Record::Markets {
+            at,
+            epoch: self.settings.identity.1,
+            recv_window_ms: self.settings.recv_window_ms,
+            instruments: Arc::clone(&instruments),
+        });
+        let mut recovered = Recovered {
+            since: Unix(recalled.last_at.unwrap_or(at).0 - OVERLAP_NS),
+            earlier_runs: !recalled.runs.is_empty(),
+            markets_record: self.written + self.backlog.len() as u64,
+            window_ms: recalled.markets.values().map(|run| run.recv_window_ms).max().unwrap_or(0),
+            ..Recovered::default()
+        };
+        recovered.openings.clone_from(&recalled.openings);
+        self.recovered = recovered;
+
+        self.recall_fills(&recalled, &names);
+        for book in &mut self.books {
+            let held = book.holding != crate::desk::pair::Holding::default();
+            let hedged = recalled.hedged.contains(instruments.pair(book.pair).name.as_str());
+            if held {
+                // Looked at as soon as the venue has confirmed it.
+                book.state = PairState::Busy;
+            }
+            book.began_as = if hedged { crate::units::Class::Exit } else { crate::units::Class::Entry };
+        }
+        for at in 0..self.books.len() {
+            let hedged = recalled.hedged.contains(instruments.pair(self.books[at].pair).name.as_str());
+            self.hold(at, hedged);
+        }
+        let mut found = 0;
+        for (client, old) in &recalled.orders {
+            found += usize::from(self.recall_order(*client, old, &names, now));
+        }
+        let lost_tail = !recalled.ended_well() && self.intents.origin() != Origin::ThisBoot;
+        for (slot, state, bytes) in self.intents.left() {
+            let intent = bytes.first_chunk().and_then(Intent::from_bytes);
+            match intent {
+                Some(intent) => {
+                    found += self.recall_intent(slot, state, &intent, &recalled, &names, now);
+                }
+                None => self.intents.free(slot),
+            }
+        }
+        if lost_tail {
+            self.recovered.settled_at = now.plus(self.settling_ns());
+            self.note(
+                "the host went down in the last run: what was not on the disk is looked up at the venue"
+                    .to_owned(),
+            );
+        }
+        if !recalled.runs.is_empty() {
+            let fills = self.ledger.fills();
+            let text = format!("recalled: {fills} fills booked, {found} orders whose end is not known");
+            self.note(text);
+        }
+        self.recovered.fills_before = self.ledger.fills();
+        self.recovered.profit_before = self.ledger.profit;
+        self.limit_restarts(&recalled, at, now);
+    }
+
+    fn recall_fills(&mut self, recalled: &Recalled, names: &Names<'_>) {
+        let instruments = Arc::clone(&self.instruments);
+        let mut elsewhere: BTreeMap<&Market, i128> = BTreeMap::new();
+        for old in &recalled.fills {
+            let Some((row, pair)) = names.get(&old.market) else {
+                let qty = parse_signed(old.qty.as_bytes(), Amount::SCALE).unwrap_or(0);
+                *elsewhere.entry(&old.market).or_default() += qty * i128::from(old.side.sign());
+                continue;
+            };
+            let price = Price::parse(old.price.as_bytes(), row.price_decimals);
+            let qty = Qty::parse(old.qty.as_bytes(), row.qty_decimals);
+            let (Ok(price), Ok(qty)) = (price, qty) else {
+                self.bar_recalled(
+                    pair,
+                    "has a fill in the journal that its market's present decimals can't express",
+                );
+                continue;
+            };
+            let decided =
+                old.decided.as_ref().and_then(|text| Price::parse(text.as_bytes(), row.price_decimals).ok());
+            let fill = Fill {
+                client: old.client.unwrap_or_default(),
+                instrument: row.id,
+                order_id: old.order_id,
+                trade_id: old.trade_id,
+                side: old.side,
+                price,
+                qty,
+                fee: old.fee,
+                fee_asset: old.fee_asset,
+                at: Unix(0),
+                source: Source::Query,
+            };
+            let mut base = Amount::ZERO;
+            if self.ledger.book(&fill, pair, decided.unwrap_or(price), &instruments, &mut base) {
+                let holding = &mut self.books[usize::from(pair.0)].holding;
+                match row.leg {
+                    LegKind::Spot => holding.spot += base,
+                    LegKind::Perp => holding.perp += base,
+                }
+            }
+        }
+        for (market, qty) in elsewhere {
+            if qty != 0 {
+                let (leg, symbol) = (market.leg, &market.symbol);
+                self.note(format!(
+                    "{leg} {symbol} is held from an earlier run, and this run does not trade it: it stays as it is; start \
+                     with its pair to go on with it"
+                ));
+            }
+        }
+    }
+
+    fn bar_recalled(&mut self, pair: PairId, what: &str) {
+        let why = format!("pair {} {what}; no new entries", self.instruments.pair(pair).name);
+        let book = &mut self.books[usize::from(pair.0)];
+        if book.frozen.is_none() {
+            book.frozen = Some(why.clone());
+            self.note(why);
+        }
+    }
+
+    /// An order of which the journal knows no end, or not all fills; whether it is one of this run's markets.
+    fn recall_order(&mut self, client: ClientId, old: &OldOrder, names: &Names<'_>, now: Nanos) -> bool {
+        let Some((row, pair)) = names.get(&old.market) else {
+            let symbol = &old.market.symbol;
+            self.note(format!(
+                "order {client} of {symbol}, sent by an earlier run, has no known end, and this run does not trade {symbol}"
+            ));
+            return false;
+        };
+        let price = |text: &str| Price::parse(text.as_bytes(), row.price_decimals);
+        let (Ok(qty), Ok(limit)) = (Qty::parse(old.qty.as_bytes(), row.qty_decimals), price(&old.limit))
+        else {
+            self.bar_recalled(
+                pair,
+                "has an order in the journal that its market's present decimals can't express",
+            );
+            return false;
+        };
+        let leg = FiredLeg {
+            client,
+            instrument: row.id,
+            side: old.side,
+            qty,
+            limit,
+            reduce_only: old.reduce_only,
+            stamp: old.stamp,
+            sent: now,
+            wire: Wire::All,
+            made: Made::Signed,
+            link: LinkId(0),
+        };
+        let own = old.qty.find('.').map_or(0, |dot| old.qty.len() - dot - 1);
+        let units = |count: i128| {
+            let scaled = count * pow10_i128(row.qty_decimals) / pow10_i128(u8::try_from(own).unwrap_or(0));
+            Qty(i64::try_from(scaled).unwrap_or(Qty::MAX.0))
+        };
+        let sequence = client.parts().map_or(0, |parts| parts.sequence);
+        self.track_found(leg, pair, old.class, sequence, old.order_id, price(&old.decided).unwrap_or(limit));
+        if let Some(tracked) = self.orders.get_mut(&client) {
+            let order = &mut tracked.order;
+            order.executed = units(old.executed);
+            order.booked = units(old.booked);
+            if old.ended {
+                order.state = State::Ended(End::Terminal(order.executed));
+            }
+        }
+        true
+    }
+
+    /// A record of an intent that was not freed; how many orders it adds that the journal does not know.
+    fn recall_intent(
+        &mut self,
+        slot: IntentSlot,
+        state: u64,
+        intent: &Intent,
+        recalled: &Recalled,
+        names: &Names<'_>,
+        now: Nanos,
+    ) -> usize {
+        let markets = recalled.markets.get(&intent.epoch);
+        let this_boot = self.intents.origin() == Origin::ThisBoot;
+        let window_ms = markets.map_or(0, |run| run.recv_window_ms).max(self.settings.recv_window_ms);
+        let mut legs = [None, None];
+        let mut whose = None;
+        for (i, leg) in intent.legs.iter().enumerate() {
+            let Some(leg) = leg else { continue };
+            let market = markets.and_then(|run| run.instruments.get(usize::from(leg.instrument.0)));
+            let Some((market, price_decimals, qty_decimals)) = market else {
+                self.note(format!("order {}: an intent record names a market nobody wrote down", leg.client));
+                continue;
+            };
+            let Some((row, pair)) = names.get(market) else {
+                let symbol = &market.symbol;
+                self.note(format!(
+                    "order {}: an intent record of an earlier run names {symbol}, which this run does not trade",
+                    leg.client
+                ));
+                continue;
+            };
+            whose = Some(pair);
+            let begun = [intent_state::A_WRITING, intent_state::B_WRITING][i];
+            let known = recalled.closed.contains(&leg.client) || self.orders.contains_key(&leg.client);
+            if known || (state < begun && this_boot) {
+                continue;
+            }
+            if (row.price_decimals, row.qty_decimals) != (*price_decimals, *qty_decimals) {
+                self.bar_recalled(pair, "has an order whose market's decimals changed");
+                continue;
+            }
+            legs[i] = Some(found_leg(leg, row, window_ms, now));
+        }
+        let Some(pair) = whose else {
+            // Nothing of it concerns this run's markets, or anything at all.
+            self.intents.free(slot);
+            return 0;
+        };
+        self.books[usize::from(pair.0)].slots.push(slot);
+        let count = legs.iter().flatten().count();
+        if count == 0 {
+            // Looked at with the next tick: the slot goes with the pair's resolution.
+            self.books[usize::from(pair.0)].state = PairState::Busy;
+            return 0;
+        }
+        let prices = LegKind::BOTH.map(|leg| {
+            let of_leg = legs.iter().flatten().find(|it| self.instruments.get(it.instrument).leg == leg);
+            of_leg.map_or(Price(0), |it| it.limit)
+        });
+        // The journal shall know every order that fills are booked for.
+        self.write(Record::Fired {
+            at: self.clock.unix(),
+            fired: Fired {
+                sequence: intent.sequence,
+                pair,
+                class: intent.class,
+                direction: intent.direction,
+                decision: 0,
+                slot: slot.0,
+                quotes: [0; 2],
+                prices,
+                seen: now,
+                legs,
+                more: false,
+            },
+            instruments: Arc::clone(&self.instruments),
+        });
+        for leg in legs.into_iter().flatten() {
+            self.track_found(leg, pair, intent.class, intent.sequence, 0, leg.limit);
+        }
+        count
+    }
+
+    /// An order of a lost process is an order like any other: it is asked about until its end is proven.
+    pub(super) fn track_found(
+        &mut self,
+        leg: FiredLeg,
+        pair: PairId,
+        class: Class,
+        sequence: u32,
+        order_id: u64,
+        decided: Price,
+    ) {
+        let order = Order::found(leg, pair, class, sequence, order_id).settling(self.settling_ns());
+        self.recovered.since = self.recovered.since.min(Unix(leg.stamp.0 - OVERLAP_NS));
+        self.recon.stir(leg.instrument);
+        self.orders.insert(leg.client, Tracked { order, decided, told_unknown: false });
+        let book = &mut self.books[usize::from(pair.0)];
+        if matches!(book.state, PairState::Flat | PairState::Hedged) {
+            book.state = PairState::Busy;
+        }
+    }
+
+    /// Too many crashes in a row: a person looks before the next one trades.
+    fn limit_restarts(&mut self, recalled: &Recalled, at: Unix, now: Nanos) {
+        let (max, within) = self.settings.crashes_max;
+        let crashes = recalled.crashes_since(Unix(at.0 - i64::try_from(within).unwrap_or(i64::MAX)));
+        if crashes >= max && self.mode() < Mode::Halted {
+            let minutes = within / (60 * SEC);
+            let why = format!(
+                "{crashes} runs within {minutes} min did not end by themselves (--restart-limit); look why, then resume"
+            );
+            self.change(Mode::Halted, false, why, now);
+        }
+    }
+}
+
+fn found_leg(leg: &IntentLeg, row: &Instrument, window_ms: u32, now: Nanos) -> FiredLeg {
+    FiredLeg {
+        client: leg.client,
+        instrument: row.id,
+        side: leg.side,
+        qty: leg.qty,
+        limit: leg.limit,
+        reduce_only: leg.reduce_only,
+        stamp: Unix(leg.deadline.0 - i64::from(window_ms) * MS as i64),
+        sent: now,
+        wire: Wire::All,
+        made: Made::Signed,
+        link: LinkId(0),
+    }
+}

@@ -1,0 +1,716 @@
+//! The venue's whole view of an account against the books: after a start, after a stream's gap, and as the
+//! last part of evidence C (FAULTS 7.4, steps 6 to 8; part 4).
+//!
+//! Owns:  one round a market: trades nobody booked, orders nobody wrote down, open orders, then positions
+//!        or balances, read while nothing of that market moved.
+//! Never: ends an order on "not found" alone, trades away what it can't explain, or calls books confirmed
+//!        that were not compared.
+//! Map:   `begin_recon` → `tick_recon` asks one thing at a time → `on_audit` reads it → `compare`.
+
+use super::{Question, Shadow};
+use crate::agents::courier::Letter;
+use crate::desk::order::QUARANTINE_NS;
+use crate::event::{
+    Answer, Counted, Fill, Fired, FiredLeg, Made, Mode, PairState, Record, Source, WalletRow, Wire,
+};
+use crate::event::{Asset, lane};
+use crate::units::decimal::pow10_i128;
+use crate::units::time::{MS, SEC};
+use crate::units::{
+    Amount, Class, ClientId, Direction, InstrumentId, LegKind, LinkId, Nanos, PairId, Price, Qty, Unix,
+    VenueId,
+};
+use crate::venue::audit::{BalanceRow, OrderRow, PositionRow, TradeRow, TradesFrom, Whose};
+use crate::venue::{self, Ask, BadBody, Symbols};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+/// A venue's replicas may lag: what differs is read again for so long before it counts as unexplained.
+const PATIENCE_NS: u64 = 10 * SEC;
+/// Wait before what differs, or could not be asked, is tried again.
+const PAUSE_NS: u64 = 200 * MS;
+/// No answer for so long: asked again.
+const LOST_NS: u64 = 15 * SEC;
+
+/// One thing to ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Item {
+    /// Which trades were made.
+    Trades { instrument: InstrumentId, from: TradesFrom },
+    /// Whose order it is that traded.
+    Whose { instrument: InstrumentId, order_id: u64 },
+    /// What is still open on a market.
+    Open(usize),
+    /// What the account holds on a market.
+    Account(usize),
+}
+
+/// All rounds, and what they share.
+#[derive(Debug, Default)]
+pub(super) struct Recon {
+    rounds: BTreeMap<usize, Round>,
+    symbols: Option<Arc<Symbols>>,
+    /// Orders of others, seen and told: they are not asked about again.
+    strangers: BTreeSet<(InstrumentId, u64)>,
+    /// Instruments whose books were equal to the venue's at least once.
+    confirmed: BTreeSet<InstrumentId>,
+    /// Counts up with every order and fill of an instrument: what changed while an answer was on its way
+    /// proves nothing.
+    stirred: BTreeMap<InstrumentId, u64>,
+    told: BTreeSet<String>,
+}
+
+/// One market being read.
+#[derive(Debug)]
+struct Round {
+    since: Unix,
+    scope: BTreeSet<InstrumentId>,
+    whole: bool,
+    todo: VecDeque<Item>,
+    flying: Option<(Item, Nanos)>,
+    rest_until: Nanos,
+    /// Trades whose order is not known yet.
+    orphans: Vec<(InstrumentId, TradeRow)>,
+    /// When the trades were asked for last.
+    traded_at: Nanos,
+    /// What had stirred when the account was asked for.
+    before: BTreeMap<InstrumentId, u64>,
+    /// Since when something differs.
+    differs: Option<Nanos>,
+}
+
+impl Recon {
+    /// Something of an instrument moved.
+    pub(super) fn stir(&mut self, instrument: InstrumentId) {
+        *self.stirred.entry(instrument).or_default() += 1;
+    }
+
+    /// Whether a market is being read.
+    pub(super) fn running(&self, lane: usize) -> bool {
+        self.rounds.contains_key(&lane)
+    }
+
+    fn stirred(&self, instrument: InstrumentId) -> u64 {
+        self.stirred.get(&instrument).copied().unwrap_or(0)
+    }
+}
+
+// ───────────────────────────── rounds ─────────────────────────────
+
+impl Shadow {
+    /// Whether a pair's books are known to be the venue's: before that nothing of it is repaired.
+    pub(super) fn confirmed(&self, pair: PairId) -> bool {
+        let row = self.instruments.pair(pair);
+        !self.needs_account()
+            || [row.spot, row.perp].iter().all(|instrument| self.recon.confirmed.contains(instrument))
+    }
+
+    /// Whether this run has an account whose view counts.
+    pub(super) fn needs_account(&self) -> bool {
+        self.settings.live && self.key.is_some()
+    }
+
+    /// Reads a market whole, trades since a moment; `None`: there was nothing of ours before this run.
+    pub(super) fn recon_market(&mut self, of_lane: usize, since: Option<Unix>, now: Nanos) {
+        let mine = |row: &&crate::event::Instrument| lane(row.venue, row.leg) == of_lane;
+        let scope: BTreeSet<InstrumentId> =
+            self.instruments.instruments.iter().filter(mine).map(|row| row.id).collect();
+        // Nothing else can be missing behind the books of a process that lost its host.
+        let rest_until = self.recovered.settled_at.max(now);
+        let mut todo = VecDeque::new();
+        if let Some(since) = since {
+            let from = TradesFrom::Time(since);
+            todo.extend(scope.iter().map(|instrument| Item::Trades { instrument: *instrument, from }));
+        }
+        todo.push_back(Item::Open(of_lane));
+        let since = since.unwrap_or_else(|| self.clock.unix());
+        self.begin_round(of_lane, Round { whole: true, todo, rest_until, ..Round::new(since, scope, now) });
+    }
+
+    /// Reads one instrument: its trades since a moment, and what is held of it.
+    pub(super) fn recon_instrument(&mut self, instrument: InstrumentId, since: Unix, now: Nanos) {
+        let row = self.instruments.get(instrument);
+        let of_lane = lane(row.venue, row.leg);
+        if self.recon.running(of_lane) {
+            // That round reads it as well, or a later tick asks again.
+            return;
+        }
+        let mut round = Round::new(since, BTreeSet::from([instrument]), now);
+        round.todo.push_back(Item::Trades { instrument, from: TradesFrom::Time(since) });
+        self.begin_round(of_lane, round);
+    }
+
+    fn begin_round(&mut self, of_lane: usize, round: Round) {
+        if self.recon.symbols.is_none() {
+            let venue = VenueId((of_lane / 2) as u8);
+            self.recon.symbols = Some(Arc::new(Symbols::new(&self.instruments, venue)));
+        }
+        self.recon.rounds.insert(of_lane, round);
+    }
+
+    /// Moves every round on.
+    pub(super) fn tick_recon(&mut self, now: Nanos) {
+        let lanes: Vec<usize> = self.recon.rounds.keys().copied().collect();
+        for of_lane in lanes {
+            let Some(round) = self.recon.rounds.get_mut(&of_lane) else { continue };
+            if let Some((item, asked)) = round.flying {
+                if now.since(asked) < LOST_NS {
+                    continue;
+                }
+                round.flying = None;
+                round.todo.push_front(item);
+            }
+            if now < round.rest_until {
+                continue;
+            }
+            if round.todo.is_empty() {
+                if self.unsettled(of_lane) {
+                    continue;
+                }
+                let Some(round) = self.recon.rounds.get_mut(&of_lane) else { continue };
+                round.todo.push_back(Item::Account(of_lane));
+            }
+            self.ask_next(of_lane, now);
+        }
+        self.look_for_the_lost(now);
+    }
+
+    /// Whether orders of a round's instruments are still to be resolved by their own questions.
+    fn unsettled(&self, of_lane: usize) -> bool {
+        let Some(round) = self.recon.rounds.get(&of_lane) else { return false };
+        self.orders.values().any(|tracked| {
+            let order = &tracked.order;
+            round.scope.contains(&order.leg.instrument)
+                && !order.closed()
+                && order.missing().is_none()
+                && self.books[usize::from(order.pair.0)].state != PairState::Quarantined
+        })
+    }
+
+    fn ask_next(&mut self, of_lane: usize, now: Nanos) {
+        let Some(item) = self.recon.rounds.get(&of_lane).and_then(|round| round.todo.front().copied()) else {
+            return;
+        };
+        let venue = venue::get(VenueId((of_lane / 2) as u8));
+        let (Some(key), Some(stamp)) = (self.key.clone(), self.offsets.venue_time(of_lane, now)) else {
+            return;
+        };
+        if self.quiet_until(venue.id, now).is_some() {
+            return;
+        }
+        let leg = LegKind::BOTH[of_lane % 2];
+        let (audit, window) = (&venue.audit, self.settings.recv_window_ms);
+        let row = |instrument| self.instruments.get(instrument);
+        let ask: Ask = match (item, leg) {
+            (Item::Trades { instrument, from }, _) => {
+                (audit.trades_since)(row(instrument), from, &key, stamp, window)
+            }
+            (Item::Whose { instrument, order_id }, _) => {
+                (audit.order_by_id)(row(instrument), order_id, &key, stamp, window)
+            }
+            (Item::Open(_), _) => (audit.open_orders)(leg, &key, stamp, window),
+            (Item::Account(_), LegKind::Spot) => (audit.balances)(leg, &key, stamp, window),
+            (Item::Account(_), LegKind::Perp) => (audit.positions)(&key, stamp, window),
+        };
+        let Some(courier) = self.couriers.get_mut(&of_lane) else { return };
+        courier.post(Question::Audit(item), ask);
+        let Recon { rounds, stirred, .. } = &mut self.recon;
+        let Some(round) = rounds.get_mut(&of_lane) else { return };
+        round.todo.pop_front();
+        round.flying = Some((item, now));
+        match item {
+            Item::Trades { .. } => round.traded_at = now,
+            Item::Account(_) => round.before.clone_from(stirred),
+            _ => {}
+        }
+    }
+
+    /// An order that was searched for in vain, or is unknown for too long.
+    fn look_for_the_lost(&mut self, now: Nanos) {
+        let mut lost = Vec::new();
+        let mut old = Vec::new();
+        for tracked in self.orders.values() {
+            let order = &tracked.order;
+            if order.missing().is_some() {
+                lost.push((order.leg.instrument, order.leg.stamp));
+            }
+            let state = self.books[usize::from(order.pair.0)].state;
+            if !order.ended()
+                && tracked.told_unknown
+                && state != PairState::Quarantined
+                && now.since(order.leg.sent) >= QUARANTINE_NS
+            {
+                old.push((order.client(), order.pair));
+            }
+        }
+        for (instrument, stamp) in lost {
+            self.recon_instrument(instrument, Unix(stamp.0 - 5 * SEC as i64), now);
+        }
+        for (client, pair) in old {
+            self.set_state(pair, PairState::Quarantined, "an order's fate is unknown for a minute");
+            self.note(format!(
+                "order {client}: its fate is unknown for a minute; its pair is left alone, and the venue asked on; \
+                 look it up there by this client order id"
+            ));
+        }
+    }
+
+    // ───────────────────────────── answers ─────────────────────────────
+
+    /// A question of a round was lost with its link.
+    pub(super) fn audit_lost(&mut self, item: Item) {
+        for round in self.recon.rounds.values_mut() {
+            if round.flying.is_some_and(|(flying, _)| flying == item) {
+                round.flying = None;
+                round.todo.push_front(item);
+            }
+        }
+    }
+
+    /// An answer to a round's question.
+    pub(super) fn on_audit(&mut self, item: Item, mut letter: Letter<Question>, now: Nanos) {
+        let of_lane = match item {
+            Item::Trades { instrument, .. } | Item::Whose { instrument, .. } => {
+                let row = self.instruments.get(instrument);
+                lane(row.venue, row.leg)
+            }
+            Item::Open(of_lane) | Item::Account(of_lane) => of_lane,
+        };
+        let venue = venue::get(VenueId((of_lane / 2) as u8));
+        self.count(of_lane, venue.id, &letter.counted, now);
+        let Some(round) = self.recon.rounds.get_mut(&of_lane) else { return };
+        if round.flying.is_none_or(|(flying, _)| flying != item) {
+            return;
+        }
+        round.flying = None;
+        let Some(symbols) = self.recon.symbols.clone() else { return };
+        let (leg, body) = (LegKind::BOTH[of_lane % 2], &mut letter.body);
+        let audit = &venue.audit;
+        let read = match item {
+            Item::Trades { instrument, from } => (audit.read_trades)(body, self.instruments.get(instrument))
+                .map(|rows| self.on_trades(of_lane, instrument, from, &rows, now)),
+            Item::Whose { instrument, order_id } => (audit.read_order)(body, &symbols, leg)
+                .map(|row| self.on_whose(of_lane, instrument, order_id, &row, now)),
+            Item::Open(_) => (audit.read_orders)(body, &symbols, leg).map(|rows| {
+                for row in rows {
+                    self.on_open(&row, now);
+                }
+            }),
+            Item::Account(_) if leg == LegKind::Spot => {
+                (audit.read_balances)(leg, body).map(|rows| self.on_balances(of_lane, &rows, now))
+            }
+            Item::Account(_) => {
+                (audit.read_positions)(body, &symbols).map(|rows| self.on_positions(of_lane, &rows, now))
+            }
+        };
+        if let Err(error) = read {
+            self.on_unread(of_lane, item, letter.status, &error, now);
+        }
+    }
+
+    fn on_unread(&mut self, of_lane: usize, item: Item, status: u16, error: &BadBody, now: Nanos) {
+        let what = match item {
+            Item::Trades { .. } => "trades",
+            Item::Whose { .. } => "an order",
+            Item::Open(_) => "open orders",
+            Item::Account(_) => "the account",
+        };
+        self.tell_once(format!("{what} could not be read (HTTP {status}: {error}); asked again"));
+        if let Some(round) = self.recon.rounds.get_mut(&of_lane) {
+            round.todo.push_front(item);
+            round.rest_until = now.plus(PAUSE_NS);
+        }
+    }
+
+    fn on_trades(
+        &mut self,
+        of_lane: usize,
+        instrument: InstrumentId,
+        from: TradesFrom,
+        rows: &[TradeRow],
+        now: Nanos,
+    ) {
+        let venue = venue::get(VenueId((of_lane / 2) as u8));
+        let on = match (rows.last(), from) {
+            (Some(last), _) if rows.len() >= venue.audit.trades_page => {
+                Some(TradesFrom::Id(last.trade_id + 1))
+            }
+            // Where a page ends before the present, the next one begins there.
+            (_, TradesFrom::Time(since)) => (venue.audit.trades_span_ns)(LegKind::BOTH[of_lane % 2])
+                .and_then(|span| i64::try_from(span).ok())
+                .map(|span| Unix(since.0.saturating_add(span)))
+                .filter(|next| *next < self.clock.unix())
+                .map(TradesFrom::Time),
+            _ => None,
+        };
+        if let (Some(from), Some(round)) = (on, self.recon.rounds.get_mut(&of_lane)) {
+            round.todo.push_front(Item::Trades { instrument, from });
+        }
+        for row in rows {
+            if self.ledger.has(instrument, row.trade_id)
+                || self.recon.strangers.contains(&(instrument, row.order_id))
+            {
+                continue;
+            }
+            match self.client_of(instrument, row.order_id) {
+                Some(client) => self.book_trade(client, instrument, row, now),
+                None => {
+                    let Some(round) = self.recon.rounds.get_mut(&of_lane) else { return };
+                    let item = Item::Whose { instrument, order_id: row.order_id };
+                    if !round.todo.contains(&item) {
+                        round.todo.push_front(item);
+                    }
+                    round.orphans.push((instrument, *row));
+                }
+            }
+        }
+    }
+
+    /// Our order with the venue's id, if it is one we know.
+    fn client_of(&self, instrument: InstrumentId, order_id: u64) -> Option<ClientId> {
+        let mut all = self.orders.values().chain(self.past.values()).map(|tracked| &tracked.order);
+        all.find(|order| order.leg.instrument == instrument && order.order_id == order_id)
+            .map(|order| order.client())
+    }
+
+    fn book_trade(&mut self, client: ClientId, instrument: InstrumentId, row: &TradeRow, now: Nanos) {
+        let TradeRow { trade_id, order_id, side, price, qty, fee, fee_asset, at } = *row;
+        let source = Source::Query;
+        let fill =
+            Fill { client, instrument, order_id, trade_id, side, price, qty, fee, fee_asset, at, source };
+        self.on_fill(&fill, now);
+    }
+
+    fn on_whose(
+        &mut self,
+        of_lane: usize,
+        instrument: InstrumentId,
+        order_id: u64,
+        row: &OrderRow,
+        now: Nanos,
+    ) {
+        let Some(round) = self.recon.rounds.get_mut(&of_lane) else { return };
+        let mine = |(of, trade): &(InstrumentId, TradeRow)| *of == instrument && trade.order_id == order_id;
+        let (orphans, rest): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut round.orphans).into_iter().partition(mine);
+        round.orphans = rest;
+        if let Some(client) = self.adopt(row, now) {
+            for (instrument, trade) in &orphans {
+                self.book_trade(client, *instrument, trade, now);
+            }
+            if let Some(pair) = self.pair_of(instrument) {
+                self.settle(pair, now);
+            }
+        } else {
+            self.recon.strangers.insert((instrument, order_id));
+        }
+    }
+
+    fn on_open(&mut self, row: &OrderRow, now: Nanos) {
+        if row.instrument.is_some() {
+            self.adopt(row, now);
+        } else if row.whose == Whose::Foreign {
+            self.tell_once(format!(
+                "an order on {}, a market this run does not trade, is open at the venue and not this engine's",
+                row.symbol
+            ));
+        }
+    }
+
+    /// Takes an order of the venue's into the books if it is ours; its id then.
+    fn adopt(&mut self, row: &OrderRow, now: Nanos) -> Option<ClientId> {
+        let (Some(instrument), Some(verdict)) = (row.instrument, row.verdict) else { return None };
+        let pair = self.pair_of(instrument)?;
+        let (instance, epoch) = self.settings.identity;
+        let (client, parts) = match row.whose {
+            Whose::Ours(client) => (client, client.parts()),
+            Whose::Forced(what) => {
+                self.bar(Some(instrument), what.text(), now);
+                return None;
+            }
+            Whose::Foreign => {
+                self.bar(Some(instrument), "an order that is not this engine's", now);
+                return None;
+            }
+        };
+        let Some(parts) = parts.filter(|parts| parts.instance == instance) else {
+            self.bar(Some(instrument), "an order of another engine", now);
+            return None;
+        };
+        if parts.epoch > epoch {
+            let why = format!(
+                "order {client} has epoch {}, and this run has {epoch}: another engine uses instance {instance}, or the \
+                 data folder is an old copy",
+                parts.epoch
+            );
+            self.change(Mode::Halted, false, why, now);
+            return None;
+        }
+        if !self.orders.contains_key(&client) && !self.past.contains_key(&client) {
+            self.adopt_unwritten(row, client, parts.sequence, parts.attempt, pair, now)?;
+        }
+        let (order_id, counted, source) = (row.order_id, Counted::default(), Source::Query);
+        let answer = Answer { client, instrument, received: now, verdict, order_id, counted, source };
+        self.on_answer(&answer, now);
+        Some(client)
+    }
+
+    /// An order of ours that neither journal nor intent records tell of: its process lost both.
+    fn adopt_unwritten(
+        &mut self,
+        row: &OrderRow,
+        client: ClientId,
+        sequence: u32,
+        attempt: u8,
+        pair: PairId,
+        now: Nanos,
+    ) -> Option<()> {
+        let instrument = self.instruments.get(row.instrument?);
+        let units = |amount: Amount, decimals: u8| {
+            i64::try_from(amount.0 / pow10_i128(Amount::SCALE - decimals)).ok()
+        };
+        let limit = Price(units(row.price.unwrap_or_default(), instrument.price_decimals)?);
+        let leg = FiredLeg {
+            client,
+            instrument: instrument.id,
+            side: row.side,
+            qty: Qty(units(row.qty, instrument.qty_decimals)?),
+            limit,
+            reduce_only: false,
+            stamp: row.at,
+            sent: now,
+            wire: Wire::All,
+            made: Made::Signed,
+            link: LinkId(0),
+        };
+        let class = if attempt > 0 { Class::Repair } else { Class::Entry };
+        let opening = Direction::Short.opening(instrument.leg) == row.side;
+        let mut prices = [Price(0); 2];
+        prices[instrument.leg as usize] = limit;
+        self.note(format!("order {client} is in no record of ours; the venue has it, so it is booked"));
+        self.write(Record::Fired {
+            at: self.clock.unix(),
+            fired: Fired {
+                sequence,
+                pair,
+                class,
+                direction: if opening { Direction::Short } else { Direction::Long },
+                decision: 0,
+                slot: 0,
+                quotes: [0; 2],
+                prices,
+                seen: now,
+                legs: [Some(leg), None],
+                more: false,
+            },
+            instruments: Arc::clone(&self.instruments),
+        });
+        self.track_found(leg, pair, class, sequence, row.order_id, limit);
+        Some(())
+    }
+
+    // ───────────────────────────── the comparison ─────────────────────────────
+
+    /// Whether an answer about the account can be held against this instrument's books: nothing of it is
+    /// open or moved while the answer was on its way.
+    fn still(&self, of_lane: usize, instrument: InstrumentId) -> bool {
+        let Some(round) = self.recon.rounds.get(&of_lane) else { return false };
+        let before = round.before.get(&instrument).copied().unwrap_or(0);
+        let open = self.orders.values().any(|tracked| {
+            let order = &tracked.order;
+            order.leg.instrument == instrument && !order.closed() && order.missing().is_none()
+        });
+        before == self.recon.stirred(instrument) && !open
+    }
+
+    fn on_positions(&mut self, of_lane: usize, rows: &[PositionRow], now: Nanos) {
+        let mut said: BTreeMap<InstrumentId, i128> = BTreeMap::new();
+        for row in rows {
+            match row.instrument.filter(|id| self.pair_of(*id).is_some()) {
+                Some(id) => *said.entry(id).or_default() += row.qty.0,
+                None => self.tell_once(format!(
+                    "the account holds {} of {}, which this run does not trade: it is left alone",
+                    crate::units::decimal::short(row.qty.0, Amount::SCALE),
+                    row.symbol
+                )),
+            }
+        }
+        let mut verdicts = Vec::new();
+        for instrument in self.scope(of_lane) {
+            let Some(pair) = self.pair_of(instrument) else { continue };
+            let row = self.instruments.get(instrument);
+            let k = self.instruments.pair(pair).size_factor.0.max(1);
+            let held = self.books[usize::from(pair.0)].holding.perp.0;
+            let booked = held.saturating_mul(pow10_i128(row.qty_decimals)) / k;
+            let there =
+                said.get(&instrument).copied().unwrap_or(0) / pow10_i128(Amount::SCALE - row.qty_decimals);
+            let differs = (booked != there).then(|| {
+                let text = |units| crate::units::decimal::Text(units, row.qty_decimals);
+                format!(
+                    "{} position is {} at the venue and {} in the books",
+                    row.symbol,
+                    text(there),
+                    text(booked)
+                )
+            });
+            verdicts.push((instrument, differs));
+        }
+        self.conclude(of_lane, verdicts, Vec::new(), now);
+    }
+
+    fn on_balances(&mut self, of_lane: usize, rows: &[BalanceRow], now: Nanos) {
+        let scope = self.scope(of_lane);
+        let mut wallets = Vec::new();
+        let mut verdicts = Vec::new();
+        let mut quotes: BTreeSet<Asset> = BTreeSet::new();
+        let all_still = scope.iter().all(|instrument| self.still(of_lane, *instrument));
+        let whole = self.recon.rounds.get(&of_lane).is_some_and(|round| round.whole);
+        for instrument in scope {
+            let row = self.instruments.get(instrument).clone();
+            let mut differs = self.weigh(row.base, rows, &mut wallets);
+            // What was paid is shared by all pairs: it is compared when all of them are still.
+            if whole && all_still && quotes.insert(row.quote) {
+                differs = differs.or(self.weigh(row.quote, rows, &mut wallets));
+            }
+            verdicts.push((instrument, differs));
+        }
+        self.conclude(of_lane, verdicts, wallets, now);
+    }
+
+    /// One asset of the spot wallet against the books.
+    fn weigh(&self, asset: Asset, rows: &[BalanceRow], wallets: &mut Vec<WalletRow>) -> Option<String> {
+        let total = rows.iter().find(|row| row.asset == asset).map_or(Amount::ZERO, |row| row.total);
+        let change = self.ledger.change(LegKind::Spot, asset);
+        let opening = total - change;
+        let known = self.recovered.openings.get(&(LegKind::Spot, asset)).copied();
+        wallets.push(WalletRow { leg: LegKind::Spot, asset, total, opening });
+        known.filter(|known| *known != opening).map(|known| {
+            format!("{asset} balance is {total} at the venue and {} in the books", known + change)
+        })
+    }
+
+    fn scope(&self, of_lane: usize) -> Vec<InstrumentId> {
+        self.recon.rounds.get(&of_lane).map_or(Vec::new(), |round| round.scope.iter().copied().collect())
+    }
+
+    /// What a comparison says of each instrument: equal, different, or not to be told yet.
+    fn conclude(
+        &mut self,
+        of_lane: usize,
+        verdicts: Vec<(InstrumentId, Option<String>)>,
+        wallets: Vec<WalletRow>,
+        now: Nanos,
+    ) {
+        let mut again = BTreeSet::new();
+        let mut different = Vec::new();
+        for (instrument, differs) in verdicts {
+            if !self.still(of_lane, instrument) {
+                // An order that stays in doubt for a minute does not hold up the others.
+                let quarantined = self
+                    .pair_of(instrument)
+                    .is_some_and(|pair| self.books[usize::from(pair.0)].state == PairState::Quarantined);
+                if !quarantined {
+                    again.insert(instrument);
+                }
+                continue;
+            }
+            match differs {
+                Some(text) => different.push((instrument, text)),
+                None if self.end_the_lost(of_lane, instrument, now) => {
+                    self.recon.confirmed.insert(instrument);
+                }
+                // The trades were read before the order was known to be missing.
+                None => drop(again.insert(instrument)),
+            }
+        }
+        let Some(round) = self.recon.rounds.get_mut(&of_lane) else { return };
+        let since = *round.differs.get_or_insert(now);
+        if different.is_empty() {
+            round.differs = None;
+        } else if now.since(since) < PATIENCE_NS {
+            again.extend(different.drain(..).map(|(instrument, _)| instrument));
+        }
+        if !again.is_empty() {
+            let from = TradesFrom::Time(round.since);
+            round.todo.extend(again.into_iter().map(|instrument| Item::Trades { instrument, from }));
+            round.rest_until = now.plus(PAUSE_NS);
+            return;
+        }
+        let whole = round.whole;
+        self.recon.rounds.remove(&of_lane);
+        let unexplained: Vec<String> = different.iter().map(|(_, text)| text.clone()).collect();
+        for (instrument, text) in different {
+            self.recon.confirmed.insert(instrument);
+            self.end_the_lost(of_lane, instrument, now);
+            self.bar(Some(instrument), &format!("an unexplained holding ({text})"), now);
+        }
+        if whole || !unexplained.is_empty() {
+            for row in &wallets {
+                self.recovered.openings.insert((row.leg, row.asset), row.opening);
+            }
+            self.write(Record::Baseline { at: self.clock.unix(), held: wallets, unexplained });
+        }
+        for at in 0..self.books.len() {
+            let pair = self.books[at].pair;
+            self.settle(pair, now);
+        }
+        self.tick_streams();
+    }
+
+    /// Evidence C is complete for the orders of an instrument that were searched for in vain: nothing of
+    /// them was traded or is held. `false`: its trades must be read once more first.
+    fn end_the_lost(&mut self, of_lane: usize, instrument: InstrumentId, now: Nanos) -> bool {
+        let traded_at = self.recon.rounds.get(&of_lane).map_or(now, |round| round.traded_at);
+        let mut ended = Vec::new();
+        for tracked in self.orders.values_mut().filter(|it| it.order.leg.instrument == instrument) {
+            let order = &mut tracked.order;
+            match order.missing() {
+                Some(searched) if searched <= traded_at => {
+                    order.never_landed();
+                    ended.push((order.client(), order.pair));
+                }
+                Some(_) => return false,
+                None => {}
+            }
+        }
+        for (client, pair) in ended {
+            self.write(Record::OrderEnd {
+                at: self.clock.unix(),
+                client,
+                end: crate::event::End::NeverLanded,
+            });
+            self.note(format!(
+                "order {client}: never landed (not found twice, no trade, nothing held of it)"
+            ));
+            let venue = self.instruments.get(instrument).venue;
+            if !self.in_doubt(venue) {
+                self.thaw(venue);
+            }
+            self.settle(pair, now);
+        }
+        true
+    }
+
+    fn tell_once(&mut self, text: String) {
+        if self.recon.told.insert(text.clone()) {
+            self.note(text);
+        }
+    }
+}
+
+impl Round {
+    fn new(since: Unix, scope: BTreeSet<InstrumentId>, now: Nanos) -> Self {
+        Self {
+            since,
+            scope,
+            whole: false,
+            todo: VecDeque::new(),
+            flying: None,
+            rest_until: now,
+            orphans: Vec::new(),
+            traded_at: now,
+            before: BTreeMap::new(),
+            differs: None,
+        }
+    }
+}
