@@ -68,7 +68,7 @@ pub struct Ground {
     /// Makes links.
     pub dialer: Dialer,
     /// Random bytes for masks, keys and jitter.
-    pub entropy: [Entropy; 3],
+    pub entropy: [Entropy; 4],
     /// Where the journal goes.
     pub disk: Disk,
     /// The open journal.
@@ -130,7 +130,7 @@ impl Engine {
     /// The system had no memory for the intent records.
     pub fn build(settings: EngineSettings, ground: Ground, stop: Latch, kill: Latch) -> io::Result<Self> {
         let Ground { clock, dialer, entropy, disk, journal, latch } = ground;
-        let [reader_entropy, clerk_entropy, shadow_entropy] = entropy;
+        let [reader_entropy, clerk_entropy, shadow_entropy, trader_entropy] = entropy;
         let done = Latch::new();
         let (feed_in, feed_out) = ring(FEED_SLOTS);
         let (marks_in, marks_out) = ring(MARK_SLOTS);
@@ -180,6 +180,7 @@ impl Engine {
             told: told_in,
             dead: trader_dead,
             tee: tee_in,
+            entropy: trader_entropy,
         };
         let trader = Trader::new(settings.trader, trader_doors, clock.clone(), kill.clone(), intents);
         let shadow_doors = ShadowDoors {

@@ -101,7 +101,7 @@ fn an_expired_listen_key_gets_a_new_key_and_a_new_socket() {
     let before = world.dialled(Door::UsdmWs).len();
     world.fault(&json!({"kind": "expire_listen_key"})).unwrap();
     world.run_for(2 * SEC);
-    assert_eq!(world.dialled(Door::UsdmWs).len(), before + 1);
+    assert_eq!(world.dialled(Door::UsdmWs).len(), before + 2, "the shadow's and the trader's");
     let then = opened(&world);
     world.run_for(8 * SEC);
     assert!(opened(&world) > then);
