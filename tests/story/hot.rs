@@ -52,20 +52,31 @@ fn a_fill_releases_the_spot_leg_long_before_its_answer_comes() {
     ended_clean(&world);
 }
 
+/// A live world whose trader lost its private stream just now, and the shadow kept its own: the youngest
+/// socket is the one or the other, which is the seed's to say.
+fn that_lost_it(setup: &Setup) -> World {
+    let lost = |seed| {
+        let mut world = live(&Setup { seed, ..setup.clone() });
+        world.run_for(SEC);
+        world.shut(Door::UsdmWs, true);
+        assert!(world.cut_youngest(Door::UsdmWs));
+        world.run_for(5 * MS);
+        (world.trader().feed_lost == 1).then_some(world)
+    };
+    (7..20).find_map(lost).unwrap()
+}
+
+/// How often the shadow's own stream came up.
+fn ups(world: &World) -> usize {
+    let notes = records(world, Kind::Note);
+    notes.iter().filter(|note| note["text"] == "private stream binance perp is up").count()
+}
+
 #[test]
 fn without_the_stream_the_answers_release_and_it_is_dialled_again_alone() {
-    let mut world = live(&Setup { legs: Legs::PerpFirst, ..Setup::seeded(7) });
-    let ups = |world: &World| {
-        let notes = records(world, Kind::Note);
-        notes.iter().filter(|note| note["text"] == "private stream binance perp is up").count()
-    };
-    world.run_for(SEC);
-    assert!(world.trader().feed_before_ack > 0);
-    world.shut(Door::UsdmWs, true);
-    assert!(world.cut_youngest(Door::UsdmWs));
-    world.run_for(5 * MS);
-    assert_eq!(world.trader().feed_lost, 1);
+    let mut world = that_lost_it(&Setup { legs: Legs::PerpFirst, ..Setup::default() });
     let (beaten, opened) = (world.trader().feed_before_ack, world.shadow().totals.opened);
+    assert!(beaten > 0);
     world.run_for(4 * SEC);
     assert!(world.shadow().totals.opened > opened, "entries go on");
     assert_eq!(world.trader().feed_before_ack, beaten);
@@ -79,6 +90,21 @@ fn without_the_stream_the_answers_release_and_it_is_dialled_again_alone() {
     assert_eq!(world.shadow().totals.repaired, 0);
     books_equal_truth(&world);
     ended_clean(&world);
+}
+
+/// A ticket that is refused while the shadow's stream lives is the trader's trouble alone.
+#[test]
+fn a_refused_ticket_for_the_trader_leaves_the_shadows_stream_alone() {
+    let mut world = that_lost_it(&perp_first());
+    let before = world.dialled(Door::UsdmWs).len();
+    world.shut(Door::UsdmWs, false);
+    faults(&mut world, &[json!({"kind": "status", "market": "usdm", "status": 500, "count": 2})]);
+    world.run_for(3 * SEC);
+    assert_eq!(struck(&world, "status"), 2);
+    assert_eq!(world.dialled(Door::UsdmWs).len(), before + 1, "once it has its ticket");
+    assert!(world.stop());
+    assert_eq!(ups(&world), 1);
+    books_equal_truth(&world);
 }
 
 #[test]
@@ -112,8 +138,7 @@ fn a_part_and_its_end_release_the_share_that_was_executed() {
         faults(&mut world, &[&[partial.clone()], &more[..]].concat());
         assert!(world.run_until(|world| sent(world, 2), 10 * SEC), "{more:?}");
         world.run_for(10 * MS);
-        let (spot, perp) =
-            ("buy spot SOLUSDT 1.212 FILLED 1.212", "sell perp SOLUSDT 3.03 EXPIRED 1.21");
+        let (spot, perp) = ("buy spot SOLUSDT 1.212 FILLED 1.212", "sell perp SOLUSDT 3.03 EXPIRED 1.21");
         answered_late(world, &[spot, perp]);
     }
 }

@@ -299,9 +299,7 @@ impl Clerk {
         want.given = self.clock.now();
         // A private stream may be refused only once it is handed over: it has to last first.
         let lasts = match want.what {
-            What::Room { purpose, .. } => {
-                !matches!(purpose, Purpose::User { .. } | Purpose::HotUser { .. })
-            }
+            What::Room { purpose, .. } => !matches!(purpose, Purpose::User { .. } | Purpose::HotUser { .. }),
             What::Bulk(_) => true,
         };
         if lasts {

@@ -179,12 +179,7 @@ impl OrderLinks {
 
 /// Tells the shadow of an order of ours, in the words its own stream would use; room was seen.
 #[inline]
-fn tell(
-    event: &UserHeard,
-    identity: (u8, u32),
-    received: Nanos,
-    told: &mut Producer<Told>,
-) -> Option<Heard> {
+fn tell(event: &UserHeard, identity: (u8, u32), received: Nanos, told: &mut Producer<Told>) -> Option<Heard> {
     let ours = |client: ClientId| {
         client.parts().is_some_and(|parts| (parts.instance, parts.epoch) == identity).then_some(())
     };
@@ -227,3 +222,7 @@ fn count_beaten(lines: &mut [Option<Line>], news: &Heard, counts: &mut TraderCou
         }
     }
 }
+
+#[cfg(test)]
+#[path = "hot_tests.rs"]
+mod tests;
