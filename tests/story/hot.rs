@@ -135,7 +135,7 @@ fn a_part_and_its_end_release_the_share_that_was_executed() {
     let shuffled = json!({"kind": "shuffle_user", "market": "usdm"});
     for more in [vec![], vec![twice.clone()], vec![shuffled.clone()], vec![twice, shuffled]] {
         let mut world = without_answers(&perp_first());
-        faults(&mut world, &[&[partial.clone()], &more[..]].concat());
+        faults(&mut world, &[std::slice::from_ref(&partial), &more[..]].concat());
         assert!(world.run_until(|world| sent(world, 2), 10 * SEC), "{more:?}");
         world.run_for(10 * MS);
         let (spot, perp) = ("buy spot SOLUSDT 1.212 FILLED 1.212", "sell perp SOLUSDT 3.03 EXPIRED 1.21");
