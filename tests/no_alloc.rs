@@ -5,9 +5,15 @@
 //! Why:   FAULTS I16. Answers, warm-keeping and preparing are the hot rooms' work too, so they count.
 #![allow(clippy::unwrap_used)] // all of it is tests, helpers too
 
+use contango::agents::trader::contingent::Legs;
+use contango::event::Instruments;
 use contango::metal::alloc::{Counting, counted, watch};
 use contango::rehearse::{Setup, World};
+use contango::units::LegKind;
 use contango::units::time::SEC;
+use contango::venue::binance::VENUE;
+use contango::venue::{Scratch, Symbols};
+use std::fs;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -21,10 +27,44 @@ fn the_hot_rooms_allocate_nothing_once_warm() {
     watch(false);
     assert_eq!(counted().0 - start, 1);
 
-    let mut world = World::new(&Setup::seeded(11)).unwrap();
+    every_private_message_is_read();
+    for legs in [Legs::Together, Legs::PerpFirst] {
+        trading(legs);
+    }
+}
+
+/// From the first one on: what reads them has its room from the start.
+fn every_private_message_is_read() {
+    let symbols = Symbols::new(&Instruments::default(), VENUE.id);
+    let mut scratch = Scratch::new();
+    let folder = format!("{}/tests/fixtures/binance", env!("CARGO_MANIFEST_DIR"));
+    let mut read = 0;
+    for file in fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if !name.starts_with("futures_user_") {
+            continue;
+        }
+        let text = fs::read_to_string(path).unwrap();
+        let messages: Vec<&str> = if name.ends_with('l') { text.lines().collect() } else { vec![&text] };
+        for message in messages {
+            let before = counted().0;
+            watch(true);
+            let heard = (VENUE.user.decode)(&mut scratch, &symbols, LegKind::Perp, message.as_bytes());
+            watch(false);
+            assert_eq!(counted().0 - before, 0, "{name}: {heard:?}");
+            read += usize::from(heard.is_ok());
+        }
+    }
+    assert!(read >= 15, "{read} messages are too few to prove anything");
+}
+
+fn trading(legs: Legs) {
+    let mut world = World::new(&Setup { legs, ..Setup::seeded(11) }).unwrap();
     assert!(world.run_until_live());
     world.run_for(5 * SEC);
     let (fired, quotes) = (world.shadow().totals.sent, world.reader().quotes);
+    let beaten = world.trader().feed_before_ack;
     world.watch(true);
     let before = counted();
     world.run_for(20 * SEC);
@@ -33,5 +73,6 @@ fn the_hot_rooms_allocate_nothing_once_warm() {
     let sent = world.shadow().totals.sent - fired;
     let read = world.reader().quotes - quotes;
     assert!(sent >= 40 && read >= 5_000, "{sent} orders on {read} quotes: too few to prove anything");
-    assert_eq!(after.0 - before.0, 0, "allocations on {read} quotes and {sent} orders");
+    assert!(world.trader().feed_before_ack >= beaten + 5, "private events were read");
+    assert_eq!(after.0 - before.0, 0, "{legs:?}: allocations on {read} quotes and {sent} orders");
 }

@@ -67,7 +67,7 @@ pub struct Ground {
     /// Makes links.
     pub dialer: Dialer,
     /// Random bytes for masks, keys and jitter.
-    pub entropy: [Entropy; 3],
+    pub entropy: [Entropy; 4],
     /// Where the journal goes.
     pub disk: Disk,
     /// The open journal.
@@ -128,7 +128,7 @@ impl Engine {
     #[must_use]
     pub fn build(settings: EngineSettings, ground: Ground, stop: Latch, kill: Latch) -> Self {
         let Ground { clock, dialer, entropy, disk, journal, latch, intents: memory } = ground;
-        let [reader_entropy, clerk_entropy, shadow_entropy] = entropy;
+        let [reader_entropy, clerk_entropy, shadow_entropy, trader_entropy] = entropy;
         let done = Latch::new();
         let (feed_in, feed_out) = ring(FEED_SLOTS);
         let (marks_in, marks_out) = ring(MARK_SLOTS);
@@ -178,6 +178,7 @@ impl Engine {
             told: told_in,
             dead: trader_dead,
             tee: tee_in,
+            entropy: trader_entropy,
         };
         let trader = Trader::new(settings.trader, trader_doors, clock.clone(), kill.clone(), intents);
         let shadow_doors = ShadowDoors {

@@ -3,7 +3,7 @@
 //! Map:   `reader` bytes → quotes · `trader` the only pen · `shadow` books, judges, repairs, budgets ·
 //!        `clerk` makes every link, loads instruments, learns clocks · `scribe` writes the journal ·
 //!        `courier` keeps one HTTP connection busy, for shadow and clerk · `socket` one
-//!        WebSocket being read, for reader and shadow · `engine` wires the rooms.
+//!        WebSocket being read, for reader, trader and shadow · `engine` wires the rooms.
 //! Never: blocks; reads a clock but the stamp seam; reads anything outside its turn's inputs.
 
 pub mod clerk;
@@ -47,6 +47,13 @@ pub enum Purpose {
     },
     /// The shadow's private stream of one market.
     User {
+        /// Whose.
+        venue: VenueId,
+        /// Which market.
+        leg: LegKind,
+    },
+    /// The trader's own private stream of one market, where answers to orders carry no fills.
+    HotUser {
         /// Whose.
         venue: VenueId,
         /// Which market.

@@ -1,6 +1,6 @@
 //! One WebSocket being read: frames to messages, pings and pongs, silence and age.
 //!
-//! Owns:  the frame loop that the reader's feeds and the shadow's private streams share.
+//! Owns:  the frame loop that the reader's feeds and both private streams share.
 //! Never: knows what a message means, allocates per message, or closes a link: its room does.
 
 use crate::metal::entropy::Entropy;
@@ -19,6 +19,15 @@ const MESSAGE_MAX: usize = 1 << 20;
 /// Why a socket is given back.
 #[derive(Debug)]
 pub struct GiveUp(pub String);
+
+/// Whether the room takes more in this turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// It does.
+    More,
+    /// No: what is left stays in the link's buffer, and nobody but the room remembers it.
+    Enough,
+}
 
 /// What came on a socket.
 #[derive(Clone, Copy, Debug)]
@@ -56,10 +65,27 @@ impl Socket {
         entropy: &mut Entropy,
         mut heard: impl FnMut(Sign<'_>) -> Result<(), GiveUp>,
     ) -> Result<(), GiveUp> {
+        self.read_some(link, received, entropy, |sign| heard(sign).map(|()| Then::More)).map(|_| ())
+    }
+
+    /// As [`Socket::read`], until `heard` has enough; what it said last.
+    ///
+    /// # Errors
+    ///
+    /// As [`Socket::read`].
+    #[inline]
+    pub fn read_some(
+        &mut self,
+        link: &mut Link,
+        received: Nanos,
+        entropy: &mut Entropy,
+        mut heard: impl FnMut(Sign<'_>) -> Result<Then, GiveUp>,
+    ) -> Result<Then, GiveUp> {
         let mut used = 0;
         let mut pong: Option<Control> = None;
         let mut heard_anything = false;
-        loop {
+        let mut then = Then::More;
+        while then == Then::More {
             let frame = match ws::next(&link.inbound()[used..], MESSAGE_MAX) {
                 Ok(Some(frame)) => frame,
                 Ok(None) => break,
@@ -72,19 +98,19 @@ impl Socket {
                     self.session.on_ping(received);
                     // Control payloads are at most 125 bytes: the frame reader refuses longer ones.
                     pong = Control::try_from(frame.payload).ok();
-                    heard(Sign::Alive)?;
+                    then = heard(Sign::Alive)?;
                     continue;
                 }
                 Kind::Pong => {
                     self.session.on_pong(received);
-                    heard(Sign::Alive)?;
+                    then = heard(Sign::Alive)?;
                     continue;
                 }
                 Kind::Close => return Err(GiveUp("the venue closed the socket".to_owned())),
                 Kind::Text | Kind::Binary | Kind::Continuation => {}
             }
             match self.assembler.on(frame) {
-                Ok(Some(message)) => heard(Sign::Message(message.payload))?,
+                Ok(Some(message)) => then = heard(Sign::Message(message.payload))?,
                 Ok(None) => {}
                 Err(error) => return Err(GiveUp(error.to_string())),
             }
@@ -97,7 +123,7 @@ impl Socket {
             say(link, Kind::Pong, &payload, entropy).map_err(GiveUp)?;
             self.session.sent(received);
         }
-        Ok(())
+        Ok(then)
     }
 
     /// Pings if it went quiet; when it wants to be looked at next.

@@ -202,7 +202,7 @@ pub(super) fn run(
     let ground = Ground {
         clock: clock.clone(),
         dialer: Dialer::real(trust).map_err(BootError::failed)?,
-        entropy: [Entropy::real(), Entropy::real(), Entropy::real()],
+        entropy: std::array::from_fn(|_| Entropy::real()),
         disk,
         journal: journal.file,
         latch: latch.file,
@@ -363,6 +363,8 @@ fn finish(
             prepared: counts.prepared,
             sealed: 0,
             signed: counts.signed,
+            feed_before_ack: counts.feed_before_ack,
+            feed_lost: counts.feed_lost,
         },
         signals: totals.signals,
         why: shadow.why().zip(trader.weighed()).map(|(why, weighed)| WhyPair::of(why, weighed)).collect(),

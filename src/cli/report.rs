@@ -227,6 +227,10 @@ pub struct HotPath {
     pub sealed: u64,
     /// Orders rendered and signed at fire time.
     pub signed: u64,
+    /// Orders whose fill or end the trader's private stream told before their answer.
+    pub feed_before_ack: u64,
+    /// Times that stream was lost.
+    pub feed_lost: u64,
 }
 
 impl Summary {
@@ -303,6 +307,8 @@ impl Summary {
                 "prepared": self.hot_path.prepared,
                 "sealed": self.hot_path.sealed,
                 "signed": self.hot_path.signed,
+                "feed_before_ack": self.hot_path.feed_before_ack,
+                "feed_lost": self.hot_path.feed_lost,
             },
             "signals": self.signals,
             "why": self.why.iter().map(|why| json!({
@@ -395,6 +401,13 @@ impl Summary {
             &format!(
                 "orders: {} prepared, {} sealed, {} signed late; allocations: {allocations}",
                 hot.prepared, hot.sealed, hot.signed
+            ),
+        );
+        page.row(
+            "",
+            &format!(
+                "private stream: {} orders told before their answer, lost {} times",
+                hot.feed_before_ack, hot.feed_lost
             ),
         );
         let refused: Vec<String> = self.gate.iter().map(|(why, n)| format!("{why} {n}")).collect();

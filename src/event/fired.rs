@@ -103,10 +103,23 @@ pub struct Pulse {
 pub enum Told {
     /// A send round.
     Fired(Fired),
-    /// A fill read from an answer.
+    /// A fill, read from an answer or from the trader's private stream.
     Fill(Fill),
     /// An answer, after its fills.
     Answer(Answer),
+    /// A trade of an order of ours, told early and without its fee: it is not to be booked.
+    Trade {
+        /// Which order.
+        client: ClientId,
+        /// What was traded.
+        instrument: InstrumentId,
+        /// The venue's order id.
+        order_id: u64,
+        /// The venue's trade id.
+        trade_id: u64,
+        /// How much.
+        qty: Qty,
+    },
     /// The books, now and then.
     Pulse(Pulse),
     /// What would have been fired, had real orders been allowed. Told once per crossing of the threshold.

@@ -199,6 +199,17 @@ impl Network {
         }
     }
 
+    /// Cuts the youngest connection of a door.
+    pub(super) fn cut_youngest(&mut self, door: Door, now: Nanos) -> bool {
+        let youngest = self.lines.iter().rev().find(|(_, line)| line.door == door).map(|(conn, _)| *conn);
+        let Some(conn) = youngest else { return false };
+        if let Some(mut line) = self.lines.remove(&conn) {
+            line.peer.reset();
+        }
+        self.exchange.closed(conn, self.unix(now));
+        true
+    }
+
     /// Lets nothing reach the engine from a door, or lets everything through that waited.
     pub(super) fn hold(&mut self, door: Door, held: bool, now: Nanos) {
         self.held.retain(|it| *it != door);

@@ -256,6 +256,11 @@ impl World {
         self.network.cut(door, self.now)
     }
 
+    /// Cuts the youngest connection to a door, with all that flies on it; whether there was one.
+    pub fn cut_youngest(&mut self, door: Door) -> bool {
+        self.network.cut_youngest(door, self.now)
+    }
+
     /// Lets nothing from this door reach the engine (`true`), or everything that waited (`false`).
     pub fn hold(&mut self, door: Door, held: bool) {
         self.network.hold(door, held, self.now);

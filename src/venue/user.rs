@@ -35,6 +35,8 @@ pub struct UserPlan {
     pub confirmations: usize,
     /// How often its ticket is renewed, in ns; `None`: it has none.
     pub renew_ns: Option<u64>,
+    /// Whether the trader reads a second one: where the answer to an order carries no fills.
+    pub hot: bool,
     /// Pings, deadlines and the socket's age limit.
     pub rules: wire::session::Rules,
 }

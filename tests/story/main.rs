@@ -2,9 +2,11 @@
 //!
 //! Owns:  claims about the engine as a whole, each the name of a test.
 //! Never: waits, opens a port, starts a thread, or looks at anything a person could not look at.
-//! Map:   `audit` the account read whole · `control` the operator's word · `trade` the demo's setting · `seeds` determinism · `legs` one leg fails · `doubt` fates
-//!        unknown · `start` refusals · `feeds` bad and lost market data · `recovery` crashes · `limits` kill latch,
-//!        permit, budget · `streams` private streams · `tape` a real recording · `told` what journal and truth say, side by side.
+//! Map:   `audit` the account read whole · `control` the operator's word · `doubt` fates unknown ·
+//!        `feeds` bad and lost market data · `hot` the trader's private stream · `legs` one leg fails ·
+//!        `limits` kill latch, permit, budget · `recovery` crashes · `seeds` determinism · `start`
+//!        refusals · `streams` private streams · `tape` a real recording · `told` what journal and truth
+//!        say, side by side · `trade` the demo's setting · `waiting` contingent legs.
 
 #![allow(clippy::unwrap_used)] // all of it is tests, helpers too
 
@@ -12,6 +14,7 @@ mod audit;
 mod control;
 mod doubt;
 mod feeds;
+mod hot;
 mod legs;
 mod limits;
 mod recovery;

@@ -101,10 +101,11 @@ fn an_expired_listen_key_gets_a_new_key_and_a_new_socket() {
     let before = world.dialled(Door::UsdmWs).len();
     world.fault(&json!({"kind": "expire_listen_key"})).unwrap();
     world.run_for(2 * SEC);
-    assert_eq!(world.dialled(Door::UsdmWs).len(), before + 1);
-    let then = opened(&world);
+    assert_eq!(world.dialled(Door::UsdmWs).len(), before + 2, "the shadow's and the trader's");
+    let (then, told) = (opened(&world), world.trader().feed_before_ack);
     world.run_for(8 * SEC);
     assert!(opened(&world) > then);
+    assert!(world.trader().feed_before_ack > told, "the trader hears its own again");
     assert!(world.stop());
     assert!(perp_sources(&world)["stream"] > 0);
     books_equal_truth(&world);
@@ -119,6 +120,24 @@ fn a_listen_key_is_renewed_before_it_expires() {
     let before = world.dialled(Door::UsdmWs).len();
     world.run_for(65 * 60 * SEC);
     assert_eq!(world.dialled(Door::UsdmWs).len(), before, "no new socket");
+    assert_eq!(world.shadow().why().filter_map(|why| why.frozen).count(), 0);
+    assert!(world.stop());
+    ended_clean(&world);
+}
+
+/// Another program closed the key, which nobody is told: the renewal finds out, and both sockets get a new one.
+#[test]
+fn a_listen_key_that_can_not_be_renewed_is_replaced_for_both_sockets() {
+    let box_config = contango::sim::Config { ticks_per_s: 1, ..contango::sim::Config::default() };
+    let key = box_config.key.clone();
+    let mut world = live(&Setup { box_config, exit_basis: None, ..one_entry("SOL", 11) });
+    let before = world.dialled(Door::UsdmWs).len();
+    let close = format!("DELETE /fapi/v1/listenKey HTTP/1.1\r\nHost: box\r\nX-MBX-APIKEY: {key}\r\n\r\n");
+    world.ask_as_stranger(Door::UsdmRest, close.as_bytes());
+    world.run_for(29 * 60 * SEC);
+    assert_eq!(world.dialled(Door::UsdmWs).len(), before);
+    world.run_for(2 * 60 * SEC);
+    assert_eq!(world.dialled(Door::UsdmWs).len(), before + 2);
     assert_eq!(world.shadow().why().filter_map(|why| why.frozen).count(), 0);
     assert!(world.stop());
     ended_clean(&world);

@@ -68,7 +68,7 @@ fn a_first_leg_in_doubt_releases_nothing() {
     // Taken, and found by its id: the leg was called off by then, so the short is taken back.
     let world = entry(
         Legs::PerpFirst,
-        &[fault("drop_ack", "usdm")],
+        &[fault("drop_ack", "usdm"), json!({"kind": "mute_user", "ms": 7_000})],
         &["sell perp SOLUSDT 3.03 FILLED 3.03", "buy perp SOLUSDT 3.03 FILLED 3.03 reduce-only"],
     );
     ended_clean(&world);

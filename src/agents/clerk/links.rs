@@ -61,6 +61,13 @@ enum State {
     Given,
 }
 
+impl Want {
+    /// Whether everything goes on without it.
+    fn is_spare(&self) -> bool {
+        matches!(self.what, What::Room { purpose: Purpose::HotUser { .. }, .. })
+    }
+}
+
 impl Clerk {
     pub(super) fn want_bulk(&mut self) {
         for leg in LegKind::BOTH {
@@ -123,9 +130,16 @@ impl Clerk {
             .position(|want| matches!(&want.what, What::Room { purpose: mine, .. } if *mine == purpose))
     }
 
-    /// Whether every wanted link is in its owner's hands.
+    /// Whether every wanted link is in its owner's hands. The trader's private stream is worth one try:
+    /// without it the answers alone tell.
     pub(super) fn all_given(&self) -> bool {
-        self.wants.iter().all(|want| matches!(want.state, State::Given))
+        let tried = |want: &Want| want.tries > 0 && want.is_spare();
+        self.wants.iter().all(|want| matches!(want.state, State::Given) || tried(want))
+    }
+
+    /// Whether a link is down and would be dialled now.
+    pub(super) fn is_due(&self, at: usize, now: Nanos) -> bool {
+        matches!(self.wants[at].state, State::Down { again } if now >= again)
     }
 
     /// Dead links come back; they are made anew.
@@ -153,7 +167,8 @@ impl Clerk {
             if now < again {
                 continue;
             }
-            if let What::Room { purpose: Purpose::User { leg, .. }, .. } = self.wants[at].what
+            if let What::Room { purpose: Purpose::User { leg, .. } | Purpose::HotUser { leg, .. }, .. } =
+                self.wants[at].what
                 && !self.has_ticket(at, leg, now)
             {
                 continue;
@@ -182,6 +197,7 @@ impl Clerk {
             self.wants[at].state = State::Dialling { ticket: self.tickets };
             work += 1;
         }
+        self.use_up_tickets();
         while let Some((ticket, answer)) = self.dialer.poll() {
             work += 1;
             let at = self
@@ -282,7 +298,11 @@ impl Clerk {
         want.state = State::Given;
         want.given = self.clock.now();
         // A private stream may be refused only once it is handed over: it has to last first.
-        if !matches!(want.what, What::Room { purpose: Purpose::User { .. }, .. }) {
+        let lasts = match want.what {
+            What::Room { purpose, .. } => !matches!(purpose, Purpose::User { .. } | Purpose::HotUser { .. }),
+            What::Bulk(_) => true,
+        };
+        if lasts {
             want.tries = 0;
         }
         let what = name(&want.what, want.endpoint);
@@ -308,7 +328,7 @@ impl Clerk {
                 // Each ring holds all the links there can be.
                 let _ = match purpose {
                     Purpose::Feed { .. } => self.doors.to_reader.push(handed),
-                    Purpose::Order { .. } => self.doors.to_trader.push(handed),
+                    Purpose::Order { .. } | Purpose::HotUser { .. } => self.doors.to_trader.push(handed),
                     Purpose::Query { .. } | Purpose::User { .. } => self.doors.to_shadow.push(handed),
                 };
             }
@@ -332,7 +352,7 @@ impl Clerk {
         want.tries += 1;
         want.state = State::Down { again: now.plus(wait) };
         let what = name(&want.what, want.endpoint);
-        let hopeless = want.tries >= START_TRIES;
+        let hopeless = want.tries >= START_TRIES && !want.is_spare();
         if hopeless && !self.is_live() {
             self.tell(News::Fail { why: format!("{what}: {why}") });
         } else {
@@ -356,6 +376,9 @@ fn name(what: &What, endpoint: &str) -> String {
         }
         What::Room { purpose: Purpose::User { venue, leg: market }, .. } => {
             format!("private stream {}", leg(*market, *venue))
+        }
+        What::Room { purpose: Purpose::HotUser { venue, leg: market }, .. } => {
+            format!("private stream {} of the trader", leg(*market, *venue))
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Private streams, the clerk's part: the ticket a socket's path needs, its renewal, the signature of
 //! a subscription.
 //!
-//! Owns:  tickets from asked for to used up.
-//! Never: closes a ticket, or lets one die of old age: a dead one gets a new ticket and a new socket,
-//!        and the shadow drops the old socket when the new one comes.
+//! Owns:  tickets from asked for to used up; the shadow's and the trader's socket of a market share one.
+//! Never: closes a ticket, or lets one die of old age: a dead one gets a new ticket and new sockets,
+//!        and their owners drop the old ones when the new ones come.
 
 use super::Clerk;
 use super::links::What;
@@ -23,8 +23,10 @@ pub(super) const SETTLED_NS: u64 = 60 * SEC;
 /// One market's ticket.
 #[derive(Debug, Default)]
 pub(super) struct Ticket {
-    /// Fresh, not used yet.
+    /// Fresh; for every socket that waits for it.
     text: Option<String>,
+    /// A socket was dialled with it.
+    used: bool,
     /// A request is on its way.
     pub(super) asked: bool,
     /// When the one in use wants to be renewed.
@@ -42,7 +44,10 @@ impl Clerk {
             confirmations: plan.confirmations,
             rules: plan.rules,
         };
-        self.want_room(Purpose::User { venue: venue.id, leg }, card, plan.endpoint);
+        self.want_room(Purpose::User { venue: venue.id, leg }, card.clone(), plan.endpoint);
+        if plan.hot {
+            self.want_room(Purpose::HotUser { venue: venue.id, leg }, card, plan.endpoint);
+        }
     }
 
     /// Whether a private stream can be dialled: its ticket is there, and has become part of its path.
@@ -52,8 +57,9 @@ impl Clerk {
         let ticket = self.user_tickets.entry(leg).or_default();
         let text = match (user.ticket)(leg, &key, false) {
             None => String::new(),
-            Some(ask) => match ticket.text.take() {
+            Some(ask) => match ticket.text.clone() {
                 Some(text) => {
+                    ticket.used = true;
                     ticket.renew = (user.plan)(leg).renew_ns.map(|ns| now.plus(ns));
                     text
                 }
@@ -70,6 +76,16 @@ impl Clerk {
         };
         self.set_path(at, (user.path)(leg, &text));
         true
+    }
+
+    /// What was used for all that waited is old: whoever is dialled later asks again, since it may be
+    /// dead by then. A ticket that lives is answered with itself, and a longer life.
+    pub(super) fn use_up_tickets(&mut self) {
+        for ticket in self.user_tickets.values_mut() {
+            if std::mem::take(&mut ticket.used) {
+                ticket.text = None;
+            }
+        }
     }
 
     /// Renews what is half used up.
@@ -103,27 +119,32 @@ impl Clerk {
             (Ok(_) | Err(BadBody::Field(_)), true) if status == 200 => {
                 ticket.renew = renew_ns.map(|ns| now.plus(ns));
             }
-            (Err(error), false) => self.user_failed(leg, format!("HTTP {status}: {error}"), now),
+            // A socket that lives is not touched.
+            (Err(error), false) => self.user_failed(leg, true, &format!("HTTP {status}: {error}"), now),
             // The ticket is not known any more: a new one, and a new socket.
             (Err(error @ BadBody::Code { .. }), true) if matches!(status, 400..=404) => {
                 ticket.renew = None;
-                self.user_failed(leg, format!("its ticket was not renewed: {error}"), now);
+                self.user_failed(leg, false, &format!("its ticket was not renewed: {error}"), now);
             }
             // Tried again in a minute; half of its life is left.
             (Ok(_) | Err(_), true) => {}
         }
     }
 
-    fn user_failed(&mut self, leg: LegKind, why: String, now: Nanos) {
-        let purpose = Purpose::User { venue: self.settings.target.venue.id, leg };
-        if let Some(at) = self.want_of(purpose) {
-            self.failed(at, why, now);
+    /// The sockets of a market's ticket are dialled anew, or those alone that wait for it.
+    fn user_failed(&mut self, leg: LegKind, waiting: bool, why: &str, now: Nanos) {
+        let venue = self.settings.target.venue.id;
+        for purpose in [Purpose::User { venue, leg }, Purpose::HotUser { venue, leg }] {
+            if let Some(at) = self.want_of(purpose).filter(|at| !waiting || self.is_due(*at, now)) {
+                self.failed(at, why.to_owned(), now);
+            }
         }
     }
 
     /// The text frames that subscribe, signed for now; `None` if the want is no private stream.
     pub(super) fn signed_subscription(&self, what: &What) -> Option<Vec<String>> {
-        let What::Room { purpose: Purpose::User { venue, leg }, .. } = what else { return None };
+        let What::Room { purpose, .. } = what else { return None };
+        let (Purpose::User { venue, leg } | Purpose::HotUser { venue, leg }) = purpose else { return None };
         let key = self.settings.target.key.as_ref()?;
         let stamp = self.offsets.venue_time(lane(*venue, *leg), self.clock.now())?;
         Some((self.settings.target.venue.user.subscribe)(*leg, key, stamp))

@@ -16,7 +16,7 @@ use crate::event::{
 use crate::metal::intents::IntentSlot;
 use crate::units::time::SEC;
 use crate::units::{Amount, Class, ClientId, LegKind, Nanos, PairId, Qty, VenueId};
-use crate::venue::{self};
+use crate::venue::{self, UserHeard};
 use std::sync::Arc;
 
 /// Refusals of one kind on a pair before its entries end (FAULTS F53).
@@ -30,6 +30,10 @@ impl Shadow {
             Told::Fired(fired) => self.on_fired(&fired, now),
             Told::Fill(fill) => self.on_fill(&fill, now),
             Told::Answer(answer) => self.on_answer(&answer, now),
+            Told::Trade { client, instrument, order_id, trade_id, qty } => {
+                let heard = UserHeard::Trade { client, instrument, order_id, trade_id, qty };
+                self.on_user_order(client, instrument, heard, now);
+            }
             Told::Pulse(pulse) => self.on_pulse(pulse),
             Told::Signal { pair, class, direction, .. } => {
                 self.totals.signals += 1;

@@ -64,6 +64,7 @@ impl Shadow {
                 }
             }
             Phase::Closing if self.backlog.is_empty() && self.doors.durable.read()[0] >= self.written => {
+                self.free_slots();
                 self.ended.at = now;
                 self.phase = Phase::Over;
                 self.done.set();

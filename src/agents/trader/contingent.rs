@@ -1,8 +1,8 @@
 //! The leg that waits: fired the moment the other leg's fill is proven, and never before.
 //!
 //! Owns:  `--legs`, the armed leg with its largest quantity, its release and its calling off.
-//! Never: releases on anything but a terminal answer with an executed quantity; sends more than the
-//!        intent record says; waits longer than [`T_ACK_NS`].
+//! Never: releases on anything but a proven end with an executed quantity (`proof`), or twice; sends more
+//!        than the intent record says; waits longer than [`T_ACK_NS`].
 //! Why:   a perp that is refused then leaves spot untouched: slower than both in one breath, and safer
 //!        where one market often refuses.
 
@@ -14,8 +14,12 @@ use crate::desk::order::T_ACK_NS;
 use crate::desk::pair::in_lots;
 use crate::event::{Made, Quote, Told, Verdict, intent_state, lane};
 use crate::metal::intents::IntentSlot;
+use crate::units::time::MS;
 use crate::units::{Amount, Class, InstrumentId, LegKind, Nanos, Qty};
 use crate::venue::OrderSpec;
+
+/// How long the private stream may still prove what a lost answer did not tell.
+const DOUBT_NS: u64 = 50 * MS;
 
 /// Which leg of an intent waits for which.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,7 +55,8 @@ pub(super) struct Armed {
     /// What follows at most; its limit stands, whatever the touch does meanwhile.
     waits: OrderSpec,
     quote: Quote,
-    at: Nanos,
+    /// Called off then.
+    until: Nanos,
 }
 
 impl Armed {
@@ -63,12 +68,17 @@ impl Armed {
         quote: Quote,
         at: Nanos,
     ) -> Self {
-        Self { round, slot, first, waits, quote, at }
+        Self { round, slot, first, waits, quote, until: at.plus(T_ACK_NS) }
+    }
+
+    /// What went first.
+    pub(super) fn first(&self) -> &OrderSpec {
+        &self.first
     }
 }
 
 impl Trader {
-    /// Looks at the answers that contingent legs wait for. Returns how many moved on.
+    /// Looks at the answers and events that contingent legs wait for. Returns how many moved on.
     pub(super) fn contingent(&mut self, now: Nanos) -> usize {
         let mut work = 0;
         while let Some(heard) = self.links.next_heard() {
@@ -79,7 +89,7 @@ impl Trader {
                 self.on_heard(at, heard, now);
             }
         }
-        let late = |armed: &Armed| now.since(armed.at) > T_ACK_NS;
+        let late = |armed: &Armed| now > armed.until;
         if let Some(at) = self.stalls.iter().position(|stall| stall.armed.as_ref().is_some_and(late)) {
             self.call_off(at);
             work += 1;
@@ -88,14 +98,30 @@ impl Trader {
     }
 
     fn on_heard(&mut self, at: usize, heard: Heard, now: Nanos) {
-        match heard.verdict {
-            Verdict::Terminal { executed } if executed > Qty::ZERO => {
-                if self.release(at, executed, heard.net, now).is_none() {
-                    self.call_off(at);
-                }
+        let stall = &mut self.stalls[at];
+        stall.proof.hear(heard.verdict, heard.trade);
+        if let Some(executed) = stall.proof.end() {
+            if executed == Qty::ZERO || self.release(at, executed, heard.net, now).is_none() {
+                self.call_off(at);
             }
+            return;
+        }
+        match heard.verdict {
             // It may still fill: the leg waits on, until its time is up.
-            Verdict::Open { .. } => {}
+            None | Some(Verdict::Terminal { .. } | Verdict::Open { .. }) => {}
+            Some(Verdict::Refused(_)) => self.call_off(at),
+            Some(Verdict::Duplicate | Verdict::NotFound | Verdict::Unknown(_)) => self.on_doubt(at, now),
+        }
+    }
+
+    /// The answer to the first leg tells nothing. Whether its events came before that or come right
+    /// after must make no difference: where they are heard, they have a moment.
+    fn on_doubt(&mut self, at: usize, now: Nanos) {
+        let stall = &mut self.stalls[at];
+        let first = stall.armed.as_ref().and_then(|armed| self.settings.legs.first(armed.round.class));
+        let heard = first.is_some_and(|leg| self.links.hears(stall.venues[leg as usize], leg));
+        match &mut stall.armed {
+            Some(armed) if heard => armed.until = armed.until.min(now.plus(DOUBT_NS)),
             _ => self.call_off(at),
         }
     }

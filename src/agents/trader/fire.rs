@@ -6,6 +6,7 @@
 
 use super::contingent::Armed;
 use super::pen::{Paper, Prepared, Wanted};
+use super::proof::Proof;
 use super::{Signal, Stall, Trader, signal_prices};
 use crate::agents::Loaded;
 use crate::desk::book::touch;
@@ -101,6 +102,7 @@ impl Trader {
             let armed = Armed::new(round, slot, first.order.spec, waits, quotes[second.leg as usize], now);
             let more = self.send_legs(&round, slot, [Some(first), None], true);
             self.stalls[at].armed = more.then_some(armed);
+            self.stalls[at].proof = Proof::of(armed.first().qty);
         } else {
             self.send_legs(&round, slot, [Some(first), Some(second)], false);
         }

@@ -6,14 +6,17 @@
 //! Why:   HTTP answers carry no id of ours until parsed, so one request a link keeps them apart even
 //!        when a body is no JSON.
 
+use super::hot::HotStreams;
+use super::{TraderCounts, TraderDoors};
 use crate::agents::{Dead, Handed, Purpose};
 use crate::event::{Answer, Counted, Doubt, FillList, Instruments, Source, Told, Verdict, Wire};
 use crate::metal::clock::Clock;
+use crate::metal::entropy::Entropy;
 use crate::metal::link::Sent;
 use crate::metal::poll::{Links, Slot};
 use crate::metal::ring::Producer;
 use crate::units::time::{MS, SEC};
-use crate::units::{Amount, ClientId, InstrumentId, LegKind, LinkId, Nanos, VenueId};
+use crate::units::{Amount, ClientId, InstrumentId, LegKind, LinkId, Nanos, Qty, VenueId};
 use crate::venue::{self, Reply, Scratch};
 use crate::wire::http;
 use std::collections::VecDeque;
@@ -30,30 +33,37 @@ const ANSWER_MAX: usize = 256 * 1024;
 /// Room in the ring to the shadow that reading one answer may need: its fills and itself.
 const ANSWER_EVENTS: usize = 72;
 
-/// What an answer said of an order, for the leg that waits for it.
+/// What an answer or a private event said of an order, for the leg that waits for it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Heard {
     /// Which order.
     pub(super) client: ClientId,
-    /// What was said.
-    pub(super) verdict: Verdict,
-    /// What its fills left in base coin, net of a base-coin fee.
+    /// Where it stands, if that was said.
+    pub(super) verdict: Option<Verdict>,
+    /// A trade of it that was told by itself: the venue's trade id, how much.
+    pub(super) trade: Option<(u64, Qty)>,
+    /// What its fills left in base coin, net of a base-coin fee, where an answer names them all.
     pub(super) net: Amount,
 }
 
 /// What flies on a link.
 #[derive(Clone, Copy, Debug)]
-enum Flying {
-    Order { client: ClientId, instrument: InstrumentId },
+pub(super) enum Flying {
+    Order {
+        client: ClientId,
+        instrument: InstrumentId,
+        /// The private stream told of a fill or its end already.
+        beaten: bool,
+    },
     Warm,
 }
 
 #[derive(Debug)]
-struct Line {
+pub(super) struct Line {
     venue: VenueId,
     leg: LegKind,
     purpose: Purpose,
-    flying: Option<(Flying, Nanos)>,
+    pub(super) flying: Option<(Flying, Nanos)>,
     used: Nanos,
     /// The request that keeps it warm.
     warm: Vec<u8>,
@@ -64,14 +74,16 @@ struct Line {
 /// All order links of the trader.
 #[derive(Debug)]
 pub(super) struct OrderLinks {
-    links: Links,
-    lines: Vec<Option<Line>>,
+    pub(super) links: Links,
+    pub(super) lines: Vec<Option<Line>>,
+    /// Private streams; a slot holds one of these or an order's line.
+    pub(super) hot: HotStreams,
     /// W: a rest that has not left by then never leaves.
     window_ns: u64,
-    scratch: Scratch,
+    pub(super) scratch: Scratch,
     fills: Box<FillList>,
-    /// Answers the contingent legs have not looked at yet; at most one a link and turn.
-    heard: VecDeque<Heard>,
+    /// What the contingent legs have not looked at yet: of answers at most one a link and turn.
+    pub(super) heard: VecDeque<Heard>,
     warmed: Nanos,
 }
 
@@ -83,6 +95,10 @@ pub(super) struct Around<'a> {
     pub dead: &'a mut Producer<Dead>,
     /// For stamps.
     pub clock: &'a Clock,
+    /// For masks.
+    pub entropy: &'a mut Entropy,
+    /// For the summary.
+    pub counts: &'a mut TraderCounts,
     /// What ids mean.
     pub instruments: &'a Instruments,
     /// Whether idle links are warmed: not without a permit, since the venue may want to hear nothing.
@@ -90,27 +106,33 @@ pub(super) struct Around<'a> {
 }
 
 impl OrderLinks {
-    /// Without links; orders live for `recv_window_ms`.
+    /// Without links; orders live for `recv_window_ms`, and ours are those of this instance and epoch.
     #[must_use]
-    pub(super) fn new(capacity: usize, recv_window_ms: u32) -> Self {
+    pub(super) fn new(capacity: usize, recv_window_ms: u32, identity: (u8, u32)) -> Self {
         let mut lines = Vec::with_capacity(capacity);
         lines.resize_with(capacity, || None);
         Self {
             links: Links::new(capacity),
             lines,
+            hot: HotStreams::new(capacity, identity),
             window_ns: u64::from(recv_window_ms) * MS,
             scratch: Scratch::default(),
             fills: Box::default(),
-            heard: VecDeque::with_capacity(2 * capacity),
+            // An answer and an end of each link, and as much again of private events.
+            heard: VecDeque::with_capacity(4 * capacity),
             warmed: Nanos::ZERO,
         }
     }
 
     /// Takes a live link in.
-    pub(super) fn arrive(&mut self, handed: Handed, now: Nanos, dead: &mut Producer<Dead>) {
+    pub(super) fn arrive(&mut self, mut handed: Handed, now: Nanos, doors: &mut TraderDoors) {
+        if let (Purpose::HotUser { .. }, Some(card)) = (handed.purpose, handed.feed.take()) {
+            self.arrive_hot(handed.link, handed.purpose, card, now, &mut doors.entropy);
+            return;
+        }
         let Purpose::Order { venue, leg, .. } = handed.purpose else {
             // The ring back holds every link there can be.
-            let _ = dead.push(Dead {
+            let _ = doors.dead.push(Dead {
                 link: handed.link,
                 purpose: handed.purpose,
                 why: "handed to the wrong room; this is a bug".to_owned(),
@@ -160,7 +182,7 @@ impl OrderLinks {
         };
         let sent = clock.now();
         if wire != Wire::Nothing {
-            line.flying = Some((Flying::Order { client, instrument }, sent));
+            line.flying = Some((Flying::Order { client, instrument, beaten: false }, sent));
             line.used = sent;
             line.unflushed = wire == Wire::Part;
         }
@@ -179,10 +201,15 @@ impl OrderLinks {
         while around.told.has_room(ANSWER_EVENTS) {
             let Some(slot) = self.links.next_ready() else { break };
             work += 1;
+            if self.hot.is(slot) {
+                self.read_hot(slot, around);
+                continue;
+            }
             if let Err(why) = self.read(slot, around) {
                 self.bury(slot, &why, now, around);
             }
         }
+        work += self.tend_hot(now, around);
         for at in 0..self.lines.len() {
             let slot = Slot(at as u16);
             let Some(line) = self.lines[at].as_mut() else { continue };
@@ -256,7 +283,7 @@ impl OrderLinks {
                 let told = Told::Counted { venue: line.venue, leg: line.leg, counted };
                 let _ = around.told.push(told);
             }
-            if let Some((Flying::Order { client, instrument }, _)) = flew {
+            if let Some((Flying::Order { client, instrument, .. }, _)) = flew {
                 let reply = Reply { status: response.status, counted, body: &response.body };
                 let row = around.instruments.get(instrument);
                 let judged = (venue.read_answer)(&reply, row, client, &mut self.scratch, &mut self.fills);
@@ -277,7 +304,7 @@ impl OrderLinks {
                     source: Source::Answer,
                 };
                 let _ = around.told.push(Told::Answer(answer));
-                self.heard.push_back(Heard { client, verdict: judged.verdict, net });
+                self.heard.push_back(Heard { client, verdict: Some(judged.verdict), trade: None, net });
             }
             link.consume(used);
             if !keep_alive {
@@ -290,7 +317,7 @@ impl OrderLinks {
     /// A link is of no use any more: what flew on it is in doubt, and the clerk makes a new one.
     fn bury(&mut self, slot: Slot, why: &str, now: Nanos, around: &mut Around<'_>) {
         let Some(line) = self.lines.get_mut(usize::from(slot.0)).and_then(Option::take) else { return };
-        if let Some((Flying::Order { client, instrument }, _)) = line.flying {
+        if let Some((Flying::Order { client, instrument, .. }, _)) = line.flying {
             let answer = Answer {
                 client,
                 instrument,
@@ -300,7 +327,8 @@ impl OrderLinks {
                 counted: Counted::default(),
                 source: Source::Answer,
             };
-            self.heard.push_back(Heard { client, verdict: answer.verdict, net: Amount::ZERO });
+            let verdict = Some(answer.verdict);
+            self.heard.push_back(Heard { client, verdict, trade: None, net: Amount::ZERO });
             // Without room the shadow finds the order by its own soft timer.
             let _ = around.told.push(Told::Answer(answer));
         }

@@ -5,12 +5,15 @@
 //! Never: judges what became of an order (the shadow does), clears a pair's BUSY, sends with an
 //!        expired permit, decides on a quote when a newer one is already in the ring.
 //! Map:   `pen` limits, rendering, fitting · `ready` orders signed ahead · `fire` the way out ·
-//!        `contingent` the leg that waits for a proven fill · `links` answers, warmth.
+//!        `contingent` the leg that waits for a proven fill · `proof` what proves it · `links` answers,
+//!        warmth · `hot` its private stream.
 
 pub mod contingent;
 mod fire;
+mod hot;
 mod links;
 pub mod pen;
+mod proof;
 mod ready;
 
 use super::{Dead, Handed, Loaded};
@@ -20,6 +23,7 @@ use crate::event::{
     Closed, Command, Feed, Fold, LANES, Offsets, PERMIT_WORDS, Permit, Pulse, Quote, TERMS_WORDS, Terms, Told,
 };
 use crate::metal::clock::Clock;
+use crate::metal::entropy::Entropy;
 use crate::metal::intents::Intents;
 use crate::metal::latch::Latch;
 use crate::metal::latest::Reader as Latest;
@@ -30,6 +34,7 @@ use crate::units::{Class, Direction, InstrumentId, LegKind, Nanos, PairId, Price
 use contingent::{Armed, Legs};
 use links::{Around, OrderLinks};
 use pen::Prepared;
+use proof::Proof;
 use std::sync::Arc;
 
 /// Feed items taken from the ring per turn; bounds how long links and commands wait.
@@ -67,7 +72,7 @@ pub struct TraderDoors {
     pub feed: Consumer<Feed>,
     /// The shadow's wishes.
     pub commands: Consumer<Command>,
-    /// Live order links.
+    /// Live order links and private streams.
     pub arrivals: Consumer<Handed>,
     /// Generations of instruments.
     pub loaded: Consumer<Arc<Loaded>>,
@@ -83,6 +88,8 @@ pub struct TraderDoors {
     pub dead: Producer<Dead>,
     /// Every top of book as taken in, for `--quotes-out`; lossy, and the loss is counted.
     pub tee: Option<Producer<Quote>>,
+    /// Random bytes for masks and jitter.
+    pub entropy: Entropy,
 }
 
 /// What the trader counts, for the summary.
@@ -104,6 +111,10 @@ pub struct TraderCounts {
     pub closed: [u64; Closed::ALL.len()],
     /// Quotes the tee had no room for.
     pub tee_lost: u64,
+    /// Orders whose fill or end the private stream told before their answer.
+    pub feed_before_ack: u64,
+    /// Times the private stream was lost.
+    pub feed_lost: u64,
 }
 
 /// What came of weighing a pair on a new quote, when it was no signal.
@@ -147,6 +158,8 @@ struct Stall {
     gate: Option<Closed>,
     /// The leg that waits for the fill of the one that left.
     armed: Option<Armed>,
+    /// What is proven of that one.
+    proof: Proof,
 }
 
 /// A threshold that was passed.
@@ -194,7 +207,8 @@ impl Trader {
         kill: Latch,
         intents: Intents,
     ) -> Self {
-        let links = OrderLinks::new(LINKS_MAX, settings.recv_window_ms);
+        let identity = (settings.instance, settings.epoch);
+        let links = OrderLinks::new(LINKS_MAX, settings.recv_window_ms, identity);
         Self {
             settings,
             doors,
@@ -243,6 +257,7 @@ impl Trader {
                 weighed: [0; Weighed::TEXTS.len()],
                 gate: None,
                 armed: None,
+                proof: Proof::default(),
             })
             .collect();
         self.loaded = Some(loaded);
@@ -421,7 +436,7 @@ impl Agent for Trader {
         work += self.quotes(now);
         work += self.commands(now);
         while let Some(handed) = self.doors.arrivals.pop() {
-            self.links.arrive(handed, now, &mut self.doors.dead);
+            self.links.arrive(handed, now, &mut self.doors);
             work += 1;
         }
         if let Some(loaded) = &self.loaded {
@@ -429,6 +444,8 @@ impl Agent for Trader {
                 told: &mut self.doors.told,
                 dead: &mut self.doors.dead,
                 clock: &self.clock,
+                entropy: &mut self.doors.entropy,
+                counts: &mut self.counts,
                 instruments: &loaded.instruments,
                 warm: now < self.permit.expires,
             };

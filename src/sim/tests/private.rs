@@ -224,6 +224,22 @@ fn a_private_socket_hears_by_path_or_query_what_it_asked_for_and_a_made_up_key_n
 }
 
 #[test]
+fn sockets_of_one_key_hear_the_same_and_one_that_leaves_takes_nothing_from_the_other() {
+    let mut world = World::new();
+    let path = format!("/private/ws/{}", world.listen_key());
+    let mut sockets = [(); 3].map(|()| world.socket(Door::UsdmWs, &path));
+    world.order(USDM, "symbol=BTCUSDT&side=SELL&type=MARKET&quantity=0.010");
+    let heard = sockets.each_mut().map(|socket| socket.read(&mut world));
+    assert_eq!(heard[0].len(), 4);
+    assert!(heard.iter().all(|it| *it == heard[0]), "{heard:?}");
+    let now = world.now;
+    world.exchange.closed(sockets[0].conn, now);
+    world.order(USDM, "symbol=BTCUSDT&side=BUY&type=MARKET&quantity=0.010");
+    let heard = sockets.each_mut().map(|socket| socket.read(&mut world).len());
+    assert_eq!(heard, [0, 4, 4]);
+}
+
+#[test]
 fn a_listen_key_lives_an_hour_from_its_last_extension_and_its_end_leaves_an_open_silent_socket() {
     let mut world = World::with(Config { ticks_per_s: 1, ..Config::default() });
     let key = world.listen_key();

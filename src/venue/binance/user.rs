@@ -19,6 +19,7 @@ use crate::venue::json::{Object, int, stamp, text, uint};
 use crate::venue::symbols::Known;
 use crate::venue::{Ask, BadBody, Key, Refused, Scratch, Symbols, Why};
 use crate::venue::{Forced, Unreadable, UserHeard, UserPlan, UserStream};
+use arrayvec::ArrayVec;
 use simd_json::prelude::*;
 use std::fmt::Write;
 
@@ -28,14 +29,20 @@ pub(super) const STREAM: UserStream = UserStream { plan, ticket, read_ticket, pa
 /// A listen key lives an hour; it is renewed at half of that.
 const RENEW_NS: u64 = 30 * 60 * SEC;
 
+/// Keys of one object at most; the longest event has about fifty.
+const KEYS_MAX: usize = 128;
+
 /// No fee of one fill is so many coins of anything.
 const FEE_MAX: Amount = Amount(10i128.pow(30));
 
 fn plan(leg: LegKind) -> UserPlan {
     let rules = limits::private_rules(leg);
+    let hot = leg == LegKind::Perp;
     match leg {
-        LegKind::Spot => UserPlan { endpoint: "spot_ws_api", confirmations: 1, renew_ns: None, rules },
-        LegKind::Perp => UserPlan { endpoint: "usdm_ws", confirmations: 0, renew_ns: Some(RENEW_NS), rules },
+        LegKind::Spot => UserPlan { endpoint: "spot_ws_api", confirmations: 1, renew_ns: None, hot, rules },
+        LegKind::Perp => {
+            UserPlan { endpoint: "usdm_ws", confirmations: 0, renew_ns: Some(RENEW_NS), hot, rules }
+        }
     }
 }
 
@@ -151,14 +158,15 @@ fn event(event: &Object<'_, '_>, symbols: &Symbols, leg: LegKind) -> Result<User
     }
 }
 
-/// A key that is there twice says two things, and nobody knows which is meant.
+/// A key that is there twice says two things, and nobody knows which is meant. Read hot: it allocates
+/// nothing, so an object with more keys than any event has is refused.
 pub(super) fn once(object: &Object<'_, '_>) -> Result<(), Refused> {
-    let mut seen: Vec<&str> = Vec::with_capacity(64);
+    let mut seen = ArrayVec::<&str, KEYS_MAX>::new();
     for (key, _) in object.iter() {
         if seen.contains(&key) {
             return Err(Refused { field: "a key", why: Why::Twice });
         }
-        seen.push(key);
+        seen.try_push(key).map_err(|_| Refused { field: "message", why: Why::Type })?;
     }
     Ok(())
 }
