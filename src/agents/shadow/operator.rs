@@ -9,6 +9,7 @@ use crate::desk::basis::Scales;
 use crate::event::{
     Ask, Asked, BudgetTold, Closed, Latched, Mode, PairState, PairTold, Record, Replied, Reply, Status, lane,
 };
+use crate::metal::crash;
 use crate::metal::latch::Latch;
 use crate::metal::ring::{Consumer, Producer};
 use crate::units::time::SEC;
@@ -135,6 +136,7 @@ impl Shadow {
         if self.operator.flattening && self.is_flat() {
             let why = format!("flat ({})", self.operator.why);
             self.change(Mode::Halted, false, why, now);
+            crash::point("K18c");
         }
         self.reply_durable(now);
         work
@@ -165,6 +167,7 @@ impl Shadow {
             Ask::Flatten(why) => {
                 let held = self.books.iter().filter(|book| book.state != PairState::Flat).count();
                 self.change(Mode::ReduceOnly, true, why, now);
+                crash::point("K18a");
                 Ok(format!("no entries; {held} pairs are being closed, then the engine halts"))
             }
             Ask::Halt(why) => {
@@ -191,6 +194,9 @@ impl Shadow {
         }
         self.line(&format!("{}: {why}", mode.name().to_uppercase()));
         self.write(Record::Latch { at: self.clock.unix(), mode, why });
+        if mode == Mode::Killed {
+            crash::point("K17b");
+        }
     }
 
     fn is_flat(&self) -> bool {

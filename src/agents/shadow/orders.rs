@@ -13,6 +13,7 @@ use crate::desk::order::{Action, Order, State};
 use crate::event::{
     Answer, Counted, End, Fill, Fired, PairState, Record, RefusalKind, Source, Told, Verdict, Wire, lane,
 };
+use crate::metal::crash;
 use crate::metal::intents::IntentSlot;
 use crate::units::time::SEC;
 use crate::units::{Amount, Class, ClientId, LegKind, Nanos, PairId, Qty, VenueId};
@@ -136,6 +137,7 @@ impl Shadow {
             LegKind::Perp => holding.perp += base,
         }
         self.totals.record(Stage::FillRtt, now.since(sent));
+        crash::point("K9");
         self.write(Record::Fill { at: self.clock.unix(), fill: *fill, instruments });
     }
 

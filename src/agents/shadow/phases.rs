@@ -5,6 +5,7 @@
 
 use super::Shadow;
 use crate::event::{PairState, Record};
+use crate::metal::crash;
 use crate::units::Nanos;
 use crate::units::time::SEC;
 
@@ -51,11 +52,13 @@ impl Shadow {
                     let open = self.ended.open.clone();
                     self.write(Record::Stop { at: self.clock.unix(), open });
                     self.phase = Phase::Closing;
+                    crash::point("K19b");
                 }
             }
             Phase::Closing if self.backlog.is_empty() && self.doors.durable.read()[0] >= self.written => {
                 self.ended.at = now;
                 self.phase = Phase::Over;
+                crash::point("K19c");
                 self.done.set();
             }
             _ => {}
@@ -68,5 +71,6 @@ impl Shadow {
         for at in 0..self.books.len() {
             self.publish_terms(at, now);
         }
+        crash::point("K19a");
     }
 }

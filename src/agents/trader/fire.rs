@@ -13,6 +13,7 @@ use crate::desk::budget::ENTRY_CHARGE;
 use crate::event::{
     Closed, Command, Fired, FiredLeg, Intent, IntentLeg, Made, Quote, Told, Wire, intent_state, lane,
 };
+use crate::metal::crash;
 use crate::metal::intents::{INTENT_BYTES, IntentSlot};
 use crate::metal::poll::Slot;
 use crate::units::{Class, Direction, InstrumentId, LegKind, Nanos, PairId, Price, Unix, VenueId};
@@ -260,10 +261,12 @@ impl Trader {
                 })
             }),
         };
+        crash::point("K1");
         let mut record = [0; INTENT_BYTES];
         record[..Intent::BYTES].copy_from_slice(&intent.to_bytes());
         self.intents.commit(slot, &record, intent_state::COMMITTED);
         self.stalls[usize::from(round.pair.0)].busy = true;
+        crash::point("K3");
     }
 
     /// Writes the legs and tells the shadow. Returns whether a contingent leg is to follow: `more`, and the
@@ -272,6 +275,9 @@ impl Trader {
         let mut fired = [None, None];
         for (i, leg) in legs.into_iter().enumerate() {
             let Some(leg) = leg else { break };
+            if i == 1 {
+                crash::point("K5");
+            }
             // The latch is read before each leg; what left before it was set stays accounted for.
             if self.kill.is_set() {
                 break;
@@ -285,6 +291,14 @@ impl Trader {
             if leg_fired.wire == Wire::Nothing {
                 break;
             }
+        }
+        if fired[1].is_some() {
+            crash::point("K7");
+        }
+        match round.class {
+            Class::Repair => crash::point("K16b"),
+            Class::Flatten => crash::point("K18b"),
+            Class::Entry | Class::Exit => {}
         }
         let more = more && fired[0].is_some_and(|leg| leg.wire != Wire::Nothing);
         self.tell_fired(round, slot, fired, more);
@@ -301,6 +315,10 @@ impl Trader {
     ) -> FiredLeg {
         self.intents.advance(slot, writing);
         let order = leg.order;
+        let inside = if writing == intent_state::A_WRITING { "K4" } else { "K6" };
+        crash::part(inside, order.bytes.len(), |some| {
+            self.links.send(leg.link, &order.bytes[..some], order.spec.client, leg.instrument, &self.clock);
+        });
         let (reached, sent, link) =
             self.links.send(leg.link, &order.bytes, order.spec.client, leg.instrument, &self.clock);
         if reached == Wire::All {
