@@ -57,7 +57,7 @@ FAULTS = [
 BREAKS = [{"kind": "none", "market": "spot"}, {"kind": "none", "market": "usdm"}]
 
 # The largest pass worth asking for; what is not named here is passed with every order.
-PASSES = {"K2": 240, "K9": 20, "K10": 120, "K11": 120}
+PASSES = {"K2": 240, "K9": 20, "K10": 120, "K11": 120, "K14b": 2, "K14c": 2, "K17c": 3}
 FIRST_PASS = ("K14", "K15", "K16", "K17", "K18", "K19")
 # How long a point may take to be passed.
 POINT_S = 8
@@ -70,7 +70,7 @@ class Loop:
         self.begun = time.monotonic()
         self.kills, self.points, self.evidence, self.faults = Counter(), {}, Counter(), Counter()
         self.differences, self.compared = [], Counter()
-        self.start_s, self.lives = [], 0
+        self.start_s, self.lives, self.paused_s = [], 0, 0.0
         self.names = self.point_names() if options.points == "all" else []
         self.turn = 0
 
@@ -113,7 +113,9 @@ class Loop:
         for flag, value in (("--restart-limit", "1000000/10m"), ("--t-settle", self.options.settle)):
             if flag in known and value != "default":
                 self.arguments += [flag, value]
+        self.arguments += ["--pairs", self.options.pairs] if self.options.pairs else []
         self.box, self.folder, self.tail = box, folder, None
+        self.starts, self.weight, self.weights_max = Counter(), 0.0, 1.0
         done = 0
         try:
             while done < min(left, self.options.box_life) and not self.over() and not self.differences:
@@ -127,7 +129,22 @@ class Loop:
                 self.evidence += resolved(self.tail.records)
             box.stop()
 
+    def pace(self):
+        """A start asks the venue much, and the venue counts it by the minute: waits before it would say stop."""
+        now = time.time()
+        if (self.starts[now // 60] + 2) * self.weight > self.weights_max:
+            left = 60 - now % 60 + 0.1
+            self.log(f"waits {left:.0f} s for the venue's next minute")
+            self.paused_s += left
+            time.sleep(left)
+        self.starts[time.time() // 60] += 1
+
+    def weigh(self, truth):
+        row = truth["budget"]["usdm"]["weight_1m"]
+        self.weight, self.weights_max = row["peak"] / max(self.starts.values()), row["limit"]
+
     def start(self, point=None):
+        self.pace()
         program = self.options.points_engine if point else self.options.engine
         return Engine(program, self.folder, self.arguments, {"CONTANGO_CRASH": point} if point else None)
 
@@ -193,9 +210,7 @@ class Loop:
 
     def until_point(self, name):
         row = self.points.setdefault(name, {"asked": 0, "hit": 0, "passes": []})
-        most = PASSES.get(name, 3 if name.startswith(("K14b", "K14c")) else 6)
-        if name.startswith(FIRST_PASS) and not name.startswith(("K14b", "K14c")):
-            most = 1
+        most = PASSES.get(name, 1 if name.startswith(FIRST_PASS) else 6)
         # Every second time the first pass, which is sure to come.
         number = 1 if row["asked"] % 2 == 0 else self.random.randint(1, most)
         row["asked"] += 1
@@ -210,7 +225,7 @@ class Loop:
                     self.look(engine)
                 except Failed:
                     # It may have died on its way there.
-                    if engine.alive():
+                    if not engine.ended(1):
                         raise
             pressed = False
             while engine.alive() and time.monotonic() < end:
@@ -291,6 +306,7 @@ class Loop:
     def differ(self, engine):
         status = wait(lambda: self.settled(engine), 20, "the engine tells its status")
         truth = self.box.truth()
+        self.weigh(truth)
         if self.tail is None:
             self.tail = Tail(engine.data / "journal-0.ctj")
         found, orders, fills = compare(truth, self.tail.read(), status)
@@ -330,6 +346,7 @@ class Loop:
             "faults_ordered": dict(sorted(self.faults.items())),
             "start_s_median": round(sorted(self.start_s)[len(self.start_s) // 2], 3) if self.start_s else None,
             "differences": self.differences,
+            "paused_s": round(self.paused_s, 1),
             "seconds": round(time.monotonic() - self.begun, 1),
         }
 
@@ -342,6 +359,9 @@ def main(arguments=None):
     parser.add_argument("--minutes", metavar="MAX", type=float, default=4, help="give up after so long (default 4)")
     parser.add_argument("--settle", metavar="TIME", default="default", help="the engine's --t-settle, or `default`")
     parser.add_argument("--trade", metavar="S", type=float, default=2.0, help="longest trading between kills (default 2)")
+    parser.add_argument(
+        "--pairs", metavar="LIST", default="BTCUSDT,ETHUSDT,SOLUSDT,XRPUSDT", help="what is traded (default: four)"
+    )
     parser.add_argument("--box-life", metavar="N", type=int, default=200, help="kills before a fresh box (default 200)")
     parser.add_argument("--engine", default="target/release/contango", help="the plain program")
     parser.add_argument("--points-engine", default="target/crash/quick/contango", help="the one with crash points")

@@ -431,6 +431,7 @@ mod tests {
                 class: Class::Entry,
                 direction: Direction::Short,
                 decision: 4711,
+                turn: 123_456,
                 slot: 0,
                 quotes: [400_900_217, 9_000_001],
                 prices: [Price(6_543_210), Price(654_440)],

@@ -16,7 +16,7 @@ use crate::event::{
 use crate::metal::crash;
 use crate::metal::intents::IntentSlot;
 use crate::units::time::SEC;
-use crate::units::{Amount, Class, ClientId, LegKind, Nanos, PairId, Qty, VenueId};
+use crate::units::{Amount, Class, ClientId, LegKind, Nanos, PairId, Qty, Unix, VenueId};
 use crate::venue::{self};
 use std::sync::Arc;
 
@@ -43,6 +43,11 @@ impl Shadow {
             Told::CalledOff { pair } => {
                 self.books[usize::from(pair.0)].awaiting = false;
                 self.settle(pair, now);
+            }
+            Told::Latch { set, turn, at } => {
+                let ago = i64::try_from(now.since(at)).unwrap_or(0);
+                let at = Unix(self.clock.unix().0 - ago);
+                self.write(Record::LatchRead { at, set, turn });
             }
             Told::Declined { pair, why } => self.on_declined(pair, why, now),
         }

@@ -177,6 +177,19 @@ impl Trader {
         slot.map(|_| ())
     }
 
+    /// Tells of the first turn that finds the kill latch set, and of the first that finds it clear again: from
+    /// the one to the other, no send round carries a turn (I6).
+    pub(super) fn look_at_latch(&mut self, now: Nanos) -> usize {
+        let set = self.kill.is_set();
+        // Without room a later turn is told: the claim is then a smaller one, and still true.
+        if set == self.latched || !self.doors.told.has_room(1) {
+            return 0;
+        }
+        self.latched = set;
+        let _ = self.doors.told.push(Told::Latch { set, turn: self.turns, at: now });
+        1
+    }
+
     /// Checks that belong to a new intent of a pair, beyond freshness.
     fn may_start(&self, stall: &Stall, class: Class, loaded: &Loaded, now: Nanos) -> Result<(), Closed> {
         if stall.busy {
@@ -363,6 +376,7 @@ impl Trader {
             class: round.class,
             direction: round.direction,
             decision: self.counts.taken,
+            turn: self.turns,
             slot: slot.0,
             quotes: round.quotes,
             prices: round.prices,
