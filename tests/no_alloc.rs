@@ -34,4 +34,13 @@ fn the_hot_rooms_allocate_nothing_once_warm() {
     let read = world.reader().quotes - quotes;
     assert!(sent >= 40 && read >= 5_000, "{sent} orders on {read} quotes: too few to prove anything");
     assert_eq!(after.0 - before.0, 0, "allocations on {read} quotes and {sent} orders");
+
+    // A disk that stalls is the cold rooms' matter: exits still leave, and nothing is allocated for them.
+    let exits = world.shadow().totals.closed;
+    world.hold_syncs(true);
+    world.watch(true);
+    world.run_for(5 * SEC);
+    world.watch(false);
+    assert!(world.shadow().totals.closed > exits, "nothing was closed meanwhile");
+    assert_eq!(counted().0 - after.0, 0, "allocations while the journal stalled");
 }

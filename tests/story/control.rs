@@ -334,5 +334,7 @@ fn a_disk_that_is_stuck_does_not_hold_up_a_halt_and_is_told() {
         world.replies()
     );
     world.hold_syncs(false);
+    // Until the journal has caught up, a resume would still be told as REDUCE_ONLY.
+    world.run_for(100 * MS);
     done(&mut world, Ask::Resume(why()), Mode::Trading);
 }

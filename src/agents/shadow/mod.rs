@@ -3,10 +3,11 @@
 //! Owns:  every order's fate, every pair's holding, the ledger, the permit and the terms the trader
 //!        works under, and when a run is over.
 //! Never: writes an order (it asks the trader), guesses a fate, or reports what is not in the journal.
-//! Map:   `news` from clerk and couriers · `orders` fired → answered → booked · `questions` asking the
+//! Map:   `lag` a slow disk · `news` from clerk and couriers · `orders` fired → answered → booked · `questions` asking the
 //!        venue · `streams` the private streams · `phases` of a run · `repair` settled or unwound · `terms` thresholds and permit · `operator` modes ·
 //!        `told` what it can say of a run · `totals` what it adds up to.
 
+mod lag;
 mod news;
 pub mod operator;
 mod orders;
@@ -204,6 +205,7 @@ pub struct Shadow {
     /// Records the ring had no room for yet: a record is never dropped.
     backlog: VecDeque<Record>,
     written: u64,
+    lag: lag::Lag,
     operator: operator::Operator,
     ended: Ended,
     /// What it adds up to.
@@ -252,6 +254,7 @@ impl Shadow {
             quiet: BTreeMap::new(),
             backlog: VecDeque::new(),
             written: 0,
+            lag: lag::Lag::default(),
             operator,
             ended: Ended::default(),
             totals: Totals::default(),
@@ -320,6 +323,7 @@ impl Agent for Shadow {
             self.tick_orders(now);
             self.tick_streams();
             self.tick_early(now);
+            self.tick_lag(now);
             for at in 0..self.books.len() {
                 self.publish_terms(at, now);
             }

@@ -73,14 +73,15 @@ impl Shadow {
     pub fn mode(&self) -> Mode {
         match self.operator.mode {
             Mode::Trading if !matches!(self.phase, Phase::Starting | Phase::Trading(_)) => Mode::ReduceOnly,
+            Mode::Trading if self.lags().is_some() => Mode::ReduceOnly,
             mode => mode,
         }
     }
 
-    /// Why it is in a mode that the operator chose; empty if he chose none.
+    /// Why it is in a mode that the operator chose, or the disk; empty if neither did.
     #[must_use]
     pub fn mode_why(&self) -> &str {
-        &self.operator.why
+        self.lags().filter(|_| self.operator.mode == Mode::Trading).unwrap_or(&self.operator.why)
     }
 
     /// Whether signals may be acted on: entries, and exits by threshold.
@@ -250,7 +251,7 @@ impl Shadow {
         };
         Status {
             mode: self.mode(),
-            why: self.operator.why.clone(),
+            why: self.mode_why().to_owned(),
             flattening: self.operator.flattening,
             phase,
             identity: self.settings.identity,
@@ -320,7 +321,7 @@ impl Shadow {
             }
         };
         let mode = self.mode();
-        say(mode != Mode::Trading, format!("the engine is {}: {}", mode.name(), self.operator.why));
+        say(mode != Mode::Trading, format!("the engine is {}: {}", mode.name(), self.mode_why()));
         say(self.phase == Phase::Starting, "the feeds are not live yet".to_owned());
         for venue in [spot.venue, perp.venue] {
             let name = crate::venue::get(venue).name;
