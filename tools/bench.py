@@ -92,7 +92,7 @@ class Box:
 class Engine:
     """`contango run` in `folder`: its data lie in `folder`/data, what it says in `folder`/engine.*."""
 
-    def __init__(self, program, folder, arguments, environment=None):
+    def __init__(self, program, folder, arguments, environment=None, **how):
         self.folder = Path(folder)
         self.data = self.folder / "data"
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -103,7 +103,7 @@ class Engine:
         self.errors = open(self.folder / "engine.err", "wb")
         self.begun = time.monotonic()
         self.process = subprocess.Popen(
-            command, stdout=self.told, stderr=self.errors, env={**os.environ, **(environment or {})}
+            command, stdout=self.told, stderr=self.errors, env={**os.environ, **(environment or {})}, **how
         )
 
     def age(self):

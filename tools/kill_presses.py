@@ -122,6 +122,8 @@ class Presses:
 
     def restart(self, engine):
         """Stopped or killed while it is killed: it comes up killed, and sends nothing."""
+        # The reply waits for the latch to be durable; that the trader has read it is told a moment later.
+        wait(lambda: self.durable(engine), 10, "the journal is durable")
         before = self.orders()
         if self.random.random() < 0.5:
             engine.signal(signal.SIGTERM)
@@ -152,7 +154,7 @@ class Presses:
         for press in self.presses:
             while at < len(stamps) and stamps[at] < press["pressed"]:
                 at += 1
-            if at < len(stamps) and stamps[at] <= press["replied"]:
+            if at < len(stamps) and stamps[at] <= press["resumed"]:
                 took.append(stamps[at] - press["pressed"])
         if len(took) < len(self.presses):
             breaches.append(f"{len(self.presses)} presses, and the trader tells of {len(took)} readings")
