@@ -72,6 +72,8 @@ class Loop:
         self.differences, self.compared = [], Counter()
         self.start_s, self.lives, self.paused_s = [], 0, 0.0
         self.names = self.point_names() if options.points == "all" else []
+        # A short loop does not come round: each seed begins elsewhere.
+        self.random.shuffle(self.names)
         self.turn = 0
 
     def point_names(self):
@@ -334,12 +336,14 @@ class Loop:
 
     def summary(self):
         kills = sum(self.kills.values())
-        missed = [name for name in self.names if not self.points.get(name, {}).get("hit")]
+        missed = [name for name, row in self.points.items() if not row["hit"]]
+        unasked = sorted(set(self.names) - set(self.points))
         return {
             "kills": kills,
             "by_phase": dict(sorted(self.kills.items())),
             "points": self.points,
             "points_never_hit": missed,
+            "points_not_asked": unasked,
             "boxes": self.lives,
             "compared": dict(self.compared),
             "unknown_resolved": dict(sorted(self.evidence.items())),
