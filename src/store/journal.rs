@@ -555,7 +555,7 @@ mod tests {
         let keys: Vec<&str> = fired.keys().map(String::as_str).collect();
         assert_eq!(
             keys.join(" "),
-            "at_us sequence pair class direction decision legs spot_u perp_u more spot_price perp_price"
+            "at_us sequence pair class direction decision turn legs spot_u perp_u more spot_price perp_price"
         );
         let legs: Vec<&str> = fired["legs"][0].as_object().unwrap().keys().map(String::as_str).collect();
         assert_eq!(legs.join(" "), "market symbol client_id side qty limit reduce_only stamp_ms wire made");
