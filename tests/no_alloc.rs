@@ -75,4 +75,13 @@ fn trading(legs: Legs) {
     assert!(sent >= 40 && read >= 5_000, "{sent} orders on {read} quotes: too few to prove anything");
     assert!(world.trader().feed_before_ack >= beaten + 5, "private events were read");
     assert_eq!(after.0 - before.0, 0, "{legs:?}: allocations on {read} quotes and {sent} orders");
+
+    // A disk that stalls is the cold rooms' matter: exits still leave, and nothing is allocated for them.
+    let exits = world.shadow().totals.closed;
+    world.hold_syncs(true);
+    world.watch(true);
+    world.run_for(5 * SEC);
+    world.watch(false);
+    assert!(world.shadow().totals.closed > exits, "nothing was closed meanwhile");
+    assert_eq!(counted().0 - after.0, 0, "allocations while the journal stalled");
 }

@@ -72,7 +72,7 @@ def name(key):
     return f"{key[0]} {key[1]} trade {key[2]}"
 
 
-def check_fills(truth, booked, summary, differ):
+def match_fills(truth, booked, differ):
     """Fill by fill, both ways; returns the booked fills in the venue's order."""
     venue = {}
     for row in truth["fills"]:
@@ -101,12 +101,15 @@ def check_fills(truth, booked, summary, differ):
             if theirs != mine:
                 show = [plain(v) if isinstance(v, Decimal) else v for v in (theirs, mine)]
                 differ(f"{name(key)}: {field} is {show[0]} at the venue, booked {show[1]}")
+    return [ours[key] for key in venue if key in ours]
+
+
+def check_counts(truth, summary, differ):
     counts = summary["fills"]
     if not counts["venue"] == counts["booked"] == len(truth["fills"]):
         differ(
             f"fill counts: summary venue {counts['venue']}, booked {counts['booked']}; truth has {len(truth['fills'])}"
         )
-    return [ours[key] for key in venue if key in ours]
 
 
 def check_orders(truth, fired, differ):
@@ -235,7 +238,8 @@ def check(folder, least_trips=0, least_pairs=0):
     try:
         booked = [booked_fill(body) for kind, body in records if kind == FILL]
         fired = [body for kind, body in records if kind == FIRED]
-        fills = check_fills(truth, booked, summary, differences.append)
+        fills = match_fills(truth, booked, differences.append)
+        check_counts(truth, summary, differences.append)
         orders = check_orders(truth, fired, differences.append)
         check_naked(truth, summary, differences.append)
         open_perps = check_positions(truth, fills, differences.append)

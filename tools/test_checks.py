@@ -316,7 +316,7 @@ class JournalFiles(unittest.TestCase):
     def test_a_file_of_another_version_is_refused(self):
         self.refused(lambda data: b"CTJ2" + data[4:], "not a CTJ1 journal")
         self.refused(lambda data: data + frame(1, {}, version=2), "version 2")
-        self.refused(lambda data: data + frame(11, {}), "kind 11")
+        self.refused(lambda data: data + frame(13, {}), "kind 13")
         self.refused(lambda data: data + frame(1, []), "not a JSON object")
 
 

@@ -7,6 +7,7 @@
 //!        `Record::Latch` goes into `store::latch` too, and is durable once it is in both.
 
 use crate::event::Record;
+use crate::metal::crash;
 use crate::metal::disk::{Disk, DiskError, FileId};
 use crate::metal::latest::Writer;
 use crate::metal::ring::Consumer;
@@ -152,8 +153,12 @@ impl Scribe {
             }
             self.batches[at].clear();
             self.dirty[at] = true;
+            if at == 1 {
+                crash::point("K17c");
+            }
         }
         self.appended = self.taken;
+        crash::point("K11");
         true
     }
 

@@ -19,6 +19,7 @@ use crate::event::{Closed, Intent, Latched, Mode};
 use crate::metal::alloc;
 use crate::metal::clock::Clock;
 use crate::metal::cpu;
+use crate::metal::crash;
 use crate::metal::dial::Dialer;
 use crate::metal::disk::Disk;
 use crate::metal::entropy::Entropy;
@@ -169,6 +170,7 @@ pub(super) fn run(
     let mut disk = Disk::real(&settings.data_dir).map_err(BootError::failed)?;
     disk.lock(&format!("lock-{}", settings.instance)).map_err(BootError::failed)?;
     let epoch = epoch::raise(&mut disk, settings.instance).map_err(BootError::failed)?;
+    crash::point("K15a");
     let clock = Clock::real();
     let latch = latch::open(&mut disk, settings.instance, clock.unix()).map_err(BootError::failed)?;
     let journal = journal::open(&mut disk, settings.instance).map_err(BootError::failed)?;
@@ -178,9 +180,11 @@ pub(super) fn run(
             cut.bytes, cut.why, cut.kept_as
         );
     }
+    crash::point("K15b");
     let records = intents::path_for(&settings.data_dir, settings.instance).map_err(BootError::failed)?;
     let intents = IntentsMemory::mapped(&records, INTENT_SLOTS).map_err(BootError::failed)?;
     not_of_the_future(&intents, epoch, &records)?;
+    crash::point("K15c");
     if settings.live {
         // Best effort: a process without the right to lock memory still trades, a little less evenly.
         let _ = cpu::lock_memory();

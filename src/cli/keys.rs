@@ -121,7 +121,7 @@ impl KeyFile {
         for (name, value) in document.get_ref() {
             let at = value.span().start;
             let DeValue::String(written) = value.get_ref() else {
-                return Err(form(at, format!("{} is no string", name.get_ref())));
+                return Err(form(at, "this value is no string".to_owned()));
             };
             match name.get_ref().as_ref() {
                 "env" => {
@@ -136,11 +136,12 @@ impl KeyFile {
                 }
                 "key" => key = Some(written.to_string()),
                 "secret" => secret = Some(Zeroizing::new(written.to_string())),
+                // A secret may stand where a name should: what is written there is not shown.
                 other => {
                     let near = nearest(other, ["env", "key", "secret"].into_iter());
                     return Err(form(
                         name.span().start,
-                        format!("there is no key `{other}`; the nearest is `{near}`"),
+                        format!("this name is none of the three; the nearest is `{near}`"),
                     ));
                 }
             }
@@ -238,7 +239,10 @@ mod tests {
             ("env = \"test\"\nkey = \"k\"\nsecrte = \"s3cr3t\"\n", "nearest is `secret`"),
             ("env = \"test\"\nkey = \"k\"\nsecret = \"s3cr3t\n", "is no TOML"),
             ("env = \"test\"\nkey = \"\"\nsecret = \"s3cr3t\"\n", "key is empty"),
-            ("env = \"test\"\nkey = 5\nsecret = \"s3cr3t\"\n", "key is no string"),
+            ("env = \"test\"\nkey = 5\nsecret = \"s3cr3t\"\n", "is no string"),
+            ("env = \"test\"\nkey = \"k\"\ns3cr3t = \"secret\"\n", "none of the three"),
+            ("env = \"test\"\nkey = \"k\"\ns3cr3t = 5\n", "is no string"),
+            ("env = \"test\"\nkey = \"k\"\ns3cr3t\n", "is no TOML"),
         ] {
             let error = loaded(text, 0o600).unwrap_err().to_string();
             assert!(error.contains(told), "{error}");

@@ -47,6 +47,18 @@ pub enum Exit {
 ///
 /// Help goes to standard output, what is wrong to standard error with the exit code 2.
 pub fn main<I: IntoIterator<Item = OsString>>(arguments: I, act: fn(Command, &Settings) -> Exit) -> Exit {
+    #[cfg(feature = "crashpoints")]
+    match crate::metal::crash::order() {
+        Ok(None) => {}
+        Ok(Some(text)) => {
+            say(&text);
+            return Exit::Done;
+        }
+        Err(text) => {
+            eprintln!("contango: {text}");
+            return Exit::Usage;
+        }
+    }
     let call = match args::parse(arguments) {
         Ok(args::Wish::Do(call)) => call,
         Ok(args::Wish::Say(text)) => {

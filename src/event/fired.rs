@@ -68,6 +68,8 @@ pub struct Fired {
     pub direction: Direction,
     /// Index of the input that triggered it: how many feed items the trader had taken.
     pub decision: u64,
+    /// The trader's turn, counted from its start.
+    pub turn: u64,
     /// Slot of its intent record; the shadow frees it once all of it is closed.
     pub slot: u16,
     /// Update ids of the quotes decided on: spot, perp.
@@ -148,6 +150,15 @@ pub enum Told {
     CalledOff {
         /// Whose.
         pair: PairId,
+    },
+    /// The kill latch was found set, or found clear again, at the beginning of a turn.
+    Latch {
+        /// Set, or clear.
+        set: bool,
+        /// The trader's turn, as in [`Fired::turn`].
+        turn: u64,
+        /// When.
+        at: Nanos,
     },
     /// An order command could not be carried out; nothing was sent.
     Declined {

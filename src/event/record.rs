@@ -165,6 +165,15 @@ pub enum Record {
         /// Why.
         why: String,
     },
+    /// The trader found the kill latch set, or clear again: no order leaves in a turn between the two.
+    LatchRead {
+        /// Calendar time.
+        at: Unix,
+        /// Set, or clear.
+        set: bool,
+        /// The trader's turn in this run.
+        turn: u64,
+    },
     /// Something a person should read.
     Note {
         /// Calendar time.

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use crossbeam::channel::{Receiver, Sender, bounded, unbounded};
 
+use super::crash;
 pub use super::disk_memory::DiskPeer;
 use super::disk_memory::Memory;
 
@@ -177,11 +178,14 @@ impl Disk {
         let open = usable(&mut self.files, id)?;
         let written = match (&self.side, &open.file) {
             (Side::Memory(memory), _) => memory.append(&open.name, bytes),
-            (Side::Real { .. }, Some(file)) => (&**file).write_all(bytes).map_err(|error| {
-                // A half-written record must not stay in front of the next one.
-                open.broken = file.set_len(open.len).is_err();
-                DiskError::from_io(&open.name, &error)
-            }),
+            (Side::Real { .. }, Some(file)) => {
+                crash::part("K10", bytes.len(), |some| _ = (&**file).write_all(&bytes[..some]));
+                (&**file).write_all(bytes).map_err(|error| {
+                    // A half-written record must not stay in front of the next one.
+                    open.broken = file.set_len(open.len).is_err();
+                    DiskError::from_io(&open.name, &error)
+                })
+            }
             (Side::Real { .. }, None) => Err(DiskError::Broken { name: open.name.clone() }),
         };
         written?;
@@ -268,9 +272,11 @@ impl Disk {
         match &self.side {
             Side::Real { dir, .. } => {
                 let temporary = dir.join(format!("{name}{UNFINISHED}"));
-                write_synced(&temporary, bytes)
-                    .and_then(|()| fs::rename(&temporary, dir.join(name)))
-                    .map_err(|error| DiskError::from_io(name, &error))?;
+                let failed = |error| DiskError::from_io(name, &error);
+                write_synced(&temporary, bytes).map_err(failed)?;
+                crash::point("K14b");
+                fs::rename(&temporary, dir.join(name)).map_err(failed)?;
+                crash::point("K14c");
                 sync_dir(dir)
             }
             Side::Memory(memory) => memory.replace(name, bytes),

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
+use super::crash;
 use super::ring::{Consumer, Producer, ring};
 
 /// Bytes of a record.
@@ -240,9 +241,12 @@ impl Intents {
             let word = u64::from_le_bytes(*chunk);
             sum.add(word);
             place.store(word, Relaxed);
+            crash::point("K2");
         }
         words[CHECKSUM_AT].store(sum.0, Relaxed);
+        crash::point("K2");
         words[STATE_AT].store(state, Release);
+        crash::point("K2");
     }
 
     /// Moves a committed slot on: one store.

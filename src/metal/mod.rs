@@ -22,6 +22,7 @@
 //! | `entropy` | random bytes, from the kernel or from a seed |
 //! | `latch` | stop and kill: set from anywhere, seen by every thread |
 //! | `peer` | who is at the other end of a Unix socket |
+//! | `crash` | named crash points, with the feature `crashpoints` only |
 //! | `cpu` | which core, locked memory, no core dumps |
 //! | `runner` | a thread around a room |
 //! | `alloc` | an allocator that counts for the hot thread |
@@ -29,6 +30,7 @@
 pub mod alloc;
 pub mod clock;
 pub mod cpu;
+pub mod crash;
 pub mod dial;
 pub mod disk;
 mod disk_memory;

@@ -11,6 +11,7 @@
 use super::words::{self, LINE_MAX};
 use crate::agents::engine::OperatorEnds;
 use crate::event::{Ask, Asked};
+use crate::metal::crash;
 use crate::metal::latch::Latch;
 use crate::metal::peer;
 use crate::metal::runner::Agent;
@@ -175,6 +176,7 @@ impl Control {
                         // The latch first, by itself: it needs no ring and no room to be alive.
                         if matches!(ask, Ask::Kill(_)) {
                             self.kill.set();
+                            crash::point("K17a");
                         }
                         one.asked = true;
                         // The ring has more slots than there are connections, each with one ask.

@@ -83,6 +83,11 @@ pub(super) fn body(record: &Record) -> (Kind, Value) {
         Record::Latch { at, mode, why } => {
             (Kind::Mode, json!({"at_us": us(*at), "mode": mode.name(), "why": cut(why), "by": "operator"}))
         }
+        Record::LatchRead { at, set, turn } => {
+            let latch = if *set { "set" } else { "clear" };
+            let text = format!("the trader finds the kill latch {latch}");
+            (Kind::Note, json!({"at_us": us(*at), "text": text, "latch": latch, "turn": turn}))
+        }
         Record::Note { at, text } => (Kind::Note, json!({"at_us": us(*at), "text": cut(text)})),
         Record::Stop { at, open } => {
             let mut named: Vec<Value> = open.iter().take(OPEN_MAX).map(|name| json!(cut(name))).collect();
@@ -126,6 +131,7 @@ fn fired_body(at: Unix, fired: &Fired, instruments: &Instruments) -> Value {
         "class": class(fired.class),
         "direction": match fired.direction { Direction::Short => "short", Direction::Long => "long" },
         "decision": fired.decision,
+        "turn": fired.turn,
         "legs": legs,
         "spot_u": fired.quotes[0],
         "perp_u": fired.quotes[1],

@@ -6,6 +6,7 @@
 //! Wire:  `contango epoch 1\n<number>\ncrc <CRC-32 of the two lines, 8 hex digits>\n`.
 
 use super::journal;
+use crate::metal::crash;
 use crate::metal::disk::{Disk, DiskError};
 use crate::units::ClientId;
 
@@ -61,10 +62,12 @@ pub enum EpochError {
 ///
 /// [`EpochError`]; nothing may be sent then.
 pub fn raise(disk: &mut Disk, instance: u8) -> Result<u32, EpochError> {
+    crash::point("K14a");
     let file = disk.read_all(&file_name(instance))?;
     let journal_present = disk.names()?.contains(&journal::file_name(instance));
     let (epoch, text) = next(instance, file.as_deref(), journal_present)?;
     disk.replace(&file_name(instance), text.as_bytes())?;
+    crash::point("K14d");
     Ok(epoch)
 }
 

@@ -449,6 +449,7 @@ mod tests {
                 class: Class::Entry,
                 direction: Direction::Short,
                 decision: 4711,
+                turn: 123_456,
                 slot: 0,
                 quotes: [400_900_217, 9_000_001],
                 prices: [Price(6_543_210), Price(654_440)],
@@ -584,7 +585,7 @@ mod tests {
         let keys: Vec<&str> = fired.keys().map(String::as_str).collect();
         assert_eq!(
             keys.join(" "),
-            "at_us sequence pair class direction decision legs spot_u perp_u more spot_price perp_price"
+            "at_us sequence pair class direction decision turn legs spot_u perp_u more spot_price perp_price"
         );
         let legs: Vec<&str> = fired["legs"][0].as_object().unwrap().keys().map(String::as_str).collect();
         assert_eq!(legs.join(" "), "market symbol client_id side qty limit reduce_only stamp_ms wire made");

@@ -2,7 +2,8 @@
 //!
 //! Owns:  claims about the engine as a whole, each the name of a test.
 //! Never: waits, opens a port, starts a thread, or looks at anything a person could not look at.
-//! Map:   `audit` the account read whole · `control` the operator's word · `doubt` fates unknown ·
+//! Map:   `audit` the account read whole · `control` the operator's word · `disk` a slow one · `doubt`
+//!        fates unknown ·
 //!        `feeds` bad and lost market data · `hot` the trader's private stream · `legs` one leg fails ·
 //!        `limits` kill latch, permit, budget · `recovery` crashes · `seeds` determinism · `start`
 //!        refusals · `streams` private streams · `tape` a real recording · `told` what journal and truth
@@ -12,6 +13,8 @@
 
 mod audit;
 mod control;
+mod disk;
+mod disk;
 mod doubt;
 mod feeds;
 mod hot;

@@ -5,9 +5,11 @@
 //! Never: writes an order (it asks the trader), guesses a fate, or reports what is not in the journal.
 //! Map:   `news` from clerk and couriers · `orders` fired → answered → booked · `questions` asking the
 //!        venue · `streams` the private streams · `recall` the runs before · `recon` the venue's whole
-//!        view · `phases` of a run · `repair` settled or unwound · `terms` thresholds and permit · `operator` modes ·
-//!        `told` what it can say of a run · `totals` what it adds up to.
+//!        view · `phases` of a run · `repair` settled or unwound · `terms` thresholds and permit ·
+//!        `lag` a slow disk · `operator` modes · `told` what it can say of a run · `totals` what it adds
+//!        up to.
 
+mod lag;
 mod news;
 pub mod operator;
 mod orders;
@@ -220,6 +222,7 @@ pub struct Shadow {
     written: u64,
     /// Intent slots that are free once so many records are durable.
     freeing: VecDeque<(u64, IntentSlot)>,
+    lag: lag::Lag,
     operator: operator::Operator,
     ended: Ended,
     /// What it adds up to.
@@ -271,6 +274,7 @@ impl Shadow {
             backlog: VecDeque::new(),
             written: 0,
             freeing: VecDeque::new(),
+            lag: lag::Lag::default(),
             operator,
             ended: Ended::default(),
             totals: Totals::default(),
@@ -350,6 +354,7 @@ impl Agent for Shadow {
             self.tick_early(now);
             self.tick_recon(now);
             self.free_slots();
+            self.tick_lag(now);
             for at in 0..self.books.len() {
                 self.publish_terms(at, now);
             }

@@ -9,6 +9,7 @@ use crate::desk::basis::Scales;
 use crate::event::{
     Ask, Asked, BudgetTold, Closed, Latched, Mode, PairState, PairTold, Record, Replied, Reply, Status, lane,
 };
+use crate::metal::crash;
 use crate::metal::latch::Latch;
 use crate::metal::ring::{Consumer, Producer};
 use crate::units::time::SEC;
@@ -72,14 +73,15 @@ impl Shadow {
     pub fn mode(&self) -> Mode {
         match self.operator.mode {
             Mode::Trading if !matches!(self.phase, Phase::Starting | Phase::Trading(_)) => Mode::ReduceOnly,
+            Mode::Trading if self.lags().is_some() => Mode::ReduceOnly,
             mode => mode,
         }
     }
 
-    /// Why it is in a mode that the operator chose; empty if he chose none.
+    /// Why it is in a mode that the operator chose, or the disk; empty if neither did.
     #[must_use]
     pub fn mode_why(&self) -> &str {
-        &self.operator.why
+        self.lags().filter(|_| self.operator.mode == Mode::Trading).unwrap_or(&self.operator.why)
     }
 
     /// Whether signals may be acted on: entries, and exits by threshold.
@@ -135,6 +137,7 @@ impl Shadow {
         if self.operator.flattening && self.is_flat() {
             let why = format!("flat ({})", self.operator.why);
             self.change(Mode::Halted, false, why, now);
+            crash::point("K18c");
         }
         self.reply_durable(now);
         work
@@ -165,6 +168,7 @@ impl Shadow {
             Ask::Flatten(why) => {
                 let held = self.books.iter().filter(|book| book.state != PairState::Flat).count();
                 self.change(Mode::ReduceOnly, true, why, now);
+                crash::point("K18a");
                 Ok(format!("no entries; {held} pairs are being closed, then the engine halts"))
             }
             Ask::Halt(why) => {
@@ -191,6 +195,9 @@ impl Shadow {
         }
         self.line(&format!("{}: {why}", mode.name().to_uppercase()));
         self.write(Record::Latch { at: self.clock.unix(), mode, why });
+        if mode == Mode::Killed {
+            crash::point("K17b");
+        }
     }
 
     fn is_flat(&self) -> bool {
@@ -245,7 +252,7 @@ impl Shadow {
         };
         Status {
             mode: self.mode(),
-            why: self.operator.why.clone(),
+            why: self.mode_why().to_owned(),
             flattening: self.operator.flattening,
             phase,
             identity: self.settings.identity,
@@ -315,7 +322,7 @@ impl Shadow {
             }
         };
         let mode = self.mode();
-        say(mode != Mode::Trading, format!("the engine is {}: {}", mode.name(), self.operator.why));
+        say(mode != Mode::Trading, format!("the engine is {}: {}", mode.name(), self.mode_why()));
         say(self.phase == Phase::Starting, "the feeds are not live yet".to_owned());
         for venue in [spot.venue, perp.venue] {
             let name = crate::venue::get(venue).name;

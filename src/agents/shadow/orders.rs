@@ -13,9 +13,10 @@ use crate::desk::order::{Action, Order, State};
 use crate::event::{
     Answer, Counted, End, Fill, Fired, PairState, Record, RefusalKind, Source, Told, Verdict, Wire, lane,
 };
+use crate::metal::crash;
 use crate::metal::intents::IntentSlot;
 use crate::units::time::SEC;
-use crate::units::{Amount, Class, ClientId, LegKind, Nanos, PairId, Qty, VenueId};
+use crate::units::{Amount, Class, ClientId, LegKind, Nanos, PairId, Qty, Unix, VenueId};
 use crate::venue::{self, UserHeard};
 use std::sync::Arc;
 
@@ -46,6 +47,11 @@ impl Shadow {
             Told::CalledOff { pair } => {
                 self.books[usize::from(pair.0)].awaiting = false;
                 self.settle(pair, now);
+            }
+            Told::Latch { set, turn, at } => {
+                let ago = i64::try_from(now.since(at)).unwrap_or(0);
+                let at = Unix(self.clock.unix().0 - ago);
+                self.write(Record::LatchRead { at, set, turn });
             }
             Told::Declined { pair, why } => self.on_declined(pair, why, now),
         }
@@ -143,6 +149,7 @@ impl Shadow {
             LegKind::Perp => holding.perp += base,
         }
         self.totals.record(Stage::FillRtt, now.since(sent));
+        crash::point("K9");
         self.write(Record::Fill { at: self.clock.unix(), fill: *fill, instruments });
     }
 

@@ -5,6 +5,7 @@
 
 use super::Shadow;
 use crate::event::{Mode, PairState, Record};
+use crate::metal::crash;
 use crate::units::time::SEC;
 use crate::units::{Nanos, VenueId};
 
@@ -36,6 +37,7 @@ impl Shadow {
                 self.begin_stop(now, "told to stop before trading");
             }
             Phase::Recovering(venue) if self.recovered() => {
+                crash::point("K15j");
                 self.phase = Phase::Trading(now);
                 self.permit_due = now;
                 self.ended.live_at = Some(now);
@@ -61,12 +63,14 @@ impl Shadow {
                     let open = self.ended.open.clone();
                     self.write(Record::Stop { at: self.clock.unix(), open });
                     self.phase = Phase::Closing;
+                    crash::point("K19b");
                 }
             }
             Phase::Closing if self.backlog.is_empty() && self.doors.durable.read()[0] >= self.written => {
                 self.free_slots();
                 self.ended.at = now;
                 self.phase = Phase::Over;
+                crash::point("K19c");
                 self.done.set();
             }
             _ => {}
@@ -88,5 +92,6 @@ impl Shadow {
         for at in 0..self.books.len() {
             self.publish_terms(at, now);
         }
+        crash::point("K19a");
     }
 }

@@ -11,6 +11,7 @@ use crate::event::{
     End, Fill, Fired, FiredLeg, Instrument, Instruments, Intent, IntentLeg, Made, Mode, PairState, Record,
     Source, Wire, intent_state,
 };
+use crate::metal::crash;
 use crate::metal::intents::{IntentSlot, Origin};
 use crate::store::recall::{Market, OldOrder, Recalled};
 use crate::units::decimal::{parse_signed, pow10_i128};
@@ -112,6 +113,7 @@ impl Shadow {
             let hedged = recalled.hedged.contains(instruments.pair(self.books[at].pair).name.as_str());
             self.hold(at, hedged);
         }
+        crash::point("K15d");
         let mut found = 0;
         for (client, old) in &recalled.orders {
             found += usize::from(self.recall_order(*client, old, &names, now));
@@ -138,6 +140,7 @@ impl Shadow {
             let text = format!("recalled: {fills} fills booked, {found} orders whose end is not known");
             self.note(text);
         }
+        crash::point("K15e");
         self.recovered.fills_before = self.ledger.fills();
         self.recovered.profit_before = self.ledger.profit;
         self.limit_restarts(&recalled, at, now);
@@ -321,6 +324,7 @@ impl Shadow {
                 class: intent.class,
                 direction: intent.direction,
                 decision: 0,
+                turn: 0,
                 slot: slot.0,
                 quotes: [0; 2],
                 prices,

@@ -14,6 +14,7 @@ use crate::event::{
     Answer, Counted, Fill, Fired, FiredLeg, Made, Mode, PairState, Record, Source, WalletRow, Wire,
 };
 use crate::event::{Asset, lane};
+use crate::metal::crash;
 use crate::units::decimal::pow10_i128;
 use crate::units::time::{MS, SEC};
 use crate::units::{
@@ -115,6 +116,7 @@ impl Shadow {
         let mine = |row: &&crate::event::Instrument| lane(row.venue, row.leg) == of_lane;
         let scope: BTreeSet<InstrumentId> =
             self.instruments.instruments.iter().filter(mine).map(|row| row.id).collect();
+        crash::point("K15f");
         // Nothing else can be missing behind the books of a process that lost its host.
         let rest_until = self.recovered.settled_at.max(now);
         let mut todo = VecDeque::new();
@@ -330,6 +332,7 @@ impl Shadow {
         rows: &[TradeRow],
         now: Nanos,
     ) {
+        crash::point("K15g");
         let venue = venue::get(VenueId((of_lane / 2) as u8));
         let on = match (rows.last(), from) {
             (Some(last), _) if rows.len() >= venue.audit.trades_page => {
@@ -496,6 +499,7 @@ impl Shadow {
                 class,
                 direction: if opening { Direction::Short } else { Direction::Long },
                 decision: 0,
+                turn: 0,
                 slot: 0,
                 quotes: [0; 2],
                 prices,
@@ -601,6 +605,7 @@ impl Shadow {
         wallets: Vec<WalletRow>,
         now: Nanos,
     ) {
+        crash::point("K15h");
         let mut again = BTreeSet::new();
         let mut different = Vec::new();
         for (instrument, differs) in verdicts {
@@ -650,6 +655,7 @@ impl Shadow {
             }
             self.write(Record::Baseline { at: self.clock.unix(), held: wallets, unexplained });
         }
+        crash::point("K15i");
         for at in 0..self.books.len() {
             let pair = self.books[at].pair;
             self.settle(pair, now);

@@ -9,6 +9,7 @@ use crate::desk::budget::ENTRY_CHARGE;
 use crate::desk::order::State;
 use crate::desk::pair::{Holding, Next, base_of};
 use crate::event::{Closed, Command, Mode, PairState, Record};
+use crate::metal::crash;
 use crate::units::time::{MS, SEC};
 use crate::units::{Amount, Class, ClientId, LegKind, Nanos, PairId, Qty};
 use std::sync::Arc;
@@ -158,6 +159,7 @@ impl Shadow {
             book.attempt = attempt;
             book.asked = Some(now);
             book.repaired = true;
+            crash::point("K16a");
         }
     }
 

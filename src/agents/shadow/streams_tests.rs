@@ -188,6 +188,7 @@ impl Alone {
             class: Class::Entry,
             direction: Direction::Short,
             decision: 0,
+            turn: 1,
             slot: 0,
             quotes: [0; 2],
             prices: LegKind::BOTH.map(price),

@@ -79,7 +79,8 @@ impl Shadow {
     }
 
     pub(super) fn is_frozen(&self, venue: VenueId, now: Nanos) -> bool {
-        self.in_doubt(venue)
+        self.lags().is_some()
+            || self.in_doubt(venue)
             || self.lacks_streams(venue)
             || self.frozen.get(&venue).is_some_and(|(until, _)| now < *until)
     }

@@ -13,6 +13,7 @@ use super::pen::{ENTRY_COLLAR_PPM, EXIT_COLLAR_PPM, FLATTEN_COLLAR_PPM, Paper, P
 use crate::desk::order::T_ACK_NS;
 use crate::desk::pair::in_lots;
 use crate::event::{Made, Quote, Told, Verdict, intent_state, lane};
+use crate::metal::crash;
 use crate::metal::intents::IntentSlot;
 use crate::units::time::MS;
 use crate::units::{Amount, Class, InstrumentId, LegKind, Nanos, Qty};
@@ -167,7 +168,9 @@ impl Trader {
         if written {
             let states = [intent_state::B_WRITING, intent_state::B_WIRE];
             let leg = Leg { order, instrument: id, venue, leg, link };
+            crash::point("K5");
             let fired = self.send_leg(armed.round.class, armed.slot, states, &leg);
+            crash::point("K7");
             self.tell_fired(&armed.round, armed.slot, [Some(fired), None], false);
             self.stalls[at].armed = None;
         }

@@ -14,6 +14,7 @@ use crate::desk::budget::ENTRY_CHARGE;
 use crate::event::{
     Closed, Command, Fired, FiredLeg, Intent, IntentLeg, Made, Quote, Told, Wire, intent_state, lane,
 };
+use crate::metal::crash;
 use crate::metal::intents::{INTENT_BYTES, IntentSlot};
 use crate::metal::poll::Slot;
 use crate::units::{Class, Direction, InstrumentId, LegKind, Nanos, PairId, Price, Unix, VenueId};
@@ -178,6 +179,19 @@ impl Trader {
         slot.map(|_| ())
     }
 
+    /// Tells of the first turn that finds the kill latch set, and of the first that finds it clear again: from
+    /// the one to the other, no send round carries a turn (I6).
+    pub(super) fn look_at_latch(&mut self, now: Nanos) -> usize {
+        let set = self.kill.is_set();
+        // Without room a later turn is told: the claim is then a smaller one, and still true.
+        if set == self.latched || !self.doors.told.has_room(1) {
+            return 0;
+        }
+        self.latched = set;
+        let _ = self.doors.told.push(Told::Latch { set, turn: self.turns, at: now });
+        1
+    }
+
     /// Checks that belong to a new intent of a pair, beyond freshness.
     fn may_start(&self, stall: &Stall, class: Class, loaded: &Loaded, now: Nanos) -> Result<(), Closed> {
         if stall.busy {
@@ -262,10 +276,12 @@ impl Trader {
                 })
             }),
         };
+        crash::point("K1");
         let mut record = [0; INTENT_BYTES];
         record[..Intent::BYTES].copy_from_slice(&intent.to_bytes());
         self.intents.commit(slot, &record, intent_state::COMMITTED);
         self.stalls[usize::from(round.pair.0)].busy = true;
+        crash::point("K3");
     }
 
     /// Writes the legs and tells the shadow. Returns whether a contingent leg is to follow: `more`, and the
@@ -274,6 +290,9 @@ impl Trader {
         let mut fired = [None, None];
         for (i, leg) in legs.into_iter().enumerate() {
             let Some(leg) = leg else { break };
+            if i == 1 {
+                crash::point("K5");
+            }
             // The latch is read before each leg; what left before it was set stays accounted for.
             if self.kill.is_set() {
                 break;
@@ -287,6 +306,14 @@ impl Trader {
             if leg_fired.wire == Wire::Nothing {
                 break;
             }
+        }
+        if fired[1].is_some() {
+            crash::point("K7");
+        }
+        match round.class {
+            Class::Repair => crash::point("K16b"),
+            Class::Flatten => crash::point("K18b"),
+            Class::Entry | Class::Exit => {}
         }
         let more = more && fired[0].is_some_and(|leg| leg.wire != Wire::Nothing);
         self.tell_fired(round, slot, fired, more);
@@ -303,6 +330,10 @@ impl Trader {
     ) -> FiredLeg {
         self.intents.advance(slot, writing);
         let order = leg.order;
+        let inside = if writing == intent_state::A_WRITING { "K4" } else { "K6" };
+        crash::part(inside, order.bytes.len(), |some| {
+            self.links.send(leg.link, &order.bytes[..some], order.spec.client, leg.instrument, &self.clock);
+        });
         let (reached, sent, link) =
             self.links.send(leg.link, &order.bytes, order.spec.client, leg.instrument, &self.clock);
         if reached == Wire::All {
@@ -347,6 +378,7 @@ impl Trader {
             class: round.class,
             direction: round.direction,
             decision: self.counts.taken,
+            turn: self.turns,
             slot: slot.0,
             quotes: round.quotes,
             prices: round.prices,

@@ -11,6 +11,7 @@ use super::{TraderCounts, TraderDoors};
 use crate::agents::{Dead, Handed, Purpose};
 use crate::event::{Answer, Counted, Doubt, FillList, Instruments, Source, Told, Verdict, Wire};
 use crate::metal::clock::Clock;
+use crate::metal::crash;
 use crate::metal::entropy::Entropy;
 use crate::metal::link::Sent;
 use crate::metal::poll::{Links, Slot};
@@ -287,6 +288,7 @@ impl OrderLinks {
                 let reply = Reply { status: response.status, counted, body: &response.body };
                 let row = around.instruments.get(instrument);
                 let judged = (venue.read_answer)(&reply, row, client, &mut self.scratch, &mut self.fills);
+                crash::point("K8");
                 let mut net = Amount::ZERO;
                 for fill in self.fills.drain(..) {
                     net += Amount::of(fill.qty, row.qty_decimals);

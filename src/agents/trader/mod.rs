@@ -191,6 +191,10 @@ pub struct Trader {
     /// Orders that left, per lane, and what entries were charged: compared with the permit's ceilings.
     sent: [u64; LANES],
     charged: [u64; LANES],
+    /// Turns so far: what the record counts a kill in.
+    turns: u64,
+    /// What the shadow was last told of the kill latch.
+    latched: bool,
     /// Where preparing goes on in the next idle turn.
     turn_of: usize,
     /// What was counted.
@@ -226,6 +230,8 @@ impl Trader {
             next_sequence: 0,
             sent: [0; LANES],
             charged: [0; LANES],
+            turns: 0,
+            latched: false,
             turn_of: 0,
             counts: TraderCounts::default(),
         }
@@ -422,7 +428,8 @@ fn signal_prices(signal: Signal, spot: &Quote, perp: &Quote) -> [Price; 2] {
 
 impl Agent for Trader {
     fn do_work(&mut self, now: Nanos) -> usize {
-        let mut work = 0;
+        self.turns += 1;
+        let mut work = self.look_at_latch(now);
         while let Some(loaded) = self.doors.loaded.pop() {
             self.load(loaded);
             work += 1;

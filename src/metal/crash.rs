@@ -1,0 +1,185 @@
+//! Named crash points (FAULTS 7.5): places at which a process kills itself, so that recovery from there is proven.
+//!
+//! Owns:  the names, the count of passes, the signal. All of it exists with the feature `crashpoints` only.
+//! Never: costs anything without the feature: every call is empty then, and nothing reads the environment.
+//! Wire:  `CONTANGO_CRASH=K7:3` raises SIGKILL at the third pass of K7; `K10:3:17` after 17 bytes of the
+//!        third append (half of it without the last number); `list` prints the names and ends.
+//! Why:   K12, K13 and K20 have no code yet: no segment rotation, projection or template rebuild.
+
+#[cfg(feature = "crashpoints")]
+pub use armed::{order, part, point};
+
+/// A place where a process may be told to die.
+#[cfg(not(feature = "crashpoints"))]
+#[inline(always)]
+pub const fn point(_name: &str) {}
+
+/// A place where `some` may be done with a part of `len` bytes only, and the process dies.
+#[cfg(not(feature = "crashpoints"))]
+#[inline(always)]
+pub fn part(_name: &str, _len: usize, _some: impl FnOnce(usize)) {}
+
+/// Every point, and what has happened there.
+#[cfg(any(test, feature = "crashpoints"))]
+const POINTS: &[(&str, &str)] = &[
+    ("K1", "an intent is decided, nothing of its record is written"),
+    ("K2", "inside the intent record: one pass for each store of 8 bytes, 24 a record"),
+    ("K3", "the intent record is committed, no byte has left"),
+    ("K4", "some bytes of leg A have left"),
+    ("K5", "leg A is on the wire, leg B is not"),
+    ("K6", "leg A is on the wire, some bytes of leg B"),
+    ("K7", "both legs are on the wire, the shadow has not heard of it"),
+    ("K8", "the answer to an order is read, nothing of it is booked"),
+    ("K9", "a fill is booked in memory, its record is not written"),
+    ("K10", "inside an append to journal or latch file"),
+    ("K11", "records are appended, not synced"),
+    ("K14a", "the lock is held, the epoch is not raised"),
+    ("K14b", "inside the replacement of a file (the first one is the epoch's): the new one is synced"),
+    ("K14c", "as before: the new one has its name, the folder is not synced"),
+    ("K14d", "the epoch is raised and synced"),
+    ("K15a", "recovery: lock held, epoch raised, nothing read back"),
+    ("K15b", "recovery: the journal is read back, its torn end cut off"),
+    ("K15c", "recovery: the intent records are mapped"),
+    ("K15d", "recovery: the books are recalled, nothing of it is written yet"),
+    ("K15e", "recovery: orders found in intent records are with the scribe"),
+    ("K15f", "recovery: a private stream flows, nothing is asked yet"),
+    ("K15g", "recovery: trades are read, not booked"),
+    ("K15h", "recovery: the account is read, not compared"),
+    ("K15i", "recovery: a comparison is concluded, its record is with the scribe"),
+    ("K15j", "recovery: all books are the venue's, trading is about to go on"),
+    ("K16a", "a repair is asked for"),
+    ("K16b", "a repair is on the wire"),
+    ("K17a", "the kill latch is set, the shadow has not heard of it"),
+    ("K17b", "the kill latch is set, its record is with the scribe"),
+    ("K17c", "the latch file is appended to, not synced"),
+    ("K18a", "a flatten has begun"),
+    ("K18b", "an order of a flatten is on the wire"),
+    ("K18c", "all is flat, the halt that follows is with the scribe"),
+    ("K19a", "a stop has begun"),
+    ("K19b", "the last record of a stop is with the scribe"),
+    ("K19c", "the last record of a stop is durable"),
+];
+
+#[cfg(feature = "crashpoints")]
+mod armed {
+    use super::POINTS;
+    use std::io::Write as _;
+    use std::sync::OnceLock;
+    use std::sync::atomic::AtomicU64;
+    use std::sync::atomic::Ordering::Relaxed;
+
+    /// Where to die.
+    struct Plan {
+        name: &'static str,
+        pass: u64,
+        bytes: Option<usize>,
+    }
+
+    static PLAN: OnceLock<Option<Plan>> = OnceLock::new();
+    static PASSED: AtomicU64 = AtomicU64::new(0);
+
+    /// What the environment orders at the start: a text to print before ending, or nothing.
+    ///
+    /// # Errors
+    ///
+    /// The order can't be read; the text says what would be right.
+    pub fn order() -> Result<Option<String>, String> {
+        match std::env::var("CONTANGO_CRASH") {
+            Ok(text) if text == "list" => {
+                Ok(Some(POINTS.iter().map(|(name, what)| format!("{name}\t{what}\n")).collect()))
+            }
+            Ok(text) => read(&text).map(|_| None).ok_or_else(|| {
+                format!("CONTANGO_CRASH={text}: write NAME:PASS or NAME:PASS:BYTES; `list` prints the names")
+            }),
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn read(text: &str) -> Option<Plan> {
+        let mut parts = text.split(':');
+        let wanted = parts.next()?;
+        let (name, _) = POINTS.iter().find(|(name, _)| *name == wanted)?;
+        let pass = parts.next()?.parse().ok().filter(|pass| *pass > 0)?;
+        let bytes = parts.next().map(str::parse).transpose().ok()?;
+        parts.next().is_none().then_some(Plan { name, pass, bytes })
+    }
+
+    fn due(name: &str) -> Option<&'static Plan> {
+        let ordered = || std::env::var("CONTANGO_CRASH").ok().and_then(|text| read(&text));
+        let plan = PLAN.get_or_init(ordered).as_ref().filter(|plan| plan.name == name)?;
+        (PASSED.fetch_add(1, Relaxed) + 1 == plan.pass).then_some(plan)
+    }
+
+    fn die(plan: &Plan) -> ! {
+        // Best effort: whoever ordered it sees where it was.
+        let _ = writeln!(std::io::stderr(), "crash point {} pass {}", plan.name, plan.pass);
+        loop {
+            // Not to be caught, and at its latest on the way back from the kernel.
+            let _ = signal_hook::low_level::raise(signal_hook::consts::SIGKILL);
+        }
+    }
+
+    /// Dies here if the environment says so.
+    pub fn point(name: &str) {
+        if let Some(plan) = due(name) {
+            die(plan);
+        }
+    }
+
+    /// Does `some` with a part of `len` bytes and dies, if the environment says so.
+    pub fn part(name: &str, len: usize, some: impl FnOnce(usize)) {
+        if let Some(plan) = due(name) {
+            some(plan.bytes.unwrap_or(len / 2).min(len));
+            die(plan);
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn an_order_is_a_known_name_a_pass_and_perhaps_bytes() {
+            let read = |text| read(text).map(|plan| (plan.name, plan.pass, plan.bytes));
+            assert_eq!(read("K7:3"), Some(("K7", 3, None)));
+            assert_eq!(read("K10:1:17"), Some(("K10", 1, Some(17))));
+            for wrong in ["", "K7", "K7:", "K7:0", "K7:x", "K99:1", "K10:1:", "K10:1:2:3", "k7:1"] {
+                assert_eq!(read(wrong), None, "{wrong}");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::POINTS;
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
+    /// What looks like a name in the files below a folder that call this one.
+    fn placed(folder: &Path, found: &mut BTreeSet<String>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                placed(&path, found);
+            } else if !path.ends_with("metal/crash.rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                let quoted = text.split('"').skip(1).step_by(2).filter(|_| text.contains("crash::"));
+                let named = |it: &&str| {
+                    it.strip_prefix('K').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+                };
+                found.extend(quoted.filter(named).map(str::to_owned));
+            }
+        }
+    }
+
+    #[test]
+    fn every_name_is_placed_and_every_place_is_named() {
+        let mut found = BTreeSet::new();
+        placed(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+        let names: BTreeSet<String> = POINTS.iter().map(|(name, _)| (*name).to_owned()).collect();
+        assert_eq!(names.len(), POINTS.len(), "a name twice");
+        assert_eq!(found, names);
+    }
+}
