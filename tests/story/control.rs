@@ -161,10 +161,10 @@ fn a_kill_at_any_turn_around_a_send_round_holds() {
             no_turn_sends_once_the_latch_was_read(&world);
             (cut, whole) = if before < 4 { (cut + 1, whole) } else { (cut, whole + 1) };
             if turn % 8 == 0 {
-                let mut again = world.restarted(&setup).unwrap();
-                assert!(again.run_until_live());
-                again.run_for(2 * SEC);
-                assert_eq!((sent(&again), again.shadow().mode()), (0, Mode::Killed));
+                world.kill_process(&setup).unwrap();
+                assert!(world.run_until_live());
+                world.run_for(2 * SEC);
+                assert_eq!((sent(&world), world.shadow().mode()), (0, Mode::Killed));
             }
         }
         assert!(cut > 0 && whole > 0, "{cut} moments before the round, {whole} behind it");

@@ -14,7 +14,6 @@
 mod audit;
 mod control;
 mod disk;
-mod disk;
 mod doubt;
 mod feeds;
 mod hot;
