@@ -2,12 +2,13 @@
 //!
 //! Owns:  claims about the engine as a whole, each the name of a test.
 //! Never: waits, opens a port, starts a thread, or looks at anything a person could not look at.
-//! Map:   `control` the operator's word · `trade` the demo's setting · `seeds` determinism · `legs` one leg fails · `doubt` fates
+//! Map:   `budget` request budgets · `control` the operator's word · `trade` the demo's setting · `seeds` determinism · `legs` one leg fails · `doubt` fates
 //!        unknown · `start` refusals · `feeds` bad and lost market data · `limits` kill latch,
 //!        permit, budget · `streams` private streams · `tape` a real recording · `told` what journal and truth say, side by side.
 
 #![allow(clippy::unwrap_used)] // all of it is tests, helpers too
 
+mod budget;
 mod control;
 mod doubt;
 mod feeds;

@@ -3,10 +3,11 @@
 //! Owns:  every order's fate, every pair's holding, the ledger, the permit and the terms the trader
 //!        works under, and when a run is over.
 //! Never: writes an order (it asks the trader), guesses a fate, or reports what is not in the journal.
-//! Map:   `news` from clerk and couriers · `orders` fired → answered → booked · `questions` asking the
-//!        venue · `streams` the private streams · `phases` of a run · `repair` settled or unwound · `terms` thresholds and permit · `operator` modes ·
+//! Map:   `budget` what may leave · `news` from clerk and couriers · `orders` fired → answered → booked · `questions` asking the
+//!        venue · `streams` the private streams · `phases` of a run · `repair` settled or unwound · `terms` thresholds · `operator` modes ·
 //!        `told` what it can say of a run · `totals` what it adds up to.
 
+mod budget;
 mod news;
 pub mod operator;
 mod orders;
@@ -27,7 +28,7 @@ use crate::desk::order::Order;
 use crate::desk::pair::Holding;
 use crate::event::{
     Command, FillList, Instruments, LANES, Latched, Mark, News, Offsets, PERMIT_WORDS, PairState, Permit,
-    Pulse, Record, TERMS_WORDS, Terms, Told,
+    Pulse, READS_WORDS, Reads, Record, TERMS_WORDS, Terms, Told,
 };
 use crate::metal::clock::Clock;
 use crate::metal::entropy::Entropy;
@@ -97,6 +98,8 @@ pub struct ShadowDoors {
     pub commands: Producer<Command>,
     /// What may be sent.
     pub permit: Writer<PERMIT_WORDS>,
+    /// What the clerk may ask for.
+    pub reads: Writer<READS_WORDS>,
     /// What each pair may do.
     pub terms: Vec<Writer<TERMS_WORDS>>,
     /// To the scribe.
@@ -184,7 +187,6 @@ pub struct Shadow {
     phase: Phase,
     instruments: Arc<Instruments>,
     lanes: Vec<Lane>,
-    windows: Vec<Vec<u64>>,
     couriers: BTreeMap<usize, Courier<Question>>,
     orders: BTreeMap<ClientId, Tracked>,
     past: Past,
@@ -192,6 +194,7 @@ pub struct Shadow {
     books: Vec<Book>,
     ledger: Ledger,
     permit: Permit,
+    reads: Reads,
     permit_due: Nanos,
     housekeeping_due: Nanos,
     offsets: Offsets,
@@ -199,8 +202,6 @@ pub struct Shadow {
     fills: Box<FillList>,
     /// Entries on a venue are off until then.
     frozen: BTreeMap<VenueId, (Nanos, String)>,
-    /// Nothing at all is sent to a venue until then: it said so (`Retry-After`).
-    quiet: BTreeMap<VenueId, Nanos>,
     /// Records the ring had no room for yet: a record is never dropped.
     backlog: VecDeque<Record>,
     written: u64,
@@ -234,8 +235,7 @@ impl Shadow {
             intents,
             phase: Phase::Starting,
             instruments: Arc::default(),
-            lanes: Vec::new(),
-            windows: Vec::new(),
+            lanes: budget::lanes(),
             couriers: BTreeMap::new(),
             orders: BTreeMap::new(),
             past: Past::new(),
@@ -243,13 +243,13 @@ impl Shadow {
             books: Vec::new(),
             ledger: Ledger::default(),
             permit: Permit::default(),
+            reads: Reads::default(),
             permit_due: Nanos::ZERO,
             housekeeping_due: Nanos::ZERO,
             offsets: Offsets::default(),
             scratch: Scratch::new(),
             fills: Box::default(),
             frozen: BTreeMap::new(),
-            quiet: BTreeMap::new(),
             backlog: VecDeque::new(),
             written: 0,
             operator,

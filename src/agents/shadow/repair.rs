@@ -124,9 +124,9 @@ impl Shadow {
     }
 
     fn unwind(&mut self, at: usize, leg: LegKind, side: crate::units::Side, qty: Qty, now: Nanos) {
-        let venue = self.instruments.leg(self.books[at].pair, leg).venue;
+        let lane = self.lane_of(self.books[at].pair, leg);
         // A repair that will be refused is an attempt lost (R9: `Retry-After` first).
-        if self.quiet_until(venue, now).is_some() || self.mode() == Mode::Killed {
+        if self.is_quiet(lane, now) || self.mode() == Mode::Killed {
             return;
         }
         let book = &mut self.books[at];

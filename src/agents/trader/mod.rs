@@ -175,7 +175,7 @@ pub struct Trader {
     permit: Permit,
     offsets: Offsets,
     next_sequence: u32,
-    /// Orders that left, per lane, and what entries were charged: compared with the permit's ceilings.
+    /// What left, per lane, and what entries were charged: compared with the permit's ceilings.
     sent: [u64; LANES],
     charged: [u64; LANES],
     /// Where preparing goes on in the next idle turn.
@@ -430,7 +430,8 @@ impl Agent for Trader {
                 dead: &mut self.doors.dead,
                 clock: &self.clock,
                 instruments: &loaded.instruments,
-                warm: now < self.permit.expires,
+                permit: &self.permit,
+                sent: &mut self.sent,
             };
             work += self.links.turn(now, &mut around);
         }

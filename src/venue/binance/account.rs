@@ -5,6 +5,7 @@
 //! Wire:  binance.md §5, §7 (calls and weights), §8 (the signature comes last), §15 (fees).
 
 use super::feed::{funding_rate, mark_price, settlement};
+use super::limits::order_weight;
 use super::rest;
 use crate::event::{Asset, Instrument, Instruments};
 use crate::units::{Amount, ClientId, LegKind, Rate, Unix};
@@ -55,10 +56,11 @@ pub(super) fn fees_requests(instruments: &Instruments, key: &Key, at: Unix, wind
 
 /// Asks what became of an order of ours.
 pub(super) fn order_query(row: &Instrument, client: ClientId, key: &Key, at: Unix, window_ms: u32) -> Ask {
-    let (path, weight) = match row.leg {
-        LegKind::Spot => ("/api/v3/order", 4),
-        LegKind::Perp => ("/fapi/v1/order", 1),
+    let path = match row.leg {
+        LegKind::Spot => "/api/v3/order",
+        LegKind::Perp => "/fapi/v1/order",
     };
+    let weight = order_weight(row.leg).query;
     signed(
         row.leg,
         path,
@@ -76,7 +78,8 @@ pub(super) fn trades_query(row: &Instrument, order_id: u64, key: &Key, at: Unix,
         LegKind::Spot => "/api/v3/myTrades",
         LegKind::Perp => "/fapi/v1/userTrades",
     };
-    signed(row.leg, path, &format!("symbol={}&orderId={order_id}", row.symbol), 5, key, at, window_ms)
+    let weight = order_weight(row.leg).trades;
+    signed(row.leg, path, &format!("symbol={}&orderId={order_id}", row.symbol), weight, key, at, window_ms)
 }
 
 fn public(leg: LegKind, path: &str, weight: u32) -> Ask {
