@@ -301,6 +301,16 @@ impl Lane {
         self.promised
     }
 
+    /// Whether there is room for one more order that reduces risk.
+    #[must_use]
+    pub fn may_repair(&mut self, now: Nanos) -> bool {
+        self.quiet_until(now).is_none()
+            && (0..self.windows.len()).all(|at| {
+                let kind = self.windows[at].limit.kind;
+                self.room(at, Line::Reserve, now) >= self.weighs.own(kind).max(1) + self.to_clerk(kind)
+            })
+    }
+
     /// The request weight that the clerk may have sent since start.
     pub fn reads(&mut self, now: Nanos) -> u64 {
         let mut ahead = if self.windows.is_empty() { 0 } else { READ_AHEAD };

@@ -33,8 +33,8 @@ pub struct UserPlan {
     pub endpoint: &'static str,
     /// How many confirmations make it live; without any it is live once it is open.
     pub confirmations: usize,
-    /// Request weight that opening it costs this market: upgrade and subscription.
-    pub weight: u32,
+    /// Request weight of each request that opening it costs this market: upgrade, subscription.
+    pub weights: &'static [u32],
     /// How often its ticket is renewed, in ns; `None`: it has none.
     pub renew_ns: Option<u64>,
     /// Pings, deadlines and the socket's age limit.

@@ -132,7 +132,7 @@ fn between_the_lines_a_repair_leaves_and_an_entry_does_not() {
     );
     world.run_for(30 * SEC);
     let after = |at: Vec<u64>| at.into_iter().filter(|at| *at > loaded).collect::<Vec<_>>();
-    assert_eq!(after(orders(&world, "usdm", "SELL", false)), [], "no entry above 60 %");
+    assert_eq!(after(orders(&world, "usdm", "SELL", false)), Vec::<u64>::new(), "no entry above 60 %");
     assert!(world.trader().closed[Closed::Permit as usize] > 0, "there were signals to refuse");
     assert_eq!(above(&world, 90), Vec::<String>::new());
     world.run_for(90 * SEC);
@@ -185,7 +185,7 @@ fn a_spot_market_that_asks_to_wait_is_left_alone_and_the_perps_are_served() {
     assert!(between(&world.asked(Door::UsdmRest), heard, ends) > 0, "the perp's market is served");
     let entries = orders(&world, "usdm", "SELL", false);
     let quiet_us = clock..clock + ends.since(heard) / 1_000;
-    assert_eq!(entries.iter().filter(|at| quiet_us.contains(at)).count(), 0, "no entry with one leg");
+    assert_eq!(entries.into_iter().filter(|at| quiet_us.contains(at)).count(), 0, "no entry with one leg");
     assert!(world.truth()["orders"].as_array().unwrap().len() > orders_before, "and then trading goes on");
     assert_eq!(lines(&world, "status 418"), 0);
     assert!(world.stop());

@@ -70,11 +70,9 @@ impl Clerk {
 
     /// A request leaves.
     pub(super) fn spend(&mut self, leg: LegKind, weight: u32, now: Nanos) {
-        if weight > 0 {
-            let lane = lane(self.settings.target.venue.id, leg);
-            self.errands.spent[lane] += u64::from(weight);
-            self.tell(News::Spent(Spent { lane, weight, sent: now }));
-        }
+        let lane = lane(self.settings.target.venue.id, leg);
+        self.errands.spent[lane] += u64::from(weight);
+        self.tell(News::Spent(Spent { lane, weight, sent: now }));
     }
 
     /// Tells the shadow what an answer's headers said; whether they ask to be left alone.

@@ -171,11 +171,11 @@ impl Clerk {
                 continue;
             }
             if let What::Room { purpose: Purpose::User { leg, .. }, .. } = self.wants[at].what {
-                let weight = (self.settings.target.venue.user.plan)(leg).weight;
-                if !self.has_room(leg, weight) || !self.has_ticket(at, leg, now) {
+                let weights = (self.settings.target.venue.user.plan)(leg).weights;
+                if !self.has_room(leg, weights.iter().sum()) || !self.has_ticket(at, leg, now) {
                     continue;
                 }
-                self.spend(leg, weight, now);
+                weights.iter().for_each(|weight| self.spend(leg, *weight, now));
             }
             let endpoint = self.wants[at].endpoint;
             let Some(host) = self.settings.target.hosts.get(endpoint) else {

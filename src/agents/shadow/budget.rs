@@ -60,11 +60,6 @@ impl Shadow {
         }
     }
 
-    /// Whether a market wants to hear nothing now (I7).
-    pub(super) fn is_quiet(&self, lane: usize, now: Nanos) -> bool {
-        self.lanes.get(lane).is_some_and(|state| state.quiet_until(now).is_some())
-    }
-
     /// Whether a question may leave now; its weight is spent then. Without room its order's timer asks
     /// again.
     pub(super) fn may_ask(&mut self, lane: usize, line: Line, weight: u32, now: Nanos) -> bool {

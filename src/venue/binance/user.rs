@@ -36,11 +36,11 @@ fn plan(leg: LegKind) -> UserPlan {
     match leg {
         // The upgrade weighs 2, and so does the subscription (§1, §11).
         LegKind::Spot => {
-            UserPlan { endpoint: "spot_ws_api", confirmations: 1, weight: 4, renew_ns: None, rules }
+            UserPlan { endpoint: "spot_ws_api", confirmations: 1, weights: &[2, 2], renew_ns: None, rules }
         }
         LegKind::Perp => {
             let renew_ns = Some(RENEW_NS);
-            UserPlan { endpoint: "usdm_ws", confirmations: 0, weight: 0, renew_ns, rules }
+            UserPlan { endpoint: "usdm_ws", confirmations: 0, weights: &[], renew_ns, rules }
         }
     }
 }
