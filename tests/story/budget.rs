@@ -75,7 +75,7 @@ fn between(at: &[Nanos], from: Nanos, to: Nanos) -> usize {
 /// I7. Nobody else spends: trading alone stays below the normal line of every limit, however small.
 #[test]
 fn trading_alone_stays_below_sixty_percent_of_every_limit() {
-    for limit in [12, 20, 100] {
+    for limit in [12, 30, 100] {
         let box_config = sim::Config { spot_orders_10s: limit, ticks_per_s: 50, ..sim::Config::default() };
         let mut world = live(&Setup { box_config, ..Setup::default() });
         world.run_for(65 * SEC);
@@ -91,23 +91,23 @@ fn trading_alone_stays_below_sixty_percent_of_every_limit() {
 /// box never says no, and nothing passes the upper line.
 #[test]
 fn repairs_and_questions_stay_below_ninety_percent_and_are_never_turned_away() {
-    let box_config = sim::Config { spot_orders_10s: 60, ticks_per_s: 50, ..sim::Config::default() };
+    let box_config = sim::Config { spot_orders_10s: 60, ..sim::Config::default() };
     let mut world = live(&Setup { box_config, ..Setup::default() });
     let strike = |kind, market, count| json!({"kind": kind, "market": market, "count": count, "fraction_ppm": 400_000});
     faults(
         &mut world,
         &[
             json!({"kind": "mute_user", "ms": 60_000}),
-            strike("partial", "usdm", 40),
-            strike("none", "spot", 30),
-            strike("drop_ack", "usdm", 10),
-            strike("drop_ack", "spot", 10),
+            strike("partial", "usdm", 8),
+            strike("none", "spot", 8),
+            strike("drop_ack", "usdm", 4),
+            strike("drop_ack", "spot", 4),
         ],
     );
-    world.run_for(80 * SEC);
+    world.run_for(30 * SEC);
     assert!(world.stop());
-    assert!(world.shadow().totals.repaired > 20, "{}", world.shadow().totals.repaired);
-    assert!(struck(&world, "drop_ack") > 5);
+    assert!(world.shadow().totals.repaired > 5, "{}", world.shadow().totals.repaired);
+    assert_eq!(struck(&world, "drop_ack"), 8);
     assert_eq!(above(&world, 90), Vec::<String>::new());
     assert_eq!(world.truth()["refused"], json!([]));
     assert_eq!(lines(&world, "Retry-After"), 0);
@@ -215,7 +215,12 @@ fn a_throttle_a_firewall_page_and_a_ban_without_a_header_are_waited_out() {
         );
         assert!(world.stop(), "{status}");
         books_equal_truth(&world);
-        ended_clean(&world);
+        if status == 403 {
+            // What a firewall's page did to an order is not known (F62): "not found" proves nothing.
+            assert_eq!((world.shadow().unknown_now(), world.truth()["naked"]["now"].clone()), (1, json!([])));
+        } else {
+            ended_clean(&world);
+        }
     }
 }
 
