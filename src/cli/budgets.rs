@@ -39,9 +39,9 @@ impl Bucket {
 
 fn length(seconds: u64) -> String {
     match seconds {
-        86_400.. if seconds % 86_400 == 0 => format!("{}d", seconds / 86_400),
-        3_600.. if seconds % 3_600 == 0 => format!("{}h", seconds / 3_600),
-        60.. if seconds % 60 == 0 => format!("{}m", seconds / 60),
+        86_400.. if seconds.is_multiple_of(86_400) => format!("{}d", seconds / 86_400),
+        3_600.. if seconds.is_multiple_of(3_600) => format!("{}h", seconds / 3_600),
+        60.. if seconds.is_multiple_of(60) => format!("{}m", seconds / 60),
         _ => format!("{seconds}s"),
     }
 }
