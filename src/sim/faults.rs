@@ -64,6 +64,8 @@ pub(super) enum Forced {
     Adl,
     /// Margin ran out.
     Liquidation,
+    /// The contract ends.
+    Settlement,
 }
 
 impl Kind {
@@ -90,6 +92,7 @@ impl Kind {
             Self::ExpireListenKey => "expire_listen_key",
             Self::Force { how: Forced::Adl, .. } => "adl",
             Self::Force { how: Forced::Liquidation, .. } => "liquidate",
+            Self::Force { how: Forced::Settlement, .. } => "delist",
             Self::ForeignOrder { .. } => "foreign_order",
             Self::SettleNow { .. } => "settle_now",
         }
@@ -100,7 +103,7 @@ const ALLOWED: &str = "kind is one of refuse (code, msg, status), none, partial 
                        html (taken), status (status, body, taken), cut_streams, mute (stream, ms), bad_quote, \
                        lag (ms, for_ms), delay_ack (ms), replica_lag (ms, for_ms), mute_user (ms), delay_user \
                        (ms, for_ms), dup_user, shuffle_user, cut_user, expire_listen_key, adl and liquidate \
-                       (symbol, fraction_ppm), foreign_order (symbol, rest), settle_now (symbol, or none for \
+                       (symbol, fraction_ppm), delist (symbol), foreign_order (symbol, rest), settle_now (symbol, or none for \
                        all); each with optional count, market \"spot\"|\"usdm\", client_side \
                        \"BUY\"|\"SELL\"";
 
@@ -170,12 +173,17 @@ impl Faults {
             "shuffle_user" => Kind::ShuffleUser,
             "cut_user" => Kind::CutUser,
             "expire_listen_key" => Kind::ExpireListenKey,
-            name @ ("adl" | "liquidate") => Kind::Force {
-                how: if name == "adl" { Forced::Adl } else { Forced::Liquidation },
+            name @ ("adl" | "liquidate" | "delist") => Kind::Force {
+                how: match name {
+                    "adl" => Forced::Adl,
+                    "liquidate" => Forced::Liquidation,
+                    _ => Forced::Settlement,
+                },
                 symbol: text("symbol")
-                    .ok_or("adl and liquidate need symbol, such as \"BTCUSDT\"")?
+                    .ok_or("adl, liquidate and delist need symbol, such as \"BTCUSDT\"")?
                     .to_owned(),
-                ppm: number("fraction_ppm", 1_000_000)?,
+                // A settlement leaves nothing open.
+                ppm: if name == "delist" { 1_000_000 } else { number("fraction_ppm", 1_000_000)? },
             },
             "foreign_order" => Kind::ForeignOrder {
                 symbol: text("symbol").ok_or("foreign_order needs symbol, such as \"BTCUSDT\"")?.to_owned(),

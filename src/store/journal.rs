@@ -403,6 +403,7 @@ mod tests {
                 at: AT,
                 source: Source::Answer,
             },
+            cause: None,
             instruments: instruments(),
         }
     }

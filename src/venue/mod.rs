@@ -18,7 +18,7 @@ pub use json::Scratch;
 pub use pairing::{PairError, pair_up};
 pub use sign::Key;
 pub use symbols::Symbols;
-pub use user::{Forced, Unreadable, UserHeard, UserPlan, UserStream};
+pub use user::{Unreadable, UserHeard, UserPlan, UserStream};
 
 use crate::event::{Asset, Counted, FillList, Instrument, Instruments, Verdict};
 use crate::units::{

@@ -13,6 +13,7 @@ mod doubt;
 mod feeds;
 mod legs;
 mod limits;
+mod rules;
 mod seeds;
 mod start;
 mod streams;

@@ -4,9 +4,12 @@
 //!        works under, and when a run is over.
 //! Never: writes an order (it asks the trader), guesses a fate, or reports what is not in the journal.
 //! Map:   `news` from clerk and couriers · `orders` fired → answered → booked · `questions` asking the
-//!        venue · `streams` the private streams · `phases` of a run · `repair` settled or unwound · `terms` thresholds and permit · `operator` modes ·
+//!        venue · `streams` the private streams · `phases` of a run · `repair` settled or unwound · `mending` its pace and its alarms · `forced` ADL and its like · `late` told of after the end · `terms` thresholds and permit · `operator` modes ·
 //!        `told` what it can say of a run · `totals` what it adds up to.
 
+mod forced;
+mod late;
+mod mending;
 mod news;
 pub mod operator;
 mod orders;
@@ -117,6 +120,8 @@ struct Tracked {
     order: Order,
     decided: Price,
     told_unknown: bool,
+    /// More was executed than its end told.
+    late: bool,
 }
 
 /// One pair in the shadow's books.
@@ -125,7 +130,7 @@ struct Book {
     pair: PairId,
     state: PairState,
     holding: Holding,
-    /// The present intent: its sequence, attempts so far, the class it began with, its slots.
+    /// The present intent: its sequence, its last attempt, the class it began with, its slots.
     sequence: u32,
     attempt: u8,
     began_as: crate::units::Class,
@@ -143,6 +148,8 @@ struct Book {
     asked: Option<Nanos>,
     /// When an unwind may be asked for again.
     retry_at: Nanos,
+    /// How the present repair goes.
+    mending: mending::Mending,
     refusals: u8,
     /// Why entries are off for good, if they are.
     frozen: Option<String>,
@@ -199,6 +206,8 @@ pub struct Shadow {
     fills: Box<FillList>,
     /// Entries on a venue are off until then.
     frozen: BTreeMap<VenueId, (Nanos, String)>,
+    /// Positions to be looked at again, and when.
+    rechecks: Vec<(Nanos, PairId)>,
     /// Nothing at all is sent to a venue until then: it said so (`Retry-After`).
     quiet: BTreeMap<VenueId, Nanos>,
     /// Records the ring had no room for yet: a record is never dropped.
@@ -249,6 +258,7 @@ impl Shadow {
             scratch: Scratch::new(),
             fills: Box::default(),
             frozen: BTreeMap::new(),
+            rechecks: Vec::new(),
             quiet: BTreeMap::new(),
             backlog: VecDeque::new(),
             written: 0,
@@ -280,6 +290,11 @@ impl Shadow {
     fn note(&mut self, text: String) {
         self.line(&text);
         self.write(Record::Note { at: self.clock.unix(), text });
+    }
+
+    /// A note that a person should act on (I20).
+    fn alert(&mut self, text: String) {
+        self.note(format!("ALERT: {text}"));
     }
 
     fn line(&mut self, text: &str) {
@@ -320,6 +335,8 @@ impl Agent for Shadow {
             self.tick_orders(now);
             self.tick_streams();
             self.tick_early(now);
+            self.tick_rechecks(now);
+            self.tick_mending(now);
             for at in 0..self.books.len() {
                 self.publish_terms(at, now);
             }
