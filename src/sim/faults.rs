@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 /// What a fault does.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Kind {
-    /// The order is refused with this code, text and HTTP status.
-    Refuse { code: i64, msg: String, status: u16 },
+    /// The order is refused with this code, text and HTTP status; executed all the same if `taken`.
+    Refuse { code: i64, msg: String, status: u16, taken: bool },
     /// The order meets an empty book.
     None,
     /// The order fills only this share, in millionths.
@@ -23,8 +23,8 @@ pub(super) enum Kind {
     Lose,
     /// The answer is 200 with an HTML page.
     Html { taken: bool },
-    /// The answer is this status and body.
-    Status { status: u16, body: String, taken: bool },
+    /// The answer is this status and body, with `Retry-After` if that is not 0.
+    Status { status: u16, body: String, taken: bool, retry_after_s: u64 },
     /// All market sockets close.
     CutStreams,
     /// A stream goes silent.
@@ -99,8 +99,8 @@ impl Kind {
     }
 }
 
-const ALLOWED: &str = "kind is one of refuse (code, msg, status), none, partial (fraction_ppm), drop_ack, lose, \
-                       html (taken), status (status, body, taken), cut_streams, mute (stream, ms), bad_quote, \
+const ALLOWED: &str = "kind is one of refuse (code, msg, status, taken), none, partial (fraction_ppm), drop_ack, lose, \
+                       html (taken), status (status, body, taken, retry_after_s), cut_streams, mute (stream, ms), bad_quote, \
                        lag (ms, for_ms), delay_ack (ms), replica_lag (ms, for_ms), mute_user (ms), delay_user \
                        (ms, for_ms), dup_user, shuffle_user, cut_user, expire_listen_key, adl and liquidate \
                        (symbol, fraction_ppm), delist (symbol), foreign_order (symbol, rest), settle_now (symbol, or none for \
@@ -152,13 +152,19 @@ impl Faults {
                     .ok_or("refuse needs code, such as -2010")?,
                 msg: words("msg", "Account has insufficient balance for requested action."),
                 status: status(400)?,
+                taken,
             },
             "none" => Kind::None,
             "partial" => Kind::Partial { ppm: number("fraction_ppm", 500_000)?.min(1_000_000) },
             "drop_ack" => Kind::DropAck,
             "lose" => Kind::Lose,
             "html" => Kind::Html { taken },
-            "status" => Kind::Status { status: status(503)?, body: words("body", ""), taken },
+            "status" => Kind::Status {
+                status: status(503)?,
+                body: words("body", ""),
+                taken,
+                retry_after_s: number("retry_after_s", 0)?,
+            },
             "cut_streams" => Kind::CutStreams,
             "mute" => Kind::Mute {
                 stream: text("stream").ok_or("mute needs stream, such as \"btcusdt@bookTicker\"")?.to_owned(),

@@ -103,11 +103,15 @@ impl Shadow {
         }
     }
 
-    /// Nothing came of an order: refused, not sent, or ended empty.
-    pub(super) fn on_nothing(&mut self, pair: PairId, class: Class, end: End, now: Nanos) {
+    /// An order ended. After a repair of which nothing came the next one waits, a little longer each time.
+    pub(super) fn on_end(&mut self, pair: PairId, class: Class, end: End, now: Nanos) {
         let book = &mut self.books[usize::from(pair.0)];
         if class != Class::Repair {
             book.retry_at = now;
+            return;
+        }
+        if matches!(end, End::Terminal(executed) if executed > Qty::ZERO) {
+            book.mending.halved = 0;
             return;
         }
         let refused = if let End::Refused(refusal) = end { Some(refusal.kind) } else { None };

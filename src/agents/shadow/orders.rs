@@ -191,9 +191,7 @@ impl Shadow {
         match state {
             State::Ended(end) if !was_ended => {
                 self.count_end(client, end);
-                if matches!(end, End::Refused(_) | End::NotSent | End::Terminal(Qty::ZERO)) {
-                    self.on_nothing(pair, class, end, now);
-                }
+                self.on_end(pair, class, end, now);
                 self.write(Record::OrderEnd { at: self.clock.unix(), client, end });
                 if let End::Refused(refusal) = end {
                     self.on_refused(pair, row.venue, refusal, &answer.counted, now);
