@@ -7,7 +7,7 @@
 use crate::doubt::never_resent;
 use crate::told::{books_equal_truth, ended_clean, faults, live, one_entry, records, struck};
 use contango::event::Mode;
-use contango::rehearse::{Setup, World};
+use contango::rehearse::{Room, Setup, World};
 use contango::sim::Door;
 use contango::store::journal::Kind;
 use contango::units::Ratio;
@@ -417,6 +417,26 @@ fn r10_a_repair_of_unknown_fate_is_asked_about_and_not_repeated() {
     books_equal_truth(&world);
 }
 
+/// One repair alive per pair: what was asked again of a trader that stood still leaves once.
+#[test]
+fn r10_unwinds_asked_of_a_trader_that_stood_still_leave_once() {
+    let mut world = live(&one_entry("SOL", 11));
+    faults(&mut world, &[none("spot")]);
+    assert!(world.run_until(|world| world.shadow().totals.sent >= 2, 10 * SEC), "no entry");
+    // The stream tells the shadow how the legs ended.
+    world.freeze(Room::Trader, true);
+    world.run_for(3_500 * MS);
+    assert_eq!(world.shadow().totals.sent, 2);
+    world.freeze(Room::Trader, false);
+    world.run_for(3 * SEC);
+    assert_eq!(world.shadow().totals.sent, 3);
+    assert!(notes(&world, "an unwind could not leave") > 0, "the later ones were declined");
+    assert!(world.stop());
+    never_resent(&world);
+    books_equal_truth(&world);
+    ended_clean(&world);
+}
+
 /// With no other venue to hedge on: hold, keep connecting, tell a person each minute.
 #[test]
 fn r11_a_venue_that_is_down_in_mid_repair_is_waited_for() {
@@ -550,6 +570,30 @@ fn r14_after_deleveraging_the_venue_takes_no_entry_for_half_an_hour() {
     assert_eq!(frozen(&world).len(), 1, "its pair alone is frozen for good: {:?}", frozen(&world));
     books_equal_truth(&world);
     ended_clean(&world);
+}
+
+/// At any moment of lively trading, also between the orders of an exit: the books are the box's, and no
+/// coin is sold twice.
+#[test]
+fn r14_deleveraging_in_the_midst_of_trading_is_booked_and_matched() {
+    for seed in 0..6 {
+        let mut world = live(&Setup::seeded(seed));
+        let mut hit = 0;
+        for n in 0..8 {
+            world.run_for(300 * MS + seed * 7 * MS + n * 61 * MS);
+            let positions = world.truth()["positions"].clone();
+            let Some(position) = positions.as_array().unwrap().last() else { continue };
+            let share = if n % 2 == 0 { 1_000_000 } else { 400_000 };
+            world.fault(&force("adl", position["symbol"].as_str().unwrap(), share)).unwrap();
+            hit += 1;
+        }
+        world.run_for(8 * SEC);
+        assert!(world.stop(), "seed {seed}");
+        assert!(hit > 0 && causes(&world).len() == hit, "seed {seed}: {hit}, {:?}", causes(&world));
+        never_resent_but_forced(&world);
+        books_equal_truth(&world);
+        ended_clean(&world);
+    }
 }
 
 /// As R14, and HALTED until a person has looked at the margin; that outlives the run.

@@ -24,9 +24,7 @@ impl Shadow {
         fill: Option<Fill>,
         now: Nanos,
     ) {
-        let perp_of =
-            |id: InstrumentId| self.books.iter().position(|book| self.instruments.pair(book.pair).perp == id);
-        let (Some(id), Some(at)) = (instrument, instrument.and_then(perp_of)) else {
+        let (Some(id), Some(at)) = (instrument, instrument.and_then(|id| self.book_of_perp(id))) else {
             self.bar(instrument, what.text(), now);
             return;
         };
@@ -105,6 +103,17 @@ impl Shadow {
                 what.text()
             ));
         }
+    }
+
+    /// A private event about this instrument was lost: if it was a forced order's, only the position tells.
+    pub(super) fn recheck_perp(&mut self, id: InstrumentId, now: Nanos) {
+        if let Some(at) = self.book_of_perp(id) {
+            self.recheck_position(self.books[at].pair, now);
+        }
+    }
+
+    fn book_of_perp(&self, id: InstrumentId) -> Option<usize> {
+        self.books.iter().position(|book| self.instruments.pair(book.pair).perp == id)
     }
 
     /// Positions whose time has come to be looked at again.

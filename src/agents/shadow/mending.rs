@@ -53,6 +53,7 @@ impl Mending {
     pub(super) fn on_fired(&mut self, class: Class, second: bool) {
         if class == Class::Repair {
             self.tries += 1;
+            self.declined = None;
         } else if !second {
             *self = Self { forced: self.forced, ..Self::default() };
         }
@@ -105,6 +106,10 @@ impl Shadow {
 
     /// An order ended. After a repair of which nothing came the next one waits, a little longer each time.
     pub(super) fn on_end(&mut self, pair: PairId, class: Class, end: End, now: Nanos) {
+        let refused = if let End::Refused(refusal) = end { Some(refusal.kind) } else { None };
+        if class != Class::Entry && refused == Some(RefusalKind::ReduceOnly) {
+            self.doubt_position(pair, now);
+        }
         let book = &mut self.books[usize::from(pair.0)];
         if class != Class::Repair {
             book.retry_at = now;
@@ -114,29 +119,30 @@ impl Shadow {
             book.mending.halved = 0;
             return;
         }
-        let refused = if let End::Refused(refusal) = end { Some(refusal.kind) } else { None };
         let at_least_ns = match refused {
             Some(RefusalKind::Throttle) => THROTTLED_NS,
             Some(RefusalKind::ReduceOnly) => SLOW_NS,
             _ => 0,
         };
         book.wait(at_least_ns, now);
-        match refused {
-            Some(RefusalKind::Funds) => book.mending.halved = (book.mending.halved + 1).min(HALVED_MAX),
-            // The position is smaller than believed: ask before anything else (F68).
-            Some(RefusalKind::ReduceOnly) => {
-                let name = self.instruments.pair(pair).name;
-                if book.frozen.is_none() {
-                    let why = format!(
-                        "pair {name}: the venue refused to reduce a position; it is smaller than booked, or gone; no new entries until a person has looked at the account"
-                    );
-                    book.frozen = Some(why.clone());
-                    self.alert(why);
-                }
-                self.recheck_position(pair, now);
-            }
-            _ => {}
+        if refused == Some(RefusalKind::Funds) {
+            book.mending.halved = (book.mending.halved + 1).min(HALVED_MAX);
         }
+    }
+
+    /// The venue would not reduce a position: it is smaller than believed, so it is asked for before
+    /// anything else (F68).
+    fn doubt_position(&mut self, pair: PairId, now: Nanos) {
+        let name = self.instruments.pair(pair).name;
+        let book = &mut self.books[usize::from(pair.0)];
+        if book.frozen.is_none() {
+            let why = format!(
+                "pair {name}: the venue refused to reduce a position; it is smaller than booked, or gone; no new entries until a person has looked at the account"
+            );
+            book.frozen = Some(why.clone());
+            self.alert(why);
+        }
+        self.recheck_position(pair, now);
     }
 
     /// The size of the next unwind: smaller where the venue said that there is not as much.

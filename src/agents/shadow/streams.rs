@@ -392,6 +392,9 @@ impl Shadow {
         for client in self.unended(lane, unreadable.instrument) {
             self.ask(Action::Query, client);
         }
+        if let Some(instrument) = unreadable.instrument {
+            self.recheck_perp(instrument, now);
+        }
     }
 
     /// Something on this account is not ours: its pairs take no entry, and nothing of it is touched
