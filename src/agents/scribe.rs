@@ -128,7 +128,7 @@ impl Scribe {
         while work < BATCH_MAX {
             let Some(record) = self.records.pop() else { break };
             journal::encode(&record, &mut self.batches[0]);
-            if let Record::Latch { at, mode, why } = &record {
+            if let Record::Latch { at, mode, why, .. } = &record {
                 latch::encode(*mode, *at, why, &mut self.batches[1]);
             }
             self.taken += 1;

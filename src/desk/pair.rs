@@ -117,7 +117,8 @@ pub fn in_lots(base: i128, instrument: &Instrument, size_factor: Amount) -> i64 
 }
 
 /// The smallest quantity the venue takes at about this price, with a tenth to spare for its moves.
-fn smallest_trade(instrument: &Instrument, price: Price) -> Option<i64> {
+#[must_use]
+pub fn smallest_trade(instrument: &Instrument, price: Price) -> Option<i64> {
     let one_lot = Amount::cost(price, instrument.price_decimals, instrument.lot, instrument.qty_decimals)?.0;
     if one_lot <= 0 {
         return None;

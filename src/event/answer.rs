@@ -45,6 +45,39 @@ pub enum Source {
     Stream,
 }
 
+/// What a venue does to a position by itself (FAULTS F83).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forced {
+    /// Too little margin.
+    Liquidation,
+    /// Another account's loss.
+    Deleveraging,
+    /// The contract ends.
+    Settlement,
+}
+
+impl Forced {
+    /// What a person reads.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Liquidation => "a liquidation",
+            Self::Deleveraging => "an auto-deleveraging",
+            Self::Settlement => "a settlement of the contract",
+        }
+    }
+
+    /// As the journal has it: the cause of a fill.
+    #[must_use]
+    pub const fn cause(self) -> &'static str {
+        match self {
+            Self::Liquidation => "liquidation",
+            Self::Deleveraging => "adl",
+            Self::Settlement => "settlement",
+        }
+    }
+}
+
 /// What an answer says of an order, by FAULTS part 5.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {

@@ -15,14 +15,14 @@ pub enum Command {
         /// Whose.
         pair: PairId,
     },
-    /// Bring one leg down: limit IOC within the collar, a new attempt of a broken intent.
+    /// Bring one leg down: limit IOC within the collar. A new attempt of the intent that broke, or an
+    /// intent of its own where none is under way or its attempts are used up.
     Unwind {
         /// Whose.
         pair: PairId,
-        /// The intent that broke.
-        sequence: u32,
-        /// The new attempt's number.
-        attempt: u8,
+        /// Sequence and attempt of the pair's last order that the shadow knows; 0, 0: none in this run.
+        /// If the trader has sent a later one it declines: the shadow decides anew once it has heard.
+        last: (u32, u8),
         /// Which leg is too big.
         leg: LegKind,
         /// The side that shrinks it.

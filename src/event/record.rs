@@ -3,7 +3,7 @@
 //! Owns:  what is kept for ever, and how an order may end.
 //! Never: holds a secret.
 
-use super::{Answer, Asset, Fill, Fired, Instruments, Mode, Refusal};
+use super::{Answer, Asset, Fill, Fired, Forced, Instruments, Mode, Refusal};
 use crate::units::{Amount, ClientId, LegKind, Qty, Unix};
 use std::sync::Arc;
 
@@ -120,6 +120,8 @@ pub enum Record {
         at: Unix,
         /// What was filled.
         fill: Fill,
+        /// What the venue did by itself; `None`: the fill of an order of ours.
+        cause: Option<Forced>,
         /// Instruments it names.
         instruments: Arc<Instruments>,
     },
@@ -156,7 +158,7 @@ pub enum Record {
         /// Why.
         why: String,
     },
-    /// The operator changed the mode: into the journal, and into the latch file, which outlives a run.
+    /// The mode changed for good: into the journal, and into the latch file, which outlives a run.
     Latch {
         /// Calendar time.
         at: Unix,
@@ -164,6 +166,8 @@ pub enum Record {
         mode: Mode,
         /// Why.
         why: String,
+        /// Whether the engine did it by itself; otherwise the operator did.
+        own: bool,
     },
     /// The trader found the kill latch set, or clear again: no order leaves in a turn between the two.
     LatchRead {

@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 /// What a fault does.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Kind {
-    /// The order is refused with this code, text and HTTP status.
-    Refuse { code: i64, msg: String, status: u16 },
+    /// The order is refused with this code, text and HTTP status; executed all the same if `taken`.
+    Refuse { code: i64, msg: String, status: u16, taken: bool },
     /// The order meets an empty book.
     None,
     /// The order fills only this share, in millionths.
@@ -23,8 +23,8 @@ pub(super) enum Kind {
     Lose,
     /// The answer is 200 with an HTML page.
     Html { taken: bool },
-    /// The answer is this status and body.
-    Status { status: u16, body: String, taken: bool },
+    /// The answer is this status and body, with `Retry-After` if that is not 0.
+    Status { status: u16, body: String, taken: bool, retry_after_s: u64 },
     /// All market sockets close.
     CutStreams,
     /// A stream goes silent.
@@ -64,6 +64,8 @@ pub(super) enum Forced {
     Adl,
     /// Margin ran out.
     Liquidation,
+    /// The contract ends.
+    Settlement,
 }
 
 impl Kind {
@@ -90,17 +92,18 @@ impl Kind {
             Self::ExpireListenKey => "expire_listen_key",
             Self::Force { how: Forced::Adl, .. } => "adl",
             Self::Force { how: Forced::Liquidation, .. } => "liquidate",
+            Self::Force { how: Forced::Settlement, .. } => "delist",
             Self::ForeignOrder { .. } => "foreign_order",
             Self::SettleNow { .. } => "settle_now",
         }
     }
 }
 
-const ALLOWED: &str = "kind is one of refuse (code, msg, status), none, partial (fraction_ppm), drop_ack, lose, \
-                       html (taken), status (status, body, taken), cut_streams, mute (stream, ms), bad_quote, \
+const ALLOWED: &str = "kind is one of refuse (code, msg, status, taken), none, partial (fraction_ppm), drop_ack, lose, \
+                       html (taken), status (status, body, taken, retry_after_s), cut_streams, mute (stream, ms), bad_quote, \
                        lag (ms, for_ms), delay_ack (ms), replica_lag (ms, for_ms), mute_user (ms), delay_user \
                        (ms, for_ms), dup_user, shuffle_user, cut_user, expire_listen_key, adl and liquidate \
-                       (symbol, fraction_ppm), foreign_order (symbol, rest), settle_now (symbol, or none for \
+                       (symbol, fraction_ppm), delist (symbol), foreign_order (symbol, rest), settle_now (symbol, or none for \
                        all); each with optional count, market \"spot\"|\"usdm\", client_side \
                        \"BUY\"|\"SELL\"";
 
@@ -149,13 +152,19 @@ impl Faults {
                     .ok_or("refuse needs code, such as -2010")?,
                 msg: words("msg", "Account has insufficient balance for requested action."),
                 status: status(400)?,
+                taken,
             },
             "none" => Kind::None,
             "partial" => Kind::Partial { ppm: number("fraction_ppm", 500_000)?.min(1_000_000) },
             "drop_ack" => Kind::DropAck,
             "lose" => Kind::Lose,
             "html" => Kind::Html { taken },
-            "status" => Kind::Status { status: status(503)?, body: words("body", ""), taken },
+            "status" => Kind::Status {
+                status: status(503)?,
+                body: words("body", ""),
+                taken,
+                retry_after_s: number("retry_after_s", 0)?,
+            },
             "cut_streams" => Kind::CutStreams,
             "mute" => Kind::Mute {
                 stream: text("stream").ok_or("mute needs stream, such as \"btcusdt@bookTicker\"")?.to_owned(),
@@ -170,12 +179,17 @@ impl Faults {
             "shuffle_user" => Kind::ShuffleUser,
             "cut_user" => Kind::CutUser,
             "expire_listen_key" => Kind::ExpireListenKey,
-            name @ ("adl" | "liquidate") => Kind::Force {
-                how: if name == "adl" { Forced::Adl } else { Forced::Liquidation },
+            name @ ("adl" | "liquidate" | "delist") => Kind::Force {
+                how: match name {
+                    "adl" => Forced::Adl,
+                    "liquidate" => Forced::Liquidation,
+                    _ => Forced::Settlement,
+                },
                 symbol: text("symbol")
-                    .ok_or("adl and liquidate need symbol, such as \"BTCUSDT\"")?
+                    .ok_or("adl, liquidate and delist need symbol, such as \"BTCUSDT\"")?
                     .to_owned(),
-                ppm: number("fraction_ppm", 1_000_000)?,
+                // A settlement leaves nothing open.
+                ppm: if name == "delist" { 1_000_000 } else { number("fraction_ppm", 1_000_000)? },
             },
             "foreign_order" => Kind::ForeignOrder {
                 symbol: text("symbol").ok_or("foreign_order needs symbol, such as \"BTCUSDT\"")?.to_owned(),

@@ -125,6 +125,7 @@ impl Exchange {
         let client_id = match how {
             Forced::Adl => format!("adl_autoclose_{number}"),
             Forced::Liquidation => format!("autoclose-{}", self.clock_ms() * 1_000 + number as u64),
+            Forced::Settlement => format!("settlement_autoclose-{}", self.clock_ms() * 1_000 + number as u64),
         };
         let order = NewOrder {
             market: Market::Usdm,
@@ -140,6 +141,9 @@ impl Exchange {
             stp: "NONE",
             forced: Some(how),
         };
+        if how == Forced::Settlement {
+            self.listing.symbols[symbol].status = "SETTLING";
+        }
         self.execute(order, &[Level { price, qty }]);
         Ok(())
     }

@@ -43,7 +43,13 @@ pub(super) fn body(record: &Record) -> (Kind, Value) {
         }
         Record::Fired { at, fired, instruments } => (Kind::Fired, fired_body(*at, fired, instruments)),
         Record::Answer { at, answer, instruments } => (Kind::Answer, answer_body(*at, answer, instruments)),
-        Record::Fill { at, fill, instruments } => (Kind::Fill, fill_body(*at, fill, instruments)),
+        Record::Fill { at, fill, cause, instruments } => {
+            let mut body = fill_body(*at, fill, instruments);
+            if let Some(what) = cause {
+                put(&mut body, "cause", json!(what.cause()));
+            }
+            (Kind::Fill, body)
+        }
         Record::OrderEnd { at, client, end } => {
             let mut body = json!({"at_us": us(*at), "client_id": client.to_string()});
             match end {
@@ -80,8 +86,9 @@ pub(super) fn body(record: &Record) -> (Kind, Value) {
         Record::Mode { at, mode, why } => {
             (Kind::Mode, json!({"at_us": us(*at), "mode": mode, "why": cut(why)}))
         }
-        Record::Latch { at, mode, why } => {
-            (Kind::Mode, json!({"at_us": us(*at), "mode": mode.name(), "why": cut(why), "by": "operator"}))
+        Record::Latch { at, mode, why, own } => {
+            let by = if *own { "engine" } else { "operator" };
+            (Kind::Mode, json!({"at_us": us(*at), "mode": mode.name(), "why": cut(why), "by": by}))
         }
         Record::LatchRead { at, set, turn } => {
             let latch = if *set { "set" } else { "clear" };

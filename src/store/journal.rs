@@ -421,6 +421,7 @@ mod tests {
                 at: AT,
                 source: Source::Answer,
             },
+            cause: None,
             instruments: instruments(),
         }
     }

@@ -5,9 +5,8 @@
 //! Never: judges: a row says what the venue said, the shadow compares and books it. A row that can't be
 //!        read makes the whole answer unusable; none is ever left out silently.
 
-use super::user::Forced;
 use super::{Ask, BadBody, Judged, Key, Reply, Scratch, Symbols};
-use crate::event::{Asset, Instrument, Verdict};
+use crate::event::{Asset, Forced, Instrument, Verdict};
 use crate::units::{Amount, ClientId, InstrumentId, LegKind, Price, Qty, Side, Unix};
 
 /// All rows of an answer, or none.

@@ -20,7 +20,7 @@ pub use json::Scratch;
 pub use pairing::{PairError, pair_up};
 pub use sign::Key;
 pub use symbols::Symbols;
-pub use user::{Forced, Unreadable, UserHeard, UserPlan, UserStream};
+pub use user::{Unreadable, UserHeard, UserPlan, UserStream};
 
 pub use crate::event::{Header, Kind};
 

@@ -4,7 +4,7 @@
 //! Never: judges; an event says what the venue said, the shadow books it.
 
 use super::{Ask, BadBody, Key, Refused, Scratch, Symbols};
-use crate::event::{Fill, Verdict};
+use crate::event::{Fill, Forced, Verdict};
 use crate::units::{ClientId, InstrumentId, LegKind, Qty, Unix};
 use crate::wire;
 
@@ -83,6 +83,8 @@ pub enum UserHeard {
         instrument: Option<InstrumentId>,
         /// What the venue did.
         what: Forced,
+        /// The fill, when all of it is told: under no client order id, since it is nobody's order.
+        fill: Option<Fill>,
     },
     /// Balances, positions, settings: read elsewhere.
     Account,
@@ -99,29 +101,6 @@ pub enum UserHeard {
     Ended,
     /// A well-formed message that the engine has no use for.
     Unknown,
-}
-
-/// What a venue does to a position by itself (FAULTS F83).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Forced {
-    /// Too little margin.
-    Liquidation,
-    /// Another account's loss.
-    Deleveraging,
-    /// The contract ends.
-    Settlement,
-}
-
-impl Forced {
-    /// What a person reads.
-    #[must_use]
-    pub const fn text(self) -> &'static str {
-        match self {
-            Self::Liquidation => "a liquidation",
-            Self::Deleveraging => "an auto-deleveraging",
-            Self::Settlement => "a settlement of the contract",
-        }
-    }
 }
 
 /// A private event that can't be believed (FAULTS F43): what it was about must be asked.

@@ -3,12 +3,13 @@
 //! Owns:  claims about the venue's audit table against the box (FAULTS 7.4 steps 6–8).
 //! Never: starts a room of the engine: nobody asks these questions yet but reconciliation.
 
+use contango::event::Forced;
 use contango::event::{Counted, Instrument, Instruments, Verdict};
 use contango::sim::{Config, Door, Exchange};
 use contango::units::id::ClientIdParts;
 use contango::units::{Amount, ClientId, LegKind, Qty, Side, Unix, VenueId};
 use contango::venue::audit::{TradesFrom, Whose};
-use contango::venue::{self, Ask, Forced, Key, Reply, Scratch, Symbols, Venue};
+use contango::venue::{self, Ask, Key, Reply, Scratch, Symbols, Venue};
 use contango::wire::http;
 use serde_json::{Value, json};
 

@@ -24,7 +24,7 @@ fn entry_under(orders: &[Value]) -> World {
 
 /// Every leg of every intent was sent once, and no two orders of the box share an id.
 #[track_caller]
-fn never_resent(world: &World) {
+pub(crate) fn never_resent(world: &World) {
     let mut ids = BTreeSet::new();
     for round in records(world, Kind::Fired) {
         for leg in round["legs"].as_array().unwrap() {
@@ -40,7 +40,7 @@ fn never_resent(world: &World) {
 }
 
 /// What the journal says of the answers to the entry's spot leg, or its perp leg.
-fn verdicts(world: &World, market: &str) -> Vec<String> {
+pub(crate) fn verdicts(world: &World, market: &str) -> Vec<String> {
     let answers = records(world, Kind::Answer);
     let of_leg = answers.iter().filter(|answer| answer["market"] == market);
     let text = |answer: &serde_json::Map<String, Value>, key: &str| {
@@ -293,36 +293,4 @@ fn links_that_die_under_way_lose_no_order_and_double_none() {
     assert!(world.stop());
     never_resent(&world);
     books_equal_truth(&world);
-}
-
-/// R6, R7: presumed dead is no verdict. An order that was taken, answered by nobody and hidden from
-/// stream and queries for seconds has its other leg taken back; when it shows itself, what it did is taken back too.
-#[test]
-fn an_order_presumed_dead_that_filled_after_all_is_unwound_when_it_shows_itself() {
-    for (market, first, last) in [
-        ("spot", "buy perp SOLUSDT 3.03 FILLED 3.03 reduce-only", "sell spot SOLUSDT 3.03 FILLED 3.03"),
-        ("usdm", "sell spot SOLUSDT 3.03 FILLED 3.03", "buy perp SOLUSDT 3.03 FILLED 3.03 reduce-only"),
-    ] {
-        let mut world = live(&one_entry("SOL", 11));
-        faults(
-            &mut world,
-            &[
-                json!({"kind": "drop_ack", "market": market}),
-                json!({"kind": "replica_lag", "market": market, "ms": 6_000, "for_ms": 30_000}),
-                json!({"kind": "mute_user", "market": market, "ms": 30_000}),
-            ],
-        );
-        assert!(world.run_until(|world| world.shadow().totals.sent >= 2, 10 * SEC), "no entry");
-        world.run_for(5 * SEC);
-        assert_eq!(world.orders().len(), 3, "{market}: {:?}", world.orders());
-        assert_eq!(world.orders()[2], first, "{market}: the leg that is known is taken back");
-        world.run_for(12 * SEC);
-        assert_eq!(world.orders().last().map(String::as_str), Some(last), "{market}: {:?}", world.orders());
-        assert_eq!(world.orders().len(), 4, "{market}: {:?}", world.orders());
-        assert!(world.stop());
-        assert_eq!(world.truth()["naked"]["now"], json!([]));
-        never_resent(&world);
-        books_equal_truth(&world);
-        ended_clean(&world);
-    }
 }

@@ -186,23 +186,3 @@ fn without_a_private_stream_nothing_is_entered() {
     books_equal_truth(&world);
     ended_clean(&world);
 }
-
-/// F82 and F83: what is not ours is told as what it is; its pair takes no entry, the others go on.
-#[test]
-fn what_is_not_ours_is_named_and_bars_its_pair_alone() {
-    for (fault, words) in [
-        (json!({"kind": "foreign_order", "symbol": "BTCUSDT"}), "not this engine's"),
-        (json!({"kind": "adl", "symbol": "BTCUSDT", "fraction_ppm": 500_000}), "auto-deleveraging"),
-        (json!({"kind": "liquidate", "symbol": "BTCUSDT", "fraction_ppm": 500_000}), "liquidation"),
-    ] {
-        let mut world = live(&Setup { exit_basis: None, ..Setup::default() });
-        let holds = |world: &World| world.lines().iter().any(|line| line.starts_with("BTC: holds"));
-        assert!(world.run_until(holds, 40 * SEC), "no BTC position");
-        world.fault(&fault).unwrap();
-        world.run_for(SEC);
-        let barred: Vec<String> =
-            world.shadow().why().filter(|why| why.frozen.is_some()).map(|why| why.pair.to_owned()).collect();
-        assert_eq!(barred, ["BTC"], "{fault}");
-        assert!(world.lines().iter().any(|line| line.contains(words)), "{fault}: {:?}", world.lines());
-    }
-}

@@ -69,7 +69,12 @@ pub(crate) fn booked(world: &World) -> Fills {
     for body in records(world, Kind::Fill) {
         let row = Value::Object(body);
         let key = (text(&row, "market"), text(&row, "symbol"), row["trade_id"].as_u64().unwrap());
-        let facts = ["client_id", "side", "price", "qty", "fee", "fee_asset"].map(|k| plain(&text(&row, k)));
+        let mut facts =
+            ["client_id", "side", "price", "qty", "fee", "fee_asset"].map(|k| plain(&text(&row, k)));
+        if let Some(cause) = row.get("cause") {
+            assert_eq!(facts[0], "0", "no order of ours: {row}");
+            facts[0] = cause.as_str().unwrap().to_owned();
+        }
         assert_eq!(fills.insert(key, facts), None, "booked twice: {row}");
     }
     fills
@@ -83,6 +88,14 @@ pub(crate) fn made(truth: &Value) -> Fills {
         let facts = ["client_order_id", "side", "price", "qty", "commission", "commission_asset"];
         let mut facts = facts.map(|k| plain(&text(row, k)));
         facts[1] = facts[1].to_lowercase();
+        // An order of the venue's own has no id of ours: the journal names its cause.
+        for (start, cause) in
+            [("adl_autoclose", "adl"), ("autoclose-", "liquidation"), ("settlement_autoclose-", "settlement")]
+        {
+            if facts[0].starts_with(start) {
+                facts[0] = cause.to_owned();
+            }
+        }
         (key, facts)
     };
     truth["fills"].as_array().unwrap().iter().map(row).collect()

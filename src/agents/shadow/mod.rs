@@ -5,12 +5,16 @@
 //! Never: writes an order (it asks the trader), guesses a fate, or reports what is not in the journal.
 //! Map:   `news` from clerk and couriers · `orders` fired → answered → booked · `questions` asking the
 //!        venue · `streams` the private streams · `recall` the runs before · `recon` the venue's whole
-//!        view · `phases` of a run · `repair` settled or unwound · `terms` thresholds · `budget` what may
+//!        view · `phases` of a run · `repair` settled or unwound · `mending` its pace and its alarms ·
+//!        `forced` ADL and its like · `late` told of after the end · `terms` thresholds · `budget` what may
 //!        leave · `lag` a slow disk · `operator` modes · `told` what it can say of a run · `totals` what it
 //!        adds up to.
 
 mod budget;
+mod forced;
 mod lag;
+mod late;
+mod mending;
 mod news;
 pub mod operator;
 mod orders;
@@ -132,6 +136,8 @@ struct Tracked {
     order: Order,
     decided: Price,
     told_unknown: bool,
+    /// More was executed than its end told.
+    late: bool,
 }
 
 /// One pair in the shadow's books.
@@ -140,7 +146,7 @@ struct Book {
     pair: PairId,
     state: PairState,
     holding: Holding,
-    /// The present intent: its sequence, attempts so far, the class it began with, its slots.
+    /// The present intent: its sequence, its last attempt, the class it began with, its slots.
     sequence: u32,
     attempt: u8,
     began_as: crate::units::Class,
@@ -158,6 +164,8 @@ struct Book {
     asked: Option<Nanos>,
     /// When an unwind may be asked for again.
     retry_at: Nanos,
+    /// How the present repair goes.
+    mending: mending::Mending,
     refusals: u8,
     /// Why entries are off for good, if they are.
     frozen: Option<String>,
@@ -218,6 +226,8 @@ pub struct Shadow {
     fills: Box<FillList>,
     /// Entries on a venue are off until then.
     frozen: BTreeMap<VenueId, (Nanos, String)>,
+    /// Positions to be looked at again, and when.
+    rechecks: Vec<(Nanos, PairId)>,
     /// Records the ring had no room for yet: a record is never dropped.
     backlog: VecDeque<Record>,
     written: u64,
@@ -271,6 +281,7 @@ impl Shadow {
             scratch: Scratch::new(),
             fills: Box::default(),
             frozen: BTreeMap::new(),
+            rechecks: Vec::new(),
             backlog: VecDeque::new(),
             written: 0,
             freeing: VecDeque::new(),
@@ -314,6 +325,11 @@ impl Shadow {
         self.write(Record::Note { at: self.clock.unix(), text });
     }
 
+    /// A note that a person should act on (I20).
+    fn alert(&mut self, text: String) {
+        self.note(format!("ALERT: {text}"));
+    }
+
     fn line(&mut self, text: &str) {
         if let Some(lines) = &mut self.doors.lines {
             // Lossy: a person may miss a line, the journal does not.
@@ -355,6 +371,8 @@ impl Agent for Shadow {
             self.tick_recon(now);
             self.free_slots();
             self.tick_lag(now);
+            self.tick_rechecks(now);
+            self.tick_mending(now);
             for at in 0..self.books.len() {
                 self.publish_terms(at, now);
             }

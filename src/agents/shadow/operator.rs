@@ -1,6 +1,6 @@
 //! The operator's word: modes and their latches, and replies to what `ctl` asks.
 //!
-//! Owns:  the mode (FAULTS part 1), who may change it, and what a person is told of the whole.
+//! Owns:  the mode (FAULTS part 1), who may change it, the engine's own halt, and what a person is told of the whole.
 //! Never: lets a mode go without its reason, calls a change done before it is on the disk.
 //! Order: a mode holds in memory at once; the reply waits for the journal and the latch file.
 
@@ -136,7 +136,7 @@ impl Shadow {
         }
         if self.operator.flattening && self.is_flat() {
             let why = format!("flat ({})", self.operator.why);
-            self.change(Mode::Halted, false, why, now);
+            self.change(Mode::Halted, false, why, false, now);
             crash::point("K18c");
         }
         self.reply_durable(now);
@@ -152,14 +152,14 @@ impl Shadow {
         let present = self.operator.mode;
         match order {
             Ask::Kill(why) => {
-                self.change(Mode::Killed, false, why, now);
+                self.change(Mode::Killed, false, why, false, now);
                 Ok(format!("killed: no order leaves any more; {WAY_OUT}"))
             }
             Ask::Resume(why) if why.trim().is_empty() => {
                 Err(format!("{} is left with a reason only: {WAY_OUT}", present.name()))
             }
             Ask::Resume(why) => {
-                self.change(Mode::Trading, false, why, now);
+                self.change(Mode::Trading, false, why, false, now);
                 Ok(format!("trading again (was {})", present.name()))
             }
             _ if present == Mode::Killed => {
@@ -167,19 +167,28 @@ impl Shadow {
             }
             Ask::Flatten(why) => {
                 let held = self.books.iter().filter(|book| book.state != PairState::Flat).count();
-                self.change(Mode::ReduceOnly, true, why, now);
+                self.change(Mode::ReduceOnly, true, why, false, now);
                 crash::point("K18a");
                 Ok(format!("no entries; {held} pairs are being closed, then the engine halts"))
             }
             Ask::Halt(why) => {
-                self.change(Mode::Halted, false, why, now);
+                self.change(Mode::Halted, false, why, false, now);
                 Ok(format!("halted: no entry, no exit; what is broken is repaired; {WAY_OUT}"))
             }
             Ask::Status | Ask::Why(_) => Err("this is no order".to_owned()),
         }
     }
 
-    pub(super) fn change(&mut self, mode: Mode, flattening: bool, why: String, now: Nanos) {
+    /// Halts by itself: nothing but repairs until the operator resumes. What stands already and is no
+    /// laxer stays: KILLED, HALTED, and a flattening, which ends HALTED.
+    pub(super) fn halt(&mut self, why: String, now: Nanos) {
+        if matches!(self.operator.mode, Mode::Killed | Mode::Halted) || self.operator.flattening {
+            return;
+        }
+        self.change(Mode::Halted, false, why, true, now);
+    }
+
+    fn change(&mut self, mode: Mode, flattening: bool, why: String, own: bool, now: Nanos) {
         let kill = &self.doors.operator.kill;
         if mode == Mode::Killed {
             kill.set();
@@ -194,7 +203,7 @@ impl Shadow {
             self.publish_terms(at, now);
         }
         self.line(&format!("{}: {why}", mode.name().to_uppercase()));
-        self.write(Record::Latch { at: self.clock.unix(), mode, why });
+        self.write(Record::Latch { at: self.clock.unix(), mode, why, own });
         if mode == Mode::Killed {
             crash::point("K17b");
         }

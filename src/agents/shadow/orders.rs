@@ -5,7 +5,6 @@
 //! Never: ends an order without evidence A or B.
 //! Map:   Told → `on_fired` / `on_fill` / `on_answer` → `repair::settle`.
 
-use super::repair::RETRY_NS;
 use super::streams::GRACE_NS;
 use super::totals::Stage;
 use super::{Shadow, Tracked};
@@ -76,11 +75,14 @@ impl Shadow {
         // The leg that waited, of the intent under way.
         let second = book.awaiting && fired.sequence == book.sequence;
         if fired.class != Class::Repair && !second {
-            book.sequence = fired.sequence;
-            book.attempt = 0;
             book.began_as = fired.class;
             book.repaired = false;
         }
+        // The trader counts attempts alike: the next one, or the first of a new intent.
+        let next = fired.class == Class::Repair && fired.sequence == book.sequence;
+        book.attempt = if next { book.attempt + 1 } else { 0 };
+        book.sequence = fired.sequence;
+        book.mending.on_fired(fired.class, second);
         book.asked = None;
         book.awaiting = fired.more;
         if !second {
@@ -110,7 +112,7 @@ impl Shadow {
             if let State::Ended(end) = order.state {
                 self.write(Record::OrderEnd { at: self.clock.unix(), client: leg.client, end });
             }
-            self.orders.insert(leg.client, Tracked { order, decided, told_unknown: false });
+            self.orders.insert(leg.client, Tracked { order, decided, told_unknown: false, late: false });
         }
         if let Some(first) = sent[0] {
             self.totals.record(Stage::ShadowLag, now.since(first));
@@ -146,8 +148,10 @@ impl Shadow {
         if !self.ledger.book(fill, pair, tracked.decided, &instruments, &mut base) {
             return;
         }
+        let judged = tracked.order.ended().then_some(tracked.order.executed);
         tracked.order.on_fill(fill.qty);
         self.recon.stir(fill.instrument);
+        let late = judged.is_some_and(|judged| tracked.order.booked > judged);
         let sent = tracked.order.leg.sent;
         let holding = &mut self.books[usize::from(pair.0)].holding;
         match instruments.get(fill.instrument).leg {
@@ -156,7 +160,10 @@ impl Shadow {
         }
         self.totals.record(Stage::FillRtt, now.since(sent));
         crash::point("K9");
-        self.write(Record::Fill { at: self.clock.unix(), fill: *fill, instruments });
+        self.write(Record::Fill { at: self.clock.unix(), fill: *fill, cause: None, instruments });
+        if late {
+            self.on_late(fill.client, now);
+        }
     }
 
     pub(super) fn on_answer(&mut self, answer: &Answer, now: Nanos) {
@@ -193,7 +200,9 @@ impl Shadow {
         };
         let was_ended = tracked.order.ended();
         let was_in_doubt = tracked.told_unknown;
+        let judged = tracked.order.executed;
         let mut action = tracked.order.on_answer(answer, now);
+        let late = was_ended && tracked.order.executed > judged;
         if answer.source == Source::Answer && stream && action != Action::Wait {
             // What the answer left open is on its way by the stream, which costs no request.
             tracked.order.hold_off(now.plus(GRACE_NS));
@@ -203,15 +212,11 @@ impl Shadow {
             self.totals.record(Stage::AckRtt, answer.received.since(tracked.order.leg.sent));
         }
         let (state, pair, client) = (tracked.order.state, tracked.order.pair, tracked.order.client());
+        let class = tracked.order.class;
         match state {
             State::Ended(end) if !was_ended => {
                 self.count_end(client, end);
-                if matches!(end, End::Refused(_) | End::NotSent | End::Terminal(Qty::ZERO)) {
-                    // Nothing came of it: the next try waits, a little longer each time.
-                    let book = &mut self.books[usize::from(pair.0)];
-                    let tries = u32::from(book.attempt.saturating_sub(1)).min(5);
-                    book.retry_at = if book.attempt == 0 { now } else { now.plus(RETRY_NS << tries) };
-                }
+                self.on_end(pair, class, end, now);
                 self.write(Record::OrderEnd { at: self.clock.unix(), client, end });
                 if let End::Refused(refusal) = end {
                     self.on_refused(pair, row.venue, refusal, &answer.counted, now);
@@ -222,6 +227,9 @@ impl Shadow {
             }
             State::Unknown => self.on_unknown(client, pair, row.venue),
             _ => {}
+        }
+        if late {
+            self.on_late(client, now);
         }
         self.ask(action, client);
         self.settle(pair, now);

@@ -353,7 +353,7 @@ impl Shadow {
         let order = Order::found(leg, pair, class, sequence, order_id).settling(self.settling_ns());
         self.recovered.since = self.recovered.since.min(Unix(leg.stamp.0 - OVERLAP_NS));
         self.recon.stir(leg.instrument);
-        self.orders.insert(leg.client, Tracked { order, decided, told_unknown: false });
+        self.orders.insert(leg.client, Tracked { order, decided, told_unknown: false, late: false });
         let book = &mut self.books[usize::from(pair.0)];
         if matches!(book.state, PairState::Flat | PairState::Hedged) {
             book.state = PairState::Busy;
@@ -369,7 +369,7 @@ impl Shadow {
             let why = format!(
                 "{crashes} runs within {minutes} min did not end by themselves (--restart-limit); look why, then resume"
             );
-            self.change(Mode::Halted, false, why, now);
+            self.halt(why, now);
         }
     }
 }

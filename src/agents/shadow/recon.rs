@@ -12,7 +12,7 @@ use crate::agents::courier::Letter;
 use crate::desk::budget::Line;
 use crate::desk::order::QUARANTINE_NS;
 use crate::event::{
-    Answer, Counted, Fill, Fired, FiredLeg, Headers, Made, Mode, PairState, Record, Source, WalletRow, Wire,
+    Answer, Counted, Fill, Fired, FiredLeg, Headers, Made, PairState, Record, Source, WalletRow, Wire,
 };
 use crate::event::{Asset, lane};
 use crate::metal::crash;
@@ -253,7 +253,7 @@ impl Shadow {
         }
         for (client, pair) in old {
             self.set_state(pair, PairState::Quarantined, "an order's fate is unknown for a minute");
-            self.note(format!(
+            self.alert(format!(
                 "order {client}: its fate is unknown for a minute; its pair is left alone, and the venue asked on; \
                  look it up there by this client order id"
             ));
@@ -359,7 +359,7 @@ impl Shadow {
                 continue;
             }
             match self.client_of(instrument, row.order_id) {
-                Some(client) => self.book_trade(client, instrument, row, now),
+                Some(client) => self.on_fill(&fill_of(client, instrument, row), now),
                 None => {
                     let Some(round) = self.recon.rounds.get_mut(&of_lane) else { return };
                     let item = Item::Whose { instrument, order_id: row.order_id };
@@ -379,14 +379,6 @@ impl Shadow {
             .map(|order| order.client())
     }
 
-    fn book_trade(&mut self, client: ClientId, instrument: InstrumentId, row: &TradeRow, now: Nanos) {
-        let TradeRow { trade_id, order_id, side, price, qty, fee, fee_asset, at } = *row;
-        let source = Source::Query;
-        let fill =
-            Fill { client, instrument, order_id, trade_id, side, price, qty, fee, fee_asset, at, source };
-        self.on_fill(&fill, now);
-    }
-
     fn on_whose(
         &mut self,
         of_lane: usize,
@@ -400,9 +392,14 @@ impl Shadow {
         let (orphans, rest): (Vec<_>, Vec<_>) =
             std::mem::take(&mut round.orphans).into_iter().partition(mine);
         round.orphans = rest;
-        if let Some(client) = self.adopt(row, now) {
+        if let Whose::Forced(what) = row.whose {
             for (instrument, trade) in &orphans {
-                self.book_trade(client, *instrument, trade, now);
+                let fill = fill_of(ClientId::default(), *instrument, trade);
+                self.on_forced(Some(*instrument), what, Some(fill), now);
+            }
+        } else if let Some(client) = self.adopt(row, now) {
+            for (instrument, trade) in &orphans {
+                self.on_fill(&fill_of(client, *instrument, trade), now);
             }
             if let Some(pair) = self.pair_of(instrument) {
                 self.settle(pair, now);
@@ -430,10 +427,8 @@ impl Shadow {
         let (instance, epoch) = self.settings.identity;
         let (client, parts) = match row.whose {
             Whose::Ours(client) => (client, client.parts()),
-            Whose::Forced(what) => {
-                self.bar(Some(instrument), what.text(), now);
-                return None;
-            }
+            // Its trades are booked, where it made any.
+            Whose::Forced(_) => return None,
             Whose::Foreign => {
                 self.bar(Some(instrument), "an order that is not this engine's", now);
                 return None;
@@ -449,7 +444,7 @@ impl Shadow {
                  data folder is an old copy",
                 parts.epoch
             );
-            self.change(Mode::Halted, false, why, now);
+            self.halt(why, now);
             return None;
         }
         if !self.orders.contains_key(&client) && !self.past.contains_key(&client) {
@@ -704,6 +699,23 @@ impl Shadow {
         if self.recon.told.insert(text.clone()) {
             self.note(text);
         }
+    }
+}
+
+fn fill_of(client: ClientId, instrument: InstrumentId, row: &TradeRow) -> Fill {
+    let TradeRow { trade_id, order_id, side, price, qty, fee, fee_asset, at } = *row;
+    Fill {
+        client,
+        instrument,
+        order_id,
+        trade_id,
+        side,
+        price,
+        qty,
+        fee,
+        fee_asset,
+        at,
+        source: Source::Query,
     }
 }
 

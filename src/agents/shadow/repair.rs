@@ -8,35 +8,16 @@ use super::Shadow;
 use crate::desk::budget::ENTRY_CHARGE;
 use crate::desk::order::State;
 use crate::desk::pair::{Holding, Next, base_of};
-use crate::event::{Closed, Command, Mode, PairState, Record};
+use crate::event::{Command, Mode, PairState};
 use crate::metal::crash;
 use crate::units::time::{MS, SEC};
 use crate::units::{Amount, Class, ClientId, LegKind, Nanos, PairId, Qty};
 use std::sync::Arc;
 
-/// Collars of successive unwinds, in parts per million (FAULTS 6f: 0.2 %, 0.5 %, 2 %, 5 %).
-const COLLARS_PPM: [u32; 4] = [2_000, 5_000, 20_000, 50_000];
-/// Wait before the first repeated unwind; doubles with each attempt (FAULTS R9).
-pub(super) const RETRY_NS: u64 = 50 * MS;
 /// An unwind that was asked for and not heard of again.
 const ASKED_LOST_NS: u64 = SEC;
 
 impl Shadow {
-    pub(super) fn on_declined(&mut self, pair: PairId, why: Closed, now: Nanos) {
-        let name = self.instruments.pair(pair).name;
-        if let Some(book) = self.books.get_mut(usize::from(pair.0)) {
-            // Nothing was sent: its attempt is still to be had.
-            if book.asked.take().is_some() {
-                book.attempt = book.attempt.saturating_sub(1);
-            }
-            book.retry_at = now.plus(RETRY_NS);
-        }
-        self.write(Record::Note {
-            at: self.clock.unix(),
-            text: format!("pair {name}: an unwind could not leave ({}); asked again", why.text()),
-        });
-    }
-
     /// Looks at every timer: orders that want to be asked about, unwinds that wait.
     pub(super) fn tick_orders(&mut self, now: Nanos) {
         let due: Vec<ClientId> =
@@ -105,7 +86,14 @@ impl Shadow {
             }
         }
         let quote = self.books[at].pulse.and_then(|pulse| pulse.quotes[LegKind::Spot as usize]);
-        match proven.next(&instruments, pair, quote.as_ref()) {
+        let next = proven.next(&instruments, pair, quote.as_ref());
+        let mending = &mut self.books[at].mending;
+        if matches!(next, Next::Unwind { .. }) {
+            mending.broken(now)
+        } else {
+            mending.sound()
+        }
+        match next {
             // R6, R7: the other leg's proven quantity is taken back; a leg in doubt is left alone, since
             // two orders of it might both fill.
             Next::Unwind { leg, .. } if doubted[leg as usize] => {}
@@ -129,6 +117,7 @@ impl Shadow {
 
     fn unwind(&mut self, at: usize, leg: LegKind, side: crate::units::Side, qty: Qty, now: Nanos) {
         let lane = self.lane_of(self.books[at].pair, leg);
+        let qty = self.sized(at, leg, qty);
         // A repair that can't leave is not asked for (R9: `Retry-After` first).
         if !self.lanes[lane].may_repair(now) || self.mode() == Mode::Killed {
             return;
@@ -137,29 +126,16 @@ impl Shadow {
         if book.asked.is_some() || now < book.retry_at {
             return;
         }
-        if book.attempt >= ClientId::ATTEMPT_MAX {
-            if book.frozen.is_none() {
-                let name = self.instruments.pair(book.pair).name;
-                let why =
-                    format!("pair {name}: fifteen unwinds did not bring it into bound; mend it by hand");
-                book.frozen = Some(why.clone());
-                self.note(why);
-            }
-            return;
-        }
-        let attempt = book.attempt + 1;
         let command = Command::Unwind {
             pair: book.pair,
-            sequence: book.sequence,
-            attempt,
+            last: (book.sequence, book.attempt),
             leg,
             side,
             qty,
-            collar_ppm: COLLARS_PPM[usize::from(attempt - 1).min(COLLARS_PPM.len() - 1)],
+            collar_ppm: book.mending.collar_ppm(),
         };
         // A full ring: asked again at the next tick.
         if self.doors.commands.push(command).is_ok() {
-            book.attempt = attempt;
             book.asked = Some(now);
             book.repaired = true;
             crash::point("K16a");
@@ -187,13 +163,18 @@ impl Shadow {
                 state.on_resolved();
             }
         }
+        let forced = std::mem::take(&mut book.mending).forced;
         let began_as = book.began_as;
         self.hold(at, hedged);
         let state = if hedged { PairState::Hedged } else { PairState::Flat };
         self.set_state(
             pair,
             state,
-            if began_as == Class::Entry { "entry resolved" } else { "exit resolved" },
+            match forced {
+                Some(_) => "what the venue closed is matched",
+                None if began_as == Class::Entry => "entry resolved",
+                None => "exit resolved",
+            },
         );
         self.books[at].late = false;
         // The cell first, then the freedom to act on it.

@@ -13,10 +13,10 @@ use super::{Shadow, Tracked};
 use crate::agents::socket::{GiveUp, Sign, Socket};
 use crate::agents::{Dead, FeedCard, Handed, Purpose};
 use crate::desk::order::Action;
-use crate::event::{Answer, Counted, Fired, Headers, LANES, PairState, Record, Source, Verdict, lane};
+use crate::event::{Answer, Counted, Fired, Headers, LANES, Record, Source, lane};
 use crate::metal::poll::{Links, Slot};
 use crate::units::time::{MS, SEC};
-use crate::units::{ClientId, InstrumentId, LegKind, Nanos, Qty, Unix, VenueId};
+use crate::units::{ClientId, InstrumentId, LegKind, Nanos, Unix, VenueId};
 use crate::venue::{Unreadable, UserHeard};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -30,8 +30,6 @@ const STREAMS_MAX: usize = LANES;
 const EARLY_MAX: usize = 1_024;
 /// How long an event may be ahead of its order.
 const EARLY_NS: u64 = 5 * SEC;
-/// Orders of resolved pairs that are remembered.
-const PAST_MAX: usize = 4_096;
 
 /// Whether a market's stream can be relied on.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -296,7 +294,7 @@ impl Shadow {
             UserHeard::Foreign { instrument } => {
                 self.bar(instrument, "an order that is not this engine's", now);
             }
-            UserHeard::System { instrument, what } => self.bar(instrument, what.text(), now),
+            UserHeard::System { instrument, what, fill } => self.on_forced(instrument, what, fill, now),
             UserHeard::Confirmed => {
                 let stream = self.streams.open.get_mut(usize::from(slot.0)).and_then(Option::as_mut)?;
                 stream.unconfirmed = stream.unconfirmed.saturating_sub(1);
@@ -420,6 +418,9 @@ impl Shadow {
         for client in self.unended(lane, unreadable.instrument) {
             self.ask(Action::Query, client);
         }
+        if let Some(instrument) = unreadable.instrument {
+            self.recheck_perp(instrument, now);
+        }
     }
 
     /// Something on this account is not ours: its pairs take no entry, and nothing of it is touched
@@ -447,46 +448,6 @@ impl Shadow {
             self.note(why);
             self.publish_terms(at, now);
         }
-    }
-
-    // ───────────────────────────── resolved and told of again ─────────────────────────────
-
-    /// A resolved pair's orders: kept for a while, the oldest given up first.
-    pub(super) fn remember(&mut self, pair: crate::units::PairId) {
-        let done: Vec<ClientId> =
-            self.orders.values().filter(|it| it.order.pair == pair).map(|it| it.order.client()).collect();
-        for client in done {
-            if let Some(tracked) = self.orders.remove(&client) {
-                self.past.insert(client, tracked);
-            }
-        }
-        while self.past.len() > PAST_MAX {
-            self.past.pop_first();
-        }
-    }
-
-    /// Whether an answer tells more of a resolved order than is booked.
-    pub(super) fn says_more(&self, answer: &Answer) -> bool {
-        let told = match answer.verdict {
-            Verdict::Terminal { executed } | Verdict::Open { executed } => executed,
-            _ => Qty::ZERO,
-        };
-        self.past.get(&answer.client).is_some_and(|past| told > past.order.executed)
-    }
-
-    /// More came of a resolved order (R19): it counts among the open ones again, and its pair is put
-    /// right before it may trade.
-    pub(super) fn revive(&mut self, client: ClientId, now: Nanos) {
-        let Some(tracked) = self.past.remove(&client) else { return };
-        let pair = tracked.order.pair;
-        self.orders.insert(client, tracked);
-        self.note(format!("order {client}: more was executed than its end told; booked and put right"));
-        let at = usize::from(pair.0);
-        self.books[at].late = true;
-        if matches!(self.books[at].state, PairState::Flat | PairState::Hedged) {
-            self.set_state(pair, PairState::Busy, "a fill after the end of its order");
-        }
-        self.publish_terms(at, now);
     }
 }
 

@@ -7,8 +7,8 @@ use crate::agents::shadow::{Phase, ShadowDoors, ShadowSettings};
 use crate::carry::rules::Policy;
 use crate::desk::book::tests::one_pair;
 use crate::event::{
-    Asset, Command, Doubt, Fill, FiredLeg, Made, News, Offsets, PERMIT_WORDS, Permit, READS_WORDS, Reads,
-    TERMS_WORDS, Terms, Wire,
+    Asset, Command, Doubt, Fill, FiredLeg, Made, News, Offsets, PERMIT_WORDS, PairState, Permit, READS_WORDS,
+    Reads, TERMS_WORDS, Terms, Verdict, Wire,
 };
 use crate::metal::clock::Clock;
 use crate::metal::entropy::Entropy;
@@ -18,7 +18,7 @@ use crate::metal::latest::latest;
 use crate::metal::ring::{Consumer, ring};
 use crate::store::recall::Recalled;
 use crate::units::id::ClientIdParts;
-use crate::units::{Amount, Class, Direction, LinkId, PairId, Price, Ratio, Side, Unix};
+use crate::units::{Amount, Class, Direction, LinkId, PairId, Price, Qty, Ratio, Side, Unix};
 use std::any::Any;
 use std::sync::Arc;
 

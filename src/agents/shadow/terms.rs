@@ -39,6 +39,7 @@ impl Book {
             owes_free: false,
             asked: None,
             retry_at: Nanos::ZERO,
+            mending: super::mending::Mending::default(),
             refusals: 0,
             frozen: None,
             mark: None,
@@ -50,6 +51,14 @@ impl Book {
             enter: [None; 2],
             best: None,
         }
+    }
+}
+
+impl Book {
+    /// What the trader may close: nothing of a pair that is being put right under its hands.
+    fn closable(&self) -> Option<Held> {
+        let open = matches!(self.state, PairState::Busy | PairState::Unknown);
+        self.held.filter(|_| !(open && (self.late || self.mending.forced.is_some())))
     }
 }
 
@@ -79,7 +88,7 @@ impl Shadow {
         self.size_clip(at);
         let mut terms = self.terms_of(at, now).unwrap_or(Terms {
             generation: self.instruments.generation,
-            held: self.books[at].held,
+            held: self.books[at].closable(),
             ..Terms::default()
         });
         terms.flatten = self.flattening();
@@ -131,7 +140,7 @@ impl Shadow {
         let mut terms = Terms {
             generation: instruments.generation,
             clip: book.clip,
-            held: book.held,
+            held: book.closable(),
             ..Terms::default()
         };
         if trading && let (Some(held), Some(exit)) = (terms.held, settings.exit_basis) {

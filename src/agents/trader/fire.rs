@@ -17,7 +17,7 @@ use crate::event::{
 use crate::metal::crash;
 use crate::metal::intents::{INTENT_BYTES, IntentSlot};
 use crate::metal::poll::Slot;
-use crate::units::{Class, Direction, InstrumentId, LegKind, Nanos, PairId, Price, Unix, VenueId};
+use crate::units::{Class, ClientId, Direction, InstrumentId, LegKind, Nanos, PairId, Price, Unix, VenueId};
 
 /// Room in the ring to the shadow that a send round claims: itself, and what a dying link adds.
 const ROUND_EVENTS: usize = 4;
@@ -110,6 +110,7 @@ impl Trader {
         self.ready = ready;
         let stall = &mut self.stalls[at];
         stall.entries += u32::from(signal.class == Class::Entry);
+        stall.fired = (stall.sequence, 0);
         // The id is burnt, whatever reached the wire: the next intent carries another, and what was
         // prepared under this one fits no more.
         self.next_sequence += 1;
@@ -124,12 +125,21 @@ impl Trader {
     ///
     /// Why nothing was sent; the shadow asks again.
     pub(super) fn fire_unwind(&mut self, command: Command, now: Nanos) -> Result<(), Closed> {
-        let Command::Unwind { pair, sequence, attempt, leg, side, qty, collar_ppm } = command else {
+        let Command::Unwind { pair, last, leg, side, qty, collar_ppm } = command else {
             return Ok(());
         };
         let at = usize::from(pair.0);
         let loaded = self.loaded.clone().ok_or(Closed::NoQuote)?;
         let stall = self.stalls.get(at).ok_or(Closed::NoQuote)?;
+        if stall.fired != last {
+            return Err(Closed::Busy);
+        }
+        // A position may need mending that no intent of this run is to blame for, or whose intent has
+        // had all its attempts: then this is an intent of its own (FAULTS 7.2).
+        let (sequence, attempt) = match last {
+            (sequence, attempt) if stall.busy && attempt < ClientId::ATTEMPT_MAX => (sequence, attempt + 1),
+            _ => (self.next_sequence + 1, 0),
+        };
         let (venue, instrument) = (stall.venues[leg as usize], stall.legs[leg as usize]);
         let quote = *self.books.tops(pair)[leg as usize].ok_or(Closed::NoQuote)?;
         self.permitted(lane(venue, leg), Class::Repair, now)?;
@@ -174,6 +184,8 @@ impl Trader {
             let leg = Leg { order: &order, instrument, venue, leg, link };
             self.commit(&round, slot, [Some(&leg), None], &loaded);
             self.send_legs(&round, slot, [Some(leg), None], false);
+            self.stalls[at].fired = (sequence, attempt);
+            self.next_sequence = self.next_sequence.max(sequence);
         }
         self.repair = order;
         slot.map(|_| ())

@@ -148,6 +148,8 @@ struct Stall {
     busy: bool,
     /// The sequence its next intent will carry; kept through every re-signing until really sent.
     sequence: u32,
+    /// Sequence and attempt of its last order; 0, 0: none yet.
+    fired: (u32, u8),
     entries: u32,
     pulse_due: Nanos,
     /// Whether a signal stood at the last look, so that `live = false` tells each crossing once.
@@ -257,6 +259,7 @@ impl Trader {
                     self.next_sequence += 1;
                     self.next_sequence
                 },
+                fired: (0, 0),
                 entries: 0,
                 pulse_due: Nanos::ZERO,
                 signalled: false,

@@ -238,6 +238,22 @@ fn the_venue_closes_positions_under_its_own_ids() {
 }
 
 #[test]
+fn a_contract_that_ends_is_settled_whole_and_trades_no_more() {
+    let mut world = World::new();
+    let key = world.listen_key();
+    let mut socket = world.socket(Door::UsdmWs, &format!("/private/ws/{key}"));
+    world.order(USDM, "symbol=BTCUSDT&side=SELL&type=MARKET&quantity=0.100");
+    socket.read(&mut world);
+    order(&mut world, json!({"kind": "delist", "symbol": "BTCUSDT"}));
+    let heard = socket.read(&mut world);
+    assert_eq!(kinds(&heard), ["TRADE_LITE", "CALCULATED", "ACCOUNT_UPDATE"]);
+    assert!(heard[1]["o"]["c"].as_str().unwrap().starts_with("settlement_autoclose-"), "{}", heard[1]);
+    assert_eq!(world.truth()["positions"], json!([]));
+    let again = world.order(USDM, "symbol=BTCUSDT&side=SELL&type=MARKET&quantity=0.100");
+    assert_eq!(again.code(), -4140);
+}
+
+#[test]
 fn a_stranger_trades_on_the_account_within_its_rules() {
     let mut world = World::new();
     let mut socket = world.subscribed();

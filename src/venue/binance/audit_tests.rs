@@ -3,10 +3,11 @@
 //! Owns:  claims about [`AUDIT`].
 
 use super::*;
+use crate::event::Forced;
 use crate::event::{Counted, Doubt, Verdict};
 use crate::units::InstrumentId;
 use crate::venue::sample::{fixture, instrument, instruments};
-use crate::venue::{Forced, Judged, Reply, Scratch};
+use crate::venue::{Judged, Reply, Scratch};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::sync::LazyLock;

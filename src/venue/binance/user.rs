@@ -12,13 +12,13 @@ use super::account::{KEY_HEADER, object};
 use super::answers::standing_of;
 use super::limits;
 use super::rest;
-use crate::event::{Asset, Fill, Source, Verdict};
+use crate::event::{Asset, Fill, Forced, Source, Verdict};
 use crate::units::time::SEC;
 use crate::units::{Amount, BadDecimal, ClientId, InstrumentId, LegKind, Price, Qty, Side, Unix};
 use crate::venue::json::{Object, int, stamp, text, uint};
 use crate::venue::symbols::Known;
 use crate::venue::{Ask, BadBody, Key, Refused, Scratch, Symbols, Why};
-use crate::venue::{Forced, Unreadable, UserHeard, UserPlan, UserStream};
+use crate::venue::{Unreadable, UserHeard, UserPlan, UserStream};
 use arrayvec::ArrayVec;
 use simd_json::prelude::*;
 use std::fmt::Write;
@@ -183,7 +183,7 @@ pub(super) fn once(object: &Object<'_, '_>) -> Result<(), Refused> {
     Ok(())
 }
 
-/// An order event with an id of ours and a symbol we know.
+/// An order event with an id of ours, or of a forced order (then with none), and a symbol we know.
 struct Ours<'a, 't, 'i> {
     event: &'a Object<'t, 'i>,
     client: ClientId,
@@ -207,7 +207,11 @@ fn order_of(
     let known = known.ok_or(wrong("s", Why::Type))?;
     let named = text(event, "c").ok_or(wrong("c", Why::Type))?;
     if let Some(what) = forced(leg, named) {
-        return Ok(UserHeard::System { instrument, what });
+        let Some(known) = known else { return Ok(UserHeard::System { instrument, what, fill: None }) };
+        let heard = read(Ours { event, client: ClientId::default(), known })
+            .map_err(|refused| Unreadable { instrument, refused })?;
+        let fill = if let UserHeard::Order { fill, .. } = heard { fill } else { None };
+        return Ok(UserHeard::System { instrument, what, fill });
     }
     // Spot: a cancel has an id of its own, and names the order's in `C`.
     let original = if leg == LegKind::Spot { text(event, "C") } else { None };
@@ -282,7 +286,9 @@ fn standing(ours: &Ours<'_, '_, '_>) -> Result<UserHeard, Refused> {
     let order_id = ours.id("i")?;
     let verdict: Verdict = standing_of(status, executed);
     let fill = match ours.text("x")? {
-        "TRADE" => {
+        // A forced order's execution has a type of its own, and may be told before it has filled.
+        "CALCULATED" if ours.qty("l")? == Qty::ZERO => None,
+        "TRADE" | "CALCULATED" => {
             let qty = ours.qty("l")?;
             if qty == Qty::ZERO || qty > executed {
                 return Err(wrong("l", Why::Type));

@@ -62,7 +62,13 @@ fn line(heard: Result<UserHeard, Unreadable>) -> String {
             format!("#{} {order_id} trade {trade_id} of {}, no fee", instrument.0, qty.0)
         }
         Ok(UserHeard::Foreign { instrument }) => format!("foreign {:?}", instrument.map(|id| id.0)),
-        Ok(UserHeard::System { what, .. }) => what.text().to_owned(),
+        Ok(UserHeard::System { what, fill, .. }) => {
+            let fill = fill.map(|fill| {
+                assert_eq!(fill.client, ClientId::default(), "nobody's order");
+                format!(", trade {}: {} {} at {}", fill.trade_id, fill.side, fill.qty.0, fill.price.0)
+            });
+            format!("{}{}", what.text(), fill.unwrap_or_default())
+        }
         Ok(UserHeard::Account) => "account".to_owned(),
         Ok(UserHeard::Confirmed) => "confirmed".to_owned(),
         Ok(UserHeard::Rejected { code, .. }) => format!("rejected {code}"),
@@ -120,8 +126,18 @@ fn every_spot_event_is_read() {
 fn every_usdm_event_is_read() {
     use LegKind::Perp;
     let update = |name| format!("futures_user_order_trade_update_{name}");
-    check(Perp, &update("adl.json"), &["an auto-deleveraging"], &["#3 8887001 open 5"]);
-    check(Perp, &update("liquidation.json"), &["a liquidation"], &["#3 8886999 terminal 14"]);
+    check(
+        Perp,
+        &update("adl.json"),
+        &["an auto-deleveraging, trade 12346001: buy 5 at 4200000"],
+        &["#3 8887001 open 5, trade 12346001: buy 5 at 4200000, fee 0.105 USDT"],
+    );
+    check(
+        Perp,
+        &update("liquidation.json"),
+        &["a liquidation, trade 12345999: sell 14 at 991012"],
+        &["#3 8886999 terminal 14, trade 12345999: sell 14 at 991012, fee 0.06937084 USDT"],
+    );
     check(Perp, &update("documented.json"), &["foreign Some(3)"], &["#3 8886774 open 0"]);
     let partial = "#3 8886774 open 1, trade 12345678: buy 1 at 710050, fee 0.01 USDT";
     check(Perp, &update("partial_fill.json"), &["foreign Some(3)"], &[partial]);

@@ -195,7 +195,8 @@ fn respond(
             reply.body =
                 "<html><head><title>Maintenance</title></head><body>Please wait.</body></html>".into();
         }
-        Some(Kind::Status { status, body, .. }) => {
+        Some(Kind::Status { status, body, retry_after_s, .. }) => {
+            reply.retry_after_s = Some(retry_after_s).filter(|seconds| *seconds > 0);
             reply.kind = if body.starts_with('<') { "text/html" } else { JSON };
             (reply.status, reply.body) = (status, body);
         }

@@ -89,7 +89,7 @@ pub(super) fn place(
     let fault = exchange.faults.for_order(market, order.side);
     match &fault {
         Some(Kind::Lose) => return Err(Refusal::cut()),
-        Some(Kind::Refuse { code, msg, status }) => {
+        Some(Kind::Refuse { code, msg, status, taken: false }) => {
             return Err(Refusal { status: *status, ..Refusal::new(*code, msg.clone()) });
         }
         Some(Kind::None) => met.clear(),
@@ -99,10 +99,12 @@ pub(super) fn place(
     }
     accept(exchange, &order, &mut met)?;
     let at = exchange.execute(order, &met);
-    if fault == Some(Kind::DropAck) {
-        return Err(Refusal::cut());
+    match fault {
+        Some(Kind::DropAck) => Err(Refusal::cut()),
+        // Executed, and called refused.
+        Some(Kind::Refuse { code, msg, status, .. }) => Err(Refusal { status, ..Refusal::new(code, msg) }),
+        _ => Ok((at, resp)),
     }
-    Ok((at, resp))
 }
 
 /// Takes an order that no request of ours carried: a stranger's, on the same account and under the same rules.

@@ -64,7 +64,7 @@ fn names(order: &Order, change: &Change) -> (&'static str, &'static str) {
             let status = if order.executed == order.qty { "FILLED" } else { "PARTIALLY_FILLED" };
             match order.forced {
                 Some(Forced::Adl) => ("CALCULATED", "NEW_ADL"),
-                Some(Forced::Liquidation) => ("CALCULATED", status),
+                Some(Forced::Liquidation | Forced::Settlement) => ("CALCULATED", status),
                 None => ("TRADE", status),
             }
         }

@@ -1,0 +1,194 @@
+//! How a repair goes: its pace, its size, its collar, and whom it alarms (R9, R11).
+//!
+//! Owns:  what follows from a refused repair, and the timers `T_repair`, `T_window`, `T_hard`.
+//! Never: gives a repair up; past its time it goes on once a second, inside the budget.
+//! Why:   a venue that refuses is asked again later, smaller or on other terms, never harder.
+
+use super::{Book, Shadow};
+use crate::desk::pair::smallest_trade;
+use crate::event::{Closed, End, Forced, PairState, Record, RefusalKind};
+use crate::units::time::{MS, SEC};
+use crate::units::{Class, LegKind, Nanos, PairId, Qty};
+use std::sync::Arc;
+
+/// Collars of successive unwinds, in parts per million (FAULTS 6f: 0.2 %, 0.5 %, 2 %, 5 %).
+const COLLARS_PPM: [u32; 4] = [2_000, 5_000, 20_000, 50_000];
+/// Where they begin when the venue itself took a leg away: stress.
+const STRESS: u32 = 2;
+/// Wait before the first repeated unwind; doubles with each attempt, up to [`SLOW_NS`] (R9).
+const RETRY_NS: u64 = 50 * MS;
+/// The slowest pace of repairs.
+const SLOW_NS: u64 = SEC;
+/// After a throttle that names no time.
+const THROTTLED_NS: u64 = 2 * SEC;
+/// Out of bound so long: a person hears of it.
+const T_REPAIR_NS: u64 = 3 * SEC;
+/// Out of bound so long: HALTED.
+const T_WINDOW_NS: u64 = 8 * SEC;
+/// Out of bound so long: a person hears of it again, and then every minute.
+const T_HARD_NS: u64 = 30 * SEC;
+const EVERY_NS: u64 = 60 * SEC;
+/// A repair refused for want of funds is halved so often at most.
+const HALVED_MAX: u8 = 4;
+
+/// How the present repair of a pair goes.
+#[derive(Debug, Default)]
+pub(super) struct Mending {
+    /// What the venue did by itself, if that is what is put right.
+    pub(super) forced: Option<Forced>,
+    /// Unwinds that left.
+    tries: u32,
+    /// How often the size was halved.
+    halved: u8,
+    /// Since when the pair is known to be out of bound.
+    since: Option<Nanos>,
+    /// How long it had been so when a person was told last.
+    told_ns: u64,
+    /// Why an unwind could not leave, as told last.
+    declined: Option<Closed>,
+}
+
+impl Mending {
+    /// A send round left: an intent of the trader's begins anew, an unwind is one try more.
+    pub(super) fn on_fired(&mut self, class: Class, second: bool) {
+        if class == Class::Repair {
+            self.tries += 1;
+            self.declined = None;
+        } else if !second {
+            *self = Self { forced: self.forced, ..Self::default() };
+        }
+    }
+
+    /// Known to be out of bound.
+    pub(super) fn broken(&mut self, now: Nanos) {
+        self.since.get_or_insert(now);
+    }
+
+    /// Known to be within bound.
+    pub(super) fn sound(&mut self) {
+        (self.since, self.told_ns) = (None, 0);
+    }
+
+    /// How far past the touch the next unwind may go, in parts per million.
+    pub(super) fn collar_ppm(&self) -> u32 {
+        let step = self.tries + if self.forced.is_some() { STRESS } else { 0 };
+        COLLARS_PPM[(step as usize).min(COLLARS_PPM.len() - 1)]
+    }
+
+    fn age_ns(&self, now: Nanos) -> u64 {
+        self.since.map_or(0, |since| now.since(since))
+    }
+}
+
+impl Book {
+    /// When the next unwind may leave after one of which nothing came, or that could not leave.
+    fn wait(&mut self, at_least_ns: u64, now: Nanos) {
+        let late = self.mending.age_ns(now) >= T_HARD_NS;
+        let backoff = RETRY_NS << self.mending.tries.saturating_sub(1).min(5);
+        let ns = if late { SLOW_NS } else { backoff.min(SLOW_NS) };
+        self.retry_at = now.plus(ns.max(at_least_ns));
+    }
+}
+
+impl Shadow {
+    /// An unwind could not leave.
+    pub(super) fn on_declined(&mut self, pair: PairId, why: Closed, now: Nanos) {
+        let name = self.instruments.pair(pair).name;
+        let Some(book) = self.books.get_mut(usize::from(pair.0)) else { return };
+        book.asked = None;
+        let slow = book.mending.age_ns(now) >= T_REPAIR_NS;
+        book.retry_at = now.plus(if slow { SLOW_NS } else { RETRY_NS });
+        if book.mending.declined.replace(why) != Some(why) {
+            let text = format!("pair {name}: an unwind could not leave ({}); asked again", why.text());
+            self.write(Record::Note { at: self.clock.unix(), text });
+        }
+    }
+
+    /// An order ended. After a repair of which nothing came the next one waits, a little longer each time.
+    pub(super) fn on_end(&mut self, pair: PairId, class: Class, end: End, now: Nanos) {
+        let refused = if let End::Refused(refusal) = end { Some(refusal.kind) } else { None };
+        if class != Class::Entry && refused == Some(RefusalKind::ReduceOnly) {
+            self.doubt_position(pair, now);
+        }
+        let book = &mut self.books[usize::from(pair.0)];
+        if class != Class::Repair {
+            book.retry_at = now;
+            return;
+        }
+        if matches!(end, End::Terminal(executed) if executed > Qty::ZERO) {
+            book.mending.halved = 0;
+            return;
+        }
+        let at_least_ns = match refused {
+            Some(RefusalKind::Throttle) => THROTTLED_NS,
+            Some(RefusalKind::ReduceOnly) => SLOW_NS,
+            _ => 0,
+        };
+        book.wait(at_least_ns, now);
+        if refused == Some(RefusalKind::Funds) {
+            book.mending.halved = (book.mending.halved + 1).min(HALVED_MAX);
+        }
+    }
+
+    /// The venue would not reduce a position: it is smaller than believed, so it is asked for before
+    /// anything else (F68).
+    fn doubt_position(&mut self, pair: PairId, now: Nanos) {
+        let name = self.instruments.pair(pair).name;
+        let book = &mut self.books[usize::from(pair.0)];
+        if book.frozen.is_none() {
+            let why = format!(
+                "pair {name}: the venue refused to reduce a position; it is smaller than booked, or gone; no new entries until a person has looked at the account"
+            );
+            book.frozen = Some(why.clone());
+            self.alert(why);
+        }
+        self.recheck_position(pair, now);
+    }
+
+    /// The size of the next unwind: smaller where the venue said that there is not as much.
+    pub(super) fn sized(&self, at: usize, leg: LegKind, qty: Qty) -> Qty {
+        let book = &self.books[at];
+        let row = self.instruments.leg(book.pair, leg);
+        let cut = qty.0 >> book.mending.halved;
+        let quote = book.pulse.and_then(|pulse| pulse.quotes[leg as usize]);
+        // Reduce-only orders are exempt from the minimum notional.
+        let least = match leg {
+            LegKind::Spot => quote.and_then(|quote| smallest_trade(row, quote.bid)).unwrap_or(qty.0),
+            LegKind::Perp => row.qty_min.0.max(row.lot.0),
+        };
+        Qty((cut - cut % row.lot.0).max(least).min(qty.0))
+    }
+
+    /// Looks at the clocks of all pairs that are out of bound.
+    pub(super) fn tick_mending(&mut self, now: Nanos) {
+        for at in 0..self.books.len() {
+            let book = &self.books[at];
+            let (age, told) = (book.mending.age_ns(now), book.mending.told_ns);
+            if age < T_REPAIR_NS || !matches!(book.state, PairState::Busy | PairState::Unknown) {
+                continue;
+            }
+            let due = [T_REPAIR_NS, T_WINDOW_NS, T_HARD_NS].into_iter().find(|due| told < *due);
+            if age < due.unwrap_or(told + EVERY_NS) {
+                continue;
+            }
+            let instruments = Arc::clone(&self.instruments);
+            let row = instruments.pair(book.pair);
+            let price = book.mark.map_or_else(String::new, |mark| {
+                let decimals = instruments.get(row.perp).price_decimals;
+                format!(" at {}", crate::units::decimal::Text(i128::from(mark.mark.0), decimals))
+            });
+            let text = format!(
+                "pair {}: {} {}{price} unhedged for {} s; still being put right",
+                row.name,
+                book.holding.exposure(),
+                row.name,
+                age / SEC
+            );
+            self.books[at].mending.told_ns = age;
+            self.alert(text.clone());
+            if age >= T_WINDOW_NS {
+                self.halt(text, now);
+            }
+        }
+    }
+}
