@@ -99,15 +99,15 @@ impl<T> Courier<T> {
         self.queue.push_back((tag, ask));
     }
 
-    /// Forgets what waits to be sent: whoever needs it asks again, with a fresh stamp.
-    pub fn forget_queue(&mut self) {
-        self.queue.clear();
+    /// Gives back what waits to be sent: whoever needs it asks again, with a fresh stamp.
+    pub fn forget_queue(&mut self) -> Vec<T> {
+        self.queue.drain(..).map(|(tag, _)| tag).collect()
     }
 
-    /// Whether nothing waits and nothing flies.
+    /// Whether what is posted now leaves with the next turn.
     #[must_use]
-    pub fn is_idle(&self) -> bool {
-        self.queue.is_empty() && self.flying.is_none() && self.waiting.is_empty()
+    pub fn is_ready(&self) -> bool {
+        self.attached && self.queue.is_empty() && self.flying.is_none() && self.waiting.is_empty()
     }
 
     /// Moves on, and brings back what came; call until `None`.
@@ -152,7 +152,7 @@ impl<T> Courier<T> {
                     Delivery::Answer(Letter {
                         tag,
                         status: response.status,
-                        counted: (self.venue.counted)(&response.head),
+                        counted: (self.venue.counted)(response.status, &response.head),
                         body: response.body.into_owned(),
                         sent,
                         received,

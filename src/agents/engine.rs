@@ -10,7 +10,9 @@ use super::scribe::Scribe;
 use super::shadow::operator::OperatorDoors;
 use super::shadow::{Shadow, ShadowDoors, ShadowSettings};
 use super::trader::{Trader, TraderDoors, TraderSettings};
-use crate::event::{Asked, LANES, PERMIT_WORDS, Permit, Quote, Replied, TERMS_WORDS, Terms};
+use crate::event::{
+    Asked, LANES, PERMIT_WORDS, Permit, Quote, READS_WORDS, Reads, Replied, TERMS_WORDS, Terms,
+};
 use crate::metal::clock::Clock;
 use crate::metal::dial::Dialer;
 use crate::metal::disk::{Disk, FileId};
@@ -154,6 +156,7 @@ impl Engine {
         let (asks, asks_out) = ring(ASK_SLOTS);
         let (replies_in, replies) = ring(ASK_SLOTS);
         let (permit_in, permit_out) = latest::<PERMIT_WORDS>(Permit::default().to_words());
+        let (reads_in, reads_out) = latest::<READS_WORDS>(Reads::default().to_words());
         let (durable_in, durable_out) = latest::<1>([0]);
         let unlearned = crate::event::Offsets::default().to_words();
         let (trader_offsets_in, trader_offsets) = latest::<LANES>(unlearned);
@@ -190,6 +193,7 @@ impl Engine {
             offsets: shadow_offsets,
             commands: commands_in,
             permit: permit_in,
+            reads: reads_in,
             terms: terms_in,
             records: records_in,
             durable: durable_out,
@@ -215,6 +219,7 @@ impl Engine {
             loaded: [loaded_in, loaded_in_outside],
             news: news_in,
             offsets: vec![trader_offsets_in, shadow_offsets_in],
+            reads: reads_out,
         };
         let clerk = Clerk::new(settings.clerk, clerk_doors, clock, dialer, clerk_entropy);
         let scribe = Scribe::new(records_out, durable_in, disk, [journal, latch]);

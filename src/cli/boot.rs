@@ -3,6 +3,7 @@
 //! Owns:  what every command that trades shares: disk, epoch, clock, threads, the wait, the reports.
 //! Never: decides; a refusal comes from the rooms, and is turned into an exit code here.
 
+use super::budgets::Bucket;
 use super::keys::KeyFile;
 use super::report::{HotPath, Latency, Orders, Pairs, Pnl, Summary, WhyPair};
 use super::settings::{Directions, Settings};
@@ -214,14 +215,17 @@ pub(super) fn run(
     };
     let engine = Engine::build(engine_settings, ground, stop, kill);
     let rooms = threads::spawn(settings, engine, &clock)?;
-    let Rooms { reader, trader, shadow, scribe, .. } = rooms.wait(settings, &clock)?;
+    let Rooms { reader, trader, mut shadow, scribe, .. } = rooms.wait(settings, &clock)?;
     if let Some(trouble) = scribe.trouble() {
         eprintln!("contango: the journal: {trouble}");
     } else if shadow.is_over() && intents.left().is_empty() {
         // Nothing in it that the journal does not hold: the next run makes its own.
         let _ = std::fs::remove_file(&records);
     }
-    Ok(finish(settings, command, market, venue, started, &clock, &reader, &trader, &shadow))
+    let budget = shadow.budgets(clock.now()).iter().map(Bucket::of).collect();
+    let mut finished = finish(settings, command, market, venue, started, &clock, &reader, &trader, &shadow);
+    finished.summary.budget = budget;
+    Ok(finished)
 }
 
 /// Intent records of a later epoch than this run's mean that the data folder is older than they are: then

@@ -135,12 +135,18 @@ fn status(row: &Value) -> String {
     for lane in rows(&row["budget"]) {
         let window = lane["window_ms"].as_u64().unwrap_or(0) / 1_000;
         out.push_str(&format!(
-            "budget    {}: {} of {} orders in {window} s ({} %)\n",
+            "budget    {} {}: {} of {} in {window} s ({} %, normal work to {})",
             text(&lane["lane"]),
+            text(&lane["kind"]),
             lane["used"],
             lane["limit"],
-            lane["used_pct"]
+            lane["used_pct"],
+            lane["line"]
         ));
+        match lane["quiet_ms"].as_u64().unwrap_or(0).div_ceil(1_000) {
+            0 => out.push('\n'),
+            seconds => out.push_str(&format!("; asked to wait {seconds} s more\n")),
+        }
     }
     for link in rows(&row["links"]) {
         let state =

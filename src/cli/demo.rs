@@ -136,14 +136,9 @@ fn add_truth(finished: &mut Finished, truth: &Value) -> Vec<String> {
     });
     let amount = |value: &Value| Amount::parse(value.as_str()?.as_bytes()).ok();
     summary.equity = amount(&truth["equity"]["start"]).zip(amount(&truth["equity"]["end"]));
-    let peak = truth["budget"].as_object().into_iter().flatten().flat_map(|(_, market)| {
-        market.as_object().into_iter().flatten().filter_map(|(_, bucket)| {
-            let (limit, peak) = (bucket["limit"].as_u64()?, bucket["peak"].as_u64()?);
-            Some((peak * 100).div_ceil(limit.max(1)))
-        })
-    });
-    if let (Some(pct), Some(venue)) = (peak.max(), summary.venues.first()) {
-        summary.budget = vec![(venue.clone(), pct)];
+    for bucket in &mut summary.budget {
+        let market = if bucket.lane.ends_with("spot") { "spot" } else { "usdm" };
+        bucket.venue_peak = truth["budget"][market][bucket.name.as_str()]["peak"].as_u64();
     }
     for (name, n) in truth["faults"].as_object().into_iter().flatten() {
         summary.faults.push((name.clone(), n.as_u64().unwrap_or_default()));

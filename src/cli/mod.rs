@@ -9,6 +9,7 @@
 
 pub mod args;
 mod boot;
+pub mod budgets;
 pub mod config;
 pub mod ctl;
 pub mod demo;

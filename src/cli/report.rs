@@ -2,9 +2,10 @@
 //!
 //! Owns:  [`Summary`], its JSON (DESIGN §9, stable: fields are added, never changed) and its text.
 //! Never: computes a result; whoever ran fills it in. No figure is rounded in the JSON.
-//! Quirk: what only the box can know (venue fills, naked time, budgets) is `None` where there is no
+//! Quirk: what only the box can know (venue fills, naked time, its budgets' peaks) is `None` where there is no
 //!        box, and `null` in the JSON: missing is not zero.
 
+use super::budgets::{self, Bucket};
 use crate::agents::shadow::{Why, terms::bps_text};
 use crate::agents::trader::Weighed;
 use crate::units::{Amount, decimal};
@@ -41,8 +42,8 @@ pub struct Summary {
     pub pnl: Pnl,
     /// Equity at the start and at the end, in USDT, by the box's account; `None`: not known.
     pub equity: Option<(Amount, Amount)>,
-    /// Per venue, the largest share of any budget used, in whole percent, rounded up.
-    pub budget: Vec<(String, u64)>,
+    /// Every limit of every market traded on, and how much of it was used.
+    pub budget: Vec<Bucket>,
     /// Faults met, by name.
     pub faults: Vec<(String, u64)>,
     /// What each stage took.
@@ -247,8 +248,9 @@ impl Summary {
                 ((*stage).to_owned(), value)
             })
             .collect();
+        let venues = self.venues.iter();
         let budget: Map<String, Value> =
-            self.budget.iter().map(|(venue, pct)| (venue.clone(), json!({"peak_used_pct": pct}))).collect();
+            venues.map(|venue| (venue.clone(), budgets::json(venue, &self.budget))).collect();
         let faults: Map<String, Value> =
             self.faults.iter().map(|(name, n)| (name.clone(), json!(n))).collect();
         json!({
@@ -366,7 +368,8 @@ impl Summary {
                 ),
             );
         }
-        let used: Vec<String> = self.budget.iter().map(|(venue, pct)| format!("{venue} {pct}%")).collect();
+        let used = self.budget.iter().map(|it| format!("{} {} {}%", it.lane, it.name, it.peak_pct()));
+        let used: Vec<String> = used.collect();
         page.list("budget used", &used);
         let met: Vec<String> = self.faults.iter().map(|(name, n)| format!("{name} {n}")).collect();
         page.list("faults met", &met);
@@ -521,7 +524,13 @@ mod tests {
             }),
             pnl: Pnl { total: amount("12.503456789"), fees: amount("-3.00004999"), ..Pnl::default() },
             equity: Some((amount("1000000"), amount("1000012.503456789"))),
-            budget: vec![("binance".to_owned(), 12)],
+            budget: vec![Bucket {
+                lane: "binance spot".to_owned(),
+                name: "orders_10s".to_owned(),
+                limit: 100,
+                own_peak: 12,
+                venue_peak: Some(11),
+            }],
             faults: (0..9).map(|n| (format!("fault_{n}"), n)).collect(),
             latency: STAGES.iter().map(|&stage| (stage, latency)).collect(),
             hot_path: HotPath { allocations: Some(0), quotes: 4000, decisions: 42, ..HotPath::default() },

@@ -1,206 +1,364 @@
-//! Request budgets: published limits in, the permit's cumulative ceilings out.
+//! Request budgets: published limits in; what the trader, the clerk and the shadow may still send, out.
 //!
-//! Owns:  sliding windows of what we sent, the venue's own counters as a correction, the 60 % and
-//!        90 % lines (DESIGN §5).
-//! Never: lowers a ceiling: what was allowed once stays allowed, it was counted as spent.
+//! Owns:  sliding windows of what we sent, the venue's own counters beside them, the 60 % and 90 %
+//!        lines (DESIGN §5), what is promised to other rooms, and how long a market wants to hear nothing.
+//! Never: lets own sends and promises together pass a line; a ceiling falls only with what the venue
+//!        counted beyond what we sent.
 //! Why:   the venue's windows are aligned; a sliding window of the same length is never above them,
-//!        so keeping ours keeps theirs.
+//!        so keeping ours keeps theirs, wherever they begin.
 
+use crate::event::{Counted, Kind, Limit};
 use crate::units::Nanos;
+use crate::units::time::SEC;
 use std::collections::VecDeque;
 
-/// Normal work stops at this share of a limit.
-pub const NORMAL_PERCENT: u64 = 60;
-/// Cancels, repairs, exits and queries of unknown orders stop at this share.
-pub const RESERVE_PERCENT: u64 = 90;
+/// How far a request may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// ENTRY, EXIT by threshold, reads of data: 60 % of each limit.
+    Normal,
+    /// CANCEL, REPAIR, FLATTEN, and questions about an order whose fate is unknown: 90 %.
+    Reserve,
+}
+
+impl Line {
+    /// Units of a limit below this line.
+    #[must_use]
+    pub const fn of(self, limit: u64) -> u64 {
+        match self {
+            Self::Normal => limit * 60 / 100,
+            Self::Reserve => limit * 90 / 100,
+        }
+    }
+}
 
 /// Orders an ENTRY is charged per lane: its own leg and the worst repair of it (FAULTS F100).
 pub const ENTRY_CHARGE: u64 = 1 + 6;
+/// Request weight promised to the clerk ahead of its need: its largest request weighs half of it.
+const READ_AHEAD: u64 = 40;
+/// What left may reach the venue so much later than what leaves next: it counts longer by that.
+pub const LATE_NS: u64 = SEC;
+/// Sends of one window are kept in so many steps at most; a step counts until its last send is over.
+const STEPS: u64 = 1_000;
 
-/// One published limit of one lane.
+/// Units spent close to each other.
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    first: Nanos,
+    last: Nanos,
+    units: u64,
+}
+
+/// The venue's counter, as it was told.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    used: u64,
+    /// When the request left whose answer told it: what left later is not in it.
+    asked: Nanos,
+    /// When its window is over for certain.
+    until: Nanos,
+}
+
+/// One published limit.
 #[derive(Clone, Debug)]
-pub struct Window {
-    length_ns: u64,
-    limit: u64,
-    /// When each unit was spent, oldest first; as long as the limit at most.
-    spent: VecDeque<Nanos>,
-    /// What the venue's counter said beyond ours, and until when that may count.
-    foreign: (u64, Nanos),
+struct Window {
+    limit: Limit,
+    steps: VecDeque<Step>,
+    own: u64,
     peak: u64,
+    told: Option<Told>,
 }
 
 impl Window {
-    /// A limit of `limit` units in `length_ns`.
-    #[must_use]
-    pub fn new(length_ns: u64, limit: u64) -> Self {
-        Self { length_ns, limit, spent: VecDeque::new(), foreign: (0, Nanos::ZERO), peak: 0 }
+    fn new(limit: Limit) -> Self {
+        Self { limit, steps: VecDeque::new(), own: 0, peak: 0, told: None }
     }
 
-    /// Units spent now.
-    pub fn spend(&mut self, units: u64, now: Nanos) {
-        for _ in 0..units {
-            self.spent.push_back(now);
+    fn spend(&mut self, units: u64, at: Nanos, now: Nanos) {
+        if units == 0 {
+            return;
         }
-        let used = self.used(now);
-        self.peak = self.peak.max(used);
-    }
-
-    /// The venue's counter of its own window: the larger of both is the truth (FAULTS F97).
-    pub fn told(&mut self, venue_used: u64, now: Nanos) {
         self.expire(now);
-        let ours = self.spent.len() as u64;
-        if venue_used > ours {
-            self.foreign = (venue_used - ours, now.plus(self.length_ns));
+        self.own += units;
+        self.peak = self.peak.max(self.own);
+        let grain = self.limit.window_ns / STEPS;
+        match self.steps.back_mut() {
+            Some(step) if at <= step.last || at.since(step.first) < grain => {
+                step.last = step.last.max(at);
+                step.units += units;
+            }
+            _ => self.steps.push_back(Step { first: at, last: at, units }),
         }
     }
 
-    /// Units used in the window that ends now.
-    pub fn used(&mut self, now: Nanos) -> u64 {
+    /// The venue's own count. One of an earlier request says less than one of a later, unless it is larger.
+    fn hear(&mut self, used: u64, asked: Nanos, now: Nanos) {
+        let older = |told: &Told| asked < told.asked && used <= told.used && now < told.until;
+        if !self.told.as_ref().is_some_and(older) {
+            self.told = Some(Told { used, asked, until: now.plus(self.limit.window_ns) });
+        }
+    }
+
+    /// Units used in the window that ends now: the larger of both counts (FAULTS I7, F97).
+    fn used(&mut self, now: Nanos) -> u64 {
         self.expire(now);
-        self.spent.len() as u64 + self.foreign.0
-    }
-
-    /// Units left below `percent` of the limit.
-    pub fn room(&mut self, percent: u64, now: Nanos) -> u64 {
-        (self.limit * percent / 100).saturating_sub(self.used(now))
-    }
-
-    /// The largest share of the limit ever used, in percent, rounded up.
-    #[must_use]
-    pub fn peak_percent(&self) -> u64 {
-        (self.peak * 100).div_ceil(self.limit.max(1))
+        let Some(told) = self.told.filter(|told| now < told.until) else { return self.own };
+        let since = self.steps.iter().rev().take_while(|step| step.last > told.asked);
+        self.own.max(told.used + since.map(|step| step.units).sum::<u64>())
     }
 
     fn expire(&mut self, now: Nanos) {
-        while self.spent.front().is_some_and(|at| now.since(*at) >= self.length_ns) {
-            self.spent.pop_front();
-        }
-        if now > self.foreign.1 {
-            self.foreign.0 = 0;
+        let length = self.limit.window_ns + LATE_NS;
+        while let Some(step) = self.steps.pop_front_if(|step| now.since(step.last) >= length) {
+            self.own -= step.units;
         }
     }
 }
 
-/// All order limits of one lane (a venue's market), and the ceilings that follow.
-#[derive(Clone, Debug)]
+/// What an order weighs on a lane.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Weighs {
+    /// The order itself.
+    pub order: u64,
+    /// The questions that may have to be asked about it.
+    pub questions: u64,
+}
+
+impl Weighs {
+    /// Units of a limit that the order takes when it leaves.
+    const fn own(self, kind: Kind) -> u64 {
+        match kind {
+            Kind::Orders | Kind::Raw => 1,
+            Kind::Weight => self.order,
+        }
+    }
+
+    /// Units it may take with all that follows: one question what became of it, one for its trades.
+    const fn whole(self, kind: Kind) -> u64 {
+        match kind {
+            Kind::Orders => 1,
+            Kind::Raw => 3,
+            Kind::Weight => self.order + self.questions,
+        }
+    }
+}
+
+/// Cumulative ceilings for the trader, as in [`crate::event::Permit`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ceilings {
+    /// Entries, each charged [`ENTRY_CHARGE`].
+    pub entry: u64,
+    /// Everything it sends, up to the normal line.
+    pub normal: u64,
+    /// Everything it sends, up to the reserve line.
+    pub all: u64,
+}
+
+/// How one limit stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Which.
+    pub limit: Limit,
+    /// Units used now.
+    pub used: u64,
+    /// The most units of our own in any window so far.
+    pub peak: u64,
+}
+
+/// All limits of one lane (a venue's market), and what follows from them.
+#[derive(Clone, Debug, Default)]
 pub struct Lane {
     windows: Vec<Window>,
-    /// Orders of any class the shadow has heard of.
+    weighs: Weighs,
+    /// What left by the trader's hand, and what its entries were charged, as far as it was heard of.
     sent: u64,
-    /// Charges of entries the shadow has heard of.
     charged: u64,
-    /// Reserves of entries whose pair is not resolved yet.
-    reserved: u64,
-    entry_ceiling: u64,
-    all_ceiling: u64,
+    /// Entries whose pair is not resolved yet: the worst repair of each is held back.
+    open: u64,
+    /// Request weight the clerk sent.
+    read: u64,
+    promised: Ceilings,
+    promised_reads: u64,
+    quiet: Nanos,
 }
 
 impl Lane {
-    /// With the lane's published order limits as `(window ns, limit)`.
+    /// A lane without limits: nothing may leave.
     #[must_use]
-    pub fn new(limits: &[(u64, u64)]) -> Self {
-        Self {
-            windows: limits.iter().map(|&(length, limit)| Window::new(length, limit)).collect(),
-            sent: 0,
-            charged: 0,
-            reserved: 0,
-            entry_ceiling: 0,
-            all_ceiling: 0,
-        }
+    pub fn new(weighs: Weighs) -> Self {
+        Self { weighs, ..Self::default() }
     }
 
-    /// An order went out on this lane.
-    pub fn on_order(&mut self, entry: bool, now: Nanos) {
+    /// Takes in the lane's limits. What was counted goes on to count, also for a window of a new length.
+    pub fn limit(&mut self, limits: impl Iterator<Item = Limit>) {
+        let old = std::mem::take(&mut self.windows);
+        self.windows = limits
+            .map(|limit| {
+                let like = old.iter().filter(|it| it.limit.kind == limit.kind);
+                let like = like.max_by_key(|it| (it.limit.window_ns == limit.window_ns, it.limit.window_ns));
+                let told = like.filter(|it| it.limit.header == limit.header).and_then(|it| it.told);
+                like.map_or(Window::new(limit), |it| Window { limit, told, ..it.clone() })
+            })
+            .collect();
+    }
+
+    // ───────────────────────────── what left ─────────────────────────────
+
+    /// An order left at `sent`.
+    pub fn on_order(&mut self, entry: bool, sent: Nanos, now: Nanos) {
         self.sent += 1;
         if entry {
             self.charged += ENTRY_CHARGE;
-            self.reserved += ENTRY_CHARGE - 1;
+            self.open += 1;
         }
+        let weighs = self.weighs;
         for window in &mut self.windows {
-            window.spend(1, now);
+            window.spend(weighs.own(window.limit.kind), sent, now);
         }
     }
 
     /// An entry's pair is resolved: what its repair did not need is free again.
     pub fn on_resolved(&mut self) {
-        self.reserved = self.reserved.saturating_sub(ENTRY_CHARGE - 1);
+        self.open = self.open.saturating_sub(1);
     }
 
-    /// The venue's counter for the window of this length.
-    pub fn told(&mut self, length_ns: u64, used: u64, now: Nanos) {
-        for window in self.windows.iter_mut().filter(|w| w.length_ns == length_ns) {
-            window.told(used, now);
+    /// The trader sent a request that is no order.
+    pub fn on_warmed(&mut self, weight: u64, sent: Nanos, now: Nanos) {
+        self.sent += 1;
+        self.spend(weight, sent, now);
+    }
+
+    /// The clerk sent a request.
+    pub fn on_read(&mut self, weight: u64, sent: Nanos, now: Nanos) {
+        self.read += weight;
+        self.spend(weight, sent, now);
+    }
+
+    /// Takes the room for a question of the shadow's own, if there is any below this line and nobody
+    /// asked for silence; whether it may leave.
+    #[must_use = "without room the question must wait"]
+    pub fn take(&mut self, line: Line, weight: u64, now: Nanos) -> bool {
+        let fits = self.quiet_until(now).is_none()
+            && (0..self.windows.len()).all(|at| {
+                let kind = self.windows[at].limit.kind;
+                let cost = request(kind, weight);
+                cost == 0 || cost + self.to_trader(kind) + self.to_clerk(kind) <= self.room(at, line, now)
+            });
+        if fits {
+            self.spend(weight, now, now);
+        }
+        fits
+    }
+
+    fn spend(&mut self, weight: u64, sent: Nanos, now: Nanos) {
+        for window in &mut self.windows {
+            window.spend(request(window.limit.kind, weight), sent, now);
         }
     }
 
-    /// The ceilings now: `(entry charges, orders of any class)`, cumulative since start, never falling.
-    ///
-    /// `entries_allowed` false keeps the entry ceiling where it is: nothing new may start.
-    pub fn ceilings(&mut self, entries_allowed: bool, now: Nanos) -> (u64, u64) {
-        let room = |windows: &mut Vec<Window>, percent| {
-            windows.iter_mut().map(|w| w.room(percent, now)).min().unwrap_or(0)
-        };
-        self.all_ceiling = self.all_ceiling.max(self.sent + room(&mut self.windows, RESERVE_PERCENT));
-        if entries_allowed {
-            let free = room(&mut self.windows, NORMAL_PERCENT).saturating_sub(self.reserved);
-            self.entry_ceiling = self.entry_ceiling.max(self.charged + free);
+    // ───────────────────────────── what the venue says ─────────────────────────────
+
+    /// What the headers of an answer said, whose request left at `asked`.
+    pub fn hear(&mut self, counted: &Counted, asked: Nanos, now: Nanos) {
+        for window in &mut self.windows {
+            if let Some(used) = window.limit.header.and_then(|header| header.of(counted)) {
+                window.hear(u64::from(used), asked, now);
+            }
         }
-        (self.entry_ceiling, self.all_ceiling)
+        if let Some(seconds) = counted.retry_after_s {
+            self.quiet = self.quiet.max(now.plus(u64::from(seconds) * SEC));
+        }
     }
 
-    /// Each window: its length in ns, units used now, the venue's limit.
-    pub fn used(&mut self, now: Nanos) -> impl Iterator<Item = (u64, u64, u64)> {
-        self.windows.iter_mut().map(move |window| (window.length_ns, window.used(now), window.limit))
-    }
-
-    /// The largest share of any limit ever used, in percent, rounded up.
+    /// Until when the market wants to hear nothing, if it does now.
     #[must_use]
-    pub fn peak_percent(&self) -> u64 {
-        self.windows.iter().map(Window::peak_percent).max().unwrap_or(0)
+    pub fn quiet_until(&self, now: Nanos) -> Option<Nanos> {
+        Some(self.quiet).filter(|until| now < *until)
+    }
+
+    // ───────────────────────────── what may leave ─────────────────────────────
+
+    /// What the trader may have sent since start. `entries_allowed` false: no entry beyond those heard of.
+    pub fn ceilings(&mut self, entries_allowed: bool, now: Nanos) -> Ceilings {
+        let (mut entry, mut normal, mut all) = (u64::MAX, u64::MAX, u64::MAX);
+        for at in 0..self.windows.len() {
+            let kind = self.windows[at].limit.kind;
+            let (own, whole) = (self.weighs.own(kind), self.weighs.whole(kind).max(1));
+            let held = self.open * (ENTRY_CHARGE * whole - own);
+            let clerk = self.to_clerk(kind);
+            let below = self.room(at, Line::Normal, now).saturating_sub(clerk);
+            // What weighs nothing is stopped by a full window too: it might have to be asked about.
+            normal = normal.min(below / own.max(1));
+            entry = entry.min(below.saturating_sub(held) / whole);
+            all = all.min(self.room(at, Line::Reserve, now).saturating_sub(clerk) / own.max(1));
+        }
+        let open = |room: u64| if self.windows.is_empty() { 0 } else { room };
+        self.promised = Ceilings {
+            entry: self.charged + if entries_allowed { open(entry) } else { 0 },
+            normal: self.sent + open(normal),
+            all: self.sent + open(all),
+        };
+        self.promised
+    }
+
+    /// Whether there is room for one more order that reduces risk.
+    #[must_use]
+    pub fn may_repair(&mut self, now: Nanos) -> bool {
+        self.quiet_until(now).is_none()
+            && (0..self.windows.len()).all(|at| {
+                let kind = self.windows[at].limit.kind;
+                self.room(at, Line::Reserve, now) >= self.weighs.own(kind).max(1) + self.to_clerk(kind)
+            })
+    }
+
+    /// The request weight that the clerk may have sent since start.
+    pub fn reads(&mut self, now: Nanos) -> u64 {
+        let mut ahead = if self.windows.is_empty() { 0 } else { READ_AHEAD };
+        for at in 0..self.windows.len() {
+            let kind = self.windows[at].limit.kind;
+            if kind != Kind::Orders {
+                let trader = self.to_trader(kind);
+                ahead = ahead.min(self.room(at, Line::Normal, now).saturating_sub(trader));
+            }
+        }
+        self.promised_reads = self.read + ahead;
+        self.promised_reads
+    }
+
+    fn room(&mut self, at: usize, line: Line, now: Nanos) -> u64 {
+        let window = &mut self.windows[at];
+        line.of(window.limit.limit).saturating_sub(window.used(now))
+    }
+
+    /// Units that the trader may send before it is told otherwise; what it sends weighs at least 1 once.
+    fn to_trader(&self, kind: Kind) -> u64 {
+        let sends = self.promised.all.saturating_sub(self.sent);
+        (sends * self.weighs.own(kind)).max(sends.min(1))
+    }
+
+    /// The same for the clerk; each of its requests weighs at least 1.
+    fn to_clerk(&self, kind: Kind) -> u64 {
+        if kind == Kind::Orders { 0 } else { self.promised_reads.saturating_sub(self.read) }
+    }
+
+    /// How each limit stands.
+    pub fn standings(&mut self, now: Nanos) -> impl Iterator<Item = Standing> {
+        self.windows.iter_mut().map(move |window| {
+            let used = window.used(now);
+            Standing { limit: window.limit, used, peak: window.peak }
+        })
+    }
+}
+
+/// Units of a limit that a request of this weight takes.
+const fn request(kind: Kind, weight: u64) -> u64 {
+    match kind {
+        Kind::Orders => 0,
+        Kind::Raw => 1,
+        Kind::Weight => weight,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::units::time::SEC;
-
-    #[test]
-    fn normal_work_stops_at_sixty_percent_and_resumes_when_the_window_slides() {
-        let mut lane = Lane::new(&[(10 * SEC, 100)]);
-        let now = Nanos(SEC);
-        let (entry, all) = lane.ceilings(true, now);
-        assert_eq!((entry, all), (60, 90));
-        for _ in 0..60 {
-            lane.on_order(false, now);
-        }
-        let (entry, all) = lane.ceilings(true, now);
-        assert_eq!(entry, 60, "never lowered");
-        assert_eq!(all, 90, "60 sent, 30 left");
-        let later = now.plus(10 * SEC);
-        assert_eq!(lane.ceilings(true, later), (60, 150));
-    }
-
-    #[test]
-    fn an_entry_holds_its_repair_back_until_its_pair_is_resolved() {
-        let mut lane = Lane::new(&[(10 * SEC, 100)]);
-        let now = Nanos(SEC);
-        assert_eq!(lane.ceilings(true, now).0, 60);
-        lane.on_order(true, now);
-        // Charged 7; 59 left of the normal line, 6 of them held back.
-        assert_eq!(lane.ceilings(true, now).0, 60, "7 + 53");
-        lane.on_resolved();
-        assert_eq!(lane.ceilings(true, now).0, 66, "7 + 59");
-        assert_eq!(lane.ceilings(false, now).0, 66);
-    }
-
-    #[test]
-    fn the_venues_larger_count_is_believed() {
-        let mut window = Window::new(10 * SEC, 100);
-        window.spend(5, Nanos(SEC));
-        window.told(50, Nanos(SEC));
-        assert_eq!(window.used(Nanos(SEC)), 50);
-        assert_eq!(window.room(NORMAL_PERCENT, Nanos(SEC)), 10);
-        assert_eq!(window.used(Nanos(12 * SEC)), 0);
-    }
-}
+#[path = "budget_tests.rs"]
+mod tests;

@@ -3,7 +3,7 @@
 //! Owns:  the engine's modes (FAULTS part 1), the questions and orders of `contango ctl`, the replies.
 //! Never: knows how they travel (`ops::control`) or what follows from them (the shadow).
 
-use super::{Asset, Closed, PairState};
+use super::{Asset, Closed, Kind, PairState};
 use crate::units::{Amount, ClientId, Ratio};
 
 /// What the engine may do at all, from most to least.
@@ -125,7 +125,7 @@ pub struct Status {
     pub pairs: Vec<PairTold>,
     /// Orders whose end is not proven.
     pub open: Vec<ClientId>,
-    /// Order budgets, lane by lane.
+    /// Budgets, lane by lane.
     pub budgets: Vec<BudgetTold>,
     /// Connections by what they are for; why one is down, if it is.
     pub links: Vec<(String, Option<String>)>,
@@ -158,15 +158,23 @@ pub struct PairTold {
     pub reasons: Vec<String>,
 }
 
-/// How much of one published order limit is used.
+/// How much of one published limit is used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BudgetTold {
     /// Which: venue and market.
     pub lane: String,
+    /// What it counts.
+    pub kind: Kind,
     /// Length of its window, ns.
     pub window_ns: u64,
-    /// Orders used in it.
+    /// Units used in it: the larger of our own count and the venue's.
     pub used: u64,
-    /// Orders the venue takes.
+    /// Where normal work stops.
+    pub line: u64,
+    /// Units the venue takes.
     pub limit: u64,
+    /// The most units of our own in any window so far.
+    pub peak: u64,
+    /// The market wants to hear nothing for so long, ns; 0: it did not ask for that.
+    pub quiet_ns: u64,
 }

@@ -1,9 +1,9 @@
-//! Shadow → trader: wishes, permit, terms. Clerk → rooms: clocks and news.
+//! Shadow → trader: wishes, terms. Clerk → rooms: clocks and news.
 //!
 //! Owns:  the latest-value cells and their layout as words, the folded threshold and its test.
 //! Never: lowers a ceiling.
 
-use super::{Counted, Instruments, Mark};
+use super::{Headers, Instruments, Limit, Mark, Spent};
 use crate::units::{Direction, LegKind, LinkId, Nanos, PairId, Price, Qty, Side, Unix, VenueId};
 use std::sync::Arc;
 
@@ -154,52 +154,6 @@ pub const fn lane(venue: VenueId, leg: LegKind) -> usize {
     venue.0 as usize * 2 + leg as usize
 }
 
-/// What the trader may send: cumulative ceilings since start, only ever raised (DESIGN §2).
-/// When the shadow stops, it runs out and the trader stops by itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Permit {
-    /// Counts up with every renewal.
-    pub generation: u64,
-    /// Nothing is sent after this.
-    pub expires: Nanos,
-    /// Orders of class ENTRY, charged with their worst repair, per lane.
-    pub entry: [u64; LANES],
-    /// Orders of any class, per lane.
-    pub all: [u64; LANES],
-}
-
-/// Words of the [`Permit`] cell.
-pub const PERMIT_WORDS: usize = 2 + 2 * LANES;
-
-impl Permit {
-    /// How long one permit lasts.
-    pub const TTL_NS: u64 = 500_000_000;
-    /// How often the shadow renews it.
-    pub const RENEW_NS: u64 = 50_000_000;
-
-    /// As words for a latest-value cell.
-    #[must_use]
-    pub fn to_words(self) -> [u64; PERMIT_WORDS] {
-        let mut w = [0; PERMIT_WORDS];
-        w[0] = self.generation;
-        w[1] = self.expires.0;
-        w[2..2 + LANES].copy_from_slice(&self.entry);
-        w[2 + LANES..].copy_from_slice(&self.all);
-        w
-    }
-
-    /// Back from words.
-    #[must_use]
-    pub fn from_words(w: [u64; PERMIT_WORDS]) -> Self {
-        let mut permit = Self { generation: w[0], expires: Nanos(w[1]), entry: [0; LANES], all: [0; LANES] };
-        permit.entry.copy_from_slice(&w[2..2 + LANES]);
-        permit.all.copy_from_slice(&w[2 + LANES..]);
-        permit
-    }
-}
-
-const _: () = assert!(Permit::RENEW_NS * 5 < Permit::TTL_NS, "a few late renewals do not stop trading");
-
 /// Venue clock minus our monotonic clock, per lane, in ns: `venue time = Nanos + offset`.
 /// `None` until learned. Latest value; the clerk measures, everyone reads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -225,26 +179,15 @@ impl Offsets {
     }
 }
 
-/// One published limit on orders.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OrderLimit {
-    /// Which lane counts it.
-    pub lane: usize,
-    /// Length of its window, ns.
-    pub window_ns: u64,
-    /// Orders in one window.
-    pub limit: u64,
-}
-
 /// What the clerk tells the shadow; the journal and people hear of it through it.
 #[derive(Clone, Debug)]
 pub enum News {
-    /// A new generation of instruments, with the account's order limits.
+    /// A new generation of instruments, with the limits of their markets.
     Instruments {
         /// What may be traded.
         instruments: Arc<Instruments>,
-        /// How many orders each lane may take.
-        limits: Vec<OrderLimit>,
+        /// What each lane may take, as the venue's listing tells it.
+        limits: Vec<Limit>,
     },
     /// Marks and funding estimates at the start, before the streams tell them.
     Marks(Vec<Mark>),
@@ -267,15 +210,10 @@ pub enum News {
         /// Why, and what to do.
         why: String,
     },
-    /// The venue asked the clerk to wait: that holds for every room.
-    Wait {
-        /// Which.
-        venue: VenueId,
-        /// Which market's.
-        leg: LegKind,
-        /// What its counters said.
-        counted: Counted,
-    },
+    /// A request of the clerk left.
+    Spent(Spent),
+    /// What an answer to the clerk said of a market's counters; it may ask every room to wait.
+    Headers(Headers),
     /// The engine may not trade; the run ends with the exit code 3.
     Refuse {
         /// Why, and what to do.

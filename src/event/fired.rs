@@ -3,10 +3,8 @@
 //! Owns:  send rounds, pulses, signals.
 //! Never: says what became of an order: that is an answer's.
 
-use super::{Answer, Closed, Counted, Fill, Quote};
-use crate::units::{
-    Class, ClientId, Direction, InstrumentId, LegKind, LinkId, Nanos, PairId, Price, Qty, Side, Unix, VenueId,
-};
+use super::{Answer, Closed, Fill, Headers, Quote, Spent};
+use crate::units::{Class, ClientId, Direction, InstrumentId, LinkId, Nanos, PairId, Price, Qty, Side, Unix};
 
 /// How an order's bytes came to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,15 +135,10 @@ pub enum Told {
         /// Prices decided on: spot, perp.
         prices: [Price; 2],
     },
-    /// What the venue's counters said in the answer to a request that keeps a link warm.
-    Counted {
-        /// Whose.
-        venue: VenueId,
-        /// Which market's.
-        leg: LegKind,
-        /// What they said.
-        counted: Counted,
-    },
+    /// A request that keeps a link warm left.
+    Spent(Spent),
+    /// What the venue's counters said in the answer to it.
+    Headers(Headers),
     /// A contingent leg will not be sent: the first leg's fill is not proven, or the way was shut.
     CalledOff {
         /// Whose.

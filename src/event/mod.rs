@@ -5,10 +5,11 @@
 //! Never: does anything. No socket, no clock, no decision, no venue's name.
 //! Map:   reader → trader `Feed` · reader → shadow `Mark` · trader → shadow `Told` ·
 //!        shadow → trader `Command`, `Permit`, `Terms` · shadow → scribe `Record` ·
-//!        clerk → rooms `Instruments`, `Offsets`, links · operator → shadow `Ask`, back `Reply`.
+//!        shadow → clerk `Reads` · clerk → rooms `Instruments`, `Offsets`, links · operator → shadow `Ask`, back `Reply`.
 
 mod answer;
 mod ask;
+mod budget;
 mod closed;
 mod control;
 mod feed;
@@ -19,6 +20,7 @@ mod record;
 
 pub use answer::*;
 pub use ask::*;
+pub use budget::*;
 pub use closed::*;
 pub use control::*;
 pub use feed::*;

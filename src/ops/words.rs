@@ -91,8 +91,9 @@ fn status_row(status: &Status) -> Value {
     let open: Vec<String> = status.open.iter().map(ToString::to_string).collect();
     let budgets = status.budgets.iter().map(|it| {
         json!({
-            "lane": it.lane, "window_ms": it.window_ns / MS, "used": it.used, "limit": it.limit,
-            "used_pct": (it.used * 100).div_ceil(it.limit.max(1)),
+            "lane": it.lane, "kind": it.kind.name(), "window_ms": it.window_ns / MS, "used": it.used,
+            "line": it.line, "limit": it.limit, "used_pct": (it.used * 100).div_ceil(it.limit.max(1)),
+            "quiet_ms": it.quiet_ns.div_ceil(MS),
         })
     });
     let links = status.links.iter().map(|(what, why)| json!({"what": what, "up": why.is_none(), "why": why}));

@@ -69,6 +69,8 @@ pub(super) struct Network {
     shut: Vec<Door>,
     /// Connection requests seen, by door, with their times.
     pub(super) dialled: Vec<(Nanos, Door)>,
+    /// When chunks of requests reached a REST door.
+    pub(super) asked: Vec<(Nanos, Door)>,
     /// What happened so far.
     pub(super) events: u64,
     hash: digest::Context,
@@ -101,6 +103,7 @@ impl Network {
             held: Vec::new(),
             shut: Vec::new(),
             dialled: Vec::new(),
+            asked: Vec::new(),
             events: 0,
             hash: digest::Context::new(&digest::SHA256),
             scratch: Vec::new(),
@@ -255,7 +258,10 @@ impl Network {
         match flight {
             Flight::Dial(request) => self.answer_dial(&request, now),
             Flight::Up(conn, bytes) => {
-                if self.lines.contains_key(&conn) {
+                if let Some(door) = self.lines.get(&conn).map(|line| line.door) {
+                    if matches!(door, Door::SpotRest | Door::UsdmRest) {
+                        self.asked.push((now, door));
+                    }
                     self.note(now, b'>', conn, &bytes);
                     self.exchange.receive(conn, &bytes, self.unix(now));
                 }

@@ -369,6 +369,12 @@ impl World {
         self.network.dialled.iter().filter(|(_, it)| *it == door).map(|(at, _)| *at).collect()
     }
 
+    /// When the engine's requests reached a REST door; a stranger's are not among them.
+    #[must_use]
+    pub fn asked(&self, door: Door) -> Vec<Nanos> {
+        self.network.asked.iter().filter(|(_, it)| *it == door).map(|(at, _)| *at).collect()
+    }
+
     /// What really happened, as the box knows it.
     #[must_use]
     pub fn truth(&self) -> Value {

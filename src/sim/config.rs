@@ -16,6 +16,8 @@ pub struct Config {
     pub settle_in_ns: u64,
     /// Spot orders allowed in an aligned window of 10 s.
     pub spot_orders_10s: u32,
+    /// Spot requests allowed in an aligned window of 5 minutes, whatever they weigh.
+    pub spot_raw_5m: u32,
     /// API key of the one account.
     pub key: String,
     /// HMAC secret of that key.
@@ -36,6 +38,7 @@ impl Default for Config {
             clock_offset_ns: 0,
             settle_in_ns: 30 * 60 * 1_000_000_000,
             spot_orders_10s: 100,
+            spot_raw_5m: 300_000,
             key: "test-key-0000000000000000000000000000000000000000000000000000box".into(),
             secret: "test-secret-0000000000000000000000000000000000000000000000000box".into(),
             spot_usdt: "1000000".into(),

@@ -146,7 +146,7 @@ impl Exchange {
             tape,
             accounts: Accounts::new(&listing, spot, usdm),
             log: OrderLog::new(symbols),
-            limits: [Limits::spot(config.spot_orders_10s), Limits::usdm()],
+            limits: [Limits::spot(config.spot_orders_10s, config.spot_raw_5m), Limits::usdm()],
             faults: Faults::default(),
             naked: Naked::default(),
             settled: Vec::new(),

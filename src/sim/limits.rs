@@ -70,6 +70,8 @@ pub(super) enum Throttle {
 #[derive(Clone, Debug)]
 pub(super) struct Limits {
     pub(super) weight: Window,
+    /// Requests in 5 minutes; USD-M publishes no such limit.
+    pub(super) raw: Option<Window>,
     /// Orders in 10 s.
     pub(super) orders_short: Window,
     /// Orders in a day (spot) or in a minute (USD-M).
@@ -84,8 +86,9 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    pub(super) fn spot(orders_10s: u32) -> Self {
-        Self::new(6_000, orders_10s, (86_400, 200_000))
+    pub(super) fn spot(orders_10s: u32, raw_5m: u32) -> Self {
+        let raw = Some(Window::new(300, raw_5m));
+        Self { raw, ..Self::new(6_000, orders_10s, (86_400, 200_000)) }
     }
 
     pub(super) fn usdm() -> Self {
@@ -95,6 +98,7 @@ impl Limits {
     fn new(weight: u32, orders_10s: u32, (long_s, long): (u64, u32)) -> Self {
         Self {
             weight: Window::new(60, weight),
+            raw: None,
             orders_short: Window::new(10, orders_10s),
             orders_long: Window::new(long_s, long),
             connects: Window::new(300, 300),
@@ -111,6 +115,12 @@ impl Limits {
         self.refund(clock);
         if clock < self.banned_until {
             return Err(self.banned(clock));
+        }
+        if let Some(raw) = &mut self.raw {
+            if !raw.fits(clock, 1) {
+                return Err(Throttle::Weight { retry_after_s: raw.retry_after_s(clock) });
+            }
+            raw.charge(clock, 1);
         }
         // Requests without weight, such as USD-M orders, are stopped by a ban alone.
         if cost == 0 {
@@ -213,7 +223,7 @@ mod tests {
 
     #[test]
     fn windows_are_aligned_to_the_clock_and_do_not_slide() {
-        let mut limits = Limits::spot(2);
+        let mut limits = Limits::spot(2, 300_000);
         assert!(limits.count_order(9 * SECOND).is_ok());
         assert!(limits.count_order(9 * SECOND).is_ok());
         assert_eq!(limits.count_order(9 * SECOND), Err((2, "10 SECOND", 1)));
@@ -250,6 +260,15 @@ mod tests {
     }
 
     #[test]
+    fn requests_are_counted_whatever_they_weigh() {
+        let mut limits = Limits::spot(100, 2);
+        limits.admit(0, 0).unwrap();
+        limits.admit(0, 20).unwrap();
+        assert_eq!(limits.admit(SECOND, 0), Err(Throttle::Weight { retry_after_s: 299 }));
+        assert_eq!(limits.admit(300 * SECOND, 0), Ok(()));
+    }
+
+    #[test]
     fn a_client_that_waits_is_never_banned() {
         let mut limits = Limits::usdm();
         for minute in 0..20 {
@@ -260,7 +279,7 @@ mod tests {
 
     #[test]
     fn a_filled_spot_order_gives_its_count_back_a_little_later() {
-        let mut limits = Limits::spot(100);
+        let mut limits = Limits::spot(100, 300_000);
         limits.count_order(SECOND).unwrap();
         limits.first_fill(SECOND);
         assert_eq!(limits.order_counts(SECOND), (1, 1));

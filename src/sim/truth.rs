@@ -128,6 +128,7 @@ impl Exchange {
             "spot": {
                 "orders_10s": window(&spot.orders_short),
                 "orders_1d": window(&spot.orders_long),
+                "raw_5m": spot.raw.as_ref().map(window),
                 "weight_1m": window(&spot.weight),
             },
             "usdm": {

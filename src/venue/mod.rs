@@ -22,7 +22,9 @@ pub use sign::Key;
 pub use symbols::Symbols;
 pub use user::{Forced, Unreadable, UserHeard, UserPlan, UserStream};
 
-use crate::event::{Asset, Counted, FillList, Instrument, Instruments, Verdict};
+pub use crate::event::{Header, Kind};
+
+use crate::event::{Asset, Counted, FillList, Instrument, Instruments, Limit, Verdict, lane};
 use crate::units::{
     Amount, BadDecimal, ClientId, InstrumentId, LegKind, PairId, Price, Qty, Rate, Side, Unix, VenueId,
 };
@@ -84,8 +86,11 @@ pub struct Venue {
     pub trades_query: fn(&Instrument, u64, &Key, Unix, u32) -> Ask,
     /// A cheap request that keeps an order link warm, and samples the clock on the way.
     pub warm_request: fn(LegKind) -> Ask,
-    /// What the counters in an answer's headers say.
-    pub counted: fn(&wire::http::Head<'_>) -> Counted,
+    /// What a market's orders cost.
+    pub order_weight: fn(LegKind) -> OrderWeight,
+    /// What the status and the counters in the headers of an answer say. Where a status asks to be left
+    /// alone and no header says for how long, the venue's own rule does.
+    pub counted: fn(u16, &wire::http::Head<'_>) -> Counted,
     /// Judges the answer to an order. Its fills go into the list, which is emptied first. They may
     /// add up to less than was executed (perps tell none, a list holds 64): ask for the rest with
     /// [`Venue::trades_query`].
@@ -141,26 +146,29 @@ pub struct BucketRule {
     pub header: Option<Header>,
 }
 
-/// What a limit counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Orders of the account.
-    Orders,
-    /// Requests of the address, each one.
-    Raw,
-    /// Request weight of the address.
-    Weight,
+impl BucketRule {
+    /// As a limit of one of this venue's lanes.
+    #[must_use]
+    pub const fn limit(&self, venue: VenueId) -> Limit {
+        Limit {
+            lane: lane(venue, self.leg),
+            kind: self.kind,
+            window_ns: self.window_ns,
+            limit: self.limit as u64,
+            header: self.header,
+        }
+    }
 }
 
-/// A field of [`Counted`].
+/// What an order costs in request weight, with what may have to be asked about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Header {
-    /// [`Counted::orders_10s`].
-    Orders10s,
-    /// [`Counted::orders_long`].
-    OrdersLong,
-    /// [`Counted::weight_1m`].
-    Weight1m,
+pub struct OrderWeight {
+    /// The order itself.
+    pub order: u32,
+    /// [`Venue::order_query`].
+    pub query: u32,
+    /// [`Venue::trades_query`].
+    pub trades: u32,
 }
 
 /// A request that is no order: where to, what, and what it costs.

@@ -33,6 +33,8 @@ pub struct UserPlan {
     pub endpoint: &'static str,
     /// How many confirmations make it live; without any it is live once it is open.
     pub confirmations: usize,
+    /// Request weight of each request that opening it costs this market: upgrade, subscription.
+    pub weights: &'static [u32],
     /// How often its ticket is renewed, in ns; `None`: it has none.
     pub renew_ns: Option<u64>,
     /// Whether the trader reads a second one: where the answer to an order carries no fills.
@@ -90,6 +92,8 @@ pub enum UserHeard {
     Rejected {
         /// The venue's code.
         code: i32,
+        /// Seconds to keep away, if it is because too much was asked.
+        retry_after_s: Option<u32>,
     },
     /// Nothing more will come on this socket.
     Ended,

@@ -2,16 +2,17 @@
 //!
 //! Owns:  claims about the engine as a whole, each the name of a test.
 //! Never: waits, opens a port, starts a thread, or looks at anything a person could not look at.
-//! Map:   `audit` the account read whole · `control` the operator's word · `disk` a slow one · `doubt`
-//!        fates unknown ·
-//!        `feeds` bad and lost market data · `hot` the trader's private stream · `legs` one leg fails ·
-//!        `limits` kill latch, permit, budget · `recovery` crashes · `seeds` determinism · `start`
-//!        refusals · `streams` private streams · `tape` a real recording · `told` what journal and truth
-//!        say, side by side · `trade` the demo's setting · `waiting` contingent legs.
+//! Map:   `audit` the account read whole · `budget` request budgets · `control` the operator's word ·
+//!        `disk` a slow one · `doubt` fates unknown · `feeds` bad and lost market data · `hot` the trader's
+//!        private stream · `legs` one leg fails · `limits` kill latch, permit · `recovery` crashes ·
+//!        `seeds` determinism · `start` refusals · `streams` private streams · `tape` a real recording ·
+//!        `told` what journal and truth say, side by side · `trade` the demo's setting · `waiting`
+//!        contingent legs.
 
 #![allow(clippy::unwrap_used)] // all of it is tests, helpers too
 
 mod audit;
+mod budget;
 mod control;
 mod disk;
 mod doubt;

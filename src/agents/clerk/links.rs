@@ -44,6 +44,21 @@ pub(super) enum What {
     Room { purpose: Purpose, feed: Option<Box<Feed>> },
 }
 
+impl What {
+    /// The market whose requests travel on it; `None`: quotes and marks do.
+    fn market(&self) -> Option<LegKind> {
+        match self {
+            Self::Bulk(leg) => Some(*leg),
+            Self::Room { purpose: Purpose::Feed { .. }, .. } => None,
+            Self::Room { purpose: Purpose::Order { leg, .. }, .. }
+            | Self::Room { purpose: Purpose::Query { leg, .. }, .. }
+            | Self::Room { purpose: Purpose::User { leg, .. } | Purpose::HotUser { leg, .. }, .. } => {
+                Some(*leg)
+            }
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Feed {
     path: String,
@@ -167,11 +182,18 @@ impl Clerk {
             if now < again {
                 continue;
             }
+            // A market that wants to hear nothing gets no new connection either, but for its quotes.
+            if self.wants[at].what.market().is_some_and(|leg| self.is_quiet(leg, now)) {
+                continue;
+            }
             if let What::Room { purpose: Purpose::User { leg, .. } | Purpose::HotUser { leg, .. }, .. } =
                 self.wants[at].what
-                && !self.has_ticket(at, leg, now)
             {
-                continue;
+                let weights = (self.settings.target.venue.user.plan)(leg).weights;
+                if !self.has_room(leg, weights.iter().sum()) || !self.has_ticket(at, leg, now) {
+                    continue;
+                }
+                weights.iter().for_each(|weight| self.spend(leg, *weight, now));
             }
             let endpoint = self.wants[at].endpoint;
             let Some(host) = self.settings.target.hosts.get(endpoint) else {

@@ -5,12 +5,13 @@
 //! Never: goes on with a guess: no listing, no fees of our own account, no clock means no trading.
 
 use super::Clerk;
+use super::errands::Errand;
 use crate::agents::Loaded;
-use crate::agents::courier::{Delivery, Letter};
-use crate::event::{Instruments, Mark, News, OrderLimit, lane};
+use crate::agents::courier::Letter;
+use crate::event::{Instruments, Limit, Mark, News, lane};
 use crate::units::time::{MS, SEC};
 use crate::units::{InstrumentId, LegKind, Nanos, Rate, Unix};
-use crate::venue::{self, BadBody, FeesAsk, Kind, Symbols};
+use crate::venue::{self, BadBody, BucketRule, FeesAsk, Kind, Symbols};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -39,26 +40,6 @@ pub enum Stage {
     Failed,
 }
 
-/// What a request of the clerk is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Errand {
-    /// What trades on a market.
-    Listing(LegKind),
-    /// What time it is there.
-    Time(LegKind),
-    /// Marks and funding estimates, once, so that a start need not wait for their streams.
-    Marks,
-    /// What we pay.
-    Fees(LegKind, Option<InstrumentId>),
-    /// What a private stream's path needs.
-    Ticket {
-        /// Whose.
-        leg: LegKind,
-        /// Longer life for the one in use.
-        renew: bool,
-    },
-}
-
 /// Fees as they come in, and how many are still to come.
 #[derive(Debug, Default)]
 pub struct FeesSeen {
@@ -74,7 +55,7 @@ pub struct ClockSamples {
     /// Offset (venue minus our monotonic clock, ns) with its round trip, newest last.
     kept: Vec<(i64, u64)>,
     due: Nanos,
-    asked: bool,
+    pub(super) asked: bool,
 }
 
 impl ClockSamples {
@@ -102,12 +83,8 @@ impl ClockSamples {
 
 impl Clerk {
     pub(super) fn ask_for_listings(&mut self) {
-        let venue = self.settings.target.venue;
-        for ask in (venue.listing_requests)() {
-            let Some(endpoint) = venue.endpoint(ask.endpoint) else { continue };
-            if let Some(courier) = self.couriers.get_mut(&endpoint.leg) {
-                courier.post(Errand::Listing(endpoint.leg), ask);
-            }
+        for leg in LegKind::BOTH {
+            self.errands.add(leg, Errand::Listing(leg));
         }
     }
 
@@ -116,58 +93,15 @@ impl Clerk {
         self.stage == Stage::Live
     }
 
-    /// Takes in what the couriers bring.
-    pub(super) fn errands(&mut self, now: Nanos) -> usize {
-        let mut work = 0;
-        for leg in LegKind::BOTH {
-            while let Some(delivery) = self.couriers.get_mut(&leg).and_then(|courier| courier.turn(now)) {
-                work += 1;
-                match delivery {
-                    Delivery::Answer(letter) => self.on_letter(leg, letter),
-                    Delivery::Lost { tag, .. } => self.ask_again(tag),
-                    Delivery::Broken { why, .. } => self.bulk_broke(leg, why, now),
-                }
-            }
-        }
-        work
-    }
-
-    /// A lost read may be repeated: it changes nothing.
-    fn ask_again(&mut self, errand: Errand) {
-        let venue = self.settings.target.venue;
-        match errand {
-            Errand::Time(leg) => {
-                if let Some(samples) = self.clocks.get_mut(&leg) {
-                    samples.asked = false;
-                }
-            }
-            Errand::Listing(leg) => {
-                for ask in (venue.listing_requests)() {
-                    if venue.endpoint(ask.endpoint).is_some_and(|endpoint| endpoint.leg == leg)
-                        && let Some(courier) = self.couriers.get_mut(&leg)
-                    {
-                        courier.post(errand, ask);
-                    }
-                }
-            }
-            Errand::Marks => self.ask_for_marks(),
-            Errand::Ticket { leg, .. } => {
-                if let Some(ticket) = self.user_tickets.get_mut(&leg) {
-                    ticket.asked = false;
-                }
-            }
-            Errand::Fees(..) => self.ask_for_fees(|fees| Errand::Fees(fees.leg, fees.instrument) == errand),
-        }
-    }
-
-    fn on_letter(&mut self, leg: LegKind, letter: Letter<Errand>) {
+    pub(super) fn on_letter(&mut self, leg: LegKind, letter: Letter<Errand>) {
         let venue = self.settings.target.venue;
         let (tag, status) = (letter.tag, letter.status);
         let (sent, received) = (letter.sent, letter.received);
         let mut body = letter.body;
-        if let Some(seconds) = letter.counted.retry_after_s {
-            self.quiet_until = self.quiet_until.max(received.plus(u64::from(seconds) * SEC));
-            self.tell(News::Wait { venue: venue.id, leg, counted: letter.counted });
+        if self.hear(leg, letter.counted, sent, received) && status != 200 {
+            // Turned away, not answered.
+            self.ask_again(tag);
+            return;
         }
         let outcome = match tag {
             Errand::Ticket { leg, renew } => {
@@ -267,19 +201,16 @@ impl Clerk {
 
     /// Asks for the time where it is due.
     pub(super) fn sample_clocks(&mut self, now: Nanos) {
-        let venue = self.settings.target.venue;
         for leg in LegKind::BOTH {
-            let (Some(samples), Some(courier)) = (self.clocks.get_mut(&leg), self.couriers.get_mut(&leg))
-            else {
-                continue;
-            };
-            if samples.asked || now < samples.due.max(self.quiet_until) || !courier.is_idle() {
+            let free = self.is_free(leg);
+            let Some(samples) = self.clocks.get_mut(&leg) else { continue };
+            if samples.asked || now < samples.due || !free {
                 continue;
             }
             let young = samples.kept.len() + 1 < FIRST_SAMPLES;
             samples.due = now.plus(if young { FIRST_SAMPLE_APART_NS } else { SAMPLE_APART_NS });
             samples.asked = true;
-            courier.post(Errand::Time(leg), (venue.time_request)(leg));
+            self.errands.add(leg, Errand::Time(leg));
         }
     }
 
@@ -314,7 +245,7 @@ impl Clerk {
             Ok(instruments) => {
                 self.fees.instruments = instruments;
                 self.stage = Stage::Fees;
-                self.ask_for_fees(|_| true);
+                self.ask_for_fees();
             }
             Err(error) => self.fail(error.to_string()),
         }
@@ -322,31 +253,22 @@ impl Clerk {
 
     fn ask_for_marks(&mut self) {
         let venue = self.settings.target.venue;
-        let ask = (venue.marks_request)();
-        let leg = venue.endpoint(ask.endpoint).map_or(LegKind::Perp, |endpoint| endpoint.leg);
-        if let Some(courier) = self.couriers.get_mut(&leg) {
-            courier.post(Errand::Marks, ask);
+        let endpoint = venue.endpoint((venue.marks_request)().endpoint);
+        self.errands.add(endpoint.map_or(LegKind::Perp, |endpoint| endpoint.leg), Errand::Marks);
+    }
+
+    fn ask_for_fees(&mut self) {
+        for fees in self.fees_asks(Unix::default()) {
+            self.errands.add(fees.leg, Errand::Fees(fees.leg, fees.instrument));
+            self.fees.waiting += 1;
         }
     }
 
-    fn ask_for_fees(&mut self, which: impl Fn(&FeesAsk) -> bool) {
-        let Some(key) = self.settings.target.key.clone() else { return };
-        let venue = self.settings.target.venue;
-        for leg in LegKind::BOTH {
-            let Some(stamp) = self.offsets.venue_time(lane(venue.id, leg), self.clock.now()) else {
-                continue;
-            };
-            let window = self.settings.recv_window_ms;
-            for fees in (venue.fees_requests)(&self.fees.instruments, &key, stamp, window) {
-                if fees.leg != leg || !which(&fees) {
-                    continue;
-                }
-                if let Some(courier) = self.couriers.get_mut(&leg) {
-                    courier.post(Errand::Fees(leg, fees.instrument), fees.ask);
-                    self.fees.waiting += 1;
-                }
-            }
-        }
+    /// Every request for our account's fees, signed for this moment; none without a key.
+    pub(super) fn fees_asks(&self, stamp: Unix) -> Vec<FeesAsk> {
+        let Some(key) = &self.settings.target.key else { return Vec::new() };
+        let window = self.settings.recv_window_ms;
+        (self.settings.target.venue.fees_requests)(&self.fees.instruments, key, stamp, window)
     }
 
     /// Everything is known: instruments, fees, templates go to the rooms, and links are made for them.
@@ -372,7 +294,7 @@ impl Clerk {
             _ => Vec::new(),
         };
         let instruments = Arc::new(instruments);
-        let limits = order_limits(target.venue, self.listings.values());
+        let limits = limits(target.venue, self.listings.values());
         let loaded = Arc::new(Loaded { instruments: Arc::clone(&instruments), forms });
         for door in &mut self.doors.loaded {
             // One generation a run fits every such ring.
@@ -386,37 +308,17 @@ impl Clerk {
     }
 }
 
-/// What an order costs in request weight, all told: its own request, and one for its trades (weight 5;
-/// USD-M answers name no fills, so each of its orders is followed by one).
-const ORDER_WEIGHT: u32 = 6;
-
-/// The order limits of a venue's lanes: what its listing tells, else what it documents. A weight limit
-/// counts as an order limit too: orders whose fills nobody may ask for would be in doubt for a minute.
-fn order_limits<'a>(
-    venue: &venue::Venue,
-    listings: impl Iterator<Item = &'a venue::Listing>,
-) -> Vec<OrderLimit> {
+/// The limits of a venue's lanes: what its listings tell, else what it documents, kind by kind.
+fn limits<'a>(venue: &venue::Venue, listings: impl Iterator<Item = &'a venue::Listing>) -> Vec<Limit> {
     let told: Vec<_> = listings.flat_map(|listing| listing.limits.iter()).copied().collect();
-    let rules = |leg: LegKind| {
-        let of = |rules: &[venue::BucketRule], kind| {
-            rules.iter().filter(|r| r.leg == leg && r.kind == kind).copied().collect::<Vec<_>>()
+    let known = |(leg, kind)| {
+        let of = |rules: &[BucketRule]| {
+            let mine = rules.iter().filter(|rule| rule.leg == leg && rule.kind == kind);
+            mine.map(|rule| rule.limit(venue.id)).collect::<Vec<_>>()
         };
-        let known = |kind| {
-            let told = of(&told, kind);
-            if told.is_empty() { of(venue.limits, kind) } else { told }
-        };
-        let by_weight =
-            |rule: venue::BucketRule| venue::BucketRule { limit: rule.limit / ORDER_WEIGHT, ..rule };
-        let weights = known(Kind::Weight).into_iter().map(by_weight);
-        known(Kind::Orders).into_iter().chain(weights).collect::<Vec<_>>()
+        let told = of(&told);
+        if told.is_empty() { of(venue.limits) } else { told }
     };
-    LegKind::BOTH
-        .into_iter()
-        .flat_map(rules)
-        .map(|rule| OrderLimit {
-            lane: lane(venue.id, rule.leg),
-            window_ns: rule.window_ns,
-            limit: u64::from(rule.limit),
-        })
-        .collect()
+    let kinds = [Kind::Orders, Kind::Weight, Kind::Raw];
+    LegKind::BOTH.into_iter().flat_map(|leg| kinds.map(|kind| (leg, kind))).flat_map(known).collect()
 }

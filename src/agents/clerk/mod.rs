@@ -3,26 +3,28 @@
 //! Owns:  dialling with jittered back-off, upgrades and subscriptions, the hand-over of live links, the
 //!        immutable `Instruments`, the clock offsets.
 //! Never: reads a quote, sends an order, or gives up on a link while the run lasts.
-//! Map:   `links` from wanted to handed over · `load` listings, fees, clocks · `user`
+//! Map:   `links` from wanted to handed over · `errands` requests, within what may be asked · `load` listings, fees, clocks · `user`
 //!        tickets and signatures of private streams.
 
+pub mod errands;
 pub mod links;
 pub mod load;
 mod user;
 
 use super::courier::Courier;
 use super::{Dead, Handed, Loaded};
-use crate::event::{Instruments, LANES, News, Offsets};
+use crate::event::{Instruments, LANES, News, Offsets, READS_WORDS};
 use crate::metal::clock::Clock;
 use crate::metal::dial::Dialer;
 use crate::metal::entropy::Entropy;
-use crate::metal::latest::Writer;
+use crate::metal::latest::{Reader as Latest, Writer};
 use crate::metal::ring::{Consumer, Producer};
 use crate::metal::runner::Agent;
 use crate::units::{LegKind, Nanos};
 use crate::venue::{Key, Listing, Symbols, Venue};
+use errands::{Errand, Errands};
 use links::Want;
-use load::{ClockSamples, Errand, Stage};
+use load::{ClockSamples, Stage};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use user::Ticket;
@@ -81,6 +83,8 @@ pub struct ClerkDoors {
     pub news: Producer<News>,
     /// The venues' clocks, one cell a reader.
     pub offsets: Vec<Writer<LANES>>,
+    /// What may be asked for.
+    pub reads: Latest<READS_WORDS>,
 }
 
 /// The room.
@@ -100,8 +104,8 @@ pub struct Clerk {
     clocks: BTreeMap<LegKind, ClockSamples>,
     offsets: Offsets,
     user_tickets: BTreeMap<LegKind, Ticket>,
-    /// The venue asked to be left alone until then (`Retry-After`): clocks are not sampled.
-    quiet_until: Nanos,
+    /// What waits to be asked for, and what may be.
+    errands: Errands,
     /// Symbols of the present instruments.
     symbols: Arc<Symbols>,
 }
@@ -133,7 +137,7 @@ impl Clerk {
             clocks: LegKind::BOTH.map(|leg| (leg, ClockSamples::default())).into(),
             offsets: Offsets::default(),
             user_tickets: BTreeMap::new(),
-            quiet_until: Nanos::ZERO,
+            errands: Errands::default(),
             symbols: Arc::new(Symbols::new(&Instruments::default(), venue.id)),
         };
         clerk.want_bulk();
@@ -150,8 +154,10 @@ impl Clerk {
 impl Agent for Clerk {
     fn do_work(&mut self, now: Nanos) -> usize {
         let mut work = self.take_back(now);
+        self.learn_reads();
         work += self.dial(now);
         work += self.bring_up(now);
+        self.send_errands(now);
         work += self.errands(now);
         self.sample_clocks(now);
         self.renew_tickets(now);

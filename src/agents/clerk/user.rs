@@ -6,8 +6,8 @@
 //!        and their owners drop the old ones when the new ones come.
 
 use super::Clerk;
+use super::errands::Errand;
 use super::links::What;
-use super::load::Errand;
 use crate::agents::{FeedCard, Purpose};
 use crate::event::lane;
 use crate::units::time::SEC;
@@ -57,18 +57,15 @@ impl Clerk {
         let ticket = self.user_tickets.entry(leg).or_default();
         let text = match (user.ticket)(leg, &key, false) {
             None => String::new(),
-            Some(ask) => match ticket.text.clone() {
+            Some(_) => match ticket.text.clone() {
                 Some(text) => {
                     ticket.used = true;
                     ticket.renew = (user.plan)(leg).renew_ns.map(|ns| now.plus(ns));
                     text
                 }
                 None => {
-                    if !ticket.asked && now >= self.quiet_until {
-                        ticket.asked = true;
-                        if let Some(courier) = self.couriers.get_mut(&leg) {
-                            courier.post(Errand::Ticket { leg, renew: false }, ask);
-                        }
+                    if !std::mem::replace(&mut ticket.asked, true) {
+                        self.errands.add(leg, Errand::Ticket { leg, renew: false });
                     }
                     return false;
                 }
@@ -90,19 +87,13 @@ impl Clerk {
 
     /// Renews what is half used up.
     pub(super) fn renew_tickets(&mut self, now: Nanos) {
-        let user = &self.settings.target.venue.user;
-        let Some(key) = self.settings.target.key.clone() else { return };
         for (leg, ticket) in &mut self.user_tickets {
-            if ticket.asked || now < self.quiet_until || ticket.renew.is_none_or(|at| now < at) {
+            if ticket.asked || ticket.renew.is_none_or(|at| now < at) {
                 continue;
             }
-            let (Some(ask), Some(courier)) = ((user.ticket)(*leg, &key, true), self.couriers.get_mut(leg))
-            else {
-                continue;
-            };
             ticket.asked = true;
             ticket.renew = Some(now.plus(RENEW_AGAIN_NS));
-            courier.post(Errand::Ticket { leg: *leg, renew: true }, ask);
+            self.errands.add(*leg, Errand::Ticket { leg: *leg, renew: true });
         }
     }
 

@@ -5,10 +5,11 @@
 //! Never: writes an order (it asks the trader), guesses a fate, or reports what is not in the journal.
 //! Map:   `news` from clerk and couriers · `orders` fired → answered → booked · `questions` asking the
 //!        venue · `streams` the private streams · `recall` the runs before · `recon` the venue's whole
-//!        view · `phases` of a run · `repair` settled or unwound · `terms` thresholds and permit ·
-//!        `lag` a slow disk · `operator` modes · `told` what it can say of a run · `totals` what it adds
-//!        up to.
+//!        view · `phases` of a run · `repair` settled or unwound · `terms` thresholds · `budget` what may
+//!        leave · `lag` a slow disk · `operator` modes · `told` what it can say of a run · `totals` what it
+//!        adds up to.
 
+mod budget;
 mod lag;
 mod news;
 pub mod operator;
@@ -32,7 +33,7 @@ use crate::desk::order::Order;
 use crate::desk::pair::Holding;
 use crate::event::{
     Command, FillList, Instruments, LANES, Latched, Mark, News, Offsets, PERMIT_WORDS, PairState, Permit,
-    Pulse, Record, TERMS_WORDS, Terms, Told,
+    Pulse, READS_WORDS, Reads, Record, TERMS_WORDS, Terms, Told,
 };
 use crate::metal::clock::Clock;
 use crate::metal::entropy::Entropy;
@@ -109,6 +110,8 @@ pub struct ShadowDoors {
     pub commands: Producer<Command>,
     /// What may be sent.
     pub permit: Writer<PERMIT_WORDS>,
+    /// What the clerk may ask for.
+    pub reads: Writer<READS_WORDS>,
     /// What each pair may do.
     pub terms: Vec<Writer<TERMS_WORDS>>,
     /// To the scribe.
@@ -198,7 +201,6 @@ pub struct Shadow {
     phase: Phase,
     instruments: Arc<Instruments>,
     lanes: Vec<Lane>,
-    windows: Vec<Vec<u64>>,
     couriers: BTreeMap<usize, Courier<Question>>,
     orders: BTreeMap<ClientId, Tracked>,
     past: Past,
@@ -208,6 +210,7 @@ pub struct Shadow {
     books: Vec<Book>,
     ledger: Ledger,
     permit: Permit,
+    reads: Reads,
     permit_due: Nanos,
     housekeeping_due: Nanos,
     offsets: Offsets,
@@ -215,8 +218,6 @@ pub struct Shadow {
     fills: Box<FillList>,
     /// Entries on a venue are off until then.
     frozen: BTreeMap<VenueId, (Nanos, String)>,
-    /// Nothing at all is sent to a venue until then: it said so (`Retry-After`).
-    quiet: BTreeMap<VenueId, Nanos>,
     /// Records the ring had no room for yet: a record is never dropped.
     backlog: VecDeque<Record>,
     written: u64,
@@ -253,8 +254,7 @@ impl Shadow {
             intents,
             phase: Phase::Starting,
             instruments: Arc::default(),
-            lanes: Vec::new(),
-            windows: Vec::new(),
+            lanes: budget::lanes(),
             couriers: BTreeMap::new(),
             orders: BTreeMap::new(),
             past: Past::new(),
@@ -264,13 +264,13 @@ impl Shadow {
             books: Vec::new(),
             ledger: Ledger::default(),
             permit: Permit::default(),
+            reads: Reads::default(),
             permit_due: Nanos::ZERO,
             housekeeping_due: Nanos::ZERO,
             offsets: Offsets::default(),
             scratch: Scratch::new(),
             fills: Box::default(),
             frozen: BTreeMap::new(),
-            quiet: BTreeMap::new(),
             backlog: VecDeque::new(),
             written: 0,
             freeing: VecDeque::new(),

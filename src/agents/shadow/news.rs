@@ -6,8 +6,7 @@
 use super::{Book, Phase, Question, Shadow, Stage};
 use crate::agents::courier::{Courier, Delivery};
 use crate::agents::{Dead, Purpose};
-use crate::desk::budget::Lane;
-use crate::event::{LANES, Mark, News, Record};
+use crate::event::{Mark, News, Record};
 use crate::units::{Nanos, VenueId};
 use std::sync::Arc;
 
@@ -20,15 +19,7 @@ impl Shadow {
                     instruments.pairs.len(),
                     instruments.left_out.len()
                 ));
-                self.lanes = (0..LANES)
-                    .map(|lane| {
-                        let mine = limits.iter().filter(|l| l.lane == lane);
-                        Lane::new(&mine.map(|l| (l.window_ns, l.limit)).collect::<Vec<_>>())
-                    })
-                    .collect();
-                self.windows = (0..LANES)
-                    .map(|lane| limits.iter().filter(|l| l.lane == lane).map(|l| l.window_ns).collect())
-                    .collect();
+                self.take_limits(&limits);
                 self.books = instruments.pairs.iter().map(|row| Book::new(row.id)).collect();
                 self.instruments = instruments;
                 self.recall(now);
@@ -52,9 +43,14 @@ impl Shadow {
                 self.note(format!("link down: {what}: {why}"));
                 self.operator.links.insert(what, Some(why));
             }
-            News::Wait { venue, leg, counted } => {
-                self.count(crate::event::lane(venue, leg), venue, &counted, now)
+            News::Spent(spent) => {
+                if let Some(state) = self.lanes.get_mut(spent.lane) {
+                    state.on_read(u64::from(spent.weight), spent.sent, now);
+                }
+                // The next of its requests may leave at once.
+                self.permit_due = now;
             }
+            News::Headers(headers) => self.hear_counted(&headers, now),
             News::Refuse { why } => {
                 self.ended.refused.get_or_insert(why);
                 self.stop.set();

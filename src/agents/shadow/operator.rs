@@ -7,13 +7,13 @@
 use super::{Phase, Shadow};
 use crate::desk::basis::Scales;
 use crate::event::{
-    Ask, Asked, BudgetTold, Closed, Latched, Mode, PairState, PairTold, Record, Replied, Reply, Status, lane,
+    Ask, Asked, Closed, Latched, Mode, PairState, PairTold, Record, Replied, Reply, Status, lane,
 };
 use crate::metal::crash;
 use crate::metal::latch::Latch;
 use crate::metal::ring::{Consumer, Producer};
 use crate::units::time::SEC;
-use crate::units::{LegKind, Nanos, Qty, VenueId};
+use crate::units::{LegKind, Nanos, Qty};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -231,18 +231,6 @@ impl Shadow {
         let pairs = (0..self.books.len()).map(|at| self.pair_told(at, now)).collect();
         let open = self.orders.values().filter(|it| !it.order.ended()).map(|it| it.order.client());
         let open = open.collect();
-        let mut budgets = Vec::new();
-        for (at, state) in self.lanes.iter_mut().enumerate() {
-            for (window_ns, used, limit) in state.used(now) {
-                let venue = crate::venue::get(VenueId((at / 2) as u8)).name;
-                budgets.push(BudgetTold {
-                    lane: format!("{venue} {}", LegKind::BOTH[at % 2]),
-                    window_ns,
-                    used,
-                    limit,
-                });
-            }
-        }
         let phase = match self.phase {
             Phase::Starting => "starting",
             Phase::Recovering(_) => "recovering",
@@ -259,7 +247,7 @@ impl Shadow {
             up_ns: now.since(self.operator.begun),
             pairs,
             open,
-            budgets,
+            budgets: self.budgets(now),
             links: self.operator.links.iter().map(|(what, why)| (what.clone(), why.clone())).collect(),
             journal: [self.written + self.backlog.len() as u64, self.doors.durable.read()[0]],
         }

@@ -11,7 +11,8 @@ use super::totals::Stage;
 use super::{Shadow, Tracked};
 use crate::desk::order::{Action, Order, State};
 use crate::event::{
-    Answer, Counted, End, Fill, Fired, PairState, Record, RefusalKind, Source, Told, Verdict, Wire, lane,
+    Answer, Counted, End, Fill, Fired, Headers, PairState, Record, RefusalKind, Source, Told, Verdict, Wire,
+    lane,
 };
 use crate::metal::crash;
 use crate::metal::intents::IntentSlot;
@@ -43,7 +44,12 @@ impl Shadow {
                 let name = instruments.pair(pair).name;
                 self.note(format!("signal: {class} {direction} {name}; not sent, real orders are off"));
             }
-            Told::Counted { venue, leg, counted } => self.count(lane(venue, leg), venue, &counted, now),
+            Told::Spent(spent) => {
+                if let Some(state) = self.lanes.get_mut(spent.lane) {
+                    state.on_warmed(u64::from(spent.weight), spent.sent, now);
+                }
+            }
+            Told::Headers(headers) => self.hear_counted(&headers, now),
             Told::CalledOff { pair } => {
                 self.books[usize::from(pair.0)].awaiting = false;
                 self.settle(pair, now);
@@ -91,7 +97,7 @@ impl Shadow {
                 sent[i] = Some(leg.sent);
                 let entry = fired.class == Class::Entry;
                 if let Some(lane_state) = self.lanes.get_mut(lane) {
-                    lane_state.on_order(entry, now);
+                    lane_state.on_order(entry, leg.sent, now);
                 }
                 if entry {
                     self.books[at].reserved.push(lane);
@@ -160,7 +166,12 @@ impl Shadow {
         }
         let instruments = Arc::clone(&self.instruments);
         let row = instruments.get(answer.instrument);
-        self.count(lane(row.venue, row.leg), row.venue, &answer.counted, now);
+        if answer.source == Source::Answer {
+            let known = self.orders.get(&answer.client).or_else(|| self.past.get(&answer.client));
+            let sent = known.map_or(answer.received, |tracked| tracked.order.leg.sent);
+            let (lane, counted) = (lane(row.venue, row.leg), answer.counted);
+            self.hear_counted(&Headers { lane, counted, sent }, now);
+        }
         self.write(Record::Answer {
             at: self.clock.unix(),
             answer: *answer,
@@ -227,36 +238,6 @@ impl Shadow {
             }
             End::Terminal(_) | End::NotSent | End::NeverLanded => {}
         }
-    }
-
-    pub(super) fn count(&mut self, lane: usize, venue: VenueId, counted: &Counted, now: Nanos) {
-        let windows = self.windows.get(lane).cloned().unwrap_or_default();
-        let Some(state) = self.lanes.get_mut(lane) else { return };
-        for window in windows {
-            let told = if window == 10 * SEC { counted.orders_10s } else { counted.orders_long };
-            if let Some(used) = told {
-                state.told(window, u64::from(used), now);
-            }
-        }
-        if let Some(seconds) = counted.retry_after_s {
-            let until = now.plus(u64::from(seconds) * SEC);
-            let quiet = self.quiet.entry(venue).or_default();
-            *quiet = until.max(*quiet);
-            // Questions that wait would be the next requests; their orders' timers ask them again.
-            let of_venue = |lane: usize| lane / 2 == usize::from(venue.0);
-            self.couriers
-                .iter_mut()
-                .filter(|(lane, _)| of_venue(**lane))
-                .for_each(|(_, it)| it.forget_queue());
-            // The trader hears of it at once, not with the next renewal.
-            self.permit_due = now;
-            self.freeze(venue, until, "the venue asked to wait (Retry-After)");
-        }
-    }
-
-    /// Until when a venue wants to hear nothing, if it does now (I7).
-    pub(super) fn quiet_until(&self, venue: VenueId, now: Nanos) -> Option<Nanos> {
-        self.quiet.get(&venue).copied().filter(|until| now < *until)
     }
 
     pub(super) fn freeze(&mut self, venue: VenueId, until: Nanos, why: &str) {

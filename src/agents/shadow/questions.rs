@@ -5,8 +5,9 @@
 
 use super::{Question, Shadow};
 use crate::agents::courier::Letter;
+use crate::desk::budget::Line;
 use crate::desk::order::Action;
-use crate::event::{Answer, Fill, Source, lane};
+use crate::event::{Answer, Fill, Headers, Source, lane};
 use crate::units::{ClientId, Nanos};
 use crate::venue::{self, Reply};
 use std::sync::Arc;
@@ -23,17 +24,19 @@ impl Shadow {
         let lane = lane(row.venue, row.leg);
         let venue = venue::get(row.venue);
         let now = self.clock.now();
-        if self.quiet_until(venue.id, now).is_some() {
-            return;
-        }
         let Some(stamp) = self.offsets.venue_time(lane, now) else { return };
         let window = self.settings.recv_window_ms;
         let ask = match action {
             Action::FetchTrades => (venue.trades_query)(row, tracked.order.order_id, &key, stamp, window),
             _ => (venue.order_query)(row, client, &key, stamp, window),
         };
-        // Without a link the order's own timer asks again.
-        if let Some(courier) = self.couriers.get_mut(&lane) {
+        // What may hide an exposure is asked for beyond the line where other reads stop.
+        let line = if tracked.told_unknown { Line::Reserve } else { Line::Normal };
+        // Without a link or without room the order's own timer asks again.
+        if self.couriers.contains_key(&lane)
+            && self.may_ask(lane, line, ask.weight, now)
+            && let Some(courier) = self.couriers.get_mut(&lane)
+        {
             courier.post(question, ask);
         }
     }
@@ -48,6 +51,8 @@ impl Shadow {
         let (pair, instrument) = (tracked.order.pair, tracked.order.leg.instrument);
         let row = instruments.get(instrument);
         let venue = venue::get(row.venue);
+        let lane = lane(row.venue, row.leg);
+        self.hear_counted(&Headers { lane, counted: letter.counted, sent: letter.sent }, now);
         match letter.tag {
             Question::Audit(_) => {}
             Question::Order(_) => {
@@ -71,7 +76,6 @@ impl Shadow {
                 );
             }
             Question::Trades(_) => {
-                self.count(lane(row.venue, row.leg), row.venue, &letter.counted, now);
                 let mut body = letter.body;
                 let read = if letter.status == 200 {
                     (venue.read_trades)(&mut body, row, client, &mut self.fills)

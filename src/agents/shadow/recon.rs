@@ -9,9 +9,10 @@
 
 use super::{Question, Shadow};
 use crate::agents::courier::Letter;
+use crate::desk::budget::Line;
 use crate::desk::order::QUARANTINE_NS;
 use crate::event::{
-    Answer, Counted, Fill, Fired, FiredLeg, Made, Mode, PairState, Record, Source, WalletRow, Wire,
+    Answer, Counted, Fill, Fired, FiredLeg, Headers, Made, Mode, PairState, Record, Source, WalletRow, Wire,
 };
 use crate::event::{Asset, lane};
 use crate::metal::crash;
@@ -197,9 +198,6 @@ impl Shadow {
         let (Some(key), Some(stamp)) = (self.key.clone(), self.offsets.venue_time(of_lane, now)) else {
             return;
         };
-        if self.quiet_until(venue.id, now).is_some() {
-            return;
-        }
         let leg = LegKind::BOTH[of_lane % 2];
         let (audit, window) = (&venue.audit, self.settings.recv_window_ms);
         let row = |instrument| self.instruments.get(instrument);
@@ -214,6 +212,11 @@ impl Shadow {
             (Item::Account(_), LegKind::Spot) => (audit.balances)(leg, &key, stamp, window),
             (Item::Account(_), LegKind::Perp) => (audit.positions)(&key, stamp, window),
         };
+        // What may hide an exposure is asked for beyond the line where other reads stop.
+        let line = if self.unknown_now() > 0 { Line::Reserve } else { Line::Normal };
+        if !self.couriers.contains_key(&of_lane) || !self.may_ask(of_lane, line, ask.weight, now) {
+            return;
+        }
         let Some(courier) = self.couriers.get_mut(&of_lane) else { return };
         courier.post(Question::Audit(item), ask);
         let Recon { rounds, stirred, .. } = &mut self.recon;
@@ -279,7 +282,7 @@ impl Shadow {
             Item::Open(of_lane) | Item::Account(of_lane) => of_lane,
         };
         let venue = venue::get(VenueId((of_lane / 2) as u8));
-        self.count(of_lane, venue.id, &letter.counted, now);
+        self.hear_counted(&Headers { lane: of_lane, counted: letter.counted, sent: letter.sent }, now);
         let Some(round) = self.recon.rounds.get_mut(&of_lane) else { return };
         if round.flying.is_none_or(|(flying, _)| flying != item) {
             return;

@@ -25,7 +25,10 @@ impl Shadow {
     pub(super) fn on_declined(&mut self, pair: PairId, why: Closed, now: Nanos) {
         let name = self.instruments.pair(pair).name;
         if let Some(book) = self.books.get_mut(usize::from(pair.0)) {
-            book.asked = None;
+            // Nothing was sent: its attempt is still to be had.
+            if book.asked.take().is_some() {
+                book.attempt = book.attempt.saturating_sub(1);
+            }
             book.retry_at = now.plus(RETRY_NS);
         }
         self.write(Record::Note {
@@ -125,9 +128,9 @@ impl Shadow {
     }
 
     fn unwind(&mut self, at: usize, leg: LegKind, side: crate::units::Side, qty: Qty, now: Nanos) {
-        let venue = self.instruments.leg(self.books[at].pair, leg).venue;
-        // A repair that will be refused is an attempt lost (R9: `Retry-After` first).
-        if self.quiet_until(venue, now).is_some() || self.mode() == Mode::Killed {
+        let lane = self.lane_of(self.books[at].pair, leg);
+        // A repair that can't leave is not asked for (R9: `Retry-After` first).
+        if !self.lanes[lane].may_repair(now) || self.mode() == Mode::Killed {
             return;
         }
         let book = &mut self.books[at];

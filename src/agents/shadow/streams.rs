@@ -7,16 +7,17 @@
 //! Map:   event → known order: `on_fill`, `on_answer` · not known yet: kept until its `Fired` comes ·
 //!        not ours, not readable: the pair takes no entry, its orders are asked about.
 
+use super::budget::lane_name;
 use super::orders::PAUSE_NS;
 use super::{Shadow, Tracked};
 use crate::agents::socket::{GiveUp, Sign, Socket};
 use crate::agents::{Dead, FeedCard, Handed, Purpose};
 use crate::desk::order::Action;
-use crate::event::{Answer, Counted, Fired, LANES, PairState, Record, Source, Verdict, lane};
+use crate::event::{Answer, Counted, Fired, Headers, LANES, PairState, Record, Source, Verdict, lane};
 use crate::metal::poll::{Links, Slot};
 use crate::units::time::{MS, SEC};
 use crate::units::{ClientId, InstrumentId, LegKind, Nanos, Qty, Unix, VenueId};
-use crate::venue::{self, Unreadable, UserHeard};
+use crate::venue::{Unreadable, UserHeard};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// What an answer left open comes by the stream within this time, or is asked for.
@@ -100,10 +101,6 @@ fn lane_of(purpose: Purpose) -> Option<usize> {
         Purpose::User { venue, leg } => Some(lane(venue, leg)),
         _ => None,
     }
-}
-
-fn lane_name(lane: usize) -> String {
-    format!("{} {}", venue::get(VenueId((lane / 2) as u8)).name, LegKind::BOTH[lane % 2])
 }
 
 // ───────────────────────────── sockets ─────────────────────────────
@@ -307,7 +304,9 @@ impl Shadow {
                     self.stream_confirmed(lane);
                 }
             }
-            UserHeard::Rejected { code } => {
+            UserHeard::Rejected { code, retry_after_s } => {
+                let counted = Counted { retry_after_s, ..Counted::default() };
+                self.hear_counted(&Headers { lane, counted, sent: now }, now);
                 return Some(format!(
                     "the venue refused the private stream (code {code}); check the key's rights and this host's clock"
                 ));

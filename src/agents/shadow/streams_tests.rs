@@ -7,8 +7,8 @@ use crate::agents::shadow::{Phase, ShadowDoors, ShadowSettings};
 use crate::carry::rules::Policy;
 use crate::desk::book::tests::one_pair;
 use crate::event::{
-    Asset, Command, Doubt, Fill, FiredLeg, Made, News, Offsets, PERMIT_WORDS, Permit, TERMS_WORDS, Terms,
-    Wire,
+    Asset, Command, Doubt, Fill, FiredLeg, Made, News, Offsets, PERMIT_WORDS, Permit, READS_WORDS, Reads,
+    TERMS_WORDS, Terms, Wire,
 };
 use crate::metal::clock::Clock;
 use crate::metal::entropy::Entropy;
@@ -43,6 +43,7 @@ fn alone() -> Alone {
     let (offsets_in, offsets) = latest::<LANES>(Offsets::default().to_words());
     let (commands_in, commands) = ring(64);
     let (permit, permit_out) = latest::<PERMIT_WORDS>(Permit::default().to_words());
+    let (reads, reads_out) = latest::<READS_WORDS>(Reads::default().to_words());
     let (terms, terms_out) = latest::<TERMS_WORDS>(Terms::default().to_words());
     let (records_in, records) = ring(1 << 10);
     let (durable_in, durable) = latest::<1>([0]);
@@ -59,6 +60,7 @@ fn alone() -> Alone {
         offsets,
         commands: commands_in,
         permit,
+        reads,
         terms: vec![terms],
         records: records_in,
         durable,
@@ -101,6 +103,7 @@ fn alone() -> Alone {
         Box::new(dead_out),
         Box::new(offsets_in),
         Box::new(permit_out),
+        Box::new(reads_out),
         Box::new(terms_out),
         Box::new(durable_in),
         Box::new(time),

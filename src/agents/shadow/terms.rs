@@ -1,14 +1,14 @@
-//! What the trader may do: the permit's ceilings, and each pair's folded thresholds and clip.
+//! What the trader may do: each pair's folded thresholds and clip.
 //!
 //! Owns:  the cold half of every decision (DESIGN §2: the threshold is cold, the comparison is hot).
 //! Never: lets a missing number pass as zero: no estimate, no clip or no clock means no entry.
 
-use super::{Book, Phase, Shadow};
+use super::{Book, Shadow};
 use crate::carry::rules::Costs;
 use crate::desk::basis::{Bound, Scales};
 use crate::desk::ledger::sellable;
 use crate::desk::pair;
-use crate::event::{Fold, Held, LANES, PairState, Permit, Pulse, Terms, lane};
+use crate::event::{Fold, Held, PairState, Pulse, Terms, lane};
 use crate::units::decimal::pow10_i128;
 use crate::units::time::SEC;
 use crate::units::{Direction, LegKind, Nanos, PairId, Price, Qty, Rate, Ratio, VenueId};
@@ -54,30 +54,6 @@ impl Book {
 }
 
 impl Shadow {
-    /// Renews the permit: ceilings rise with the windows, and end by themselves if we do.
-    pub(super) fn renew_permit(&mut self, now: Nanos) {
-        self.permit_due = now.plus(Permit::RENEW_NS);
-        // No order leaves before the disk has what its intent record means.
-        let written_down = self.doors.durable.read()[0] >= self.recovered.markets_record;
-        if !matches!(self.phase, Phase::Recovering(_) | Phase::Trading(_) | Phase::Stopping(_))
-            || !written_down
-        {
-            return;
-        }
-        self.permit.generation += 1;
-        // There is one permit for all lanes: while a venue wants to hear nothing, it stays expired. With
-        // a second venue it needs an expiry per lane.
-        let quiet = self.quiet.keys().any(|venue| self.quiet_until(*venue, now).is_some());
-        self.permit.expires = if quiet { now } else { now.plus(Permit::TTL_NS) };
-        for at in 0..LANES.min(self.lanes.len()) {
-            let open = self.may_trade() && !self.is_frozen(VenueId((at / 2) as u8), now);
-            let (entry, all) = self.lanes[at].ceilings(open, now);
-            self.permit.entry[at] = entry;
-            self.permit.all[at] = all;
-        }
-        self.doors.permit.publish(self.permit.to_words());
-    }
-
     pub(super) fn is_frozen(&self, venue: VenueId, now: Nanos) -> bool {
         self.lags().is_some()
             || self.in_doubt(venue)

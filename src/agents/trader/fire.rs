@@ -12,7 +12,7 @@ use crate::agents::Loaded;
 use crate::desk::book::touch;
 use crate::desk::budget::ENTRY_CHARGE;
 use crate::event::{
-    Closed, Command, Fired, FiredLeg, Intent, IntentLeg, Made, Quote, Told, Wire, intent_state, lane,
+    Closed, Command, Fired, FiredLeg, Intent, IntentLeg, Made, Permit, Quote, Told, Wire, intent_state, lane,
 };
 use crate::metal::crash;
 use crate::metal::intents::{INTENT_BYTES, IntentSlot};
@@ -212,9 +212,9 @@ impl Trader {
     /// Whether one more order of this class may leave on this lane. An entry is charged its worst
     /// repair as well, which the shadow refunds when the pair is resolved.
     pub(super) fn permitted(&self, lane: usize, class: Class, now: Nanos) -> Result<(), Closed> {
-        let entry = class.reduces_risk() || self.charged[lane] + ENTRY_CHARGE <= self.permit.entry[lane];
-        let any = self.sent[lane] < self.permit.all[lane];
-        if now < self.permit.expires && entry && any { Ok(()) } else { Err(Closed::Permit) }
+        let entry = class != Class::Entry || self.charged[lane] + ENTRY_CHARGE <= self.permit.entry[lane];
+        let any = self.permit.open(lane, self.sent[lane], Permit::is_normal(class), now);
+        if entry && any && !self.links.is_quiet(lane, now) { Ok(()) } else { Err(Closed::Permit) }
     }
 
     /// Sees to it that the order of one leg is ready and fits the present touch.

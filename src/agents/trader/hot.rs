@@ -109,7 +109,7 @@ impl OrderLinks {
             let Sign::Message(message) = sign else { return Ok(Then::More) };
             match (card.venue.user.decode)(scratch, &card.symbols, card.leg, message) {
                 Ok(UserHeard::Ended) => return Err(GiveUp("the venue ended this private stream".to_owned())),
-                Ok(UserHeard::Rejected { code }) => {
+                Ok(UserHeard::Rejected { code, .. }) => {
                     return Err(GiveUp(format!("the venue refused this private stream (code {code})")));
                 }
                 Ok(event) => {

@@ -4,7 +4,7 @@
 
 use super::*;
 use crate::desk::book::tests::one_pair;
-use crate::event::Instruments;
+use crate::event::{Instruments, LANES, Permit};
 use crate::metal::clock::Clock;
 use crate::metal::link::{MemoryPeer, memory_pair};
 use crate::metal::ring::{Consumer, ring};
@@ -68,7 +68,8 @@ impl Alone {
             entropy: &mut self.entropy,
             counts: &mut self.counts,
             instruments: &self.instruments,
-            warm: false,
+            permit: &Permit::default(),
+            sent: &mut [0; LANES],
         };
         self.links.turn(Nanos(2), &mut around);
     }

@@ -9,7 +9,10 @@
 use super::hot::HotStreams;
 use super::{TraderCounts, TraderDoors};
 use crate::agents::{Dead, Handed, Purpose};
-use crate::event::{Answer, Counted, Doubt, FillList, Instruments, Source, Told, Verdict, Wire};
+use crate::event::{
+    Answer, Counted, Doubt, FillList, Headers, Instruments, LANES, Permit, Source, Spent, Told, Verdict,
+    Wire, lane,
+};
 use crate::metal::clock::Clock;
 use crate::metal::crash;
 use crate::metal::entropy::Entropy;
@@ -66,8 +69,9 @@ pub(super) struct Line {
     purpose: Purpose,
     pub(super) flying: Option<(Flying, Nanos)>,
     used: Nanos,
-    /// The request that keeps it warm.
+    /// The request that keeps it warm, and its request weight.
     warm: Vec<u8>,
+    weight: u32,
     /// A rest of the last message waits inside the link.
     unflushed: bool,
 }
@@ -86,6 +90,8 @@ pub(super) struct OrderLinks {
     /// What the contingent legs have not looked at yet: of answers at most one a link and turn.
     pub(super) heard: VecDeque<Heard>,
     warmed: Nanos,
+    /// An answer asked us to wait: nothing leaves on its lane before this, whatever the permit says.
+    quiet: [Nanos; LANES],
 }
 
 /// Where the trader's links lead and end.
@@ -102,8 +108,10 @@ pub(super) struct Around<'a> {
     pub counts: &'a mut TraderCounts,
     /// What ids mean.
     pub instruments: &'a Instruments,
-    /// Whether idle links are warmed: not without a permit, since the venue may want to hear nothing.
-    pub warm: bool,
+    /// Idle links are warmed as far as normal work may go, and not while a market wants to hear nothing.
+    pub permit: &'a Permit,
+    /// What left, per lane.
+    pub sent: &'a mut [u64; LANES],
 }
 
 impl OrderLinks {
@@ -122,6 +130,7 @@ impl OrderLinks {
             // An answer and an end of each link, and as much again of private events.
             heard: VecDeque::with_capacity(4 * capacity),
             warmed: Nanos::ZERO,
+            quiet: [Nanos::ZERO; LANES],
         }
     }
 
@@ -145,8 +154,10 @@ impl OrderLinks {
         if at >= self.lines.len() {
             self.lines.resize_with(at + 1, || None);
         }
-        let (purpose, warm) = (handed.purpose, handed.warm);
-        self.lines[at] = Some(Line { venue, leg, purpose, flying: None, used: now, warm, unflushed: false });
+        let (purpose, warm, weight) =
+            (handed.purpose, handed.warm, (venue::get(venue).warm_request)(leg).weight);
+        let (flying, unflushed) = (None, false);
+        self.lines[at] = Some(Line { venue, leg, purpose, flying, used: now, warm, weight, unflushed });
     }
 
     /// A link of this market with nothing in flight.
@@ -235,12 +246,8 @@ impl OrderLinks {
                 Some((_, sent)) if now.since(sent) > GIVE_UP_NS => {
                     self.bury(slot, "no answer for 10 s", now, around);
                 }
-                None if now.since(line.used) > WARM_NS
-                    && now.since(self.warmed) > WARM_APART_NS
-                    && around.warm =>
-                {
-                    self.warm(slot, now);
-                    work += 1;
+                None if now.since(line.used) > WARM_NS && now.since(self.warmed) > WARM_APART_NS => {
+                    work += usize::from(self.warm(slot, now, around).is_some());
                 }
                 _ => {}
             }
@@ -248,19 +255,30 @@ impl OrderLinks {
         work
     }
 
-    fn warm(&mut self, slot: Slot, now: Nanos) {
-        let (Some(link), Some(Some(line))) =
-            (self.links.get_mut(slot), self.lines.get_mut(usize::from(slot.0)))
-        else {
-            return;
-        };
+    /// Whether an answer on this lane asked us to wait, longer than until now.
+    #[inline]
+    pub(super) fn is_quiet(&self, lane: usize, now: Nanos) -> bool {
+        now < self.quiet[lane]
+    }
+
+    /// Warms a link, if its lane has room for that.
+    fn warm(&mut self, slot: Slot, now: Nanos, around: &mut Around<'_>) -> Option<()> {
+        let line = self.lines.get_mut(usize::from(slot.0))?.as_mut()?;
+        let lane = lane(line.venue, line.leg);
+        let open = around.permit.open(lane, around.sent[lane], true, now) && now >= self.quiet[lane];
+        if !open || !around.told.has_room(1) {
+            return None;
+        }
+        let link = self.links.get_mut(slot)?;
         self.warmed = now;
         line.used = now;
         // A failure shows at the next read.
-        if let Ok(sent) = link.send(&line.warm) {
-            line.unflushed = sent != Sent::All;
-            line.flying = Some((Flying::Warm, now));
-        }
+        let sent = link.send(&line.warm).ok()?;
+        line.unflushed = sent != Sent::All;
+        line.flying = Some((Flying::Warm, now));
+        around.sent[lane] += 1;
+        let _ = around.told.push(Told::Spent(Spent { lane, weight: line.weight, sent: now }));
+        Some(())
     }
 
     fn read(&mut self, slot: Slot, around: &mut Around<'_>) -> Result<(), String> {
@@ -277,12 +295,16 @@ impl OrderLinks {
         {
             let (used, keep_alive) = (response.used, response.keep_alive);
             let venue = venue::get(line.venue);
-            let counted = (venue.counted)(&response.head);
+            let counted = (venue.counted)(response.status, &response.head);
+            let lane = lane(line.venue, line.leg);
+            if let Some(seconds) = counted.retry_after_s {
+                let until = received.plus(u64::from(seconds) * SEC);
+                self.quiet[lane] = self.quiet[lane].max(until);
+            }
             let flew = line.flying.take();
-            if let Some((Flying::Warm, _)) = flew {
+            if let Some((Flying::Warm, sent)) = flew {
                 // It may be the first to hear that the venue wants to be left alone.
-                let told = Told::Counted { venue: line.venue, leg: line.leg, counted };
-                let _ = around.told.push(told);
+                let _ = around.told.push(Told::Headers(Headers { lane, counted, sent }));
             }
             if let Some((Flying::Order { client, instrument, .. }, _)) = flew {
                 let reply = Reply { status: response.status, counted, body: &response.body };

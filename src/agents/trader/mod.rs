@@ -188,7 +188,7 @@ pub struct Trader {
     permit: Permit,
     offsets: Offsets,
     next_sequence: u32,
-    /// Orders that left, per lane, and what entries were charged: compared with the permit's ceilings.
+    /// What left, per lane, and what entries were charged: compared with the permit's ceilings.
     sent: [u64; LANES],
     charged: [u64; LANES],
     /// Turns so far: what the record counts a kill in.
@@ -454,7 +454,8 @@ impl Agent for Trader {
                 entropy: &mut self.doors.entropy,
                 counts: &mut self.counts,
                 instruments: &loaded.instruments,
-                warm: now < self.permit.expires,
+                permit: &self.permit,
+                sent: &mut self.sent,
             };
             work += self.links.turn(now, &mut around);
         }

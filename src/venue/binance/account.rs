@@ -5,6 +5,7 @@
 //! Wire:  binance.md §5, §7 (calls and weights), §8 (the signature comes last), §15 (fees).
 
 use super::feed::{funding_rate, mark_price, settlement};
+use super::limits::order_weight;
 use super::rest;
 use crate::event::{Asset, Instrument, Instruments};
 use crate::units::{Amount, ClientId, LegKind, Rate, Unix};
@@ -60,16 +61,20 @@ pub(super) fn order_query(row: &Instrument, client: ClientId, key: &Key, at: Uni
 
 /// Asks for the order that `which` names.
 pub(super) fn order(row: &Instrument, which: &str, key: &Key, at: Unix, window_ms: u32) -> Ask {
-    let (path, weight) = match row.leg {
-        LegKind::Spot => ("/api/v3/order", 4),
-        LegKind::Perp => ("/fapi/v1/order", 1),
+    let path = match row.leg {
+        LegKind::Spot => "/api/v3/order",
+        LegKind::Perp => "/fapi/v1/order",
     };
+    let weight = order_weight(row.leg).query;
     signed(row.leg, path, &format!("symbol={}&{which}", row.symbol), weight, key, at, window_ms)
 }
 
 /// Asks for the trades of one order.
 pub(super) fn trades_query(row: &Instrument, order_id: u64, key: &Key, at: Unix, window_ms: u32) -> Ask {
-    Ask { weight: 5, ..trades(row, &format!("orderId={order_id}"), key, at, window_ms) }
+    Ask {
+        weight: order_weight(row.leg).trades,
+        ..trades(row, &format!("orderId={order_id}"), key, at, window_ms)
+    }
 }
 
 /// Asks for the trades that `which` selects. On spot those of one order alone cost less.

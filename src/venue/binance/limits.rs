@@ -9,7 +9,7 @@ use crate::event::Counted;
 use crate::units::LegKind;
 use crate::units::time::SEC;
 use crate::venue::json::{Object, text, uint};
-use crate::venue::{BucketRule, Header, Kind};
+use crate::venue::{BucketRule, Header, Kind, OrderWeight};
 use crate::wire::http::Head;
 use crate::wire::session::Rules;
 
@@ -74,15 +74,38 @@ fn read_one(leg: LegKind, row: &Object<'_, '_>) -> Option<BucketRule> {
     Some(rule(leg, kind, window_ns, u32::try_from(uint(row, "limit")?).ok()?))
 }
 
+/// What an order and the questions about it weigh (§5, §7). A spot order costs nothing once it has
+/// succeeded, which is not known when it leaves.
+pub(super) const fn order_weight(leg: LegKind) -> OrderWeight {
+    match leg {
+        LegKind::Spot => OrderWeight { order: 1, query: 4, trades: 5 },
+        LegKind::Perp => OrderWeight { order: 0, query: 1, trades: 5 },
+    }
+}
+
+/// How long a 429 or a page of the web firewall keeps us away, if it does not say.
+const AWAY_S: u32 = 10;
+/// The shortest ban.
+const BAN_S: u32 = 120;
+
+/// How long a status keeps us away where nothing else says it, if it does.
+pub(super) const fn away_s(status: u16) -> Option<u32> {
+    match status {
+        403 | 429 => Some(AWAY_S),
+        418 => Some(BAN_S),
+        _ => None,
+    }
+}
+
 /// What the counters in an answer's headers say. `-1`, which futures order answers can show for the
 /// weight, is *not told*.
-pub(super) fn counted(head: &Head<'_>) -> Counted {
+pub(super) fn counted(status: u16, head: &Head<'_>) -> Counted {
     let number = |name| std::str::from_utf8(head.header(name)?).ok()?.parse::<u32>().ok();
     Counted {
         weight_1m: number("x-mbx-used-weight-1m"),
         orders_10s: number("x-mbx-order-count-10s"),
         orders_long: number("x-mbx-order-count-1d").or_else(|| number("x-mbx-order-count-1m")),
-        retry_after_s: number("retry-after"),
+        retry_after_s: number("retry-after").or_else(|| away_s(status)),
     }
 }
 
@@ -174,12 +197,24 @@ mod tests {
         assert_eq!(limits_in("futures_rest_exchange_info.json", Perp)[1].header, Some(Header::OrdersLong));
     }
 
+    fn answer(status: u16, headers: &str) -> Counted {
+        let text = format!("HTTP/1.1 {status} OK\r\n{headers}Content-Length: 0\r\n\r\n");
+        counted(status, &http::response(text.as_bytes(), 1_000).unwrap().unwrap().head)
+    }
+
+    #[test]
+    fn a_status_that_asks_to_be_left_alone_always_says_for_how_long() {
+        for (status, unsaid) in
+            [(200, None), (400, None), (503, None), (429, Some(10)), (403, Some(10)), (418, Some(120))]
+        {
+            assert_eq!(answer(status, "").retry_after_s, unsaid, "{status}");
+            assert_eq!(answer(status, "Retry-After: 7\r\n").retry_after_s, Some(7), "{status}");
+        }
+    }
+
     #[test]
     fn counters_are_read_in_any_case_and_minus_one_is_not_told() {
-        let read = |headers: &str| {
-            let text = format!("HTTP/1.1 200 OK\r\n{headers}Content-Length: 0\r\n\r\n");
-            counted(&http::response(text.as_bytes(), 1_000).unwrap().unwrap().head)
-        };
+        let read = |headers| answer(200, headers);
         assert_eq!(
             read("X-MBX-USED-WEIGHT-1M: 12\r\nx-mbx-order-count-10s: 3\r\nX-Mbx-Order-Count-1D: 40\r\n"),
             Counted { weight_1m: Some(12), orders_10s: Some(3), orders_long: Some(40), retry_after_s: None }

@@ -44,6 +44,7 @@ pub static VENUE: Venue = Venue {
     order_query: account::order_query,
     trades_query: account::trades_query,
     warm_request: account::time_request,
+    order_weight: limits::order_weight,
     counted: limits::counted,
     read_answer: answers::read_answer,
     read_query: answers::read_query,

@@ -39,9 +39,18 @@ fn plan(leg: LegKind) -> UserPlan {
     let rules = limits::private_rules(leg);
     let hot = leg == LegKind::Perp;
     match leg {
-        LegKind::Spot => UserPlan { endpoint: "spot_ws_api", confirmations: 1, renew_ns: None, hot, rules },
+        // The upgrade weighs 2, and so does the subscription (§1, §11).
+        LegKind::Spot => UserPlan {
+            endpoint: "spot_ws_api",
+            confirmations: 1,
+            weights: &[2, 2],
+            renew_ns: None,
+            hot,
+            rules,
+        },
         LegKind::Perp => {
-            UserPlan { endpoint: "usdm_ws", confirmations: 0, renew_ns: Some(RENEW_NS), hot, rules }
+            let renew_ns = Some(RENEW_NS);
+            UserPlan { endpoint: "usdm_ws", confirmations: 0, weights: &[], renew_ns, hot, rules }
         }
     }
 }
@@ -128,7 +137,10 @@ fn answer(root: &Object<'_, '_>) -> Result<UserHeard, Unreadable> {
     let code = error.and_then(|error| int(&error, "code")).and_then(|code| i32::try_from(code).ok());
     match (uint(root, "status"), code) {
         (Some(200), _) if root.get("result").is_some() => Ok(UserHeard::Confirmed),
-        (Some(_), code) => Ok(UserHeard::Rejected { code: code.unwrap_or(0) }),
+        (Some(status), code) => {
+            let retry_after_s = limits::away_s(u16::try_from(status).unwrap_or(0));
+            Ok(UserHeard::Rejected { code: code.unwrap_or(0), retry_after_s })
+        }
         (None, _) => Err(Unreadable { instrument: None, refused: Refused { field: "e", why: Why::Missing } }),
     }
 }

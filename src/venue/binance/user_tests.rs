@@ -65,7 +65,7 @@ fn line(heard: Result<UserHeard, Unreadable>) -> String {
         Ok(UserHeard::System { what, .. }) => what.text().to_owned(),
         Ok(UserHeard::Account) => "account".to_owned(),
         Ok(UserHeard::Confirmed) => "confirmed".to_owned(),
-        Ok(UserHeard::Rejected { code }) => format!("rejected {code}"),
+        Ok(UserHeard::Rejected { code, .. }) => format!("rejected {code}"),
         Ok(UserHeard::Ended) => "ended".to_owned(),
         Ok(UserHeard::Unknown) => "unknown".to_owned(),
         Err(error) => format!("{error}"),

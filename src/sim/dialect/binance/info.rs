@@ -39,11 +39,12 @@ pub(super) fn spot_exchange_info(exchange: &mut Exchange, params: &Params<'_>) -
         .collect();
     let limits = &exchange.limits[Market::Spot.index()];
     Ok(format!(
-        r#"{{"timezone":"UTC","serverTime":{},"rateLimits":[{{"rateLimitType":"REQUEST_WEIGHT","interval":"MINUTE","intervalNum":1,"limit":{}}},{{"rateLimitType":"ORDERS","interval":"SECOND","intervalNum":10,"limit":{}}},{{"rateLimitType":"ORDERS","interval":"DAY","intervalNum":1,"limit":{}}},{{"rateLimitType":"RAW_REQUESTS","interval":"MINUTE","intervalNum":5,"limit":300000}}],"exchangeFilters":[],"symbols":[{}]}}"#,
+        r#"{{"timezone":"UTC","serverTime":{},"rateLimits":[{{"rateLimitType":"REQUEST_WEIGHT","interval":"MINUTE","intervalNum":1,"limit":{}}},{{"rateLimitType":"ORDERS","interval":"SECOND","intervalNum":10,"limit":{}}},{{"rateLimitType":"ORDERS","interval":"DAY","intervalNum":1,"limit":{}}},{{"rateLimitType":"RAW_REQUESTS","interval":"MINUTE","intervalNum":5,"limit":{}}}],"exchangeFilters":[],"symbols":[{}]}}"#,
         exchange.clock_ms(),
         limits.weight.limit,
         limits.orders_short.limit,
         limits.orders_long.limit,
+        limits.raw.map_or(0, |raw| raw.limit),
         rows.join(",")
     ))
 }

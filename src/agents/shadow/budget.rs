@@ -1,0 +1,131 @@
+//! The shadow's hand on every budget: what left is counted, what a venue says is believed, what may leave
+//! is published.
+//!
+//! Owns:  the lanes, the trader's permit, the clerk's reads, and the freeze when a market asks for silence.
+//! Never: lets one market's silence expire another's permit.
+//! Start: the counters of an earlier process are not kept: its weight is in the headers of the very first
+//!        answers (listings, clocks), its orders in those of the first order's.
+
+use super::{Phase, Shadow};
+use crate::desk::budget::{Lane, Line, Weighs};
+use crate::event::{BudgetTold, Headers, LANES, Limit, Permit, Reads, lane};
+use crate::units::{LegKind, Nanos, VenueId};
+use crate::venue;
+
+/// Every lane with the limits its venue documents, until its listing tells the real ones.
+pub(super) fn lanes() -> Vec<Lane> {
+    let lane_of = |at: usize| {
+        let Some(venue) = venue::ALL.get(at / 2) else { return Lane::default() };
+        let leg = LegKind::BOTH[at % 2];
+        let weight = (venue.order_weight)(leg);
+        let questions = u64::from(weight.query + weight.trades);
+        let mut made = Lane::new(Weighs { order: u64::from(weight.order), questions });
+        made.limit(venue.limits.iter().filter(|rule| rule.leg == leg).map(|rule| rule.limit(venue.id)));
+        made
+    };
+    (0..LANES).map(lane_of).collect()
+}
+
+/// What people call a lane.
+pub(super) fn lane_name(lane: usize) -> String {
+    format!("{} {}", venue::get(VenueId((lane / 2) as u8)).name, LegKind::BOTH[lane % 2])
+}
+
+impl Shadow {
+    pub(super) fn take_limits(&mut self, limits: &[Limit]) {
+        for (at, state) in self.lanes.iter_mut().enumerate() {
+            let mine = || limits.iter().filter(|limit| limit.lane == at).copied();
+            if mine().next().is_some() {
+                state.limit(mine());
+            }
+        }
+    }
+
+    /// Believes what the headers of an answer said.
+    pub(super) fn hear_counted(&mut self, headers: &Headers, now: Nanos) {
+        let Some(state) = self.lanes.get_mut(headers.lane) else { return };
+        state.hear(&headers.counted, headers.sent, now);
+        // Others may have used more than we knew: the trader and the clerk hear of it at once.
+        self.permit_due = now;
+        if headers.counted.retry_after_s.is_none() {
+            return;
+        }
+        // Questions that wait would be the next requests; their orders' timers ask them again.
+        if let Some(courier) = self.couriers.get_mut(&headers.lane) {
+            courier.forget_queue();
+        }
+        if let Some(until) = self.lanes[headers.lane].quiet_until(now) {
+            let why = format!("{} asked to wait (Retry-After)", lane_name(headers.lane));
+            self.freeze(VenueId((headers.lane / 2) as u8), until, &why);
+        }
+    }
+
+    /// Whether a question may leave now; its weight is spent then. Without room its order's timer asks
+    /// again.
+    pub(super) fn may_ask(&mut self, lane: usize, line: Line, weight: u32, now: Nanos) -> bool {
+        let taken = self.lanes.get_mut(lane).is_some_and(|state| state.take(line, u64::from(weight), now));
+        if taken {
+            // What it took is no longer there for others.
+            self.permit_due = now;
+        }
+        taken
+    }
+
+    /// Renews what trader and clerk may send: ceilings rise with the windows, and the trader's end by
+    /// themselves if we do.
+    pub(super) fn renew_permit(&mut self, now: Nanos) {
+        self.permit_due = now.plus(Permit::RENEW_NS);
+        // No order leaves before the disk has what its intent record means.
+        let written_down = self.doors.durable.read()[0] >= self.recovered.markets_record;
+        let trading = written_down
+            && matches!(self.phase, Phase::Recovering(_) | Phase::Trading(_) | Phase::Stopping(_));
+        let mut reads = Reads::default();
+        self.permit.generation += 1;
+        for at in 0..LANES.min(self.lanes.len()) {
+            let open = self.may_trade() && !self.is_frozen(VenueId((at / 2) as u8), now);
+            let state = &mut self.lanes[at];
+            let quiet = state.quiet_until(now);
+            if trading {
+                let ceilings = state.ceilings(open, now);
+                self.permit.entry[at] = ceilings.entry;
+                self.permit.normal[at] = ceilings.normal;
+                self.permit.all[at] = ceilings.all;
+                self.permit.expires[at] = if quiet.is_some() { now } else { now.plus(Permit::TTL_NS) };
+            }
+            reads.weight[at] = state.reads(now);
+            reads.quiet[at] = quiet.unwrap_or_default();
+        }
+        if trading {
+            self.doors.permit.publish(self.permit.to_words());
+        }
+        if reads != self.reads {
+            self.reads = reads;
+            self.doors.reads.publish(reads.to_words());
+        }
+    }
+
+    /// How every budget stands, market by market.
+    #[must_use]
+    pub fn budgets(&mut self, now: Nanos) -> Vec<BudgetTold> {
+        let mut told = Vec::new();
+        for (at, state) in self.lanes.iter_mut().enumerate().take(venue::ALL.len() * 2) {
+            let quiet_ns = state.quiet_until(now).map_or(0, |until| until.since(now));
+            told.extend(state.standings(now).map(|standing| BudgetTold {
+                lane: lane_name(at),
+                kind: standing.limit.kind,
+                window_ns: standing.limit.window_ns,
+                used: standing.used,
+                line: Line::Normal.of(standing.limit.limit),
+                limit: standing.limit.limit,
+                peak: standing.peak,
+                quiet_ns,
+            }));
+        }
+        told
+    }
+
+    /// The lane of a pair's leg.
+    pub(super) fn lane_of(&self, pair: crate::units::PairId, leg: LegKind) -> usize {
+        lane(self.instruments.leg(pair, leg).venue, leg)
+    }
+}

@@ -1,0 +1,273 @@
+//! The budget's claims: lines, reserves, the venue's counters, and the property that no window is ever
+//! above its line.
+//!
+//! Owns:  a model of the three rooms that spend a lane's budget, each by its own promise.
+
+use super::*;
+use crate::event::Header;
+use proptest::prelude::*;
+
+fn limit(kind: Kind, window_ns: u64, limit: u64, header: Option<Header>) -> Limit {
+    Limit { lane: 0, kind, window_ns, limit, header }
+}
+
+fn orders(most: u64) -> Limit {
+    limit(Kind::Orders, 10 * SEC, most, Some(Header::Orders10s))
+}
+
+fn weight(most: u64) -> Limit {
+    limit(Kind::Weight, 60 * SEC, most, Some(Header::Weight1m))
+}
+
+fn lane(limits: &[Limit]) -> Lane {
+    let mut lane = Lane::new(Weighs { order: 1, questions: 9 });
+    lane.limit(limits.iter().copied());
+    lane
+}
+
+fn weighs(used: u32) -> Counted {
+    Counted { weight_1m: Some(used), ..Counted::default() }
+}
+
+const NOW: Nanos = Nanos(100 * SEC);
+
+#[test]
+fn normal_work_stops_at_sixty_percent_and_what_reduces_risk_at_ninety() {
+    let mut lane = lane(&[orders(100)]);
+    assert_eq!(lane.ceilings(true, NOW), Ceilings { entry: 60, normal: 60, all: 90 });
+    for _ in 0..60 {
+        lane.on_order(false, NOW, NOW);
+    }
+    assert_eq!(lane.ceilings(true, NOW), Ceilings { entry: 0, normal: 60, all: 90 });
+    let slid = NOW.plus(10 * SEC + LATE_NS);
+    assert_eq!(lane.ceilings(true, slid), Ceilings { entry: 60, normal: 120, all: 150 });
+}
+
+#[test]
+fn an_entry_holds_its_repair_back_until_its_pair_is_resolved() {
+    let mut lane = lane(&[orders(100)]);
+    lane.on_order(true, NOW, NOW);
+    assert_eq!(lane.ceilings(true, NOW).entry, 7 + 60 - 1 - 6);
+    lane.on_resolved();
+    assert_eq!(lane.ceilings(true, NOW).entry, 7 + 60 - 1);
+    assert_eq!(lane.ceilings(false, NOW).entry, 7, "no entry but the one heard of");
+}
+
+/// Seven orders with all their questions weigh 70: a minute that has less room below the line takes none.
+#[test]
+fn an_entry_needs_room_for_the_questions_about_its_repairs() {
+    let most = |limit| lane(&[orders(1_000), weight(limit)]).ceilings(true, NOW).entry;
+    assert_eq!(most(117), 7);
+    assert_eq!(most(116), 6, "less than one charge");
+}
+
+#[test]
+fn a_question_about_an_unknown_order_goes_on_where_a_read_stops() {
+    let mut lane = lane(&[weight(100)]);
+    lane.hear(&weighs(58), Nanos(NOW.0 - 1), NOW);
+    assert!(lane.take(Line::Normal, 2, NOW));
+    assert!(!lane.take(Line::Normal, 1, NOW));
+    assert!(lane.take(Line::Reserve, 30, NOW));
+    assert!(!lane.take(Line::Reserve, 1, NOW), "above 90 % nothing");
+    assert_eq!(lane.ceilings(true, NOW).all, 0);
+    assert!(lane.take(Line::Normal, 1, NOW.plus(60 * SEC + LATE_NS)));
+}
+
+/// What the counter cannot have in it yet is added to it; what it has already is not counted twice.
+#[test]
+fn the_venues_larger_count_is_believed_and_what_left_after_it_added() {
+    let used = |lane: &mut Lane, now| lane.standings(now).next().unwrap().used;
+    let mut lane = lane(&[weight(100)]);
+    assert!(lane.take(Line::Normal, 5, NOW));
+    lane.hear(&weighs(50), NOW, NOW.plus(SEC));
+    assert_eq!(used(&mut lane, NOW.plus(SEC)), 50);
+    assert!(lane.take(Line::Normal, 4, NOW.plus(2 * SEC)));
+    assert_eq!(used(&mut lane, NOW.plus(2 * SEC)), 54);
+    // An earlier request's answer that comes late takes nothing back; a later one's says how it is now.
+    lane.hear(&weighs(3), NOW.plus(1), NOW.plus(3 * SEC));
+    assert_eq!(
+        used(&mut lane, NOW.plus(3 * SEC)),
+        9,
+        "the venue's minute began anew: our own count is larger"
+    );
+    lane.hear(&weighs(40), NOW, NOW.plus(3 * SEC));
+    assert_eq!(used(&mut lane, NOW.plus(3 * SEC)), 44);
+    assert_eq!(used(&mut lane, NOW.plus(63 * SEC)), 0);
+}
+
+#[test]
+fn a_market_that_asked_for_silence_gets_it_from_every_question() {
+    let mut lane = lane(&[weight(100)]);
+    lane.hear(&Counted { retry_after_s: Some(7), ..Counted::default() }, NOW, NOW);
+    lane.hear(&Counted { retry_after_s: Some(1), ..Counted::default() }, NOW, NOW);
+    assert_eq!(lane.quiet_until(NOW), Some(NOW.plus(7 * SEC)), "a shorter wish shortens nothing");
+    assert!(!lane.take(Line::Reserve, 1, NOW.plus(7 * SEC - 1)));
+    assert!(lane.take(Line::Reserve, 1, NOW.plus(7 * SEC)));
+}
+
+#[test]
+fn new_limits_keep_what_was_counted_before_them() {
+    let mut lane = lane(&[orders(100), weight(100)]);
+    for _ in 0..10 {
+        lane.on_order(false, NOW, NOW);
+    }
+    let minute = limit(Kind::Orders, 60 * SEC, 40, Some(Header::OrdersLong));
+    lane.limit([orders(50), minute, weight(100)].into_iter());
+    let used: Vec<u64> = lane.standings(NOW).map(|it| it.used).collect();
+    assert_eq!(used, [10, 10, 10]);
+    assert_eq!(lane.ceilings(true, NOW).normal, 10 + 24 - 10);
+}
+
+#[test]
+fn a_days_orders_take_a_bounded_room() {
+    let day = 86_400 * SEC;
+    let mut window = Window::new(limit(Kind::Orders, day, 200_000, None));
+    for n in 0..200_000 {
+        window.spend(1, Nanos(n * day / 100_000), Nanos(n * day / 100_000));
+    }
+    assert!(window.steps.len() as u64 <= STEPS + 2, "{}", window.steps.len());
+    assert!(window.own >= 100_000, "a step counts until its last send is over");
+}
+
+/// The trader, the clerk and the shadow, each with the promise it read last.
+struct Rooms {
+    lane: Lane,
+    limits: Vec<Limit>,
+    ceilings: Ceilings,
+    reads: u64,
+    sent: u64,
+    charged: u64,
+    read: u64,
+    open: u64,
+    /// When, below which line, and what of each kind: orders, requests, weight.
+    left: Vec<(Nanos, Line, [u64; 3])>,
+    told: Vec<(Nanos, Nanos, u64)>,
+    unheard: Vec<Unheard>,
+}
+
+enum Unheard {
+    Order(bool, Nanos),
+    Warm(Nanos),
+    Read(u64, Nanos),
+}
+
+impl Rooms {
+    fn new() -> Self {
+        let raw = limit(Kind::Raw, 30 * SEC, 150, None);
+        let limits = vec![orders(40), raw, weight(300)];
+        let lane = lane(&limits);
+        let ceilings = Ceilings::default();
+        let (left, told, unheard) = (Vec::new(), Vec::new(), Vec::new());
+        Self { lane, limits, ceilings, reads: 0, sent: 0, charged: 0, read: 0, open: 0, left, told, unheard }
+    }
+
+    fn publish(&mut self, now: Nanos) {
+        self.ceilings = self.lane.ceilings(true, now);
+        self.reads = self.lane.reads(now);
+    }
+
+    /// The shadow's rings are empty before it promises or asks anything.
+    fn hear_all(&mut self, now: Nanos) {
+        for one in std::mem::take(&mut self.unheard) {
+            match one {
+                Unheard::Order(entry, at) => self.lane.on_order(entry, at, now),
+                Unheard::Warm(at) => self.lane.on_warmed(1, at, now),
+                Unheard::Read(weight, at) => self.lane.on_read(weight, at, now),
+            }
+        }
+    }
+
+    fn step(&mut self, what: u8, n: u64, now: Nanos) {
+        let Ceilings { entry, normal, all } = self.ceilings;
+        match what {
+            0 if self.sent < normal && self.charged + ENTRY_CHARGE <= entry => {
+                self.order(true, Line::Normal, now)
+            }
+            1 if self.sent < normal => self.order(false, Line::Normal, now),
+            2 if self.sent < all => self.order(false, Line::Reserve, now),
+            3 if self.sent < normal => {
+                self.sent += 1;
+                self.leave(now, Line::Normal, [0, 1, 1]);
+                self.unheard.push(Unheard::Warm(now));
+            }
+            4 if self.read + n <= self.reads => {
+                self.read += n;
+                self.leave(now, Line::Normal, [0, 1, n]);
+                self.unheard.push(Unheard::Read(n, now));
+            }
+            5 | 6 => {
+                self.hear_all(now);
+                let line = if what == 5 { Line::Normal } else { Line::Reserve };
+                if self.lane.take(line, n, now) {
+                    self.leave(now, line, [0, 1, n]);
+                    self.publish(now);
+                }
+            }
+            7 => {
+                self.hear_all(now);
+                self.lane.hear(&weighs((n * 15) as u32), now, now);
+                self.told.push((now, now, n * 15));
+                self.publish(now);
+            }
+            8 => {
+                self.hear_all(now);
+                self.publish(now);
+            }
+            9 if self.open > 0 => {
+                self.open -= 1;
+                self.lane.on_resolved();
+            }
+            _ => {}
+        }
+    }
+
+    fn order(&mut self, entry: bool, line: Line, now: Nanos) {
+        self.sent += 1;
+        self.charged += if entry { ENTRY_CHARGE } else { 0 };
+        self.open += u64::from(entry);
+        self.leave(now, line, [1, 1, 1]);
+        self.unheard.push(Unheard::Order(entry, now));
+    }
+
+    /// Something leaves: no window that ends now holds more than its line allows.
+    fn leave(&mut self, now: Nanos, line: Line, units: [u64; 3]) {
+        self.left.push((now, line, units));
+        for limit in &self.limits {
+            let kind = match limit.kind {
+                Kind::Orders => 0,
+                Kind::Raw => 1,
+                Kind::Weight => 2,
+            };
+            if units[kind] == 0 {
+                continue;
+            }
+            let since = |from: Nanos| {
+                self.left.iter().filter(move |(at, ..)| *at > from).map(|it| it.2[kind]).sum::<u64>()
+            };
+            let own = since(Nanos(now.0 - limit.window_ns));
+            assert!(own <= line.of(limit.limit), "{own} of {:?} {line:?}", limit);
+            // The venue's counter with what left after it, as long as its window may last.
+            let last = self.told.last().filter(|(_, at, _)| kind == 2 && now.since(*at) < limit.window_ns);
+            if let Some((asked, _, used)) = last {
+                let all = used + since(*asked);
+                assert!(all <= line.of(limit.limit), "{all} of {:?} {line:?}, by the venue's count", limit);
+            }
+        }
+    }
+}
+
+proptest! {
+    /// I7. Whatever is sent by whichever room, whatever the venue counts: at each send its sliding
+    /// window is at or below the line of what was sent, the venue's larger count included.
+    #[test]
+    fn no_window_ever_holds_more_than_its_line(
+        steps in prop::collection::vec((0u8..10, 1u64..=20, prop_oneof![4 => 1..50u64, 2 => 1..2_000u64, 1 => 1..40_000u64]), 1..400)
+    ) {
+        let mut rooms = Rooms::new();
+        let mut now = NOW;
+        for (what, n, ms) in steps {
+            now = now.plus(ms * (SEC / 1_000));
+            rooms.step(what, n, now);
+        }
+    }
+}
