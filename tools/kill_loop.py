@@ -42,9 +42,10 @@ FAULTS = [
     {"kind": "partial", "fraction_ppm": 300_000, "market": "usdm"},
     {"kind": "none", "market": "spot"},
     {"kind": "none", "market": "usdm"},
-    {"kind": "html", "taken": True},
-    {"kind": "status", "status": 503, "taken": True},
-    {"kind": "status", "status": 503, "taken": False},
+    # Answers to orders: with a side, a request that starts the engine does not meet them.
+    {"kind": "html", "taken": True, "client_side": "BUY"},
+    {"kind": "status", "status": 503, "taken": True, "client_side": "SELL"},
+    {"kind": "status", "status": 503, "taken": False, "client_side": "BUY"},
     {"kind": "lag", "ms": 100, "for_ms": 500},
     {"kind": "replica_lag", "ms": 400, "for_ms": 2_000},
     {"kind": "mute_user", "ms": 500},

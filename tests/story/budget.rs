@@ -215,12 +215,8 @@ fn a_throttle_a_firewall_page_and_a_ban_without_a_header_are_waited_out() {
         );
         assert!(world.stop(), "{status}");
         books_equal_truth(&world);
-        if status == 403 {
-            // What a firewall's page did to an order is not known (F62): "not found" proves nothing.
-            assert_eq!((world.shadow().unknown_now(), world.truth()["naked"]["now"].clone()), (1, json!([])));
-        } else {
-            ended_clean(&world);
-        }
+        // What a firewall's page did to an order is not known (F62): it is proven when the venue speaks again.
+        ended_clean(&world);
     }
 }
 

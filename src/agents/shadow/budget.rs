@@ -78,7 +78,14 @@ impl Shadow {
         // No order leaves before the disk has what its intent record means.
         let written_down = self.doors.durable.read()[0] >= self.recovered.markets_record;
         let trading = written_down
-            && matches!(self.phase, Phase::Recovering(_) | Phase::Trading(_) | Phase::Stopping(_));
+            && match self.phase {
+                // What is promised is no longer there for reading the account, which comes first.
+                Phase::Recovering(_) => {
+                    self.books.iter().any(|book| book.state.is_open() && self.confirmed(book.pair))
+                }
+                Phase::Trading(_) | Phase::Stopping(_) => true,
+                _ => false,
+            };
         let mut reads = Reads::default();
         self.permit.generation += 1;
         for at in 0..LANES.min(self.lanes.len()) {

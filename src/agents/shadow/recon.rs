@@ -5,32 +5,24 @@
 //!        or balances, read while nothing of that market moved.
 //! Never: ends an order on "not found" alone, trades away what it can't explain, or calls books confirmed
 //!        that were not compared.
-//! Map:   `begin_recon` → `tick_recon` asks one thing at a time → `on_audit` reads it → `compare`.
+//! Map:   `recon_market`, `recon_instrument` → `tick_recon` asks one thing at a time → `on_audit` reads it →
+//!        `adopt` orders nobody wrote down · `compare` what is held with the books.
 
 use super::{Question, Shadow};
 use crate::agents::courier::Letter;
 use crate::desk::budget::Line;
 use crate::desk::order::QUARANTINE_NS;
-use crate::event::{
-    Answer, Counted, Fill, Fired, FiredLeg, Headers, Made, PairState, Record, Source, WalletRow, Wire,
-};
-use crate::event::{Asset, lane};
+use crate::event::{Fill, Headers, PairState, Source, lane};
 use crate::metal::crash;
-use crate::units::decimal::pow10_i128;
 use crate::units::time::{MS, SEC};
-use crate::units::{
-    Amount, Class, ClientId, Direction, InstrumentId, LegKind, LinkId, Nanos, PairId, Price, Qty, Unix,
-    VenueId,
-};
-use crate::venue::audit::{BalanceRow, OrderRow, PositionRow, TradeRow, TradesFrom, Whose};
+use crate::units::{ClientId, InstrumentId, LegKind, Nanos, PairId, Unix, VenueId};
+use crate::venue::audit::{TradeRow, TradesFrom};
 use crate::venue::{self, Ask, BadBody, Symbols};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-/// A venue's replicas may lag: what differs is read again for so long before it counts as unexplained.
-const PATIENCE_NS: u64 = 10 * SEC;
 /// Wait before what differs, or could not be asked, is tried again.
-const PAUSE_NS: u64 = 200 * MS;
+pub(super) const PAUSE_NS: u64 = 200 * MS;
 /// No answer for so long: asked again.
 const LOST_NS: u64 = 15 * SEC;
 
@@ -50,35 +42,35 @@ pub(super) enum Item {
 /// All rounds, and what they share.
 #[derive(Debug, Default)]
 pub(super) struct Recon {
-    rounds: BTreeMap<usize, Round>,
-    symbols: Option<Arc<Symbols>>,
+    pub(super) rounds: BTreeMap<usize, Round>,
+    pub(super) symbols: Option<Arc<Symbols>>,
     /// Orders of others, seen and told: they are not asked about again.
-    strangers: BTreeSet<(InstrumentId, u64)>,
+    pub(super) strangers: BTreeSet<(InstrumentId, u64)>,
     /// Instruments whose books were equal to the venue's at least once.
-    confirmed: BTreeSet<InstrumentId>,
+    pub(super) confirmed: BTreeSet<InstrumentId>,
     /// Counts up with every order and fill of an instrument: what changed while an answer was on its way
     /// proves nothing.
-    stirred: BTreeMap<InstrumentId, u64>,
-    told: BTreeSet<String>,
+    pub(super) stirred: BTreeMap<InstrumentId, u64>,
+    pub(super) told: BTreeSet<String>,
 }
 
 /// One market being read.
 #[derive(Debug)]
-struct Round {
-    since: Unix,
-    scope: BTreeSet<InstrumentId>,
-    whole: bool,
-    todo: VecDeque<Item>,
-    flying: Option<(Item, Nanos)>,
-    rest_until: Nanos,
+pub(super) struct Round {
+    pub(super) since: Unix,
+    pub(super) scope: BTreeSet<InstrumentId>,
+    pub(super) whole: bool,
+    pub(super) todo: VecDeque<Item>,
+    pub(super) flying: Option<(Item, Nanos)>,
+    pub(super) rest_until: Nanos,
     /// Trades whose order is not known yet.
-    orphans: Vec<(InstrumentId, TradeRow)>,
+    pub(super) orphans: Vec<(InstrumentId, TradeRow)>,
     /// When the trades were asked for last.
-    traded_at: Nanos,
+    pub(super) traded_at: Nanos,
     /// What had stirred when the account was asked for.
-    before: BTreeMap<InstrumentId, u64>,
+    pub(super) before: BTreeMap<InstrumentId, u64>,
     /// Since when something differs.
-    differs: Option<Nanos>,
+    pub(super) differs: Option<Nanos>,
 }
 
 impl Recon {
@@ -92,7 +84,7 @@ impl Recon {
         self.rounds.contains_key(&lane)
     }
 
-    fn stirred(&self, instrument: InstrumentId) -> u64 {
+    pub(super) fn stirred(&self, instrument: InstrumentId) -> u64 {
         self.stirred.get(&instrument).copied().unwrap_or(0)
     }
 }
@@ -379,330 +371,14 @@ impl Shadow {
             .map(|order| order.client())
     }
 
-    fn on_whose(
-        &mut self,
-        of_lane: usize,
-        instrument: InstrumentId,
-        order_id: u64,
-        row: &OrderRow,
-        now: Nanos,
-    ) {
-        let Some(round) = self.recon.rounds.get_mut(&of_lane) else { return };
-        let mine = |(of, trade): &(InstrumentId, TradeRow)| *of == instrument && trade.order_id == order_id;
-        let (orphans, rest): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut round.orphans).into_iter().partition(mine);
-        round.orphans = rest;
-        if let Whose::Forced(what) = row.whose {
-            for (instrument, trade) in &orphans {
-                let fill = fill_of(ClientId::default(), *instrument, trade);
-                self.on_forced(Some(*instrument), what, Some(fill), now);
-            }
-        } else if let Some(client) = self.adopt(row, now) {
-            for (instrument, trade) in &orphans {
-                self.on_fill(&fill_of(client, *instrument, trade), now);
-            }
-            if let Some(pair) = self.pair_of(instrument) {
-                self.settle(pair, now);
-            }
-        } else {
-            self.recon.strangers.insert((instrument, order_id));
-        }
-    }
-
-    fn on_open(&mut self, row: &OrderRow, now: Nanos) {
-        if row.instrument.is_some() {
-            self.adopt(row, now);
-        } else if row.whose == Whose::Foreign {
-            self.tell_once(format!(
-                "an order on {}, a market this run does not trade, is open at the venue and not this engine's",
-                row.symbol
-            ));
-        }
-    }
-
-    /// Takes an order of the venue's into the books if it is ours; its id then.
-    fn adopt(&mut self, row: &OrderRow, now: Nanos) -> Option<ClientId> {
-        let (Some(instrument), Some(verdict)) = (row.instrument, row.verdict) else { return None };
-        let pair = self.pair_of(instrument)?;
-        let (instance, epoch) = self.settings.identity;
-        let (client, parts) = match row.whose {
-            Whose::Ours(client) => (client, client.parts()),
-            // Its trades are booked, where it made any.
-            Whose::Forced(_) => return None,
-            Whose::Foreign => {
-                self.bar(Some(instrument), "an order that is not this engine's", now);
-                return None;
-            }
-        };
-        let Some(parts) = parts.filter(|parts| parts.instance == instance) else {
-            self.bar(Some(instrument), "an order of another engine", now);
-            return None;
-        };
-        if parts.epoch > epoch {
-            let why = format!(
-                "order {client} has epoch {}, and this run has {epoch}: another engine uses instance {instance}, or the \
-                 data folder is an old copy",
-                parts.epoch
-            );
-            self.halt(why, now);
-            return None;
-        }
-        if !self.orders.contains_key(&client) && !self.past.contains_key(&client) {
-            self.adopt_unwritten(row, client, parts.sequence, parts.attempt, pair, now)?;
-        }
-        let (order_id, counted, source) = (row.order_id, Counted::default(), Source::Query);
-        let answer = Answer { client, instrument, received: now, verdict, order_id, counted, source };
-        self.on_answer(&answer, now);
-        Some(client)
-    }
-
-    /// An order of ours that neither journal nor intent records tell of: its process lost both.
-    fn adopt_unwritten(
-        &mut self,
-        row: &OrderRow,
-        client: ClientId,
-        sequence: u32,
-        attempt: u8,
-        pair: PairId,
-        now: Nanos,
-    ) -> Option<()> {
-        let instrument = self.instruments.get(row.instrument?);
-        let units = |amount: Amount, decimals: u8| {
-            i64::try_from(amount.0 / pow10_i128(Amount::SCALE - decimals)).ok()
-        };
-        let limit = Price(units(row.price.unwrap_or_default(), instrument.price_decimals)?);
-        let leg = FiredLeg {
-            client,
-            instrument: instrument.id,
-            side: row.side,
-            qty: Qty(units(row.qty, instrument.qty_decimals)?),
-            limit,
-            reduce_only: false,
-            stamp: row.at,
-            sent: now,
-            wire: Wire::All,
-            made: Made::Signed,
-            link: LinkId(0),
-        };
-        let class = if attempt > 0 { Class::Repair } else { Class::Entry };
-        let opening = Direction::Short.opening(instrument.leg) == row.side;
-        let mut prices = [Price(0); 2];
-        prices[instrument.leg as usize] = limit;
-        self.note(format!("order {client} is in no record of ours; the venue has it, so it is booked"));
-        self.write(Record::Fired {
-            at: self.clock.unix(),
-            fired: Fired {
-                sequence,
-                pair,
-                class,
-                direction: if opening { Direction::Short } else { Direction::Long },
-                decision: 0,
-                turn: 0,
-                slot: 0,
-                quotes: [0; 2],
-                prices,
-                seen: now,
-                legs: [Some(leg), None],
-                more: false,
-            },
-            instruments: Arc::clone(&self.instruments),
-        });
-        self.track_found(leg, pair, class, sequence, row.order_id, limit);
-        Some(())
-    }
-
-    // ───────────────────────────── the comparison ─────────────────────────────
-
-    /// Whether an answer about the account can be held against this instrument's books: nothing of it is
-    /// open or moved while the answer was on its way.
-    fn still(&self, of_lane: usize, instrument: InstrumentId) -> bool {
-        let Some(round) = self.recon.rounds.get(&of_lane) else { return false };
-        let before = round.before.get(&instrument).copied().unwrap_or(0);
-        let open = self.orders.values().any(|tracked| {
-            let order = &tracked.order;
-            order.leg.instrument == instrument && !order.closed() && order.missing().is_none()
-        });
-        before == self.recon.stirred(instrument) && !open
-    }
-
-    fn on_positions(&mut self, of_lane: usize, rows: &[PositionRow], now: Nanos) {
-        let mut said: BTreeMap<InstrumentId, i128> = BTreeMap::new();
-        for row in rows {
-            match row.instrument.filter(|id| self.pair_of(*id).is_some()) {
-                Some(id) => *said.entry(id).or_default() += row.qty.0,
-                None => self.tell_once(format!(
-                    "the account holds {} of {}, which this run does not trade: it is left alone",
-                    crate::units::decimal::short(row.qty.0, Amount::SCALE),
-                    row.symbol
-                )),
-            }
-        }
-        let mut verdicts = Vec::new();
-        for instrument in self.scope(of_lane) {
-            let Some(pair) = self.pair_of(instrument) else { continue };
-            let row = self.instruments.get(instrument);
-            let k = self.instruments.pair(pair).size_factor.0.max(1);
-            let held = self.books[usize::from(pair.0)].holding.perp.0;
-            let booked = held.saturating_mul(pow10_i128(row.qty_decimals)) / k;
-            let there =
-                said.get(&instrument).copied().unwrap_or(0) / pow10_i128(Amount::SCALE - row.qty_decimals);
-            let differs = (booked != there).then(|| {
-                let text = |units| crate::units::decimal::Text(units, row.qty_decimals);
-                format!(
-                    "{} position is {} at the venue and {} in the books",
-                    row.symbol,
-                    text(there),
-                    text(booked)
-                )
-            });
-            verdicts.push((instrument, differs));
-        }
-        self.conclude(of_lane, verdicts, Vec::new(), now);
-    }
-
-    fn on_balances(&mut self, of_lane: usize, rows: &[BalanceRow], now: Nanos) {
-        let scope = self.scope(of_lane);
-        let mut wallets = Vec::new();
-        let mut verdicts = Vec::new();
-        let mut quotes: BTreeSet<Asset> = BTreeSet::new();
-        let all_still = scope.iter().all(|instrument| self.still(of_lane, *instrument));
-        let whole = self.recon.rounds.get(&of_lane).is_some_and(|round| round.whole);
-        for instrument in scope {
-            let row = self.instruments.get(instrument).clone();
-            let mut differs = self.weigh(row.base, rows, &mut wallets);
-            // What was paid is shared by all pairs: it is compared when all of them are still.
-            if whole && all_still && quotes.insert(row.quote) {
-                differs = differs.or(self.weigh(row.quote, rows, &mut wallets));
-            }
-            verdicts.push((instrument, differs));
-        }
-        self.conclude(of_lane, verdicts, wallets, now);
-    }
-
-    /// One asset of the spot wallet against the books.
-    fn weigh(&self, asset: Asset, rows: &[BalanceRow], wallets: &mut Vec<WalletRow>) -> Option<String> {
-        let total = rows.iter().find(|row| row.asset == asset).map_or(Amount::ZERO, |row| row.total);
-        let change = self.ledger.change(LegKind::Spot, asset);
-        let opening = total - change;
-        let known = self.recovered.openings.get(&(LegKind::Spot, asset)).copied();
-        wallets.push(WalletRow { leg: LegKind::Spot, asset, total, opening });
-        known.filter(|known| *known != opening).map(|known| {
-            format!("{asset} balance is {total} at the venue and {} in the books", known + change)
-        })
-    }
-
-    fn scope(&self, of_lane: usize) -> Vec<InstrumentId> {
-        self.recon.rounds.get(&of_lane).map_or(Vec::new(), |round| round.scope.iter().copied().collect())
-    }
-
-    /// What a comparison says of each instrument: equal, different, or not to be told yet.
-    fn conclude(
-        &mut self,
-        of_lane: usize,
-        verdicts: Vec<(InstrumentId, Option<String>)>,
-        wallets: Vec<WalletRow>,
-        now: Nanos,
-    ) {
-        crash::point("K15h");
-        let mut again = BTreeSet::new();
-        let mut different = Vec::new();
-        for (instrument, differs) in verdicts {
-            if !self.still(of_lane, instrument) {
-                // An order that stays in doubt for a minute does not hold up the others.
-                let quarantined = self
-                    .pair_of(instrument)
-                    .is_some_and(|pair| self.books[usize::from(pair.0)].state == PairState::Quarantined);
-                if !quarantined {
-                    again.insert(instrument);
-                }
-                continue;
-            }
-            match differs {
-                Some(text) => different.push((instrument, text)),
-                None if self.end_the_lost(of_lane, instrument, now) => {
-                    self.recon.confirmed.insert(instrument);
-                }
-                // The trades were read before the order was known to be missing.
-                None => drop(again.insert(instrument)),
-            }
-        }
-        let Some(round) = self.recon.rounds.get_mut(&of_lane) else { return };
-        let since = *round.differs.get_or_insert(now);
-        if different.is_empty() {
-            round.differs = None;
-        } else if now.since(since) < PATIENCE_NS {
-            again.extend(different.drain(..).map(|(instrument, _)| instrument));
-        }
-        if !again.is_empty() {
-            let from = TradesFrom::Time(round.since);
-            round.todo.extend(again.into_iter().map(|instrument| Item::Trades { instrument, from }));
-            round.rest_until = now.plus(PAUSE_NS);
-            return;
-        }
-        let whole = round.whole;
-        self.recon.rounds.remove(&of_lane);
-        let unexplained: Vec<String> = different.iter().map(|(_, text)| text.clone()).collect();
-        for (instrument, text) in different {
-            self.recon.confirmed.insert(instrument);
-            self.end_the_lost(of_lane, instrument, now);
-            self.bar(Some(instrument), &format!("an unexplained holding ({text})"), now);
-        }
-        if whole || !unexplained.is_empty() {
-            for row in &wallets {
-                self.recovered.openings.insert((row.leg, row.asset), row.opening);
-            }
-            self.write(Record::Baseline { at: self.clock.unix(), held: wallets, unexplained });
-        }
-        crash::point("K15i");
-        for at in 0..self.books.len() {
-            let pair = self.books[at].pair;
-            self.settle(pair, now);
-        }
-        self.tick_streams();
-    }
-
-    /// Evidence C is complete for the orders of an instrument that were searched for in vain: nothing of
-    /// them was traded or is held. `false`: its trades must be read once more first.
-    fn end_the_lost(&mut self, of_lane: usize, instrument: InstrumentId, now: Nanos) -> bool {
-        let traded_at = self.recon.rounds.get(&of_lane).map_or(now, |round| round.traded_at);
-        let mut ended = Vec::new();
-        for tracked in self.orders.values_mut().filter(|it| it.order.leg.instrument == instrument) {
-            let order = &mut tracked.order;
-            match order.missing() {
-                Some(searched) if searched <= traded_at => {
-                    order.never_landed();
-                    ended.push((order.client(), order.pair));
-                }
-                Some(_) => return false,
-                None => {}
-            }
-        }
-        for (client, pair) in ended {
-            self.write(Record::OrderEnd {
-                at: self.clock.unix(),
-                client,
-                end: crate::event::End::NeverLanded,
-            });
-            self.note(format!(
-                "order {client}: never landed (not found twice, no trade, nothing held of it)"
-            ));
-            let venue = self.instruments.get(instrument).venue;
-            if !self.in_doubt(venue) {
-                self.thaw(venue);
-            }
-            self.settle(pair, now);
-        }
-        true
-    }
-
-    fn tell_once(&mut self, text: String) {
+    pub(super) fn tell_once(&mut self, text: String) {
         if self.recon.told.insert(text.clone()) {
             self.note(text);
         }
     }
 }
 
-fn fill_of(client: ClientId, instrument: InstrumentId, row: &TradeRow) -> Fill {
+pub(super) fn fill_of(client: ClientId, instrument: InstrumentId, row: &TradeRow) -> Fill {
     let TradeRow { trade_id, order_id, side, price, qty, fee, fee_asset, at } = *row;
     Fill {
         client,

@@ -99,6 +99,8 @@ impl Shadow {
             Next::Unwind { leg, .. } if doubted[leg as usize] => {}
             Next::Unwind { leg, side, qty } => self.unwind(at, leg, side, qty, now),
             Next::Settled { hedged } if all_booked => self.resolve(at, hedged, now),
+            // Before the first quote nobody can say what is too small to trade: the pair waits for it.
+            Next::Dust if quote.is_none() => {}
             Next::Dust if all_booked => {
                 let name = row.name;
                 let exposure = proven.exposure();

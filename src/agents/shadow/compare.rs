@@ -1,0 +1,198 @@
+//! What an account holds against what the books say, instrument by instrument.
+//!
+//! Owns:  when an answer may be held against the books, what follows when both are equal or differ, and the
+//!        last word of evidence C.
+//! Never: calls books equal that moved while the answer was on its way, or explains a difference away.
+
+use super::Shadow;
+use super::recon::{Item, PAUSE_NS};
+use crate::event::{Asset, End, PairState, Record, WalletRow};
+use crate::metal::crash;
+use crate::units::decimal::pow10_i128;
+use crate::units::time::SEC;
+use crate::units::{Amount, InstrumentId, LegKind, Nanos};
+use crate::venue::audit::{BalanceRow, PositionRow, TradesFrom};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A venue's replicas may lag: what differs is read again for so long before it counts as unexplained.
+const PATIENCE_NS: u64 = 10 * SEC;
+
+impl Shadow {
+    /// Whether an answer about the account can be held against this instrument's books: nothing of it is
+    /// open or moved while the answer was on its way.
+    fn still(&self, of_lane: usize, instrument: InstrumentId) -> bool {
+        let Some(round) = self.recon.rounds.get(&of_lane) else { return false };
+        let before = round.before.get(&instrument).copied().unwrap_or(0);
+        let open = self.orders.values().any(|tracked| {
+            let order = &tracked.order;
+            order.leg.instrument == instrument && !order.closed() && order.missing().is_none()
+        });
+        before == self.recon.stirred(instrument) && !open
+    }
+
+    pub(super) fn on_positions(&mut self, of_lane: usize, rows: &[PositionRow], now: Nanos) {
+        let mut said: BTreeMap<InstrumentId, i128> = BTreeMap::new();
+        for row in rows {
+            match row.instrument.filter(|id| self.pair_of(*id).is_some()) {
+                Some(id) => *said.entry(id).or_default() += row.qty.0,
+                None => self.tell_once(format!(
+                    "the account holds {} of {}, which this run does not trade: it is left alone",
+                    crate::units::decimal::short(row.qty.0, Amount::SCALE),
+                    row.symbol
+                )),
+            }
+        }
+        let mut verdicts = Vec::new();
+        for instrument in self.scope(of_lane) {
+            let Some(pair) = self.pair_of(instrument) else { continue };
+            let row = self.instruments.get(instrument);
+            let k = self.instruments.pair(pair).size_factor.0.max(1);
+            let held = self.books[usize::from(pair.0)].holding.perp.0;
+            let booked = held.saturating_mul(pow10_i128(row.qty_decimals)) / k;
+            let there =
+                said.get(&instrument).copied().unwrap_or(0) / pow10_i128(Amount::SCALE - row.qty_decimals);
+            let differs = (booked != there).then(|| {
+                let text = |units| crate::units::decimal::Text(units, row.qty_decimals);
+                format!(
+                    "{} position is {} at the venue and {} in the books",
+                    row.symbol,
+                    text(there),
+                    text(booked)
+                )
+            });
+            verdicts.push((instrument, differs));
+        }
+        self.conclude(of_lane, verdicts, Vec::new(), now);
+    }
+
+    pub(super) fn on_balances(&mut self, of_lane: usize, rows: &[BalanceRow], now: Nanos) {
+        let scope = self.scope(of_lane);
+        let mut wallets = Vec::new();
+        let mut verdicts = Vec::new();
+        let mut quotes: BTreeSet<Asset> = BTreeSet::new();
+        let all_still = scope.iter().all(|instrument| self.still(of_lane, *instrument));
+        let whole = self.recon.rounds.get(&of_lane).is_some_and(|round| round.whole);
+        for instrument in scope {
+            let row = self.instruments.get(instrument).clone();
+            let mut differs = self.weigh(row.base, rows, &mut wallets);
+            // What was paid is shared by all pairs: it is compared when all of them are still.
+            if whole && all_still && quotes.insert(row.quote) {
+                differs = differs.or(self.weigh(row.quote, rows, &mut wallets));
+            }
+            verdicts.push((instrument, differs));
+        }
+        self.conclude(of_lane, verdicts, wallets, now);
+    }
+
+    /// One asset of the spot wallet against the books.
+    fn weigh(&self, asset: Asset, rows: &[BalanceRow], wallets: &mut Vec<WalletRow>) -> Option<String> {
+        let total = rows.iter().find(|row| row.asset == asset).map_or(Amount::ZERO, |row| row.total);
+        let change = self.ledger.change(LegKind::Spot, asset);
+        let opening = total - change;
+        let known = self.recovered.openings.get(&(LegKind::Spot, asset)).copied();
+        wallets.push(WalletRow { leg: LegKind::Spot, asset, total, opening });
+        known.filter(|known| *known != opening).map(|known| {
+            format!("{asset} balance is {total} at the venue and {} in the books", known + change)
+        })
+    }
+
+    fn scope(&self, of_lane: usize) -> Vec<InstrumentId> {
+        self.recon.rounds.get(&of_lane).map_or(Vec::new(), |round| round.scope.iter().copied().collect())
+    }
+
+    /// What a comparison says of each instrument: equal, different, or not to be told yet.
+    fn conclude(
+        &mut self,
+        of_lane: usize,
+        verdicts: Vec<(InstrumentId, Option<String>)>,
+        wallets: Vec<WalletRow>,
+        now: Nanos,
+    ) {
+        crash::point("K15h");
+        let mut again = BTreeSet::new();
+        let mut different = Vec::new();
+        for (instrument, differs) in verdicts {
+            if !self.still(of_lane, instrument) {
+                // An order that stays in doubt for a minute does not hold up the others.
+                let quarantined = self
+                    .pair_of(instrument)
+                    .is_some_and(|pair| self.books[usize::from(pair.0)].state == PairState::Quarantined);
+                if !quarantined {
+                    again.insert(instrument);
+                }
+                continue;
+            }
+            match differs {
+                Some(text) => different.push((instrument, text)),
+                None if self.end_the_lost(of_lane, instrument, now) => {
+                    self.recon.confirmed.insert(instrument);
+                }
+                // The trades were read before the order was known to be missing.
+                None => drop(again.insert(instrument)),
+            }
+        }
+        let Some(round) = self.recon.rounds.get_mut(&of_lane) else { return };
+        let since = *round.differs.get_or_insert(now);
+        if different.is_empty() {
+            round.differs = None;
+        } else if now.since(since) < PATIENCE_NS {
+            again.extend(different.drain(..).map(|(instrument, _)| instrument));
+        }
+        if !again.is_empty() {
+            let from = TradesFrom::Time(round.since);
+            round.todo.extend(again.into_iter().map(|instrument| Item::Trades { instrument, from }));
+            round.rest_until = now.plus(PAUSE_NS);
+            return;
+        }
+        let whole = round.whole;
+        self.recon.rounds.remove(&of_lane);
+        let unexplained: Vec<String> = different.iter().map(|(_, text)| text.clone()).collect();
+        for (instrument, text) in different {
+            self.recon.confirmed.insert(instrument);
+            self.end_the_lost(of_lane, instrument, now);
+            self.bar(Some(instrument), &format!("an unexplained holding ({text})"), now);
+        }
+        if whole || !unexplained.is_empty() {
+            for row in &wallets {
+                self.recovered.openings.insert((row.leg, row.asset), row.opening);
+            }
+            self.write(Record::Baseline { at: self.clock.unix(), held: wallets, unexplained });
+        }
+        crash::point("K15i");
+        for at in 0..self.books.len() {
+            let pair = self.books[at].pair;
+            self.settle(pair, now);
+        }
+        self.tick_streams();
+    }
+
+    /// Evidence C is complete for the orders of an instrument that were searched for in vain: nothing of
+    /// them was traded or is held. `false`: its trades must be read once more first.
+    fn end_the_lost(&mut self, of_lane: usize, instrument: InstrumentId, now: Nanos) -> bool {
+        let traded_at = self.recon.rounds.get(&of_lane).map_or(now, |round| round.traded_at);
+        let mut ended = Vec::new();
+        for tracked in self.orders.values_mut().filter(|it| it.order.leg.instrument == instrument) {
+            let order = &mut tracked.order;
+            match order.missing() {
+                Some(searched) if searched <= traded_at => {
+                    order.never_landed();
+                    ended.push((order.client(), order.pair));
+                }
+                Some(_) => return false,
+                None => {}
+            }
+        }
+        for (client, pair) in ended {
+            self.write(Record::OrderEnd { at: self.clock.unix(), client, end: End::NeverLanded });
+            self.note(format!(
+                "order {client}: never landed (not found twice, no trade, nothing held of it)"
+            ));
+            let venue = self.instruments.get(instrument).venue;
+            if !self.in_doubt(venue) {
+                self.thaw(venue);
+            }
+            self.settle(pair, now);
+        }
+        true
+    }
+}
