@@ -77,6 +77,25 @@ impl Kind {
         Self::Baseline,
     ];
 
+    /// Its name in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Epoch => "epoch",
+            Self::Fired => "fired",
+            Self::Answer => "answer",
+            Self::Fill => "fill",
+            Self::OrderEnd => "order_end",
+            Self::Pair => "pair",
+            Self::Mode => "mode",
+            Self::Stop => "stop",
+            Self::Note => "note",
+            Self::Markets => "markets",
+            Self::Baseline => "baseline",
+        }
+    }
+
     fn from_number(number: u16) -> Option<Self> {
         Self::ALL.into_iter().find(|&kind| kind as u16 == number)
     }
@@ -343,7 +362,7 @@ impl fmt::Display for Flaw {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::body::{OPEN_MAX, TEXT_MAX};
     use super::*;
     use crate::event::{
@@ -380,7 +399,8 @@ mod tests {
         }
     }
 
-    fn instruments() -> Arc<Instruments> {
+    /// BTC: spot with 2 and 5 decimals of price and quantity, perp with 1 and 3.
+    pub(in super::super) fn instruments() -> Arc<Instruments> {
         Arc::new(Instruments {
             generation: 1,
             instruments: vec![
@@ -399,7 +419,7 @@ mod tests {
         })
     }
 
-    const AT: Unix = Unix(1_772_694_601_600_123_456);
+    pub(in super::super) const AT: Unix = Unix(1_772_694_601_600_123_456);
 
     fn client(leg: LegKind) -> ClientId {
         ClientId::new(ClientIdParts { instance: 1, epoch: 7, sequence: 9, leg, attempt: 0 }).unwrap()
@@ -480,7 +500,7 @@ mod tests {
     }
 
     /// One of everything.
-    fn all() -> Vec<Record> {
+    pub(in super::super) fn all() -> Vec<Record> {
         let refusal = Refusal { code: -2010, kind: RefusalKind::Funds };
         let mut records = vec![
             Record::Start { at: AT, what: "demo \"quoted\" ünïcode \u{0}".to_owned() },

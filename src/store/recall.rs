@@ -324,6 +324,10 @@ impl Recalled {
     }
 }
 
+#[cfg(test)]
+#[path = "recall_tests.rs"]
+mod tests;
+
 /// One record, or an object in it, with what an error must say.
 struct Row<'a> {
     body: &'a Map<String, Value>,
