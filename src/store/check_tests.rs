@@ -12,7 +12,9 @@ use crate::metal::disk::Disk;
 /// An epoch file that was raised so often.
 fn epoch_file(times: u32) -> Vec<u8> {
     let mut disk = Disk::memory();
-    (0..times).for_each(|_| drop(epoch::raise(&mut disk, 1).unwrap()));
+    for _ in 0..times {
+        epoch::raise(&mut disk, 1).unwrap();
+    }
     disk.read_all(&epoch::file_name(1)).unwrap().unwrap()
 }
 
@@ -94,7 +96,9 @@ fn what_is_held_is_what_all_fills_add_up_to() {
 
 #[test]
 fn a_journal_cut_anywhere_is_told_where() {
-    let records = all();
+    // Without the records of long texts.
+    let mut records = all();
+    records.retain(|it| !matches!(it, Record::Baseline { .. } | Record::Note { .. } | Record::Stop { .. }));
     let bytes = journal(&records);
     let ends: Vec<usize> = (0..=records.len()).map(|n| journal(&records[..n]).len()).collect();
     for length in (0..bytes.len()).step_by(3).chain(ends.iter().copied()) {

@@ -643,7 +643,9 @@ pub(super) mod tests {
     fn every_cut_keeps_the_whole_records_before_it() {
         let records = all();
         let (bytes, ends) = journal(&records);
-        for length in 0..bytes.len() {
+        // Inside the long texts of the last records one byte is like the next.
+        let telling = |length: &usize| length % 97 == 0 || ends.iter().any(|end| end.abs_diff(*length) < 600);
+        for length in (0..bytes.len()).filter(telling) {
             let whole = ends.iter().filter(|&&end| end <= length).count();
             let (count, good, flaw) = survivors(&bytes[..length], &records);
             assert_eq!(count, whole.saturating_sub(1), "cut at {length}");
