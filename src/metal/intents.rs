@@ -413,7 +413,7 @@ mod tests {
 
     thread_local! {
         /// While it is there: every store of this thread, as address and word.
-        static STORES: RefCell<Option<Vec<(usize, u64)>>> = const { RefCell::new(None) };
+        static STORES: RefCell<Option<Vec<Stored>>> = const { RefCell::new(None) };
     }
 
     pub(super) fn note_store(place: &AtomicU64, word: u64) {
@@ -449,8 +449,11 @@ mod tests {
     /// Slots that hold something, with state and record.
     type Held = BTreeMap<IntentSlot, (u64, [u8; INTENT_BYTES])>;
 
+    /// A store: address and word.
+    type Stored = (usize, u64);
+
     /// Does all of it; every store, and what the slots hold after each deed that ended with so many stores.
-    fn done(memory: &IntentsMemory, deeds: &[Deed]) -> (Vec<(usize, u64)>, Vec<(usize, Held)>) {
+    fn done(memory: &IntentsMemory, deeds: &[Deed]) -> (Vec<Stored>, Vec<(usize, Held)>) {
         STORES.set(Some(Vec::new()));
         let (mut intents, mut reader) = memory.halves();
         let mut held = Held::new();

@@ -255,7 +255,7 @@ impl Checked {
 
     fn read_journal(&mut self, bytes: &[u8], running: bool, seen: &mut Seen) {
         let mut reader = Reader::new(bytes);
-        while let Some(entry) = reader.next() {
+        for entry in reader.by_ref() {
             seen.number += 1;
             let fills = self.recalled.fills.len();
             if let Err(error) = self.recalled.take(&entry) {

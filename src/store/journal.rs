@@ -644,7 +644,8 @@ pub(super) mod tests {
         let records = all();
         let (bytes, ends) = journal(&records);
         // Inside the long texts of the last records one byte is like the next.
-        let telling = |length: &usize| length % 97 == 0 || ends.iter().any(|end| end.abs_diff(*length) < 600);
+        let telling =
+            |length: &usize| length.is_multiple_of(97) || ends.iter().any(|end| end.abs_diff(*length) < 600);
         for length in (0..bytes.len()).filter(telling) {
             let whole = ends.iter().filter(|&&end| end <= length).count();
             let (count, good, flaw) = survivors(&bytes[..length], &records);

@@ -118,9 +118,12 @@ fn recall(records: &[Record]) -> Recalled {
     recall_entries(&entries(records)).unwrap()
 }
 
-/// After each record, `(orders to be asked about, orders that are done)` as `(sequence, leg)`.
+/// Orders by sequence and leg.
+type Legs<'a> = &'a [(u32, LegKind)];
+
+/// After each record: orders to be asked about, orders that are done.
 #[track_caller]
-fn stands(steps: &[(Record, &[(u32, LegKind)], &[(u32, LegKind)])]) {
+fn stands(steps: &[(Record, Legs<'_>, Legs<'_>)]) {
     let records: Vec<Record> = steps.iter().map(|(record, ..)| record.clone()).collect();
     for (n, (record, open, closed)) in steps.iter().enumerate() {
         let recalled = recall(&records[..=n]);
