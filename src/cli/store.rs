@@ -45,7 +45,7 @@ fn run(settings: &Settings) -> Result<(String, Exit), (String, Exit)> {
         );
         return Err((why, Exit::Usage));
     }
-    let running = is_locked(&folder.join(format!("lock-{instance}")));
+    let running = is_open(&folder.join(format!("lock-{instance}")));
     // In this order: an engine that starts meanwhile raises the epoch before it writes of it.
     let journal = read(folder, &journal::file_name(instance))?;
     let epoch = read(folder, &epoch::file_name(instance))?;
@@ -77,19 +77,16 @@ fn read(folder: &Path, name: &str) -> Result<Option<Vec<u8>>, (String, Exit)> {
     }
 }
 
-/// Whether a process holds a lock on this file, by the kernel's list of all locks: to try for it, even for
-/// a moment, could turn away an engine that starts just then.
-fn is_locked(file: &Path) -> bool {
-    let (Ok(about), Ok(locks)) = (fs::metadata(file), fs::read_to_string("/proc/locks")) else {
-        return false;
-    };
-    let (device, inode) = (about.dev(), about.ino());
-    let wanted = format!("{:02x}:{:02x}:{inode}", libc::major(device), libc::minor(device));
-    // A line: `1: FLOCK  ADVISORY  WRITE 4711 08:01:1234567 0 EOF`.
-    locks.lines().any(|line| {
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        fields.get(1) == Some(&"FLOCK") && fields.contains(&wanted.as_str())
-    })
+/// Whether a process that this user may look at has the lock file open: an engine has, as long as it runs,
+/// and nobody else. To try for the lock, even for a moment, could turn away an engine that starts just then.
+fn is_open(file: &Path) -> bool {
+    let Ok(about) = fs::metadata(file) else { return false };
+    let same = |other: fs::Metadata| (other.dev(), other.ino()) == (about.dev(), about.ino());
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes
+        .filter_map(|process| fs::read_dir(process.path().join("fd")).ok())
+        .flat_map(|files| files.flatten())
+        .any(|open| fs::metadata(open.path()).is_ok_and(same))
 }
 
 /// One store, looked at.
@@ -210,7 +207,7 @@ impl Store<'_> {
 
     fn write(&self, out: &mut String) -> std::fmt::Result {
         let Checked { first_at, recalled, cut, epoch, pairs, compared, problems, .. } = &self.checked;
-        let state = if self.running { "its engine is running" } else { "no engine is running" };
+        let state = if self.running { "its engine is running" } else { "no engine of this user is running" };
         writeln!(out, "store     {}, instance {}; {state}", self.folder.display(), self.instance)?;
         let (records, version) = (self.checked.records(), journal::FILE_VERSION);
         writeln!(out, "journal   format {version}, {} bytes, {records} records", self.bytes)?;

@@ -324,10 +324,6 @@ impl Recalled {
     }
 }
 
-#[cfg(test)]
-#[path = "recall_tests.rs"]
-mod tests;
-
 /// One record, or an object in it, with what an error must say.
 struct Row<'a> {
     body: &'a Map<String, Value>,
@@ -405,3 +401,7 @@ impl<'a> Row<'a> {
         Ok(Market { leg: self.leg()?, symbol: self.text("symbol")?.to_owned() })
     }
 }
+
+#[cfg(test)]
+#[path = "recall_tests.rs"]
+mod tests;
