@@ -3,7 +3,7 @@
 //! Owns:  the one line between the two, and the allocator that counts for the hot thread.
 //! Map:   `contango::cli` knows the commands; `lib.rs` is the map of the house.
 
-use contango::cli::{self, Command, Exit, Settings, ctl, demo, run, sim};
+use contango::cli::{self, Command, Exit, Settings, ctl, demo, run, sim, store};
 use contango::metal::alloc::Counting;
 
 #[global_allocator]
@@ -18,6 +18,7 @@ fn act(command: Command, settings: &Settings) -> Exit {
         Command::Demo => demo::act(settings),
         Command::Run => run::act(settings),
         Command::Ctl => ctl::act(settings),
+        Command::Store => store::act(settings),
         Command::Sim => sim::act(settings),
     }
 }

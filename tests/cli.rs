@@ -33,6 +33,7 @@ fn help_is_an_answer_not_an_error() {
         &["demo", "--help"],
         &["run", "--help"],
         &["ctl", "--help"],
+        &["store", "--help"],
         &["sim", "--help"],
     ] {
         let (code, out, error) = told(arguments);

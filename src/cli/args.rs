@@ -31,7 +31,7 @@ pub struct Call {
     pub config: Option<PathBuf>,
     /// The settings given as flags, each with its texts.
     pub flags: Vec<(&'static Setting, Vec<String>)>,
-    /// What stands beside the flags: `ctl`'s action.
+    /// What stands beside the flags: the action of `ctl` and `store`.
     pub words: Vec<String>,
     /// The text of `--reason`.
     pub reason: Option<String>,
@@ -57,8 +57,10 @@ pub fn parse<I: IntoIterator<Item = OsString>>(arguments: I) -> Result<Wish, Str
         Some((setting, given.cloned().collect()))
     });
     let (mut words, mut reason) = (Vec::new(), None);
-    if command == Command::Ctl {
+    if matches!(command, Command::Ctl | Command::Store) {
         words = matches.get_many::<String>("action").into_iter().flatten().cloned().collect();
+    }
+    if command == Command::Ctl {
         reason = matches.get_one("reason").cloned();
     }
     let config = matches.get_one("config").cloned();
@@ -93,6 +95,7 @@ fn program() -> clap::Command {
              contango demo                       watch it trade, no key and no network needed\n  \
              contango demo --help                what can be changed\n  \
              contango ctl status                 how a running engine stands; halt, flatten, kill\n  \
+             contango store check                whether what an engine keeps on the disk is sound\n  \
              contango sim --json                 an exchange on this machine, for any client\n\n\
              Exit codes: 0 done, 1 failed, 2 wrong usage or configuration,\n\
              3 refused for safety, 4 stopped with work open",
@@ -135,6 +138,14 @@ fn subcommand(command: Command) -> clap::Command {
              kill: no order any more, at once. Both outlive a restart; only resume with a reason leaves them.\n\
              A demo keeps its socket in OUT/journal.",
         ),
+        Command::Store => (
+            "Checks what an engine keeps on the disk, and tells what it says",
+            "Examples:\n  \
+             contango store check --data-dir ./data\n  \
+             contango store check --data-dir out/journal --json\n\n\
+             Journal, epoch file and latch file are read and nothing is written, whether the engine runs or not.\n\
+             Exit codes: 0 sound, 1 damaged or something is wrong with it, 2 there is no such store.",
+        ),
         Command::Sim => (
             "Runs the exchange in a box alone, for the engine or any other client",
             "Examples:\n  \
@@ -155,6 +166,10 @@ fn subcommand(command: Command) -> clap::Command {
         made = made
             .arg(action.help("status, why PAIR, halt, resume, flatten or kill"))
             .arg(reason.help("Why; goes into the journal; resume needs one"));
+    }
+    if command == Command::Store {
+        let action = Arg::new("action").value_name("ACTION").num_args(0..=1);
+        made = made.arg(action.help("check"));
     }
     made.args(settings_of(command).map(|setting| flag(setting, command)))
 }

@@ -19,6 +19,7 @@ pub mod report;
 pub mod run;
 pub mod settings;
 pub mod sim;
+pub mod store;
 pub mod table;
 mod threads;
 mod value;

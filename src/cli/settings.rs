@@ -20,11 +20,13 @@ pub enum Command {
     Run,
     /// A word to a running engine.
     Ctl,
+    /// A look at what an engine keeps on the disk.
+    Store,
 }
 
 impl Command {
     /// All, in the order help lists them.
-    pub const ALL: [Self; 4] = [Self::Demo, Self::Run, Self::Ctl, Self::Sim];
+    pub const ALL: [Self; 5] = [Self::Demo, Self::Run, Self::Ctl, Self::Store, Self::Sim];
 
     /// The word on the command line.
     #[must_use]
@@ -34,6 +36,7 @@ impl Command {
             Self::Sim => "sim",
             Self::Run => "run",
             Self::Ctl => "ctl",
+            Self::Store => "store",
         }
     }
 }
@@ -81,7 +84,7 @@ pub struct KeyFileAt {
 /// All settings of a command, typed. What the command does not take keeps its default.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// What is asked of a running engine, word by word.
+    /// What is asked of an engine or its store, word by word.
     pub words: Vec<String>,
     /// Why it is asked.
     pub reason: Option<String>,
@@ -259,7 +262,7 @@ impl Setting {
     pub fn default_in(&self, command: Command) -> Option<&'static str> {
         match command {
             Command::Demo => self.demo.or(self.default),
-            Command::Run | Command::Ctl | Command::Sim => self.default,
+            Command::Run | Command::Ctl | Command::Store | Command::Sim => self.default,
         }
     }
 }

@@ -12,10 +12,11 @@ use crate::metal::runner::Idle;
 const ALL: &[Command] = &[Command::Demo, Command::Run, Command::Sim];
 const EVERY: &[Command] = &Command::ALL;
 const ENGINE: &[Command] = &[Command::Demo, Command::Run];
-/// An engine, and who talks to it.
-const ENGINES: &[Command] = &[Command::Demo, Command::Run, Command::Ctl];
+/// An engine, who talks to it, and who looks at what it keeps.
+const ENGINES: &[Command] = &[Command::Demo, Command::Run, Command::Ctl, Command::Store];
 const RUN: &[Command] = &[Command::Run];
-const RUN_CTL: &[Command] = &[Command::Run, Command::Ctl];
+/// A demo keeps its data where `--out` says.
+const KEEPERS: &[Command] = &[Command::Run, Command::Ctl, Command::Store];
 const BOX: &[Command] = &[Command::Sim];
 /// The box inside `demo` can be shaped as the one alone.
 const BOXES: &[Command] = &[Command::Demo, Command::Sim];
@@ -192,7 +193,7 @@ pub static TABLE: &[Setting] = &[
         default: Some("./data"),
         example: "/var/lib/contango",
         help: "Keep epoch, latch, journal and control socket here; never share it, never delete it between runs",
-        on: RUN_CTL,
+        on: KEEPERS,
         set: |s, v| value::path(v).map(|path| s.data_dir = path),
         ..PLAIN
     },

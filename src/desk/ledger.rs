@@ -34,6 +34,8 @@ struct Lot {
 #[derive(Debug, Default)]
 pub struct Ledger {
     booked: BTreeSet<(InstrumentId, u64)>,
+    /// What is booked of each order, by the venue's id.
+    of_order: BTreeMap<(InstrumentId, u64), Qty>,
     /// Net change per (leg's wallet, asset): spot coins and quote, and the perp wallet.
     changes: BTreeMap<(LegKind, Asset), Amount>,
     lots: BTreeMap<(PairId, LegKind), Lot>,
@@ -46,6 +48,12 @@ impl Ledger {
     #[must_use]
     pub fn has(&self, instrument: InstrumentId, trade_id: u64) -> bool {
         self.booked.contains(&(instrument, trade_id))
+    }
+
+    /// How much of an order is booked, by the venue's id.
+    #[must_use]
+    pub fn of_order(&self, instrument: InstrumentId, order_id: u64) -> Qty {
+        self.of_order.get(&(instrument, order_id)).copied().unwrap_or(Qty::ZERO)
     }
 
     /// How many fills are booked.
@@ -74,6 +82,7 @@ impl Ledger {
         if !self.booked.insert((fill.instrument, fill.trade_id)) {
             return false;
         }
+        self.of_order.entry((fill.instrument, fill.order_id)).or_default().0 += fill.qty.0;
         let row = instruments.get(fill.instrument);
         let size_factor = match row.leg {
             LegKind::Spot => Amount(pow10_i128(Amount::SCALE)),

@@ -17,8 +17,8 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::crash;
 use super::ring::{Consumer, Producer, ring};
@@ -160,9 +160,9 @@ impl IntentsMemory {
         let (region, origin) = (&self.region, self.origin());
         if origin == Origin::Fresh {
             let header = region.header();
-            header[1].store(self.boot[0], Relaxed);
-            header[2].store(self.boot[1], Relaxed);
-            header[0].store(MAGIC, Release);
+            put(&header[1], self.boot[0], Relaxed);
+            put(&header[2], self.boot[1], Relaxed);
+            put(&header[0], MAGIC, Release);
         }
         // As many places as slots: a slot is freed once per claim, so this ring is never full.
         let (freed, freed_seen) = ring(region.slots);
@@ -170,7 +170,7 @@ impl IntentsMemory {
         free.retain(|slot| region.read(*slot).is_none());
         for slot in &free {
             // A torn record: nothing of it was sent.
-            region.words(*slot)[STATE_AT].store(EMPTY, Release);
+            put(&region.words(*slot)[STATE_AT], EMPTY, Release);
         }
         (
             Intents { region: Arc::clone(region), free, freed: freed_seen, reserve: region.slots / 4 },
@@ -240,19 +240,19 @@ impl Intents {
         for (place, chunk) in words.iter().zip(record.as_chunks::<8>().0) {
             let word = u64::from_le_bytes(*chunk);
             sum.add(word);
-            place.store(word, Relaxed);
+            put(place, word, Relaxed);
             crash::point("K2");
         }
-        words[CHECKSUM_AT].store(sum.0, Relaxed);
+        put(&words[CHECKSUM_AT], sum.0, Relaxed);
         crash::point("K2");
-        words[STATE_AT].store(state, Release);
+        put(&words[STATE_AT], state, Release);
         crash::point("K2");
     }
 
     /// Moves a committed slot on: one store.
     #[inline]
     pub fn advance(&mut self, slot: IntentSlot, state: u64) {
-        self.region.words(slot)[STATE_AT].store(state, Release);
+        put(&self.region.words(slot)[STATE_AT], state, Release);
     }
 }
 
@@ -284,12 +284,20 @@ impl IntentsReader {
     /// Makes a slot EMPTY and hands it back to the trader. Call it once per committed slot, when
     /// its end is durable.
     pub fn free(&mut self, slot: IntentSlot) {
-        self.region.words(slot)[STATE_AT].store(EMPTY, Release);
+        put(&self.region.words(slot)[STATE_AT], EMPTY, Release);
         // A full ring would mean a slot freed twice; leaving this one out keeps it unused, which
         // is the safe side.
         let handed_back = self.freed.push(slot);
         debug_assert!(handed_back.is_ok(), "slot {slot:?} was freed twice");
     }
+}
+
+/// Every store into the mapped memory: a crash falls between two of them.
+#[inline]
+fn put(place: &AtomicU64, word: u64, order: Ordering) {
+    place.store(word, order);
+    #[cfg(test)]
+    tests::note_store(place, word);
 }
 
 /// A 64-bit mix of words, in order. It tells a torn record from a whole one; it is no defence
@@ -400,9 +408,129 @@ impl Drop for Region {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use std::cell::RefCell;
+    use std::collections::BTreeMap;
 
     const COMMITTED: u64 = 1;
     const WIRE: u64 = 2;
+
+    thread_local! {
+        /// While it is there: every store of this thread, as address and word.
+        static STORES: RefCell<Option<Vec<Stored>>> = const { RefCell::new(None) };
+    }
+
+    pub(super) fn note_store(place: &AtomicU64, word: u64) {
+        STORES.with_borrow_mut(|stores| {
+            if let Some(stores) = stores {
+                stores.push((std::ptr::from_ref(place).addr(), word));
+            }
+        });
+    }
+
+    fn stores_so_far() -> usize {
+        STORES.with_borrow(|stores| stores.as_ref().map_or(0, Vec::len))
+    }
+
+    /// What trader and shadow do with slots.
+    #[derive(Clone, Debug)]
+    enum Deed {
+        Commit { n: u8, reducing: bool },
+        GiveBack,
+        Advance(prop::sample::Index),
+        Free(prop::sample::Index),
+    }
+
+    fn deed() -> impl Strategy<Value = Deed> {
+        prop_oneof![
+            4 => (any::<u8>(), any::<bool>()).prop_map(|(n, reducing)| Deed::Commit { n, reducing }),
+            1 => Just(Deed::GiveBack),
+            3 => any::<prop::sample::Index>().prop_map(Deed::Advance),
+            2 => any::<prop::sample::Index>().prop_map(Deed::Free),
+        ]
+    }
+
+    /// Slots that hold something, with state and record.
+    type Held = BTreeMap<IntentSlot, (u64, [u8; INTENT_BYTES])>;
+
+    /// A store: address and word.
+    type Stored = (usize, u64);
+
+    /// Does all of it; every store, and what the slots hold after each deed that ended with so many stores.
+    fn done(memory: &IntentsMemory, deeds: &[Deed]) -> (Vec<Stored>, Vec<(usize, Held)>) {
+        STORES.set(Some(Vec::new()));
+        let (mut intents, mut reader) = memory.halves();
+        let mut held = Held::new();
+        let mut after = Vec::new();
+        for deed in deeds {
+            let pick = |at: &prop::sample::Index| {
+                (!held.is_empty()).then(|| *held.keys().nth(at.index(held.len())).unwrap())
+            };
+            match deed {
+                Deed::Commit { n, reducing } => {
+                    if let Some(slot) = intents.claim(*reducing) {
+                        intents.commit(slot, &record(*n), COMMITTED);
+                        assert_eq!(held.insert(slot, (COMMITTED, record(*n))), None, "it was not free");
+                    }
+                }
+                Deed::GiveBack => {
+                    if let Some(slot) = intents.claim(true) {
+                        intents.give_back(slot);
+                    }
+                }
+                Deed::Advance(at) => {
+                    if let Some(slot) = pick(at) {
+                        let state = held[&slot].0 + 1;
+                        intents.advance(slot, state);
+                        held.get_mut(&slot).unwrap().0 = state;
+                    }
+                }
+                Deed::Free(at) => {
+                    if let Some(slot) = pick(at) {
+                        reader.free(slot);
+                        held.remove(&slot);
+                    }
+                }
+            }
+            after.push((stores_so_far(), held.clone()));
+        }
+        (STORES.take().unwrap(), after)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        /// K2 of FAULTS 7.5: inside the intent record, at each 8-byte store.
+        #[test]
+        fn a_crash_after_any_store_leaves_whole_records_and_loses_none(
+            deeds in prop::collection::vec(deed(), 1..30),
+        ) {
+            const SLOTS: usize = 8;
+            let memory = IntentsMemory::anonymous(SLOTS).unwrap();
+            let base = memory.region.base.addr().get();
+            let (stores, after) = done(&memory, &deeds);
+            for crash in 0..=stores.len() {
+                let region = Region::map(SLOTS, None).unwrap();
+                for (address, word) in &stores[..crash] {
+                    let at = address - base;
+                    prop_assert!(at.is_multiple_of(8) && at < Region::length(SLOTS));
+                    // SAFETY: a word inside the mapping, as was just looked at; mapped until `region` is dropped.
+                    unsafe { (*region.base.as_ptr().add(at / 8)).store(*word, Relaxed) };
+                }
+                let next = IntentsMemory { region: Arc::new(region), boot: [0; 2] };
+                let expected = after.iter().rev().find(|(stores, _)| *stores <= crash);
+                let expected = expected.map(|(_, held)| held.clone()).unwrap_or_default();
+                let found: Held =
+                    next.left().into_iter().map(|(slot, state, record)| (slot, (state, record))).collect();
+                prop_assert_eq!(&found, &expected, "after {} stores", crash);
+                prop_assert!(found.is_empty() || next.origin() == Origin::ThisBoot);
+                let (mut intents, _reader) = next.halves();
+                let free: Vec<_> = std::iter::from_fn(|| intents.claim(true)).collect();
+                prop_assert_eq!(free.len() + found.len(), SLOTS, "what is left stays taken, the rest is free");
+                prop_assert!(free.iter().all(|slot| !found.contains_key(slot)));
+            }
+        }
+    }
 
     fn pair_of(slots: usize) -> io::Result<(Intents, IntentsReader)> {
         Ok(IntentsMemory::anonymous(slots)?.halves())

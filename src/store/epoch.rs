@@ -90,7 +90,8 @@ fn render(epoch: u32) -> String {
     format!("{lines}crc {:08x}\n", crc32fast::hash(lines.as_bytes()))
 }
 
-fn parse(bytes: &[u8]) -> Result<u32, &'static str> {
+/// The number in an epoch file, or what is wrong with the file.
+pub(super) fn parse(bytes: &[u8]) -> Result<u32, &'static str> {
     let text = std::str::from_utf8(bytes).map_err(|_| "it is no text")?;
     let mut lines = text.lines();
     if lines.next() != Some(TITLE) {

@@ -72,7 +72,7 @@ pub fn encode(mode: Mode, at: Unix, why: &str, out: &mut Vec<u8>) {
 }
 
 /// What the file says, in how many lines; or its flaw.
-fn read(bytes: &[u8]) -> Result<(Option<Latched>, usize), &'static str> {
+pub(super) fn read(bytes: &[u8]) -> Result<(Option<Latched>, usize), &'static str> {
     let text = std::str::from_utf8(bytes).map_err(|_| "it is no text")?;
     let lines = text.strip_prefix(TITLE).ok_or("its first line is not `contango latch 1`")?;
     let lines = lines.strip_suffix('\n').ok_or("its last line is cut short")?;

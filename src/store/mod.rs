@@ -4,9 +4,11 @@
 //! Never: touches a file system itself; bytes come and go through `metal::disk`, so the same code
 //!        runs in virtual time.
 //! Map:   [`journal`] every fact, append-only · [`epoch`] the counter that keeps order ids unique ·
-//!        [`latch`] HALTED and KILLED · [`recall`] what the journal tells of the runs before.
+//!        [`latch`] HALTED and KILLED · [`recall`] what the journal tells of the runs before · [`check`]
+//!        what a person asks of all three.
 
 mod body;
+pub mod check;
 pub mod epoch;
 pub mod journal;
 pub mod latch;

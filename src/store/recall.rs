@@ -401,3 +401,7 @@ impl<'a> Row<'a> {
         Ok(Market { leg: self.leg()?, symbol: self.text("symbol")?.to_owned() })
     }
 }
+
+#[cfg(test)]
+#[path = "recall_tests.rs"]
+mod tests;

@@ -141,6 +141,10 @@ impl Shadow {
             instruments: Arc::clone(&self.instruments),
         });
         self.track_found(leg, pair, class, sequence, row.order_id, limit);
+        if let Some(tracked) = self.orders.get_mut(&client) {
+            // It may be one whose end was booked long ago, and that is told of again.
+            tracked.order.booked = self.ledger.of_order(leg.instrument, row.order_id);
+        }
         Some(())
     }
 }
