@@ -445,16 +445,15 @@ mod tests {
         /// the same bytes.
         #[test]
         fn splits_do_not_change_the_stream(
-            pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..40),
+            pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..100), 0..40),
             steps in prop::collection::vec(0usize..200, 1..40),
         ) {
             let (mut link, mut peer) = pair();
             let mut got = Vec::new();
             for (i, piece) in pieces.iter().enumerate() {
                 peer.deliver(piece);
-                if link.recv().is_err() {
-                    break;
-                }
+                // All pieces together are less than the link holds.
+                link.recv().unwrap();
                 let n = steps[i % steps.len()].min(link.inbound().len());
                 got.extend_from_slice(&link.inbound()[..n]);
                 link.consume(n);
