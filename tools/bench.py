@@ -143,7 +143,7 @@ class Engine:
         status = self.ctl("status")
         return (status or {}).get("phase", "starting")
 
-    def live(self, seconds=40):
+    def live(self, seconds=80):
         """Waits until it trades, or would; the status then."""
 
         def seen():

@@ -365,7 +365,7 @@ def main(arguments=None):
     parser.add_argument("--settle", metavar="TIME", default="default", help="the engine's --t-settle, or `default`")
     parser.add_argument("--trade", metavar="S", type=float, default=2.0, help="longest trading between kills (default 2)")
     parser.add_argument(
-        "--pairs", metavar="LIST", default="BTCUSDT,ETHUSDT,SOLUSDT,XRPUSDT", help="what is traded (default: four)"
+        "--pairs", metavar="LIST", default="ETHUSDT,SOLUSDT,XRPUSDT", help="what is traded (default: three)"
     )
     parser.add_argument("--box-life", metavar="N", type=int, default=200, help="kills before a fresh box (default 200)")
     parser.add_argument("--engine", default="target/release/contango", help="the plain program")

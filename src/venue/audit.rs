@@ -16,8 +16,8 @@ pub type Rows<T> = Result<Vec<T>, BadBody>;
 /// receive window in ms; every reader of a body writes into it.
 #[derive(Clone, Copy)]
 pub struct Audit {
-    /// Asks for the open orders of one market, all symbols.
-    pub open_orders: fn(LegKind, &Key, Unix, u32) -> Ask,
+    /// Asks for the open orders of one market: of one symbol, or of all, which weighs more.
+    pub open_orders: fn(LegKind, Option<&Instrument>, &Key, Unix, u32) -> Ask,
     /// Reads the answer to [`Audit::open_orders`].
     pub read_orders: fn(&mut [u8], &Symbols, LegKind) -> Rows<OrderRow>,
     /// Asks for one order by the venue's id: a trade carries no client id, so this maps it to its order.

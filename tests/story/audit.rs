@@ -219,7 +219,7 @@ fn an_open_order_of_ours_is_found_and_its_cancel_proves_it_dead() {
         desk.order(leg, &format!("{rest}&newClientOrderId={id}"));
         desk.order(leg, &format!("{rest}&newClientOrderId=somebody"));
         let open = |desk: &mut Desk| {
-            let (_, mut body) = desk.ask(&(audit.open_orders)(leg, &key, desk.at(), WINDOW_MS));
+            let (_, mut body) = desk.ask(&(audit.open_orders)(leg, None, &key, desk.at(), WINDOW_MS));
             (audit.read_orders)(&mut body, &desk.symbols, leg).unwrap()
         };
         let found = open(&mut desk);

@@ -73,3 +73,20 @@ fn a_venue_that_refuses_connections_fails_the_start_and_is_named() {
     let why = world.ended().failed.clone().unwrap();
     assert!(why.contains("usdm_rest") && why.contains("refuses connections"), "{why}");
 }
+
+/// One page of a proxy, or a venue that is down for a moment, ends no start; one that stays so does.
+#[test]
+fn a_venue_that_is_at_fault_for_a_while_is_asked_again() {
+    let fault =
+        |status: u16, count: u64| serde_json::json!({"kind": "status", "status": status, "count": count});
+    let mut world = World::new(&Setup::default()).unwrap();
+    world.fault(&fault(503, 6)).unwrap();
+    world.fault(&serde_json::json!({"kind": "html", "count": 3})).unwrap();
+    assert!(world.run_until_live(), "{:?}", world.ended());
+
+    let mut world = World::new(&Setup::default()).unwrap();
+    world.fault(&fault(502, 1_000)).unwrap();
+    assert!(world.run_until(World::is_done, 90 * SEC), "it never ended");
+    let why = world.ended().failed.clone().unwrap();
+    assert!(why.contains("HTTP 502"), "{why}");
+}

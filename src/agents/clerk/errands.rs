@@ -44,6 +44,11 @@ pub(super) struct Errands {
 }
 
 impl Errands {
+    /// Sends nothing to a market before `until`.
+    pub(super) fn pause(&mut self, lane: usize, until: Nanos) {
+        self.quiet[lane] = self.quiet[lane].max(until);
+    }
+
     pub(super) fn add(&mut self, leg: LegKind, errand: Errand) {
         self.waiting.entry(leg).or_default().push_back((errand, 1));
     }
@@ -79,8 +84,7 @@ impl Clerk {
     pub(super) fn hear(&mut self, leg: LegKind, counted: Counted, sent: Nanos, received: Nanos) -> bool {
         let lane = lane(self.settings.target.venue.id, leg);
         if let Some(seconds) = counted.retry_after_s {
-            let until = received.plus(u64::from(seconds) * SEC);
-            self.errands.quiet[lane] = self.errands.quiet[lane].max(until);
+            self.errands.pause(lane, received.plus(u64::from(seconds) * SEC));
         }
         self.tell(News::Headers(Headers { lane, counted, sent }));
         counted.retry_after_s.is_some()

@@ -25,6 +25,10 @@ const SAMPLES_KEPT: usize = 8;
 /// A host clock further off than this refuses to arm (DESIGN §5, `clock_off_max`).
 const CLOCK_OFF_MAX_NS: i64 = SEC as i64;
 
+/// How often a start asks again a venue that answers with a fault of its own, and after how long.
+const FAULTS_MAX: u32 = 30;
+const FAULT_PAUSE_NS: u64 = SEC;
+
 /// How far a start has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
@@ -142,13 +146,21 @@ impl Clerk {
             }),
         };
         if let Err(error) = outcome {
-            self.unreadable(tag, status, &error);
+            self.unreadable(tag, status, &error, received);
         }
     }
 
-    fn unreadable(&mut self, errand: Errand, status: u16, error: &BadBody) {
+    fn unreadable(&mut self, errand: Errand, status: u16, error: &BadBody, now: Nanos) {
         let venue = self.settings.target.venue.name;
         match (errand, error) {
+            // The venue is at fault, and may be well again in a moment: a start waits for it a while.
+            (Errand::Listing(leg) | Errand::Fees(leg, _), _)
+                if (status >= 500 || *error == BadBody::NotJson) && self.faults < FAULTS_MAX =>
+            {
+                self.faults += 1;
+                self.errands.pause(lane(self.settings.target.venue.id, leg), now.plus(FAULT_PAUSE_NS));
+                self.ask_again(errand);
+            }
             // The account said no to our key: nothing signed will ever pass.
             (Errand::Fees(..), BadBody::Code { code, .. }) => {
                 let why = format!(

@@ -99,6 +99,8 @@ pub struct Clerk {
     tickets: u32,
     couriers: BTreeMap<LegKind, Courier<Errand>>,
     stage: Stage,
+    /// How often the venue answered a start with a fault of its own.
+    faults: u32,
     listings: BTreeMap<LegKind, Listing>,
     fees: load::FeesSeen,
     clocks: BTreeMap<LegKind, ClockSamples>,
@@ -132,6 +134,7 @@ impl Clerk {
             tickets: 0,
             couriers,
             stage: Stage::Listing,
+            faults: 0,
             listings: BTreeMap::new(),
             fees: load::FeesSeen::default(),
             clocks: LegKind::BOTH.map(|leg| (leg, ClockSamples::default())).into(),

@@ -33,8 +33,8 @@ pub(super) enum Item {
     Trades { instrument: InstrumentId, from: TradesFrom },
     /// Whose order it is that traded.
     Whose { instrument: InstrumentId, order_id: u64 },
-    /// What is still open on a market.
-    Open(usize),
+    /// What is still open on a market: of one instrument, or of all.
+    Open(usize, Option<InstrumentId>),
     /// What the account holds on a market.
     Account(usize),
 }
@@ -117,9 +117,23 @@ impl Shadow {
             let from = TradesFrom::Time(since);
             todo.extend(scope.iter().map(|instrument| Item::Trades { instrument: *instrument, from }));
         }
-        todo.push_back(Item::Open(of_lane));
+        todo.extend(self.open_items(of_lane, &scope));
         let since = since.unwrap_or_else(|| self.clock.unix());
         self.begin_round(of_lane, Round { whole: true, todo, rest_until, ..Round::new(since, scope, now) });
+    }
+
+    /// Open orders are asked for one by one where that weighs less than all at once.
+    fn open_items(&self, of_lane: usize, scope: &BTreeSet<InstrumentId>) -> Vec<Item> {
+        let all = vec![Item::Open(of_lane, None)];
+        let (audit, leg) = (&venue::get(VenueId((of_lane / 2) as u8)).audit, LegKind::BOTH[of_lane % 2]);
+        let (Some(key), Some(first)) = (&self.key, scope.first()) else { return all };
+        let weight = |of| u64::from((audit.open_orders)(leg, of, key, Unix(0), 1).weight);
+        let each = weight(Some(self.instruments.get(*first))) * scope.len() as u64;
+        if each < weight(None) {
+            scope.iter().map(|instrument| Item::Open(of_lane, Some(*instrument))).collect()
+        } else {
+            all
+        }
     }
 
     /// Reads one instrument: its trades since a moment, and what is held of it.
@@ -200,7 +214,7 @@ impl Shadow {
             (Item::Whose { instrument, order_id }, _) => {
                 (audit.order_by_id)(row(instrument), order_id, &key, stamp, window)
             }
-            (Item::Open(_), _) => (audit.open_orders)(leg, &key, stamp, window),
+            (Item::Open(_, of), _) => (audit.open_orders)(leg, of.map(row), &key, stamp, window),
             (Item::Account(_), LegKind::Spot) => (audit.balances)(leg, &key, stamp, window),
             (Item::Account(_), LegKind::Perp) => (audit.positions)(&key, stamp, window),
         };
@@ -271,7 +285,7 @@ impl Shadow {
                 let row = self.instruments.get(instrument);
                 lane(row.venue, row.leg)
             }
-            Item::Open(of_lane) | Item::Account(of_lane) => of_lane,
+            Item::Open(of_lane, _) | Item::Account(of_lane) => of_lane,
         };
         let venue = venue::get(VenueId((of_lane / 2) as u8));
         self.hear_counted(&Headers { lane: of_lane, counted: letter.counted, sent: letter.sent }, now);
@@ -288,7 +302,7 @@ impl Shadow {
                 .map(|rows| self.on_trades(of_lane, instrument, from, &rows, now)),
             Item::Whose { instrument, order_id } => (audit.read_order)(body, &symbols, leg)
                 .map(|row| self.on_whose(of_lane, instrument, order_id, &row, now)),
-            Item::Open(_) => (audit.read_orders)(body, &symbols, leg).map(|rows| {
+            Item::Open(..) => (audit.read_orders)(body, &symbols, leg).map(|rows| {
                 for row in rows {
                     self.on_open(&row, now);
                 }
@@ -309,7 +323,7 @@ impl Shadow {
         let what = match item {
             Item::Trades { .. } => "trades",
             Item::Whose { .. } => "an order",
-            Item::Open(_) => "open orders",
+            Item::Open(..) => "open orders",
             Item::Account(_) => "the account",
         };
         self.tell_once(format!("{what} could not be read (HTTP {status}: {error}); asked again"));

@@ -50,12 +50,15 @@ const AMOUNT_MAX: Amount = Amount(10i128.pow(35));
 
 // ───────────────────────────── questions ─────────────────────────────
 
-fn open_orders(leg: LegKind, key: &Key, at: Unix, window_ms: u32) -> Ask {
-    let (path, weight) = match leg {
-        LegKind::Spot => ("/api/v3/openOrders", 80),
-        LegKind::Perp => ("/fapi/v1/openOrders", 40),
+fn open_orders(leg: LegKind, of: Option<&Instrument>, key: &Key, at: Unix, window_ms: u32) -> Ask {
+    let (path, [one, all]) = match leg {
+        LegKind::Spot => ("/api/v3/openOrders", [6, 80]),
+        LegKind::Perp => ("/fapi/v1/openOrders", [1, 40]),
     };
-    signed(leg, path, "", weight, key, at, window_ms)
+    match of {
+        Some(row) => signed(leg, path, &format!("symbol={}", row.symbol), one, key, at, window_ms),
+        None => signed(leg, path, "", all, key, at, window_ms),
+    }
 }
 
 fn order_by_id(row: &Instrument, order_id: u64, key: &Key, at: Unix, window_ms: u32) -> Ask {

@@ -60,9 +60,12 @@ fn asks(ask: &Ask, what: &str, query: &str, weight: u32) {
 #[test]
 fn every_question_is_the_pages_and_costs_what_the_page_says() {
     let (key, spot, perp) = (key(), row(LegKind::Spot), row(LegKind::Perp));
-    let open = |leg| (AUDIT.open_orders)(leg, &key, NOW, 5_000);
+    let open = |leg| (AUDIT.open_orders)(leg, None, &key, NOW, 5_000);
     asks(&open(LegKind::Spot), "GET spot_rest/api/v3/openOrders", "", 80);
     asks(&open(LegKind::Perp), "GET usdm_rest/fapi/v1/openOrders", "", 40);
+    let of = |row: &Instrument| (AUDIT.open_orders)(row.leg, Some(row), &key, NOW, 5_000);
+    asks(&of(&spot), "GET spot_rest/api/v3/openOrders", "symbol=BTCUSDT", 6);
+    asks(&of(&perp), "GET usdm_rest/fapi/v1/openOrders", "symbol=BTCUSDT", 1);
     let by_id = |row| (AUDIT.order_by_id)(row, 28, &key, NOW, 5_000);
     asks(&by_id(&spot), "GET spot_rest/api/v3/order", "symbol=BTCUSDT&orderId=28", 4);
     asks(&by_id(&perp), "GET usdm_rest/fapi/v1/order", "symbol=BTCUSDT&orderId=28", 1);
