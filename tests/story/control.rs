@@ -209,6 +209,37 @@ fn a_kill_beats_a_resume_of_the_same_moment() {
     assert_eq!(orders(&world), before);
 }
 
+/// Whoever resumes may have traded by hand meanwhile: the books are held against the venue's first.
+#[test]
+fn resume_compares_the_books_with_the_venue_before_an_entry() {
+    let setup = Setup::seeded(5);
+    let mut world = live(&setup);
+    assert!(world.run_until(|world| orders(world) > 0, 20 * SEC));
+    done(&mut world, Ask::Halt(why()), Mode::Halted);
+    world.run_for(2 * SEC);
+    let baselines = records(&world, Kind::Baseline).len();
+    world.fault(&json!({"kind": "foreign_order", "symbol": "SOLUSDT", "market": "spot"})).unwrap();
+    world.run_for(SEC);
+    let fired = records(&world, Kind::Fired).len();
+    world.ask(Ask::Resume(why()));
+    let entries = |world: &World| -> Vec<u64> {
+        let later =
+            records(world, Kind::Fired).into_iter().skip(fired).filter(|round| round["class"] == "entry");
+        later.map(|round| round["at_us"].as_u64().unwrap()).collect()
+    };
+    assert!(world.run_until(|world| !entries(world).is_empty(), 60 * SEC), "it trades again");
+    let read = records(&world, Kind::Baseline);
+    assert_eq!(read.len(), baselines + 2, "both markets");
+    let resumed = records(&world, Kind::Mode).last().unwrap()["at_us"].as_u64().unwrap();
+    let entry = entries(&world)[0];
+    let told = read.iter().map(|record| record["at_us"].as_u64().unwrap()).max().unwrap();
+    assert!(resumed <= told && told <= entry, "{resumed} {told} {entry}");
+    assert!(
+        world.shadow().why().any(|why| why.pair == "SOL" && why.frozen.is_some()),
+        "not ours, not touched"
+    );
+}
+
 #[test]
 fn halted_nothing_is_entered_or_left_and_a_restart_stays_halted() {
     let setup = Setup::seeded(5);

@@ -160,7 +160,11 @@ impl Shadow {
             }
             Ask::Resume(why) => {
                 self.change(Mode::Trading, false, why, false, now);
-                Ok(format!("trading again (was {})", present.name()))
+                self.recon_all(now);
+                Ok(format!(
+                    "trading again (was {}) once the books were held against the venue's",
+                    present.name()
+                ))
             }
             _ if present == Mode::Killed => {
                 Err(format!("killed: nothing is sent, so nothing can be stopped or closed; {WAY_OUT}"))

@@ -23,6 +23,8 @@ use std::sync::Arc;
 
 /// Wait before what differs, or could not be asked, is tried again.
 pub(super) const PAUSE_NS: u64 = 200 * MS;
+/// How far back trades are read when a person resumes.
+const LOOK_BACK_NS: i64 = 600 * SEC as i64;
 /// No answer for so long: asked again.
 const LOST_NS: u64 = 15 * SEC;
 
@@ -84,6 +86,11 @@ impl Recon {
         self.rounds.contains_key(&lane)
     }
 
+    /// Whether a market is being read whole: until that is done its books are not known to be the venue's.
+    pub(super) fn doubts(&self, lane: usize) -> bool {
+        self.rounds.get(&lane).is_some_and(|round| round.whole)
+    }
+
     pub(super) fn stirred(&self, instrument: InstrumentId) -> u64 {
         self.stirred.get(&instrument).copied().unwrap_or(0)
     }
@@ -133,6 +140,19 @@ impl Shadow {
             scope.iter().map(|instrument| Item::Open(of_lane, Some(*instrument))).collect()
         } else {
             all
+        }
+    }
+
+    /// Reads every market whose private stream flows, as after a gap: whoever resumes may have traded by hand.
+    pub(super) fn recon_all(&mut self, now: Nanos) {
+        if !self.needs_account() {
+            return;
+        }
+        let since = Unix(self.clock.unix().0 - LOOK_BACK_NS);
+        for of_lane in 0..crate::event::LANES {
+            if self.streams.is_up(of_lane) {
+                self.recon_market(of_lane, Some(since), now);
+            }
         }
     }
 

@@ -67,6 +67,7 @@ impl Shadow {
         self.lags().is_some()
             || self.in_doubt(venue)
             || self.lacks_streams(venue)
+            || LegKind::BOTH.iter().any(|leg| self.recon.doubts(lane(venue, *leg)))
             || self.frozen.get(&venue).is_some_and(|(until, _)| now < *until)
     }
 
