@@ -19,14 +19,14 @@ class Failed(Exception):
 
 
 def wait(seen, seconds, what, pause=0.01):
-    """What `seen` returns once that is true."""
+    """What `seen` returns once that is true. `what` may be a function: it is asked when it was in vain."""
     end = time.monotonic() + seconds
     while True:
         value = seen()
         if value:
             return value
         if time.monotonic() > end:
-            raise Failed(f"not within {seconds} s: {what}")
+            raise Failed(f"not within {seconds} s: {what() if callable(what) else what}")
         time.sleep(pause)
 
 
@@ -152,7 +152,7 @@ class Engine:
             status = self.ctl("status")
             return status if status and status.get("phase") == "live" else None
 
-        return wait(seen, seconds, f"the engine is live; it says {self.ctl('status')}", 0.02)
+        return wait(seen, seconds, lambda: f"the engine is live; it says {self.ctl('status')}", 0.02)
 
     def signal(self, number):
         if self.alive():

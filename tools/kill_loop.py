@@ -57,6 +57,9 @@ FAULTS = [
 # What provokes a repair, for the crash points inside one.
 BREAKS = [{"kind": "none", "market": "spot"}, {"kind": "none", "market": "usdm"}]
 
+# A point that is not come to is asked for so often.
+ASKED_MAX = 4
+
 # The largest pass worth asking for; what is not named here is passed with every order.
 PASSES = {"K2": 240, "K9": 20, "K10": 120, "K11": 120, "K14b": 2, "K14c": 2, "K17c": 3}
 FIRST_PASS = ("K14", "K15", "K16", "K17", "K18", "K19")
@@ -156,6 +159,9 @@ class Loop:
         name = None
         if self.names and self.turn % 2 == 0:
             name = self.names[self.turn // 2 % len(self.names)]
+            # What was asked for and not come to is asked for again before the next one.
+            missed = [it for it, row in self.points.items() if row["hit"] == 0 and row["asked"] < ASKED_MAX]
+            name = missed[0] if missed else name
         self.turn += 1
         self.log(f"life {self.turn}: {name or 'random'}")
         if name:
@@ -257,11 +263,18 @@ class Loop:
             if engine.phase() != "live":
                 return False
             time.sleep(self.random.uniform(0.1, 1.0))
+            if name == "K18b" and not self.holds(engine):
+                # Nothing to flatten yet.
+                return False
             if name.startswith("K19"):
                 engine.signal(signal.SIGTERM)
             else:
                 engine.ctl("kill" if name.startswith("K17") else "flatten", reason="kill loop")
         return True
+
+    def holds(self, engine):
+        status = engine.ctl("status")
+        return bool(status) and any(pair["state"] == "hedged" for pair in status["pairs"])
 
     # ───────────────────────────── looking ─────────────────────────────
 
