@@ -73,6 +73,10 @@ def us():
     return time.time_ns() // 1_000
 
 
+# What is traded.
+PAIRS = "ETHUSDT,SOLUSDT,XRPUSDT"
+
+
 class Presses:
     def __init__(self, options, folder):
         self.options, self.folder = options, Path(folder)
@@ -85,7 +89,8 @@ class Presses:
         )  # fmt: skip
         config = self.folder / "live.toml"
         config.write_text("[engine]\nlive = true\n")
-        self.arguments = [*self.box.arguments(), "--config", str(config), "--live", *TRADE]
+        # Each resume reads the account; for all pairs that would soon use up the venue's minute.
+        self.arguments = [*self.box.arguments(), "--config", str(config), "--live", "--pairs", PAIRS, *TRADE]
 
     def orders(self):
         truth = self.box.truth()

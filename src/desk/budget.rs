@@ -36,6 +36,9 @@ impl Line {
 pub const ENTRY_CHARGE: u64 = 1 + 6;
 /// Request weight promised to the clerk ahead of its need: its largest request weighs half of it.
 const READ_AHEAD: u64 = 40;
+/// Sends promised to the trader ahead of its need: more than both legs of every pair could take before the
+/// promise is renewed. All that is promised is taken from the questions of others.
+const SEND_AHEAD: u64 = 100;
 /// What left may reach the venue so much later than what leaves next: it counts longer by that.
 pub const LATE_NS: u64 = SEC;
 /// Sends of one window are kept in so many steps at most; a step counts until its last send is over.
@@ -292,11 +295,11 @@ impl Lane {
             entry = entry.min(below.saturating_sub(held) / whole);
             all = all.min(self.room(at, Line::Reserve, now).saturating_sub(clerk) / own.max(1));
         }
-        let open = |room: u64| if self.windows.is_empty() { 0 } else { room };
+        let open = |room: u64, most: u64| if self.windows.is_empty() { 0 } else { room.min(most) };
         self.promised = Ceilings {
-            entry: self.charged + if entries_allowed { open(entry) } else { 0 },
-            normal: self.sent + open(normal),
-            all: self.sent + open(all),
+            entry: self.charged + if entries_allowed { open(entry, SEND_AHEAD * ENTRY_CHARGE) } else { 0 },
+            normal: self.sent + open(normal, SEND_AHEAD),
+            all: self.sent + open(all, SEND_AHEAD),
         };
         self.promised
     }

@@ -271,3 +271,15 @@ proptest! {
         }
     }
 }
+
+/// Where orders are hardly limited, the weight is what counts: the trader is not promised all of it, or no
+/// question could ever be asked.
+#[test]
+fn what_is_promised_to_the_trader_leaves_room_for_questions() {
+    let limit = |kind, window_ns, limit| Limit { lane: 0, kind, window_ns, limit, header: None };
+    let mut lane = Lane::new(Weighs { order: 1, questions: 24 });
+    lane.limit([limit(Kind::Orders, 10 * SEC, 100_000), limit(Kind::Weight, 60 * SEC, 6_000)].into_iter());
+    let promised = lane.ceilings(true, Nanos(1));
+    assert_eq!((promised.normal, promised.all), (100, 100));
+    assert!(lane.take(Line::Normal, 20, Nanos(2)) && lane.take(Line::Reserve, 20, Nanos(2)));
+}

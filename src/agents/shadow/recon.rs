@@ -181,27 +181,31 @@ impl Shadow {
     pub(super) fn tick_recon(&mut self, now: Nanos) {
         let lanes: Vec<usize> = self.recon.rounds.keys().copied().collect();
         for of_lane in lanes {
-            let Some(round) = self.recon.rounds.get_mut(&of_lane) else { continue };
-            if let Some((item, asked)) = round.flying {
-                if now.since(asked) < LOST_NS {
-                    continue;
-                }
-                round.flying = None;
-                round.todo.push_front(item);
-            }
-            if now < round.rest_until {
-                continue;
-            }
-            if round.todo.is_empty() {
-                if self.unsettled(of_lane) {
-                    continue;
-                }
-                let Some(round) = self.recon.rounds.get_mut(&of_lane) else { continue };
-                round.todo.push_back(Item::Account(of_lane));
-            }
-            self.ask_next(of_lane, now);
+            self.tick_round(of_lane, now);
         }
         self.look_for_the_lost(now);
+    }
+
+    fn tick_round(&mut self, of_lane: usize, now: Nanos) {
+        let Some(round) = self.recon.rounds.get_mut(&of_lane) else { return };
+        if let Some((item, asked)) = round.flying {
+            if now.since(asked) < LOST_NS {
+                return;
+            }
+            round.flying = None;
+            round.todo.push_front(item);
+        }
+        if now < round.rest_until {
+            return;
+        }
+        if round.todo.is_empty() {
+            if self.unsettled(of_lane) {
+                return;
+            }
+            let Some(round) = self.recon.rounds.get_mut(&of_lane) else { return };
+            round.todo.push_back(Item::Account(of_lane));
+        }
+        self.ask_next(of_lane, now);
     }
 
     /// Whether orders of a round's instruments are still to be resolved by their own questions.
@@ -337,6 +341,8 @@ impl Shadow {
         if let Err(error) = read {
             self.on_unread(of_lane, item, letter.status, &error, now);
         }
+        // The next question leaves with this answer, not with the next round of timers.
+        self.tick_round(of_lane, now);
     }
 
     fn on_unread(&mut self, of_lane: usize, item: Item, status: u16, error: &BadBody, now: Nanos) {
