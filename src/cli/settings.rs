@@ -148,6 +148,8 @@ pub struct Settings {
     pub key_files: Vec<KeyFileAt>,
     /// Recorded frames the box plays instead of making its own prices.
     pub tapes: Vec<PathBuf>,
+    /// Faults the box carries out by timetable.
+    pub script: Option<PathBuf>,
     /// Where the box listens.
     pub listen: IpAddr,
     /// The box's clock minus the host's, in ns.
@@ -198,6 +200,7 @@ impl Default for Settings {
             ca: None,
             key_files: Vec::new(),
             tapes: Vec::new(),
+            script: None,
             listen: IpAddr::V4(Ipv4Addr::LOCALHOST),
             clock_offset_ns: 0,
             settle_in_ns: 0,

@@ -27,6 +27,7 @@ pub(super) fn config(settings: &Settings) -> Result<sim::Config, BootError> {
     } else {
         sim::Source::Tape(simnet::read_tape(&settings.tapes).map_err(BootError::usage)?)
     };
+    let script = settings.script.as_deref().map(simnet::read_script).transpose().map_err(BootError::usage)?;
     Ok(sim::Config {
         seed: settings.seed,
         source,
@@ -34,6 +35,7 @@ pub(super) fn config(settings: &Settings) -> Result<sim::Config, BootError> {
         settle_in_ns: settings.settle_in_ns,
         spot_orders_10s: settings.spot_order_limit,
         ticks_per_s: settings.ticks_per_s,
+        script: script.unwrap_or_default(),
         ..sim::Config::default()
     })
 }

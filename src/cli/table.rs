@@ -393,6 +393,16 @@ pub static TABLE: &[Setting] = &[
         ..PLAIN
     },
     Setting {
+        name: "script",
+        section: "box",
+        unit: "FILE",
+        example: "faults.jsonl",
+        help: "Faults the box carries out by itself: lines of {\"at_ms\", \"fault\"}, counted from its first connection",
+        on: BOX,
+        set: |s, v| value::path(v).map(|path| s.script = Some(path)),
+        ..PLAIN
+    },
+    Setting {
         name: "listen",
         section: "box",
         unit: "IP",

@@ -172,6 +172,16 @@ impl World {
         }
     }
 
+    /// Lets `ns` pass in which no room turns: the host stands still, the venue goes on.
+    pub fn stand_still(&mut self, ns: u64) {
+        let until = self.now.plus(ns);
+        while self.now < until {
+            self.now = self.network.next_due().max(self.now.plus(1)).min(until);
+            self.time.set(self.now);
+            self.network.happen(self.now);
+        }
+    }
+
     /// Lets time pass until `seen` holds after a step, at most `limit_ns`; whether it did.
     pub fn run_until(&mut self, mut seen: impl FnMut(&Self) -> bool, limit_ns: u64) -> bool {
         let until = self.now.plus(limit_ns);

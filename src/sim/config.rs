@@ -3,6 +3,8 @@
 //! Owns:  the plain types that a driver hands in, and why a configuration is refused.
 //! Never: has a default that depends on the host.
 
+use super::script::Script;
+
 /// Everything that makes one box differ from another. Equal configurations and equal calls give equal bytes.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -28,6 +30,8 @@ pub struct Config {
     pub usdm_usdt: String,
     /// Synthetic quotes per second, per symbol and market: 1 to 1000.
     pub ticks_per_s: u32,
+    /// Faults by timetable, counted from the first connection.
+    pub script: Script,
 }
 
 impl Default for Config {
@@ -44,6 +48,7 @@ impl Default for Config {
             spot_usdt: "1000000".into(),
             usdm_usdt: "1000000".into(),
             ticks_per_s: 20,
+            script: Script::default(),
         }
     }
 }

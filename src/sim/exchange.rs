@@ -8,6 +8,7 @@ use super::accounts::Accounts;
 use super::config::{Config, ConfigError, ConnId, Door, Market, Source};
 use super::conn::Conns;
 use super::faults::Faults;
+use super::horizon::Horizon;
 use super::hub::{Feed, Hub};
 use super::limits::Limits;
 use super::listing::{Contract, Listing, SymbolId};
@@ -51,6 +52,8 @@ pub(super) enum Due {
     ListenKey,
     /// An answer that was held back leaves.
     Answer(ConnId),
+    /// A line of the script strikes.
+    Script(usize),
 }
 
 /// A settled funding rate.
@@ -103,6 +106,11 @@ pub struct Exchange {
     pub(super) private: Private,
     pub(super) replica: [Behind; 2],
     pub(super) tick_ns: u64,
+    /// Ends of the markets' maintenances, host time, ns.
+    pub(super) maintenance: [u64; 2],
+    pub(super) horizon: [Horizon; 2],
+    pub(super) script_started: bool,
+    pub(super) script_refused: Vec<serde_json::Value>,
 }
 
 impl Exchange {
@@ -159,6 +167,10 @@ impl Exchange {
             private: Private::default(),
             replica: [Behind::default(); 2],
             tick_ns: SECOND / u64::from(config.ticks_per_s),
+            maintenance: [0; 2],
+            horizon: [Market::Spot, Market::Usdm].map(Horizon::of),
+            script_started: false,
+            script_refused: Vec::new(),
             config,
             listing,
         };
@@ -233,6 +245,7 @@ impl Exchange {
     /// A client connected, after TLS.
     pub fn open(&mut self, door: Door, now: u64) -> ConnId {
         self.advance(now);
+        self.start_script();
         self.conns.open(door)
     }
 
@@ -291,6 +304,10 @@ impl Exchange {
     }
 
     fn happen(&mut self, due: Due) {
+        if let Some(later) = self.put_off(due) {
+            self.schedule(later, due);
+            return;
+        }
         match due {
             Due::Spot(coin) | Due::Perp(coin) => {
                 let it = &self.market.coins[coin];
@@ -317,6 +334,7 @@ impl Exchange {
             }
             Due::ListenKey => self.on_listen_key(),
             Due::Answer(conn) => self.conns.release(conn, self.now),
+            Due::Script(line) => self.on_script(line),
         }
     }
 }

@@ -55,6 +55,12 @@ pub(super) enum Kind {
     ForeignOrder { symbol: String, rest: bool },
     /// Funding is paid now, on one perp or all.
     SettleNow { symbol: Option<String> },
+    /// The market is out of service.
+    Maintenance { for_ms: u64 },
+    /// The client's address is banned.
+    Ban { for_ms: u64 },
+    /// The venue forgets dead orders after `ms`, and USD-M all history after `history_ms`.
+    Horizon { ms: Option<u64>, history_ms: Option<u64> },
 }
 
 /// Why the venue closes a position on its own account.
@@ -95,6 +101,9 @@ impl Kind {
             Self::Force { how: Forced::Settlement, .. } => "delist",
             Self::ForeignOrder { .. } => "foreign_order",
             Self::SettleNow { .. } => "settle_now",
+            Self::Maintenance { .. } => "maintenance",
+            Self::Ban { .. } => "ban",
+            Self::Horizon { .. } => "horizon",
         }
     }
 }
@@ -104,8 +113,11 @@ const ALLOWED: &str = "kind is one of refuse (code, msg, status, taken), none, p
                        lag (ms, for_ms), delay_ack (ms), replica_lag (ms, for_ms), mute_user (ms), delay_user \
                        (ms, for_ms), dup_user, shuffle_user, cut_user, expire_listen_key, adl and liquidate \
                        (symbol, fraction_ppm), delist (symbol), foreign_order (symbol, rest), settle_now (symbol, or none for \
-                       all); each with optional count, market \"spot\"|\"usdm\", client_side \
-                       \"BUY\"|\"SELL\"";
+                       all), maintenance (for_ms: 503 on every request but the system status, sockets closed, \
+                       books and accounts frozen), ban (for_ms: 418 with Retry-After, longer for who goes on, open \
+                       sockets stay), horizon (ms after which orders that died unfilled are forgotten, history_ms \
+                       for all of USD-M's orders, trades and income); each with optional count, market \
+                       \"spot\"|\"usdm\"|\"both\", client_side \"BUY\"|\"SELL\"";
 
 /// One fault waiting for its moment.
 #[derive(Clone, Debug)]
@@ -201,11 +213,21 @@ impl Faults {
                 },
             },
             "settle_now" => Kind::SettleNow { symbol: text("symbol").map(str::to_owned) },
+            "maintenance" => Kind::Maintenance { for_ms: number("for_ms", 1_000)? },
+            "ban" => Kind::Ban { for_ms: number("for_ms", 1_000)? },
+            "horizon" => {
+                let given = |key: &str| members.get(key).map(|_| number(key, 0)).transpose();
+                let (ms, history_ms) = (given("ms")?, given("history_ms")?);
+                if ms.is_none() && history_ms.is_none() {
+                    return Err(format!("horizon needs ms or history_ms; {ALLOWED}"));
+                }
+                Kind::Horizon { ms, history_ms }
+            }
             "lag" => Kind::Lag { ms: number("ms", 100)?, for_ms: number("for_ms", 1_000)? },
             other => return Err(format!("kind {other:?} is unknown; {ALLOWED}")),
         };
         let market = match members.get("market").map(|m| m.as_str().unwrap_or("")) {
-            None => None,
+            None | Some("both") => None,
             Some("spot") => Some(Market::Spot),
             Some("usdm") => Some(Market::Usdm),
             Some(other) => return Err(format!("market {other:?} is unknown; {ALLOWED}")),

@@ -89,10 +89,14 @@ impl Exchange {
     }
 
     pub(super) fn settle(&mut self, id: SymbolId) {
-        self.pay_funding(id, self.marks[id].next_funding_ms, true);
+        let due_ms = self.marks[id].next_funding_ms;
+        self.pay_funding(id, due_ms, true);
         let interval = self.listing.symbols[id].interval_h * 3_600 * SECOND;
-        self.marks[id].next_funding_ms += interval / MS;
-        self.schedule(self.now + interval, Due::Funding(id));
+        // Put off by a maintenance: the next is at its own hour, and hours that passed meanwhile pay nothing.
+        let late = self.clock_ms().saturating_sub(due_ms) * MS;
+        let on = (late / interval + 1) * interval;
+        self.marks[id].next_funding_ms += on / MS;
+        self.schedule(self.now + (on - late), Due::Funding(id));
     }
 
     /// Pays the funding of a perp as of `time_ms` and tells it to whom it concerns.
@@ -138,6 +142,10 @@ impl Exchange {
 
     pub(super) fn on_tape(&mut self) {
         let Some((frame, mut text, data)) = self.tape.as_mut().and_then(Player::take) else { return };
+        if self.maintained_until(frame.market).is_some() {
+            self.schedule_tape();
+            return;
+        }
         if let Some((update_id, bid, ask)) = frame.quote {
             let id = self.listing.of(frame.market).map(|(id, _)| id).next();
             if let Some(id) = id {

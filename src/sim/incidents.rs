@@ -28,7 +28,8 @@ impl Exchange {
         let now = self.now;
         let until = |ms: u64| now.saturating_add(ms.saturating_mul(MS));
         let hit = |market: Market| fault.market.is_none_or(|m| m == market);
-        let markets = [Market::Spot, Market::Usdm].into_iter().filter(|m| hit(*m)).map(Market::index);
+        let struck = [Market::Spot, Market::Usdm].into_iter().filter(|m| hit(*m));
+        let markets = struck.clone().map(Market::index);
         match &fault.kind {
             Kind::CutStreams => self.cut(fault.market, false),
             Kind::CutUser => self.cut(fault.market, true),
@@ -76,6 +77,17 @@ impl Exchange {
                 self.foreign_order(fault.market.unwrap_or(Market::Spot), symbol, side, *rest)?;
             }
             Kind::SettleNow { symbol } => self.settle_now(symbol.as_deref())?,
+            Kind::Maintenance { for_ms } => struck.for_each(|market| self.maintain(market, until(*for_ms))),
+            Kind::Ban { for_ms } => struck.for_each(|market| self.ban(market, for_ms.saturating_mul(MS))),
+            Kind::Horizon { ms, history_ms } => {
+                for market in struck {
+                    let it = &mut self.horizon[market.index()];
+                    it.dead_ms = ms.unwrap_or(it.dead_ms);
+                    if market == Market::Usdm {
+                        it.history_ms = history_ms.unwrap_or(it.history_ms);
+                    }
+                }
+            }
             _ => {
                 self.faults.wait(fault);
                 return Ok(());

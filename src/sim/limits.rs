@@ -4,7 +4,7 @@
 //! Never: slides a window.
 //! Page:  binance.md §13.
 
-/// Requests after a 429, before its `Retry-After` has passed, that turn it into a ban.
+/// Requests after a 429 or 418, before its `Retry-After` has passed, that turn it into a ban or make that longer.
 const BAN_AFTER: u32 = 5;
 
 /// First ban; each further one is twice as long, up to [`BAN_MAX_NS`].
@@ -114,6 +114,10 @@ impl Limits {
     pub(super) fn admit(&mut self, clock: u64, cost: u32) -> Result<(), Throttle> {
         self.refund(clock);
         if clock < self.banned_until {
+            self.ignored += 1;
+            if self.ignored >= BAN_AFTER {
+                self.lengthen(clock);
+            }
             return Err(self.banned(clock));
         }
         if let Some(raw) = &mut self.raw {
@@ -129,9 +133,7 @@ impl Limits {
         if clock < self.blocked_until {
             self.ignored += 1;
             if self.ignored >= BAN_AFTER {
-                self.ignored = 0;
-                self.banned_until = clock + self.next_ban_ns;
-                self.next_ban_ns = (self.next_ban_ns * 2).min(BAN_MAX_NS);
+                self.lengthen(clock);
                 return Err(self.banned(clock));
             }
         } else {
@@ -144,6 +146,24 @@ impl Limits {
         let retry_after_s = self.weight.retry_after_s(clock);
         self.blocked_until = clock + retry_after_s * SECOND;
         Err(Throttle::Weight { retry_after_s })
+    }
+
+    /// Begins a ban, or makes it longer: each is twice the one before.
+    fn lengthen(&mut self, clock: u64) {
+        self.ignored = 0;
+        self.banned_until = self.banned_until.max(clock + self.next_ban_ns);
+        self.next_ban_ns = (self.next_ban_ns * 2).min(BAN_MAX_NS);
+    }
+
+    /// Bans from now on, for `for_ns` at least.
+    pub(super) fn ban(&mut self, clock: u64, for_ns: u64) {
+        self.ignored = 0;
+        self.banned_until = self.banned_until.max(clock.saturating_add(for_ns));
+    }
+
+    /// Whole seconds to the end of the ban, if there is one.
+    pub(super) fn banned_for_s(&self, clock: u64) -> Option<u64> {
+        (clock < self.banned_until).then(|| (self.banned_until - clock).div_ceil(SECOND))
     }
 
     fn banned(&self, clock: u64) -> Throttle {

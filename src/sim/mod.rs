@@ -7,8 +7,8 @@
 //! Map:   [`Exchange`] (`exchange`) is the door and the clock: connections (`sockets`, `conn`, `http`) carry
 //!        requests to a dialect (`dialect::binance`), which checks them; `trading` acts on orders (`matching`,
 //!        `orders`) and money (`accounts`); prices come from `market` or `tape` and leave through `feeds` and
-//!        `hub`, those of the account through `private`; `limits` counts, `faults` and `incidents` inject, `replica`
-//!        remembers, `truth` tells, `naked` measures.
+//!        `hub`, those of the account through `private`; `limits` counts, `faults`, `incidents`, `outage` and
+//!        `script` inject, `replica` remembers, `horizon` forgets, `truth` tells, `naked` measures.
 
 mod accounts;
 mod chance;
@@ -18,6 +18,7 @@ mod dialect;
 mod exchange;
 mod faults;
 mod feeds;
+mod horizon;
 mod http;
 mod hub;
 mod incidents;
@@ -28,8 +29,10 @@ mod matching;
 mod naked;
 mod number;
 mod orders;
+mod outage;
 mod private;
 mod replica;
+mod script;
 mod sockets;
 mod tape;
 #[cfg(test)]
@@ -39,3 +42,4 @@ mod truth;
 
 pub use config::{Config, ConfigError, ConnId, Door, Market, Source, Tape, TapeFrame, TapeKind};
 pub use exchange::Exchange;
+pub use script::{Script, ScriptError};

@@ -61,6 +61,7 @@ impl Exchange {
             "funding": self.accounts.funding.to_string(),
             "budget": self.true_budget(),
             "naked": self.true_naked(now),
+            "script_refused": self.script_refused,
             "faults": self.faults.struck.iter().map(|(k, n)| ((*k).to_owned(), Value::from(*n))).collect::<Map<_, _>>(),
             "requests": self.requests,
         })

@@ -1,7 +1,7 @@
 //! The exchange in a box behind real TLS sockets, with a control endpoint, on one thread of its own.
 //!
 //! Owns:  starting and stopping that thread, the files clients need (authority, key file), and reading
-//!        recorded tapes from disk.
+//!        recorded tapes and fault scripts from disk.
 //! Never: knows the engine: it imports [`crate::sim`] and crates only, so what it proves is independent.
 //! Wire:  DESIGN §9, `sim --json`.
 
@@ -9,6 +9,7 @@ mod connection;
 mod control;
 mod files;
 mod net;
+mod script;
 mod tape;
 mod tls;
 
@@ -21,6 +22,7 @@ use std::thread::JoinHandle;
 use mio::Waker;
 use serde_json::{Value, json};
 
+pub use self::script::{ScriptFileError, read_script};
 pub use self::tape::{TapeError, read_tape};
 pub use self::tls::TlsError;
 use crate::sim;

@@ -33,6 +33,9 @@ pub struct Audit {
     /// How far past [`TradesFrom::Time`] a page reaches, in ns, where it does not reach the present: what is
     /// younger must be asked for with a later time, even after an empty page.
     pub trades_span_ns: fn(LegKind) -> Option<u64>,
+    /// How long a market remembers an order that ended without a fill, in ns: of an older one, "no such
+    /// order" proves nothing (evidence C, item 5).
+    pub history_ns: fn(LegKind) -> u64,
     /// Asks for the positions of the perp market, all symbols.
     pub positions: fn(&Key, Unix, u32) -> Ask,
     /// Reads them; flat ones are left out.

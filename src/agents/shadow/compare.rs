@@ -6,6 +6,7 @@
 
 use super::Shadow;
 use super::recon::{Item, PAUSE_NS};
+use crate::desk::order::Order;
 use crate::event::{Asset, End, PairState, Record, WalletRow};
 use crate::metal::crash;
 use crate::units::decimal::pow10_i128;
@@ -18,6 +19,15 @@ use std::collections::{BTreeMap, BTreeSet};
 const PATIENCE_NS: u64 = 10 * SEC;
 
 impl Shadow {
+    /// When an order was last searched for in vain, if that proves anything: a venue forgets dead orders,
+    /// and of one older than its memory "not found" says nothing (evidence C, item 5).
+    pub(super) fn lost(&self, order: &Order) -> Option<Nanos> {
+        let row = self.instruments.get(order.leg.instrument);
+        let memory_ns = (crate::venue::get(row.venue).audit.history_ns)(row.leg);
+        let age_ns = u64::try_from(self.clock.unix().0.saturating_sub(order.leg.stamp.0)).unwrap_or(0);
+        order.missing().filter(|_| age_ns < memory_ns)
+    }
+
     /// Whether an answer about the account can be held against this instrument's books: nothing of it is
     /// open or moved while the answer was on its way.
     fn still(&self, of_lane: usize, instrument: InstrumentId) -> bool {
@@ -25,7 +35,7 @@ impl Shadow {
         let before = round.before.get(&instrument).copied().unwrap_or(0);
         let open = self.orders.values().any(|tracked| {
             let order = &tracked.order;
-            order.leg.instrument == instrument && !order.closed() && order.missing().is_none()
+            order.leg.instrument == instrument && !order.closed() && self.lost(order).is_none()
         });
         before == self.recon.stirred(instrument) && !open
     }
@@ -171,18 +181,19 @@ impl Shadow {
     fn end_the_lost(&mut self, of_lane: usize, instrument: InstrumentId, now: Nanos) -> bool {
         let traded_at = self.recon.rounds.get(&of_lane).map_or(now, |round| round.traded_at);
         let mut ended = Vec::new();
-        for tracked in self.orders.values_mut().filter(|it| it.order.leg.instrument == instrument) {
-            let order = &mut tracked.order;
-            match order.missing() {
+        for tracked in self.orders.values().filter(|it| it.order.leg.instrument == instrument) {
+            match self.lost(&tracked.order) {
                 Some(searched) if searched <= traded_at => {
-                    order.never_landed();
-                    ended.push((order.client(), order.pair));
+                    ended.push((tracked.order.client(), tracked.order.pair));
                 }
                 Some(_) => return false,
                 None => {}
             }
         }
         for (client, pair) in ended {
+            if let Some(tracked) = self.orders.get_mut(&client) {
+                tracked.order.never_landed();
+            }
             self.write(Record::OrderEnd { at: self.clock.unix(), client, end: End::NeverLanded });
             self.note(format!(
                 "order {client}: never landed (not found twice, no trade, nothing held of it)"

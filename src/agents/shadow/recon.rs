@@ -215,7 +215,7 @@ impl Shadow {
             let order = &tracked.order;
             round.scope.contains(&order.leg.instrument)
                 && !order.closed()
-                && order.missing().is_none()
+                && self.lost(order).is_none()
                 && self.books[usize::from(order.pair.0)].state != PairState::Quarantined
         })
     }
@@ -266,7 +266,7 @@ impl Shadow {
         let mut old = Vec::new();
         for tracked in self.orders.values() {
             let order = &tracked.order;
-            if order.missing().is_some() {
+            if self.lost(order).is_some() {
                 lost.push((order.leg.instrument, order.leg.stamp));
             }
             let state = self.books[usize::from(order.pair.0)].state;

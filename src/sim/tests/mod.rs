@@ -6,6 +6,7 @@
 mod faults;
 mod history;
 mod incidents;
+mod outage;
 mod private;
 mod rest;
 mod streams;

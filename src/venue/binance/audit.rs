@@ -28,6 +28,7 @@ pub(super) const AUDIT: Audit = Audit {
     read_trades,
     trades_page: PAGE,
     trades_span_ns,
+    history_ns,
     positions,
     read_positions,
     balances,
@@ -85,6 +86,15 @@ fn trades_since(row: &Instrument, from: TradesFrom, key: &Key, at: Unix, window_
 
 fn trades_span_ns(leg: LegKind) -> Option<u64> {
     (leg == LegKind::Perp).then_some(USDM_SPAN_NS.unsigned_abs())
+}
+
+/// An unfilled dead order: spot archives it after 90 days, USD-M drops it after 3.
+fn history_ns(leg: LegKind) -> u64 {
+    const DAY_NS: u64 = 86_400 * SEC;
+    match leg {
+        LegKind::Spot => 90 * DAY_NS,
+        LegKind::Perp => 3 * DAY_NS,
+    }
 }
 
 fn positions(key: &Key, at: Unix, window_ms: u32) -> Ask {

@@ -175,10 +175,12 @@ pub(super) fn trades<'a>(
         }
     }
     let limit = params.limit(500, 1_000)?;
-    let log = &exchange.log;
+    let (log, now) = (&exchange.log, exchange.clock_ms());
+    let horizon = exchange.horizon[exchange.listing.symbols[id].market.index()];
     let fits = |f: &&Fill| {
         let time = f.time_us / 1_000;
         f.symbol == id
+            && !horizon.forgets_fill(f, now)
             && order.is_none_or(|o| log.orders[f.order].id == o)
             && from.is_none_or(|t| f.trade_id >= t)
             && start.is_none_or(|t| time >= t)
@@ -204,8 +206,10 @@ pub(super) fn orders<'a>(
     let (start, end) = (params.number("startTime")?, params.number("endTime")?);
     within(start, end, span_ms)?;
     let limit = params.limit(500, 1_000)?;
+    let (horizon, now) = (exchange.horizon[exchange.listing.symbols[id].market.index()], exchange.clock_ms());
     let fits = |o: &&Order| {
         o.symbol == id
+            && !horizon.forgets(o, now)
             && from.is_none_or(|f| o.id >= f)
             && start.is_none_or(|t| o.time_ms >= t)
             && end.is_none_or(|t| o.time_ms <= t)

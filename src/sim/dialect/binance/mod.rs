@@ -20,7 +20,8 @@ mod ws_api;
 
 pub(in crate::sim) use order_entry::take_order;
 pub(in crate::sim) use streams::{
-    book_ticker, depth_event, mark_events, messages_per_second, on_text, spoil_quote, trade_event,
+    book_ticker, depth_event, mark_events, messages_per_second, on_text, shutdown_notice, spoil_quote,
+    trade_event,
 };
 pub(in crate::sim) use user_events::{
     KEY_EXPIRED, account_event, funding_event, key_expired, order_events, wrap_spot, wrap_usdm,
@@ -84,6 +85,9 @@ const REPLICATED: &[&str] = &[
     "/fapi/v3/account",
     "/fapi/v3/balance",
 ];
+
+/// The one path that answers in a maintenance: it tells of it.
+const SYSTEM_STATUS: &str = "/sapi/v1/system/status";
 
 const JSON: &str = "application/json;charset=UTF-8";
 
@@ -166,6 +170,9 @@ fn respond(
             note_refusal(exchange, market, route, params, &refusal);
         }
         return Reply::of(Err(refusal));
+    }
+    if exchange.maintained_until(market).is_some() && request.path != SYSTEM_STATUS {
+        return Reply::json(503, r#"{"msg":"Service Unavailable."}"#.to_owned());
     }
     let Some(route) = route else { return not_found(market, request) };
     let side = params.as_ref().ok().and_then(|p| p.get("side")).and_then(|side| match side {

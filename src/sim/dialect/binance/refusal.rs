@@ -56,6 +56,12 @@ impl Refusal {
         Self::new(-2013, "Order does not exist.")
     }
 
+    pub(super) fn archived() -> Self {
+        let msg =
+            "Order was canceled or expired with no executed qty over 90 days ago and has been archived.";
+        Self::new(-2026, msg)
+    }
+
     pub(super) fn no_such_key() -> Self {
         Self::new(-1125, "This listenKey does not exist.")
     }

@@ -12,7 +12,7 @@ use super::super::super::orders::{Fill, Order};
 use super::order_entry::{self, RespType};
 use super::params::Params;
 use super::refusal::Refusal;
-use super::{Auth, Outcome, Route, info};
+use super::{Auth, Outcome, Route, SYSTEM_STATUS, info};
 use std::fmt::Write as _;
 
 const SPOT: Market = Market::Spot;
@@ -36,8 +36,19 @@ pub(super) const ROUTES: &[Route] = &[
     Route { method: "GET", path: "/api/v3/ticker/bookTicker", auth: Auth::Open, allowed: &["symbol", "symbols", "symbolStatus"], weight: one_or_all, run: book_ticker },
     Route { method: "GET", path: "/api/v3/ticker/price", auth: Auth::Open, allowed: &["symbol", "symbols", "symbolStatus"], weight: one_or_all, run: price },
     Route { method: "GET", path: "/api/v3/depth", auth: Auth::Open, allowed: &["symbol", "limit"], weight: depth_weight, run: depth },
-    Route { method: "GET", path: "/sapi/v1/system/status", auth: Auth::Open, allowed: &[], weight: |_| 1, run: |_, _| Ok(r#"{"status":0,"msg":"normal"}"#.into()) },
+    Route { method: "GET", path: SYSTEM_STATUS, auth: Auth::Open, allowed: &[], weight: |_| 1, run: system_status },
 ];
+
+/// One status for the whole venue.
+fn system_status(exchange: &mut Exchange, _: &Params<'_>) -> Outcome {
+    let maintained = [SPOT, Market::Usdm].into_iter().any(|m| exchange.maintained_until(m).is_some());
+    Ok(if maintained {
+        r#"{"status":1,"msg":"system_maintenance"}"#
+    } else {
+        r#"{"status":0,"msg":"normal"}"#
+    }
+    .into())
+}
 
 fn one_or_all(params: &Params<'_>) -> u32 {
     if params.get("symbol").is_some() { 2 } else { 4 }
@@ -193,6 +204,9 @@ fn all_orders(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
 
 pub(super) fn query(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
     let at = named_order(exchange, params)?.ok_or_else(Refusal::no_such_order)?;
+    if exchange.horizon[SPOT.index()].forgets(&exchange.log.orders[at], exchange.clock_ms()) {
+        return Err(Refusal::archived());
+    }
     Ok(shown(exchange, &exchange.log.orders[at]))
 }
 

@@ -269,7 +269,9 @@ fn all_orders(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
 }
 
 fn query(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
-    let at = named_order(exchange, params)?.ok_or_else(Refusal::no_such_order)?;
+    let now = exchange.clock_ms();
+    let kept = |at: &usize| !exchange.horizon[USDM.index()].forgets(&exchange.log.orders[*at], now);
+    let at = named_order(exchange, params)?.filter(kept).ok_or_else(Refusal::no_such_order)?;
     Ok(shown(exchange, &exchange.log.orders[at]))
 }
 

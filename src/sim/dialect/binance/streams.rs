@@ -40,7 +40,9 @@ pub(super) fn on_upgrade(exchange: &mut Exchange, conn: ConnId, door: Door, requ
         && request.header_has("upgrade", "websocket")
         && request.header_has("connection", "upgrade");
     let clock = exchange.clock();
+    let shut = exchange.refuses_sockets(door);
     let refusal = match (&opening, key) {
+        _ if let Some((status, extra)) = &shut => Some((*status, extra.as_str())),
         (None, _) => Some((404, "")),
         (Some(_), _) if !upgrades => Some((426, "Upgrade: websocket\r\n")),
         (Some(_), _) if request.header("sec-websocket-version") != Some("13") => {
@@ -115,6 +117,18 @@ fn open_path(door: Door, request: &Request<'_>) -> Option<(Route, bool, Vec<Stri
     }
     let names = rest.strip_prefix("/ws").filter(|n| n.is_empty() || n.starts_with('/'))?;
     Some((route, false, split(names)))
+}
+
+/// What a socket hears before the venue closes it for maintenance; USD-M documents no notice.
+pub(in crate::sim) fn shutdown_notice(exchange: &mut Exchange, conn: ConnId) -> Option<String> {
+    let now = exchange.clock_ms();
+    let it = exchange.conns.get(conn).filter(|it| it.door.market() == Market::Spot)?;
+    let event = format!(r#"{{"e":"serverShutdown","E":{now}}}"#);
+    Some(match (it.door, it.socket.as_ref()?.combined) {
+        (Door::SpotWsApi, _) => format!(r#"{{"event":{event}}}"#),
+        (_, true) => format!(r#"{{"stream":"!serverShutdown","data":{event}}}"#),
+        (_, false) => event,
+    })
 }
 
 // --- control frames -------------------------------------------------------------------------------------------

@@ -199,8 +199,10 @@ pub(super) fn income(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
         rows.push((time, "REALIZED_PNL", f.symbol, f.realized, trade, n));
     }
     rows.sort_by_key(|row| row.0);
+    let (horizon, now) = (exchange.horizon[USDM.index()], exchange.clock_ms());
     let told = rows.into_iter().filter(|(time, kind, id, amount, ..)| {
         *amount != Money::ZERO
+            && !horizon.is_past(*time, now)
             && wanted.is_none_or(|w| w == *kind)
             && only.is_none_or(|o| o == *id)
             && start.is_none_or(|t| *time >= t)

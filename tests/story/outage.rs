@@ -1,0 +1,88 @@
+//! A market out of service while the other goes on: maintenance and bans (FAULTS F95 to F97, F88; binance.md
+//! §13, §17).
+//!
+//! Owns:  claims that what is held stays hedged and booked, that nothing is forced, and that trading resumes.
+
+use crate::told::{books_equal_truth, ended_clean, faults, live, one_entry, records, struck};
+use contango::rehearse::{Setup, World};
+use contango::sim::{self, Door};
+use contango::store::journal::Kind;
+use contango::units::time::{MS, SEC};
+use serde_json::json;
+
+/// When entries were sent, µs.
+fn entries(world: &World) -> Vec<u64> {
+    let fired = records(world, Kind::Fired);
+    let entries = fired.iter().filter(|row| row["class"] == "entry");
+    entries.map(|row| row["at_us"].as_u64().unwrap()).collect()
+}
+
+/// By a script, as `contango sim --script` plays it: entries cease, and begin again by themselves.
+#[test]
+fn a_spot_maintenance_in_the_midst_of_trading_is_waited_out() {
+    let script = sim::Script::read(include_str!("../fixtures/faults_maintenance.jsonl")).unwrap();
+    let box_config = sim::Config { script, ..sim::Config::default() };
+    let mut world = live(&Setup { box_config, ..Setup::seeded(7) });
+    assert!(world.run_until(|world| struck(world, "maintenance") == 1, 30 * SEC));
+    let before = entries(&world).len();
+    assert!(before > 0, "it was trading");
+    // What was on its way is learned of within a second.
+    world.run_for(SEC);
+    let quiet = entries(&world).len();
+    world.run_for(18 * SEC);
+    assert_eq!(entries(&world).len(), quiet, "no entry with one leg");
+    let opened = world.shadow().totals.opened;
+    let again = world.run_until(|world| world.shadow().totals.opened > opened, 90 * SEC);
+    assert!(again, "and then it trades again: {:?}", world.lines());
+    assert!(world.stop());
+    books_equal_truth(&world);
+    ended_clean(&world);
+}
+
+#[test]
+fn a_banned_perp_market_is_left_alone_until_the_ban_ends() {
+    let mut world = live(&Setup::seeded(7));
+    world.run_for(5 * SEC);
+    assert!(world.shadow().totals.sent > 0, "it was trading");
+    faults(&mut world, &[json!({"kind": "ban", "market": "usdm", "for_ms": 30_000})]);
+    let ends = world.now().plus(30 * SEC);
+    let heard = |world: &World| world.lines().iter().any(|line| line.contains("asked to wait"));
+    assert!(world.run_until(heard, 29 * SEC), "{:?}", world.lines());
+    world.run_for(10 * MS);
+    let (from, sent) = (world.now(), entries(&world).len());
+    world.run_for(ends.since(from));
+    let asked = world.asked(Door::UsdmRest).into_iter().filter(|at| *at > from && *at < ends).count();
+    assert_eq!((asked, entries(&world).len()), (0, sent), "nothing leaves before the ban's end");
+    let opened = world.shadow().totals.opened;
+    let again = world.run_until(|world| world.shadow().totals.opened > opened, 60 * SEC);
+    assert!(again, "and then it trades again: {:?}", world.lines());
+    assert!(world.stop());
+    books_equal_truth(&world);
+    ended_clean(&world);
+}
+
+/// F88, evidence C item 5: USD-M drops dead orders after three days, so four days later "not found" is no proof
+/// of a perp order; of the spot leg, refused by the maintenance, it still is.
+#[test]
+fn an_order_older_than_the_venues_memory_is_never_called_lost() {
+    const DAY_MS: u64 = 86_400_000;
+    let setup = Setup { settle_ns: SEC, ..one_entry("SOL", 11) };
+    for (days, unknown) in [(2, 0), (4, 1)] {
+        let mut world = live(&setup);
+        faults(&mut world, &[json!({"kind": "lose", "market": "usdm"})]);
+        assert!(world.run_until(|world| struck(world, "lose") == 1, 10 * SEC));
+        // Nothing moves at the venue meanwhile.
+        faults(&mut world, &[json!({"kind": "maintenance", "for_ms": days * DAY_MS})]);
+        world.stand_still(days * DAY_MS * MS + SEC);
+        world.kill_process(&Setup { entries_max: Some(0), ..setup.clone() }).unwrap();
+        world.run_for(30 * SEC);
+        let ends = records(&world, Kind::OrderEnd);
+        let called = ends.iter().filter(|end| end["evidence"] == "C").count() as u64;
+        assert_eq!(
+            (called, world.shadow().unknown_now() as u64),
+            (2 - unknown, unknown),
+            "{days}: {:?}",
+            world.lines()
+        );
+    }
+}
