@@ -287,10 +287,10 @@ fn r06_coins_that_never_landed_by_all_lists_are_not_tried_again() {
 fn r09_where_unwinding_gets_nowhere_the_other_side_is_taken() {
     let mut world = live(&one_entry("SOL", 11));
     let nobody = json!({"kind": "none", "market": "usdm", "client_side": "BUY", "count": 20});
-    let mute = json!({"kind": "mute_user", "market": "usdm", "ms": 1_000});
-    faults(&mut world, &[none("spot"), nobody]);
+    let mute = json!({"kind": "mute_user", "market": "usdm", "ms": 30_000});
+    let behind = json!({"kind": "replica_lag", "market": "usdm", "ms": 1_500, "for_ms": 30_000});
+    faults(&mut world, &[mute, behind, none("spot"), nobody]);
     assert!(world.run_until(|world| world.shadow().totals.sent >= 2, 10 * SEC), "no entry");
-    world.fault(&mute).unwrap();
     world.run_for(6 * SEC);
     assert!(world.stop());
     let orders = world.orders();
@@ -548,7 +548,7 @@ fn r10_a_repair_of_unknown_fate_is_asked_about_and_not_repeated() {
 #[test]
 fn r10_unwinds_asked_of_a_trader_that_stood_still_leave_once() {
     let mut world = live(&one_entry("SOL", 11));
-    faults(&mut world, &[unfunded("spot")]);
+    faults(&mut world, &[none("spot")]);
     assert!(world.run_until(|world| world.shadow().totals.sent >= 2, 10 * SEC), "no entry");
     // The stream tells the shadow how the legs ended.
     world.freeze(Room::Trader, true);
@@ -557,6 +557,8 @@ fn r10_unwinds_asked_of_a_trader_that_stood_still_leave_once() {
     world.freeze(Room::Trader, false);
     world.run_for(3 * SEC);
     assert_eq!(world.shadow().totals.sent, 3);
+    assert_eq!(completions(&world), 0, "it was asked for first, and would have been too late");
+    assert_eq!(notes(&world, "the missing leg was not tried again (asked too long ago)"), 1);
     assert!(notes(&world, "an unwind could not leave") > 0, "the later ones were declined");
     assert!(world.stop());
     never_resent(&world);
