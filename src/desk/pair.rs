@@ -2,8 +2,8 @@
 //!
 //! Owns:  the signed quantities attributed to a pair, net exposure E, and the one repair order that
 //!        comes next (FAULTS part 6).
-//! Never: completes a leg (a later issue's, under more evidence), flips a sign, or acts on a quantity
-//!        that is not proven.
+//! Never: completes a leg (`complete` sizes that, under more evidence), flips a sign, or acts on a
+//!        quantity that is not proven.
 //! Why:   an unwind is safe whatever an unknown order turns out to be; it only makes the larger leg
 //!        smaller. An exit that closed one leg alone is the same picture, so it has the same cure.
 
@@ -89,8 +89,9 @@ impl Holding {
 }
 
 /// One 10^-9 of a coin, in 10^-18.
-const NANO: i128 = 1_000_000_000;
-const BASE_UNIT: i128 = 10i128.pow(Amount::SCALE as u32);
+pub(super) const NANO: i128 = 1_000_000_000;
+/// One coin, in 10^-18.
+pub(super) const BASE_UNIT: i128 = 10i128.pow(Amount::SCALE as u32);
 
 /// Allowed |E| while no repair is open: the larger of one spot lot and one perp lot, in base.
 #[must_use]

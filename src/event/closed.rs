@@ -37,11 +37,15 @@ pub enum Closed {
     NoClock,
     /// The pair had all the entries it may have in this run.
     Limit,
+    /// It was asked for too long ago.
+    Late,
+    /// It would cost more than a repair may.
+    Dear,
 }
 
 impl Closed {
     /// All, in the order of their numbers.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::NoQuote,
         Self::LinkQuiet,
         Self::StampOld,
@@ -57,6 +61,8 @@ impl Closed {
         Self::Thin,
         Self::NoClock,
         Self::Limit,
+        Self::Late,
+        Self::Dear,
     ];
 
     /// What a person reads.
@@ -78,6 +84,8 @@ impl Closed {
             Self::Thin => "visible size too small",
             Self::NoClock => "venue clock not learned",
             Self::Limit => "all entries of this run are used",
+            Self::Late => "asked too long ago",
+            Self::Dear => "the price ran away",
         }
     }
 }

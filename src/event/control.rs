@@ -32,6 +32,25 @@ pub enum Command {
         /// How far past the touch it may go, in parts per million.
         collar_ppm: u32,
     },
+    /// Try the missing leg of an entry once more: the next attempt of the same intent, on its opening
+    /// side, limit IOC. Declined unless both quotes are fresh, the price is within `worst` and it is
+    /// not later than `until`.
+    Complete {
+        /// Whose.
+        pair: PairId,
+        /// As with [`Command::Unwind`].
+        last: (u32, u8),
+        /// Which leg is missing.
+        leg: LegKind,
+        /// Its opening side.
+        side: Side,
+        /// How much.
+        qty: Qty,
+        /// The worst limit it may carry.
+        worst: Price,
+        /// The last moment it may leave.
+        until: Nanos,
+    },
 }
 
 /// A threshold, folded cold so that the hot test is one widening multiplication (DESIGN §2):

@@ -99,7 +99,7 @@ fn repairs_and_questions_stay_below_ninety_percent_and_are_never_turned_away() {
         &[
             json!({"kind": "mute_user", "ms": 60_000}),
             strike("partial", "usdm", 8),
-            strike("none", "spot", 8),
+            strike("none", "spot", 16),
             strike("drop_ack", "usdm", 4),
             strike("drop_ack", "spot", 4),
         ],

@@ -160,9 +160,9 @@ fn an_error_documented_as_failed_is_a_refusal() {
     ended_clean(&world);
 }
 
-/// Evidence A shows what to do: the other leg found nobody, so the found one is sold.
+/// Evidence A shows what to do: the found leg is good, so the other, which found nobody, is tried again.
 #[test]
-fn a_leg_found_by_its_id_is_unwound_when_the_other_leg_is_missing() {
+fn a_leg_that_found_nobody_is_tried_again_once_the_other_is_found_by_its_id() {
     let taken = json!({"kind": "drop_ack", "market": "spot"});
     let world = entry_under(&[taken, json!({"kind": "none", "market": "usdm"})]);
     assert_eq!(
@@ -170,7 +170,7 @@ fn a_leg_found_by_its_id_is_unwound_when_the_other_leg_is_missing() {
         [
             "buy spot SOLUSDT 3.034 FILLED 3.034",
             "sell perp SOLUSDT 3.03 EXPIRED 0",
-            "sell spot SOLUSDT 3.03 FILLED 3.03",
+            "sell perp SOLUSDT 3.03 FILLED 3.03",
         ]
     );
     assert_eq!(world.shadow().totals.repaired, 1);

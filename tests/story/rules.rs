@@ -1,7 +1,7 @@
 //! Leg repair, rule by rule (FAULTS part 6): what the box saw, what is held, what the journal says.
 //!
 //! Owns:  one story or more per R rule that Binance can bring about: r01 is R1, and so on.
-//! Never: looks at R1–R5 by completing: the engine makes the larger leg smaller.
+//! Never: takes more than one completion for granted: what it does not cure is unwound.
 //! Map:   `doubt` has more of fates unknown, `streams` more of what is told by the private streams.
 
 use crate::doubt::never_resent;
@@ -16,6 +16,19 @@ use serde_json::{Value, json};
 
 fn none(market: &str) -> Value {
     json!({"kind": "none", "market": market})
+}
+
+/// Nobody for an entry's leg, nor for its completion.
+fn none_twice(market: &str, side: &str) -> Value {
+    json!({"kind": "none", "market": market, "client_side": side, "count": 2})
+}
+
+/// No coins, no margin: such a leg is not tried again.
+fn unfunded(market: &str) -> Value {
+    match market {
+        "spot" => refuse("spot", -2010, "Account has insufficient balance for requested action."),
+        _ => refuse("usdm", -2019, "Margin is insufficient."),
+    }
 }
 
 fn partial(market: &str, fraction_ppm: u32) -> Value {
@@ -49,7 +62,8 @@ fn exit_under(orders: &[Value], expected: &[&str]) -> World {
     world
 }
 
-/// The orders in the box's words; what is sent after the first two legs only makes legs smaller.
+/// The orders in the box's words; what is sent after the first two legs only makes legs smaller, but for
+/// one completion.
 #[track_caller]
 fn told(mut world: World, orders: &[Value], expected: &[&str]) -> World {
     assert!(world.stop());
@@ -58,15 +72,19 @@ fn told(mut world: World, orders: &[Value], expected: &[&str]) -> World {
     }
     assert_eq!(world.orders(), expected);
     assert_eq!(world.shadow().totals.repaired, 1);
-    for round in records(&world, Kind::Fired).iter().filter(|round| round["class"] == "repair") {
-        for leg in round["legs"].as_array().unwrap() {
-            let reduces = leg["reduce_only"] == true || leg["market"] == "spot" && leg["side"] == "sell";
-            assert!(reduces, "{leg}");
-        }
-    }
+    assert!(completions(&world) <= 1);
     books_equal_truth(&world);
     ended_clean(&world);
     world
+}
+
+/// Repairs that made a leg larger.
+fn completions(world: &World) -> usize {
+    let rounds = records(world, Kind::Fired);
+    let repairs = rounds.iter().filter(|round| round["class"] == "repair");
+    let reduces =
+        |leg: &&Value| leg["reduce_only"] == true || leg["market"] == "spot" && leg["side"] == "sell";
+    repairs.flat_map(|round| round["legs"].as_array().unwrap()).filter(|leg| !reduces(leg)).count()
 }
 
 /// One held pair of SOL.
@@ -133,20 +151,35 @@ fn no_id_twice(world: &World) {
 
 #[test]
 fn r01_a_short_whose_spot_was_refused_is_bought_back() {
-    let funds = "Account has insufficient balance for requested action.";
     entry_under(
-        &[refuse("spot", -2010, funds)],
+        &[unfunded("spot")],
         &["sell perp SOLUSDT 3.03 FILLED 3.03", "buy perp SOLUSDT 3.03 FILLED 3.03 reduce-only"],
     );
 }
 
 #[test]
-fn r01_a_short_whose_spot_found_no_seller_is_bought_back() {
-    entry_under(
+fn r01_coins_that_found_no_seller_are_tried_again_at_once_and_the_pair_is_held() {
+    let world = entry_under(
         &[none("spot")],
         &[
             "buy spot SOLUSDT 3.034 EXPIRED 0",
             "sell perp SOLUSDT 3.03 FILLED 3.03",
+            "buy spot SOLUSDT 3.033 FILLED 3.033",
+        ],
+    );
+    assert_eq!((world.shadow().open_now(), completions(&world)), (1, 1));
+    let (entry, again) = (sent_us(&world, 0), sent_us(&world, 1));
+    assert!(again - entry <= 300_000, "{} µs later", again - entry);
+}
+
+#[test]
+fn r01_a_short_whose_spot_found_no_seller_twice_is_bought_back() {
+    entry_under(
+        &[none_twice("spot", "BUY")],
+        &[
+            "buy spot SOLUSDT 3.034 EXPIRED 0",
+            "sell perp SOLUSDT 3.03 FILLED 3.03",
+            "buy spot SOLUSDT 3.033 EXPIRED 0",
             "buy perp SOLUSDT 3.03 FILLED 3.03 reduce-only",
         ],
     );
@@ -155,21 +188,120 @@ fn r01_a_short_whose_spot_found_no_seller_is_bought_back() {
 #[test]
 fn r02_coins_whose_short_was_refused_are_sold() {
     entry_under(
-        &[refuse("usdm", -2019, "Margin is insufficient.")],
+        &[unfunded("usdm")],
         &["buy spot SOLUSDT 3.034 FILLED 3.034", "sell spot SOLUSDT 3.03 FILLED 3.03"],
     );
 }
 
 #[test]
-fn r02_coins_whose_short_found_no_buyer_are_sold() {
-    entry_under(
+fn r02_a_short_that_found_no_buyer_is_tried_again_and_the_pair_is_held() {
+    let world = entry_under(
         &[none("usdm")],
         &[
             "buy spot SOLUSDT 3.034 FILLED 3.034",
             "sell perp SOLUSDT 3.03 EXPIRED 0",
+            "sell perp SOLUSDT 3.03 FILLED 3.03",
+        ],
+    );
+    assert_eq!((world.shadow().open_now(), completions(&world)), (1, 1));
+}
+
+#[test]
+fn r02_coins_whose_short_found_no_buyer_twice_are_sold() {
+    entry_under(
+        &[none_twice("usdm", "SELL")],
+        &[
+            "buy spot SOLUSDT 3.034 FILLED 3.034",
+            "sell perp SOLUSDT 3.03 EXPIRED 0",
+            "sell perp SOLUSDT 3.03 EXPIRED 0",
             "sell spot SOLUSDT 3.03 FILLED 3.03",
         ],
     );
+}
+
+/// A completion that fills in part keeps that part; the rest is unwound, and not tried a third time.
+#[test]
+fn r02_what_a_second_try_leaves_is_sold_and_the_rest_is_held() {
+    let world = entry_under(
+        &[none("usdm"), partial("usdm", 400_000)],
+        &[
+            "buy spot SOLUSDT 3.034 FILLED 3.034",
+            "sell perp SOLUSDT 3.03 EXPIRED 0",
+            "sell perp SOLUSDT 3.03 EXPIRED 1.21",
+            "sell spot SOLUSDT 1.82 FILLED 1.82",
+        ],
+    );
+    assert_eq!((world.shadow().open_now(), completions(&world)), (1, 1));
+}
+
+/// Nothing is bought on prices that nobody confirms.
+#[test]
+fn r01_without_fresh_quotes_a_short_is_bought_back_and_spot_is_not_tried_again() {
+    let mut world = live(&one_entry("SOL", 11));
+    faults(&mut world, &[none("spot")]);
+    assert!(world.run_until(|world| world.shadow().totals.sent >= 2, 10 * SEC), "no entry");
+    world.fault(&json!({"kind": "cut_streams", "market": "spot"})).unwrap();
+    world.run_for(5 * SEC);
+    assert!(world.stop());
+    assert_eq!(world.orders().last().unwrap(), "buy perp SOLUSDT 3.03 FILLED 3.03 reduce-only");
+    assert_eq!(completions(&world), 0);
+    assert_eq!(notes(&world, "the missing leg was not tried again (a feed socket is silent)"), 1);
+    books_equal_truth(&world);
+    ended_clean(&world);
+}
+
+/// No entry, no completion: what stands alone is taken back.
+#[test]
+fn r01_a_halt_before_the_end_of_the_legs_leaves_only_the_way_back() {
+    let mut world = live(&one_entry("SOL", 11));
+    faults(&mut world, &[none("spot")]);
+    assert!(world.run_until(|world| world.shadow().totals.sent >= 2, 10 * SEC), "no entry");
+    world.ask(contango::event::Ask::Halt("enough".to_owned()));
+    world.run_for(5 * SEC);
+    assert!(world.stop());
+    assert_eq!(world.orders().last().unwrap(), "buy perp SOLUSDT 3.03 FILLED 3.03 reduce-only");
+    assert_eq!(completions(&world), 0);
+    books_equal_truth(&world);
+    ended_clean(&world);
+}
+
+/// Evidence C is not enough for an opening order (I2).
+#[test]
+fn r06_coins_that_never_landed_by_all_lists_are_not_tried_again() {
+    let mut world = live(&one_entry("SOL", 11));
+    faults(&mut world, &[json!({"kind": "lose", "market": "spot"})]);
+    world.run_for(25 * SEC);
+    assert!(world.stop());
+    assert!(records(&world, Kind::OrderEnd).iter().any(|end| end["evidence"] == "C"));
+    assert_eq!(
+        world.orders(),
+        ["sell perp SOLUSDT 3.03 FILLED 3.03", "buy perp SOLUSDT 3.03 FILLED 3.03 reduce-only"]
+    );
+    books_equal_truth(&world);
+    ended_clean(&world);
+}
+
+/// The perp's fills are heard of too late for R1, and it finds no seller for two seconds: then spot is
+/// tried again after all.
+#[test]
+fn r09_where_unwinding_gets_nowhere_the_other_side_is_taken() {
+    let mut world = live(&one_entry("SOL", 11));
+    let nobody = json!({"kind": "none", "market": "usdm", "client_side": "BUY", "count": 20});
+    let mute = json!({"kind": "mute_user", "market": "usdm", "ms": 30_000});
+    let behind = json!({"kind": "replica_lag", "market": "usdm", "ms": 1_500, "for_ms": 30_000});
+    faults(&mut world, &[mute, behind, none("spot"), nobody]);
+    assert!(world.run_until(|world| world.shadow().totals.sent >= 2, 10 * SEC), "no entry");
+    world.run_for(6 * SEC);
+    assert!(world.stop());
+    let orders = world.orders();
+    assert!(orders.len() > 5, "{orders:?}");
+    assert_eq!(orders.last().unwrap(), "buy spot SOLUSDT 3.033 FILLED 3.033", "{orders:?}");
+    assert_eq!((world.shadow().open_now(), completions(&world)), (1, 1));
+    let rounds = records(&world, Kind::Fired).len();
+    let waited = sent_us(&world, rounds - 1) - sent_us(&world, 0);
+    assert!((2_000_000..4_000_000).contains(&waited), "{waited} µs");
+    books_equal_truth(&world);
+    ended_clean(&world);
 }
 
 #[test]
@@ -215,9 +347,8 @@ fn r05_when_both_legs_fill_in_part_the_larger_comes_down_to_the_smaller() {
 #[test]
 fn r09_a_repair_that_finds_nobody_is_repeated() {
     entry_under(
-        &[none("spot"), json!({"kind": "none", "market": "usdm", "client_side": "BUY", "count": 2})],
+        &[unfunded("spot"), json!({"kind": "none", "market": "usdm", "client_side": "BUY", "count": 2})],
         &[
-            "buy spot SOLUSDT 3.034 EXPIRED 0",
             "sell perp SOLUSDT 3.03 FILLED 3.03",
             "buy perp SOLUSDT 3.03 EXPIRED 0 reduce-only",
             "buy perp SOLUSDT 3.03 EXPIRED 0 reduce-only",
@@ -307,12 +438,8 @@ fn r08_with_both_fates_unknown_nothing_is_sent_until_they_are_proven() {
 fn r09_a_refusal_to_reduce_freezes_the_pair_and_asks_for_its_position() {
     let refused = json!({"kind": "refuse", "market": "usdm", "client_side": "BUY", "code": -2022, "msg": "ReduceOnly Order is rejected."});
     let world = entry_under(
-        &[none("spot"), refused],
-        &[
-            "buy spot SOLUSDT 3.034 EXPIRED 0",
-            "sell perp SOLUSDT 3.03 FILLED 3.03",
-            "buy perp SOLUSDT 3.03 FILLED 3.03 reduce-only",
-        ],
+        &[unfunded("spot"), refused],
+        &["sell perp SOLUSDT 3.03 FILLED 3.03", "buy perp SOLUSDT 3.03 FILLED 3.03 reduce-only"],
     );
     assert!(frozen(&world)[0].contains("refused to reduce"), "{:?}", frozen(&world));
     assert_eq!(alerts(&world, "refused to reduce"), 1);
@@ -326,10 +453,9 @@ fn r09_a_repair_refused_for_want_of_funds_is_made_smaller() {
     let refused =
         json!({"kind": "refuse", "market": "spot", "client_side": "SELL", "code": -2010, "msg": funds});
     entry_under(
-        &[none("usdm"), refused],
+        &[unfunded("usdm"), refused],
         &[
             "buy spot SOLUSDT 3.034 FILLED 3.034",
-            "sell perp SOLUSDT 3.03 EXPIRED 0",
             "sell spot SOLUSDT 1.515 FILLED 1.515",
             "sell spot SOLUSDT 1.515 FILLED 1.515",
         ],
@@ -340,12 +466,8 @@ fn r09_a_repair_refused_for_want_of_funds_is_made_smaller() {
 fn r09_a_throttled_repair_waits_two_seconds() {
     let throttled = json!({"kind": "refuse", "market": "usdm", "client_side": "BUY", "status": 429, "code": -1015, "msg": "Too many new orders."});
     let world = entry_under(
-        &[none("spot"), throttled],
-        &[
-            "buy spot SOLUSDT 3.034 EXPIRED 0",
-            "sell perp SOLUSDT 3.03 FILLED 3.03",
-            "buy perp SOLUSDT 3.03 FILLED 3.03 reduce-only",
-        ],
+        &[unfunded("spot"), throttled],
+        &["sell perp SOLUSDT 3.03 FILLED 3.03", "buy perp SOLUSDT 3.03 FILLED 3.03 reduce-only"],
     );
     let (first, second) = (sent_us(&world, 1), sent_us(&world, 2));
     assert!(second - first >= 2_000_000, "{} µs later", second - first);
@@ -358,7 +480,7 @@ fn r09_a_repair_past_its_time_halts_the_engine_and_goes_on() {
     let setup = one_entry("SOL", 11);
     let mut world = live(&setup);
     let nobody = json!({"kind": "none", "market": "usdm", "client_side": "BUY", "count": 22});
-    faults(&mut world, &[none("spot"), nobody]);
+    faults(&mut world, &[unfunded("spot"), nobody]);
     assert!(world.run_until(|world| world.shadow().totals.sent >= 3, 10 * SEC));
     world.run_for(7 * SEC);
     assert_eq!((alerts(&world, "unhedged for 3 s"), world.shadow().mode()), (1, Mode::Trading));
@@ -366,10 +488,10 @@ fn r09_a_repair_past_its_time_halts_the_engine_and_goes_on() {
     assert_eq!((alerts(&world, "unhedged for 8 s"), world.shadow().mode()), (1, Mode::Halted));
     world.run_for(16 * SEC);
     assert_eq!(alerts(&world, "unhedged"), 2, "each once");
-    assert_eq!(struck(&world, "none"), 23);
+    assert_eq!(struck(&world, "none"), 22);
     assert!(world.stop());
     let orders = world.orders();
-    assert_eq!(orders.len(), 2 + 22 + 1);
+    assert_eq!(orders.len(), 1 + 22 + 1);
     assert_eq!(orders.last().unwrap(), "buy perp SOLUSDT 3.03 FILLED 3.03 reduce-only");
     let rounds = records(&world, Kind::Fired);
     let sequences: std::collections::BTreeSet<u64> =
@@ -391,7 +513,7 @@ fn r10_a_repair_of_unknown_fate_is_asked_about_and_not_repeated() {
     faults(
         &mut world,
         &[
-            none("spot"),
+            unfunded("spot"),
             json!({"kind": "drop_ack", "market": "usdm", "client_side": "BUY"}),
             json!({"kind": "replica_lag", "market": "usdm", "ms": 6_000, "for_ms": 30_000}),
             json!({"kind": "mute_user", "market": "usdm", "ms": 30_000}),
@@ -408,7 +530,7 @@ fn r10_a_repair_of_unknown_fate_is_asked_about_and_not_repeated() {
 
     // Lost: a second one leaves once it is proven that the first never landed, and not before.
     let mut world = live(&one_entry("SOL", 11));
-    faults(&mut world, &[none("spot"), json!({"kind": "lose", "market": "usdm", "client_side": "BUY"})]);
+    faults(&mut world, &[unfunded("spot"), json!({"kind": "lose", "market": "usdm", "client_side": "BUY"})]);
     assert!(world.run_until(|world| world.shadow().totals.sent >= 3, 10 * SEC), "no repair");
     world.run_for(12 * SEC);
     assert_eq!((world.shadow().totals.sent, world.shadow().unknown_now()), (3, 1));
@@ -435,6 +557,8 @@ fn r10_unwinds_asked_of_a_trader_that_stood_still_leave_once() {
     world.freeze(Room::Trader, false);
     world.run_for(3 * SEC);
     assert_eq!(world.shadow().totals.sent, 3);
+    assert_eq!(completions(&world), 0, "it was asked for first, and would have been too late");
+    assert_eq!(notes(&world, "the missing leg was not tried again (asked too long ago)"), 1);
     assert!(notes(&world, "an unwind could not leave") > 0, "the later ones were declined");
     assert!(world.stop());
     never_resent(&world);
@@ -446,8 +570,8 @@ fn r10_unwinds_asked_of_a_trader_that_stood_still_leave_once() {
 #[test]
 fn r11_a_venue_that_is_down_in_mid_repair_is_waited_for() {
     let mut world = live(&one_entry("SOL", 11));
-    faults(&mut world, &[none("spot"), json!({"kind": "none", "market": "usdm", "client_side": "BUY"})]);
-    assert!(world.run_until(|world| struck(world, "none") == 2, 10 * SEC), "no repair");
+    faults(&mut world, &[unfunded("spot"), json!({"kind": "none", "market": "usdm", "client_side": "BUY"})]);
+    assert!(world.run_until(|world| struck(world, "none") == 1, 10 * SEC), "no repair");
     world.shut(Door::UsdmRest, true);
     world.cut_link(Door::UsdmRest);
     let dialled = world.dialled(Door::UsdmRest).len();
@@ -456,7 +580,7 @@ fn r11_a_venue_that_is_down_in_mid_repair_is_waited_for() {
     assert_eq!(alerts(&world, "SOL at "), 5, "with its size and price");
     assert!(world.dialled(Door::UsdmRest).len() > dialled + 5, "it keeps connecting");
     assert_eq!(world.shadow().mode(), Mode::Halted);
-    assert_eq!(world.orders().len(), 3);
+    assert_eq!(world.orders().len(), 2);
     world.shut(Door::UsdmRest, false);
     world.run_for(45 * SEC);
     assert_eq!(world.orders().last().unwrap(), "buy perp SOLUSDT 3.03 FILLED 3.03 reduce-only");

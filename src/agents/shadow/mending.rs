@@ -4,11 +4,12 @@
 //! Never: gives a repair up; past its time it goes on once a second, inside the budget.
 //! Why:   a venue that refuses is asked again later, smaller or on other terms, never harder.
 
+use super::completing::Completion;
 use super::{Book, Shadow};
 use crate::desk::pair::smallest_trade;
 use crate::event::{Closed, End, Forced, PairState, Record, RefusalKind};
 use crate::units::time::{MS, SEC};
-use crate::units::{Class, LegKind, Nanos, PairId, Qty};
+use crate::units::{Class, ClientId, LegKind, Nanos, PairId, Qty};
 use std::sync::Arc;
 
 /// Collars of successive unwinds, in parts per million (FAULTS 6f: 0.2 %, 0.5 %, 2 %, 5 %).
@@ -46,12 +47,18 @@ pub(super) struct Mending {
     told_ns: u64,
     /// Why an unwind could not leave, as told last.
     declined: Option<Closed>,
+    /// Unwinds that were refused.
+    refused: u32,
+    /// The completion of this intent.
+    pub(super) completion: Completion,
 }
 
 impl Mending {
     /// A send round left: an intent of the trader's begins anew, an unwind is one try more.
-    pub(super) fn on_fired(&mut self, class: Class, second: bool) {
-        if class == Class::Repair {
+    pub(super) fn on_fired(&mut self, class: Class, second: bool, completes: Option<ClientId>) {
+        if let Some(client) = completes {
+            self.completion = Completion::Left(client);
+        } else if class == Class::Repair {
             self.tries += 1;
             self.declined = None;
         } else if !second {
@@ -75,6 +82,11 @@ impl Mending {
         COLLARS_PPM[(step as usize).min(COLLARS_PPM.len() - 1)]
     }
 
+    /// Whether unwinding gets nowhere: refused so often, or begun and not done for so long.
+    pub(super) fn stuck(&self, refusals: u32, ns: u64, now: Nanos) -> bool {
+        self.refused >= refusals || self.tries > 0 && self.age_ns(now) >= ns
+    }
+
     fn age_ns(&self, now: Nanos) -> u64 {
         self.since.map_or(0, |since| now.since(since))
     }
@@ -91,11 +103,22 @@ impl Book {
 }
 
 impl Shadow {
-    /// An unwind could not leave.
+    /// A repair could not leave.
     pub(super) fn on_declined(&mut self, pair: PairId, why: Closed, now: Nanos) {
         let name = self.instruments.pair(pair).name;
         let Some(book) = self.books.get_mut(usize::from(pair.0)) else { return };
         book.asked = None;
+        if book.mending.completion == Completion::Asked {
+            // It would have to be good at once: there is no second one.
+            book.mending.completion = Completion::Declined;
+            let text = format!(
+                "pair {name}: the missing leg was not tried again ({}); the other is unwound",
+                why.text()
+            );
+            self.write(Record::Note { at: self.clock.unix(), text });
+            self.settle(pair, now);
+            return;
+        }
         let slow = book.mending.age_ns(now) >= T_REPAIR_NS;
         book.retry_at = now.plus(if slow { SLOW_NS } else { RETRY_NS });
         if book.mending.declined.replace(why) != Some(why) {
@@ -105,13 +128,15 @@ impl Shadow {
     }
 
     /// An order ended. After a repair of which nothing came the next one waits, a little longer each time.
-    pub(super) fn on_end(&mut self, pair: PairId, class: Class, end: End, now: Nanos) {
+    pub(super) fn on_end(&mut self, client: ClientId, end: End, now: Nanos) {
+        let Some(tracked) = self.orders.get(&client) else { return };
+        let (pair, class) = (tracked.order.pair, tracked.order.class);
         let refused = if let End::Refused(refusal) = end { Some(refusal.kind) } else { None };
         if class != Class::Entry && refused == Some(RefusalKind::ReduceOnly) {
             self.doubt_position(pair, now);
         }
         let book = &mut self.books[usize::from(pair.0)];
-        if class != Class::Repair {
+        if class != Class::Repair || book.mending.completion == Completion::Left(client) {
             book.retry_at = now;
             return;
         }
@@ -119,6 +144,7 @@ impl Shadow {
             book.mending.halved = 0;
             return;
         }
+        book.mending.refused += u32::from(refused.is_some());
         let at_least_ns = match refused {
             Some(RefusalKind::Throttle) => THROTTLED_NS,
             Some(RefusalKind::ReduceOnly) => SLOW_NS,

@@ -5,7 +5,7 @@
 //! Never: writes an order (it asks the trader), guesses a fate, or reports what is not in the journal.
 //! Map:   `news` from clerk and couriers · `orders` fired → answered → booked · `questions` asking the
 //!        venue · `streams` the private streams · `recall` the runs before · `recon`, `adopt`,
-//!        `compare` the venue's whole view · `phases` of a run · `repair` settled or unwound · `mending` its pace and its alarms ·
+//!        `compare` the venue's whole view · `phases` of a run · `repair` settled or unwound · `mending` its pace and its alarms · `completing` the other cure ·
 //!        `forced` ADL and its like · `late` told of after the end · `terms` thresholds · `budget` what may
 //!        leave · `lag` a slow disk · `operator` modes · `told` what it can say of a run · `totals` what it
 //!        adds up to.
@@ -13,6 +13,7 @@
 mod adopt;
 mod budget;
 mod compare;
+mod completing;
 mod forced;
 mod lag;
 mod late;

@@ -5,6 +5,7 @@
 //! Never: ends an order without evidence A or B.
 //! Map:   Told → `on_fired` / `on_fill` / `on_answer` → `repair::settle`.
 
+use super::completing::completes;
 use super::streams::GRACE_NS;
 use super::totals::Stage;
 use super::{Shadow, Tracked};
@@ -82,7 +83,7 @@ impl Shadow {
         let next = fired.class == Class::Repair && fired.sequence == book.sequence;
         book.attempt = if next { book.attempt + 1 } else { 0 };
         book.sequence = fired.sequence;
-        book.mending.on_fired(fired.class, second);
+        book.mending.on_fired(fired.class, second, completes(fired, &instruments));
         book.asked = None;
         book.awaiting = fired.more;
         if !second {
@@ -212,11 +213,10 @@ impl Shadow {
             self.totals.record(Stage::AckRtt, answer.received.since(tracked.order.leg.sent));
         }
         let (state, pair, client) = (tracked.order.state, tracked.order.pair, tracked.order.client());
-        let class = tracked.order.class;
         match state {
             State::Ended(end) if !was_ended => {
                 self.count_end(client, end);
-                self.on_end(pair, class, end, now);
+                self.on_end(client, end, now);
                 self.write(Record::OrderEnd { at: self.clock.unix(), client, end });
                 if let End::Refused(refusal) = end {
                     self.on_refused(pair, row.venue, refusal, &answer.counted, now);

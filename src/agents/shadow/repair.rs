@@ -1,6 +1,7 @@
 //! What a pair needs once its orders have ended: nothing, or one order that makes a leg smaller.
 //!
-//! Owns:  settling an intent, repair by unwinding (R1–R8, R12, R18), and freeing the pair.
+//! Owns:  settling an intent, repair by unwinding (R1–R8, R12, R18) where `completing` does not see
+//!        to it, and freeing the pair.
 //! Never: frees a pair that is out of bound or not fully booked, asks for a second unwind while the
 //!        first is open.
 
@@ -45,7 +46,7 @@ impl Shadow {
         }
     }
 
-    /// Once every order of a pair has ended: settled, or one unwind.
+    /// Once every order of a pair has ended: settled, or one repair.
     pub(super) fn settle(&mut self, pair: PairId, now: Nanos) {
         let at = usize::from(pair.0);
         if !self.books[at].state.is_open() || !self.confirmed(pair) {
@@ -92,6 +93,9 @@ impl Shadow {
             mending.broken(now)
         } else {
             mending.sound()
+        }
+        if !matches!(next, Next::Settled { .. }) && self.complete(at, proven, next, now) {
+            return;
         }
         match next {
             // R6, R7: the other leg's proven quantity is taken back; a leg in doubt is left alone, since

@@ -1,11 +1,11 @@
 //! The way out: the gate at the moment of sending, claim before send, both legs in one breath.
 //!
-//! Owns:  the sequence claim → commit → look at the latch → first byte, for pairs and for unwinds.
+//! Owns:  the sequence claim → commit → look at the latch → first byte, for pairs and for repairs.
 //! Never: leaves a leg unsent without telling so, or a pair not BUSY after its first byte.
 //! Wire:  FAULTS 7.2 (what is written before a send), DESIGN §2 (Permit, BUSY).
 
 use super::contingent::Armed;
-use super::pen::{Paper, Prepared, Wanted};
+use super::pen::{EXIT_COLLAR_PPM, Paper, Prepared, Wanted, collar_within};
 use super::proof::Proof;
 use super::{Signal, Stall, Trader, signal_prices};
 use crate::agents::Loaded;
@@ -118,14 +118,16 @@ impl Trader {
         Ok(())
     }
 
-    /// Sends one order that makes a leg smaller. No freshness is asked for: a late repair is better
-    /// than none, and its limit holds it.
+    /// Sends one order that makes a leg smaller, or the missing one larger. Of an unwind no freshness is
+    /// asked: a late one is better than none, and its limit holds it.
     ///
     /// # Errors
     ///
-    /// Why nothing was sent; the shadow asks again.
-    pub(super) fn fire_unwind(&mut self, command: Command, now: Nanos) -> Result<(), Closed> {
-        let Command::Unwind { pair, last, leg, side, qty, collar_ppm } = command else {
+    /// Why nothing was sent; the shadow asks again, or for the other.
+    pub(super) fn fire_repair(&mut self, command: Command, now: Nanos) -> Result<(), Closed> {
+        let (Command::Unwind { pair, last, leg, side, qty, .. }
+        | Command::Complete { pair, last, leg, side, qty, .. }) = command
+        else {
             return Ok(());
         };
         let at = usize::from(pair.0);
@@ -142,6 +144,23 @@ impl Trader {
         };
         let (venue, instrument) = (stall.venues[leg as usize], stall.legs[leg as usize]);
         let quote = *self.books.tops(pair)[leg as usize].ok_or(Closed::NoQuote)?;
+        let row = loaded.instruments.get(instrument);
+        let (opens, collar_ppm) = match command {
+            Command::Complete { worst, until, .. } => {
+                if now > until {
+                    return Err(Closed::Late);
+                }
+                if sequence != last.0 {
+                    return Err(Closed::Busy);
+                }
+                self.settings.gate.check(&self.books, pair, stall.venues, &self.offsets, now)?;
+                let (touch, _) = touch(&quote, side);
+                let room = (worst.0 - touch.0).saturating_mul(side.sign());
+                (true, collar_within(room, touch, row.tick, EXIT_COLLAR_PPM).ok_or(Closed::Dear)?)
+            }
+            Command::Unwind { collar_ppm, .. } => (false, collar_ppm),
+            Command::Free { .. } => return Ok(()),
+        };
         self.permitted(lane(venue, leg), Class::Repair, now)?;
         let link = self.links.idle(venue, leg).ok_or(Closed::NoLink)?;
         let wanted = Wanted {
@@ -149,13 +168,12 @@ impl Trader {
             client: self.client(sequence, leg, attempt).ok_or(Closed::NoRoom)?,
             side,
             qty,
-            reduce_only: leg == LegKind::Perp,
+            reduce_only: leg == LegKind::Perp && !opens,
             collar_ppm,
         };
         let stamp = self.offsets.venue_time(lane(venue, leg), now).ok_or(Closed::NoClock)?;
         let form = loaded.form(instrument).ok_or(Closed::NoLink)?;
         let mut order = std::mem::replace(&mut self.repair, Prepared::blank());
-        let row = loaded.instruments.get(instrument);
         let paper = Paper { form, instrument: row, stamp };
         let slot = if order.write(&paper, &quote, &wanted, now, Made::Signed) {
             self.claim(Class::Repair)
@@ -167,7 +185,7 @@ impl Trader {
             let mut round = Round {
                 pair,
                 class: Class::Repair,
-                direction: if side == Direction::Short.opening(leg).other() {
+                direction: if (side == Direction::Short.opening(leg)) == opens {
                     Direction::Short
                 } else {
                     Direction::Long

@@ -409,8 +409,8 @@ impl Trader {
                         stall.busy = false;
                     }
                 }
-                Command::Unwind { pair, .. } => {
-                    if let Err(why) = self.fire_unwind(command, now) {
+                Command::Unwind { pair, .. } | Command::Complete { pair, .. } => {
+                    if let Err(why) = self.fire_repair(command, now) {
                         let _ = self.doors.told.push(Told::Declined { pair, why });
                     }
                 }

@@ -62,6 +62,17 @@ pub fn limit(instrument: &Instrument, touch: Price, side: Side, ppm: u32) -> Pri
     Price(on_tick.clamp(instrument.price_range.0.0, instrument.price_range.1.0))
 }
 
+/// The collar, in parts per million of the touch and at most `most_ppm`, under which [`limit`]
+/// stays within a worst price that lies `room` past the touch; `None` if that is less than a tick.
+#[must_use]
+pub fn collar_within(room: i64, touch: Price, tick: Price, most_ppm: u32) -> Option<u32> {
+    if room < tick.0 || touch.0 <= 0 {
+        return None;
+    }
+    let ppm = 2 * i128::from(room) * 1_000_000 / i128::from(touch.0);
+    Some(u32::try_from(ppm).unwrap_or(u32::MAX).min(most_ppm))
+}
+
 /// Whether a limit still serves at this touch: not short of it, not further past it than the collar.
 #[inline]
 #[must_use]
@@ -180,6 +191,25 @@ mod tests {
     }
 
     proptest! {
+        /// Whatever the touch and the room beyond it: the limit stays within that room.
+        #[test]
+        fn a_limit_is_never_past_the_worst_price(
+            units in 100i64..1_000_000, room in -50_000i64..50_000,
+            tick in prop::sample::select(vec![1i64, 5, 10, 100]), buy in any::<bool>(),
+        ) {
+            let mut row = one_pair().instruments[0].clone();
+            row.tick = Price(tick);
+            let side = if buy { Side::Buy } else { Side::Sell };
+            let touch = Price(units * tick);
+            let ppm = collar_within(room, touch, row.tick, 2_000);
+            prop_assert_eq!(ppm.is_some(), room >= tick);
+            let Some(ppm) = ppm else { return Ok(()) };
+            let limit = limit(&row, touch, side, ppm);
+            prop_assume!(limit.0 > row.price_range.0.0);
+            prop_assert!(serves(limit, touch, side, row.tick, 2_000));
+            prop_assert!((limit.0 - touch.0) * side.sign() <= room);
+        }
+
         /// A fresh limit always serves its own touch, lies on a tick, and never past the collar.
         #[test]
         fn a_fresh_limit_serves(units in 1i64..10_000_000, tick in prop::sample::select(vec![1i64, 5, 10, 100]),
