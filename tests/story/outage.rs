@@ -84,7 +84,7 @@ fn an_order_older_than_the_venues_memory_is_never_called_lost() {
         let ends = records(&world, Kind::OrderEnd);
         let called = ends.iter().filter(|end| end["evidence"] == "C").count() as u64;
         assert_eq!(
-            (called, world.shadow().unknown_now() as u64),
+            (called, world.shadow().unknown_now()),
             (2 - unknown, unknown),
             "{days}: {:?}",
             world.lines()

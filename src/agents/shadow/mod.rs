@@ -4,11 +4,11 @@
 //!        works under, and when a run is over.
 //! Never: writes an order (it asks the trader), guesses a fate, or reports what is not in the journal.
 //! Map:   `news` from clerk and couriers · `orders` fired → answered → booked · `questions` asking the
-//!        venue · `streams` the private streams · `recall` the runs before · `recon`, `adopt`,
-//!        `compare` the venue's whole view · `phases` of a run · `repair` settled or unwound · `mending` its pace and its alarms · `completing` the other cure ·
-//!        `forced` ADL and its like · `late` told of after the end · `terms` thresholds · `budget` what may
-//!        leave · `lag` a slow disk · `operator` modes · `told` what it can say of a run · `totals` what it
-//!        adds up to.
+//!        venue · `streams` the private streams · `recall` the runs before · `recon`, `adopt`, `compare`
+//!        the venue's whole view · `phases` of a run · `repair` settled or unwound · `completing` the other
+//!        cure · `mending` the pace and alarms of both · `forced` ADL and its like · `late` told of after
+//!        the end · `terms` thresholds · `budget` what may leave · `lag` a slow disk · `operator` modes ·
+//!        `told` what it can say of a run · `totals` what it adds up to.
 
 mod adopt;
 mod budget;
