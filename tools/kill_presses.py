@@ -205,7 +205,8 @@ def main(arguments=None):
             if presses:
                 presses.box.stop()
     print(json.dumps(told))
-    return 1 if told["breaches"] or not told["send_rounds"] else 0
+    # Presses on an engine that hardly trades prove nothing.
+    return 1 if told["breaches"] or told["send_rounds"] < told["presses"] // 3 else 0
 
 
 if __name__ == "__main__":

@@ -398,7 +398,7 @@ pub static TABLE: &[Setting] = &[
         unit: "FILE",
         example: "faults.jsonl",
         help: "Faults the box carries out by itself: lines of {\"at_ms\", \"fault\"}, counted from its first connection",
-        on: BOX,
+        on: BOXES,
         set: |s, v| value::path(v).map(|path| s.script = Some(path)),
         ..PLAIN
     },

@@ -149,8 +149,8 @@ impl Recalled {
         let row = Row { body: &entry.body, number: self.records, kind: entry.kind };
         let at = row.at()?;
         self.last_at = Some(at);
-        if entry.kind != Kind::Stop && entry.kind != Kind::Start {
-            // Whatever follows a stop makes it no stop.
+        if matches!(entry.kind, Kind::Fired | Kind::Fill | Kind::OrderEnd) {
+            // What is traded behind a stop makes it no stop; a note or a link that died does not.
             if let Some(run) = self.runs.last_mut() {
                 run.stopped = false;
             }

@@ -293,12 +293,17 @@ fn a_run_that_did_not_say_stop_last_is_a_crash() {
     let stop = || Record::Stop { at: AT, open: Vec::new() };
     let note = || Record::Note { at: AT, text: String::new() };
     assert!(recall(&[]).ended_well(), "nothing ran, so nothing is missing");
-    let records = [start(0), stop(), start(10), note(), start(20), stop(), note(), start(30)];
+    let sent = || end(1, Spot, End::NotSent);
+    let records = [start(0), stop(), note(), start(10), note(), start(20), stop(), sent(), start(30)];
     let well: Vec<bool> = (1..=records.len()).map(|n| recall(&records[..n]).ended_well()).collect();
-    assert_eq!(well, [false, true, false, false, false, true, false, false]);
+    assert_eq!(well, [false, true, true, false, false, false, true, false, false]);
     let recalled = recall(&records);
     let runs: Vec<bool> = recalled.runs.iter().map(|run| run.stopped).collect();
-    assert_eq!(runs, [true, false, false, false], "what follows a stop makes it no stop");
+    assert_eq!(
+        runs,
+        [true, false, false, false],
+        "what is traded behind a stop makes it no stop; a note does not"
+    );
     for (s, crashes) in [(0, 3), (10, 3), (11, 2), (20, 2), (21, 1), (31, 0)] {
         assert_eq!(recalled.crashes_since(since(s)), crashes, "since {s} s");
     }
@@ -618,7 +623,11 @@ proptest! {
             prop_assert!(fills.into_iter().eq(written), "fills in the order of booking, each once");
             let last = records[..n].iter().rev().take_while(|it| !matches!(it, Record::Start { .. })).count();
             let began = last < n;
-            let stopped = matches!(records[..n].last(), Some(Record::Stop { .. }));
+            let traded = |it: &Record| matches!(it, Record::Fired { .. } | Record::Fill { .. } | Record::OrderEnd { .. });
+            let mut told = records[..n].iter().rev().filter(|it| {
+                traded(it) || matches!(it, Record::Stop { .. } | Record::Start { .. })
+            });
+            let stopped = matches!(told.next(), Some(Record::Stop { .. }));
             prop_assert_eq!(recalled.ended_well(), !began || stopped);
             prop_assert_eq!(open_again(&mut disk), recalled, "reading again changes nothing");
             bytes.extend_from_slice(&next);
