@@ -207,6 +207,25 @@ fn while_a_fate_is_unknown_its_venue_takes_no_entry_and_positions_may_still_be_c
     ended_clean(&world);
 }
 
+/// Evidence C wants a position equal to the books. While somebody else's trade stands in it, an order that
+/// is found nowhere stays unknown: never guessed (I12).
+#[test]
+fn an_order_found_nowhere_is_not_called_lost_while_the_position_differs() {
+    let mut world = live(&one_entry("SOL", 11));
+    faults(&mut world, &[json!({"kind": "lose", "market": "usdm"})]);
+    assert!(world.run_until(|world| world.shadow().totals.sent >= 2, 10 * SEC), "no entry");
+    world.fault(&json!({"kind": "foreign_order", "symbol": "SOLUSDT", "market": "usdm"})).unwrap();
+    world.run_for(50 * SEC);
+    assert_eq!(world.shadow().unknown_now(), 1);
+    world.run_for(50 * SEC);
+    assert_eq!(world.shadow().unknown_now(), 1);
+    assert_eq!(records(&world, Kind::Pair).last().unwrap()["state"], "quarantined");
+    assert!(records(&world, Kind::OrderEnd).iter().all(|end| end["evidence"] != "C"));
+    let unexplained = records(&world, Kind::Baseline);
+    assert!(unexplained.iter().any(|it| it["unexplained"].to_string().contains("SOLUSDT position")));
+    assert_eq!(world.shadow().totals.sent, 3, "the entry, and its coins sold again: no second short");
+}
+
 /// Nobody answers a question about it for a minute: never guessed. A person is told, the rest trades on,
 /// and when the venue speaks again the proof is made.
 #[test]

@@ -4,7 +4,7 @@
 use crate::told::{books_equal_truth, ended_clean, faults, live, one_entry, records};
 use contango::agents::trader::contingent::Legs;
 use contango::event::{Ask, Mode};
-use contango::rehearse::{Setup, World};
+use contango::rehearse::{Room, Setup, World};
 use contango::store::journal::Kind;
 use contango::units::time::{MS, SEC, US};
 use serde_json::json;
@@ -194,4 +194,41 @@ fn a_spot_leg_left_alone_by_a_crash_is_sold_after_the_restart() {
         world.lines()
     );
     assert_eq!(world.truth()["naked"]["now"], json!([]));
+}
+
+/// An order that only its intent record knows, of a pair that the next run does not trade: the run after that
+/// still finds it.
+#[test]
+fn an_order_of_a_pair_that_a_run_leaves_out_is_not_forgotten() {
+    let setup = Setup { settle_ns: SEC, ..one_entry("SOL", 11) };
+    let mut world = live(&setup);
+    let mut turn = world.now();
+    let sent = |world: &World| world.trader().prepared + world.trader().signed;
+    let fires = |world: &World| {
+        turn = if sent(world) == 0 { world.now() } else { turn };
+        sent(world) >= 2
+    };
+    assert!(world.run_until(fires, 10 * SEC));
+
+    let mut world = live(&setup);
+    assert!(world.run_until(|world| world.now() == turn, 10 * SEC), "another story");
+    world.freeze(Room::Shadow, true);
+    world.run_for(MS);
+    assert_eq!((sent(&world), records(&world, Kind::Fired).len()), (2, 0), "no journal knows of it");
+    let elsewhere = Setup { wanted: Some(vec!["ETH".to_owned()]), entries_max: Some(0), ..setup.clone() };
+    world.kill_process(&elsewhere).unwrap();
+    world.run_for(300 * MS);
+    assert!(records(&world, Kind::Note).iter().any(|note| note["text"].to_string().contains("SOLUSDT")));
+    // It lasts longer than trades are read back; nothing moves at the venue meanwhile.
+    let lasts = 15 * 60 * SEC;
+    world.fault(&json!({"kind": "maintenance", "for_ms": lasts / MS})).unwrap();
+    world.stand_still(lasts);
+    world.run_for(300 * MS);
+    world.kill_process(&Setup { entries_max: Some(0), ..setup }).unwrap();
+    assert!(world.run_until_live(), "{:?}", world.ended());
+    assert_eq!(world.shadow().open_now(), 1, "both legs filled: {:?}", world.orders());
+    // The run in between could not explain what was paid for SOL, and said so.
+    assert!(world.stop(), "{:?}", world.ended());
+    ended_clean(&world);
+    books_equal_truth(&world);
 }

@@ -17,6 +17,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// A venue's replicas may lag: what differs is read again for so long before it counts as unexplained.
 const PATIENCE_NS: u64 = 10 * SEC;
+/// The pause before another reading doubles so often.
+const REPEATS_SLOWED: u32 = 3;
+/// Where something stays unexplained, an order searched for there is looked for again so much later.
+const LOOK_AGAIN_NS: u64 = 30 * SEC;
 
 impl Shadow {
     /// When an order was last searched for in vain, if that proves anything: a venue forgets dead orders,
@@ -148,22 +152,34 @@ impl Shadow {
         } else if now.since(since) < PATIENCE_NS {
             again.extend(different.drain(..).map(|(instrument, _)| instrument));
         }
-        if !again.is_empty() {
+        // What was asked for meanwhile is read before the round ends.
+        if !again.is_empty() || !round.todo.is_empty() {
             let from = TradesFrom::Time(round.since);
             round.todo.extend(again.into_iter().map(|instrument| Item::Trades { instrument, from }));
-            round.rest_until = now.plus(PAUSE_NS);
+            round.rest_until = now.plus(PAUSE_NS << round.repeats.min(REPEATS_SLOWED));
+            round.repeats += 1;
             return;
         }
         let whole = round.whole;
         self.recon.rounds.remove(&of_lane);
         let unexplained: Vec<String> = different.iter().map(|(_, text)| text.clone()).collect();
+        if !different.is_empty() {
+            self.recon.again_at = now.plus(LOOK_AGAIN_NS);
+        }
         for (instrument, text) in different {
+            // Compared, and not equal: an order that is searched for in vain stays unknown (I12).
             self.recon.confirmed.insert(instrument);
-            self.end_the_lost(of_lane, instrument, now);
             self.bar(Some(instrument), &format!("an unexplained holding ({text})"), now);
         }
         if whole || !unexplained.is_empty() {
-            for row in &wallets {
+            let searched: BTreeSet<Asset> = self
+                .orders
+                .values()
+                .filter(|tracked| self.lost(&tracked.order).is_some())
+                .map(|tracked| self.instruments.get(tracked.order.leg.instrument).base)
+                .collect();
+            // What may yet be the doing of an order in doubt is not taken for another hand's.
+            for row in wallets.iter().filter(|row| !searched.contains(&row.asset)) {
                 self.recovered.openings.insert((row.leg, row.asset), row.opening);
             }
             self.write(Record::Baseline { at: self.clock.unix(), held: wallets, unexplained });

@@ -125,7 +125,8 @@ impl Shadow {
                 Some(intent) => {
                     found += self.recall_intent(slot, state, &intent, &recalled, &names, now);
                 }
-                None => self.intents.free(slot),
+                // Of another layout: whoever wrote it can still read it.
+                None => self.note("an intent record can't be read; it is left as it is".to_owned()),
             }
         }
         if lost_tail {
@@ -272,39 +273,52 @@ impl Shadow {
         let window_ms = markets.map_or(0, |run| run.recv_window_ms).max(self.settings.recv_window_ms);
         let mut legs = [None, None];
         let mut whose = None;
+        // Of another run's markets: its record stays until a run trades them, or nobody would know of it.
+        let mut elsewhere = false;
         for (i, leg) in intent.legs.iter().enumerate() {
             let Some(leg) = leg else { continue };
+            let begun = [intent_state::A_WRITING, intent_state::B_WRITING][i];
+            let known = recalled.closed.contains(&leg.client)
+                || recalled.orders.contains_key(&leg.client)
+                || (state < begun && this_boot);
             let market = markets.and_then(|run| run.instruments.get(usize::from(leg.instrument.0)));
             let Some((market, price_decimals, qty_decimals)) = market else {
                 self.note(format!("order {}: an intent record names a market nobody wrote down", leg.client));
+                elsewhere |= !known;
                 continue;
             };
             let Some((row, pair)) = names.get(market) else {
-                let symbol = &market.symbol;
-                self.note(format!(
-                    "order {}: an intent record of an earlier run names {symbol}, which this run does not trade",
-                    leg.client
-                ));
+                if !known {
+                    elsewhere = true;
+                    let symbol = &market.symbol;
+                    self.note(format!(
+                        "order {}: an intent record of an earlier run names {symbol}, which this run does not trade",
+                        leg.client
+                    ));
+                }
                 continue;
             };
             whose = Some(pair);
-            let begun = [intent_state::A_WRITING, intent_state::B_WRITING][i];
-            let known = recalled.closed.contains(&leg.client) || self.orders.contains_key(&leg.client);
-            if known || (state < begun && this_boot) {
+            if known {
                 continue;
             }
             if (row.price_decimals, row.qty_decimals) != (*price_decimals, *qty_decimals) {
                 self.bar_recalled(pair, "has an order whose market's decimals changed");
+                elsewhere = true;
                 continue;
             }
             legs[i] = Some(found_leg(leg, row, window_ms, now));
         }
         let Some(pair) = whose else {
-            // Nothing of it concerns this run's markets, or anything at all.
-            self.intents.free(slot);
+            if !elsewhere {
+                // Nothing of it is left to be found out.
+                self.intents.free(slot);
+            }
             return 0;
         };
-        self.books[usize::from(pair.0)].slots.push(slot);
+        if !elsewhere {
+            self.books[usize::from(pair.0)].slots.push(slot);
+        }
         let count = legs.iter().flatten().count();
         if count == 0 {
             // Looked at with the next tick: the slot goes with the pair's resolution.

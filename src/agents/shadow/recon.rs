@@ -54,6 +54,8 @@ pub(super) struct Recon {
     /// proves nothing.
     pub(super) stirred: BTreeMap<InstrumentId, u64>,
     pub(super) told: BTreeSet<String>,
+    /// Not before this is an order searched for again whose instrument could not be explained.
+    pub(super) again_at: Nanos,
 }
 
 /// One market being read.
@@ -73,6 +75,8 @@ pub(super) struct Round {
     pub(super) before: BTreeMap<InstrumentId, u64>,
     /// Since when something differs.
     pub(super) differs: Option<Nanos>,
+    /// How often it was read again: each time a little later, since every reading has its weight.
+    pub(super) repeats: u32,
 }
 
 impl Recon {
@@ -160,12 +164,18 @@ impl Shadow {
     pub(super) fn recon_instrument(&mut self, instrument: InstrumentId, since: Unix, now: Nanos) {
         let row = self.instruments.get(instrument);
         let of_lane = lane(row.venue, row.leg);
-        if self.recon.running(of_lane) {
-            // That round reads it as well, or a later tick asks again.
+        let item = Item::Trades { instrument, from: TradesFrom::Time(since) };
+        if let Some(round) = self.recon.rounds.get_mut(&of_lane) {
+            // That round reads it as well: what it has read of it already may be older than the news.
+            round.scope.insert(instrument);
+            round.since = round.since.min(since);
+            if !round.todo.contains(&item) {
+                round.todo.push_back(item);
+            }
             return;
         }
         let mut round = Round::new(since, BTreeSet::from([instrument]), now);
-        round.todo.push_back(Item::Trades { instrument, from: TradesFrom::Time(since) });
+        round.todo.push_back(item);
         self.begin_round(of_lane, round);
     }
 
@@ -174,7 +184,10 @@ impl Shadow {
             let venue = VenueId((of_lane / 2) as u8);
             self.recon.symbols = Some(Arc::new(Symbols::new(&self.instruments, venue)));
         }
-        self.recon.rounds.insert(of_lane, round);
+        let before = self.recon.rounds.insert(of_lane, round);
+        if let (Some(before), Some(round)) = (before, self.recon.rounds.get_mut(&of_lane)) {
+            round.since = round.since.min(before.since);
+        }
     }
 
     /// Moves every round on.
@@ -279,6 +292,12 @@ impl Shadow {
             }
         }
         for (instrument, stamp) in lost {
+            let row = self.instruments.get(instrument);
+            let round = self.recon.rounds.get(&lane(row.venue, row.leg));
+            // A round that has it in its scope does not end before it has looked for it.
+            if now < self.recon.again_at || round.is_some_and(|round| round.scope.contains(&instrument)) {
+                continue;
+            }
             self.recon_instrument(instrument, Unix(stamp.0 - 5 * SEC as i64), now);
         }
         for (client, pair) in old {
@@ -448,6 +467,7 @@ impl Round {
             traded_at: now,
             before: BTreeMap::new(),
             differs: None,
+            repeats: 0,
         }
     }
 }
