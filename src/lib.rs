@@ -4,7 +4,7 @@
 //!
 //! ```text
 //!          venues                                                       venues
-//!            │ TLS + WebSocket                                TLS, REST   │ ▲ orders
+//!            │ TLS + WebSocket              TLS, REST, a private stream   │ ▲ orders
 //!            ▼                                                            ▼ │
 //!  ┌──────────────────┐  Feed ring   ┌────────────────────────────────────────┐
 //!  │ reader           │ ───────────▶ │ trader            the only pen         │  hot
@@ -29,7 +29,13 @@
 //! threshold of its pair ([`event::Fold`]), passes [`desk::gate`], commits the intent
 //! ([`metal::intents`]) and hands both prepared orders to the kernel. What it did goes to
 //! [`agents::shadow`], which follows each order by evidence ([`desk::order`]), books each fill once
-//! ([`desk::ledger`]), and makes the larger leg smaller where only one was filled ([`desk::pair`]).
+//! ([`desk::ledger`]), and puts a pair right where only one leg was filled: the missing one is tried once
+//! more ([`desk::complete`]), or the larger one made smaller ([`desk::pair`]).
+//!
+//! # After a crash
+//!
+//! [`metal::intents`] outlives the process, [`store::journal`] the host. The next run reads both back
+//! ([`store::recall`]), and [`agents::shadow`] holds the books against the venue's before it trades.
 //!
 //! # Ranks
 //!
@@ -44,7 +50,7 @@
 //! | 3 | [`venue`] | one folder a venue; no venue's word leaves it |
 //! | 4 | [`desk`] | decides, does nothing |
 //! | 5 | [`carry`] | funding → thresholds |
-//! | 5 | [`store`] | the journal, the epoch, the latch file |
+//! | 5 | [`store`] | the journal and what it tells of earlier runs, the epoch, the latch file |
 //! | 6 | [`agents`] | the rooms |
 //! | 7 | [`ops`] | the operator's socket |
 //! | 8 | [`rehearse`] | the same rooms in one thread and virtual time |
