@@ -173,6 +173,12 @@ pub const fn lane(venue: VenueId, leg: LegKind) -> usize {
     venue.0 as usize * 2 + leg as usize
 }
 
+/// Whose lane it is: a venue's market.
+#[must_use]
+pub const fn market_of(lane: usize) -> (VenueId, LegKind) {
+    (VenueId((lane / 2) as u8), LegKind::BOTH[lane % 2])
+}
+
 /// Venue clock minus our monotonic clock, per lane, in ns: `venue time = Nanos + offset`.
 /// `None` until learned. Latest value; the clerk measures, everyone reads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

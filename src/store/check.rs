@@ -276,8 +276,8 @@ impl Checked {
         self.problems.push(match why {
             Flaw::Cut if running => return,
             Flaw::Cut => Problem::Unfinished { at, bytes },
-            Flaw::NoJournal | Flaw::FileVersion | Flaw::Kind | Flaw::Version => Problem::Foreign { at, why },
-            Flaw::Body | Flaw::Checksum | Flaw::Length => Problem::Damaged { at, bytes, why },
+            why if why.is_foreign() => Problem::Foreign { at, why },
+            why => Problem::Damaged { at, bytes, why },
         });
     }
 

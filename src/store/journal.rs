@@ -210,7 +210,7 @@ pub fn open(disk: &mut Disk, instance: u8) -> Result<Opened, JournalError> {
     let at = good.len() as u64;
     let cut = match reader.flaw() {
         None => None,
-        Some(why @ (Flaw::NoJournal | Flaw::FileVersion | Flaw::Kind | Flaw::Version)) => {
+        Some(why) if why.is_foreign() => {
             return Err(JournalError::Foreign { name, at, why });
         }
         Some(_) if tail.is_empty() => None,
@@ -342,6 +342,14 @@ pub enum Flaw {
     NoJournal,
     /// A record version that a later program may have written.
     Version,
+}
+
+impl Flaw {
+    /// Whether it was written by something else, or by a later program: then it is not touched.
+    #[must_use]
+    pub const fn is_foreign(self) -> bool {
+        matches!(self, Self::NoJournal | Self::FileVersion | Self::Kind | Self::Version)
+    }
 }
 
 impl fmt::Display for Flaw {

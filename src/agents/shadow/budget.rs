@@ -8,8 +8,8 @@
 
 use super::{Phase, Shadow};
 use crate::desk::budget::{Lane, Line, Weighs};
-use crate::event::{BudgetTold, Headers, LANES, Limit, Permit, Reads, lane};
-use crate::units::{LegKind, Nanos, VenueId};
+use crate::event::{BudgetTold, Headers, LANES, Limit, Permit, Reads, lane, market_of};
+use crate::units::{LegKind, Nanos};
 use crate::venue;
 
 /// Every lane with the limits its venue documents, until its listing tells the real ones.
@@ -28,7 +28,8 @@ pub(super) fn lanes() -> Vec<Lane> {
 
 /// What people call a lane.
 pub(super) fn lane_name(lane: usize) -> String {
-    format!("{} {}", venue::get(VenueId((lane / 2) as u8)).name, LegKind::BOTH[lane % 2])
+    let (venue, leg) = market_of(lane);
+    format!("{} {leg}", venue::get(venue).name)
 }
 
 impl Shadow {
@@ -56,7 +57,7 @@ impl Shadow {
         }
         if let Some(until) = self.lanes[headers.lane].quiet_until(now) {
             let why = format!("{} asked to wait (Retry-After)", lane_name(headers.lane));
-            self.freeze(VenueId((headers.lane / 2) as u8), until, &why);
+            self.freeze(market_of(headers.lane).0, until, &why);
         }
     }
 
@@ -89,7 +90,7 @@ impl Shadow {
         let mut reads = Reads::default();
         self.permit.generation += 1;
         for at in 0..LANES.min(self.lanes.len()) {
-            let open = self.may_trade() && !self.is_frozen(VenueId((at / 2) as u8), now);
+            let open = self.may_trade() && !self.is_frozen(market_of(at).0, now);
             let state = &mut self.lanes[at];
             let quiet = state.quiet_until(now);
             if trading {

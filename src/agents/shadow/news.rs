@@ -7,7 +7,7 @@ use super::{Book, Phase, Question, Shadow, Stage};
 use crate::agents::courier::{Courier, Delivery};
 use crate::agents::{Dead, Purpose};
 use crate::event::{Mark, News, Record};
-use crate::units::{Nanos, VenueId};
+use crate::units::Nanos;
 use std::sync::Arc;
 
 impl Shadow {
@@ -86,10 +86,8 @@ impl Shadow {
                     // The order's own timer asks again.
                     Delivery::Lost { .. } => {}
                     Delivery::Broken { link, why } => {
-                        let purpose = Purpose::Query {
-                            venue: VenueId((lane / 2) as u8),
-                            leg: crate::units::LegKind::BOTH[lane % 2],
-                        };
+                        let (venue, leg) = crate::event::market_of(lane);
+                        let purpose = Purpose::Query { venue, leg };
                         let _ = self.doors.dead.push(Dead { link, purpose, why });
                     }
                 }

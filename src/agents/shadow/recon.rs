@@ -12,10 +12,10 @@ use super::{Question, Shadow};
 use crate::agents::courier::Letter;
 use crate::desk::budget::Line;
 use crate::desk::order::QUARANTINE_NS;
-use crate::event::{Fill, Headers, PairState, Source, lane};
+use crate::event::{Fill, Headers, PairState, Source, lane, market_of};
 use crate::metal::crash;
 use crate::units::time::{MS, SEC};
-use crate::units::{ClientId, InstrumentId, LegKind, Nanos, PairId, Unix, VenueId};
+use crate::units::{ClientId, InstrumentId, LegKind, Nanos, PairId, Unix};
 use crate::venue::audit::{TradeRow, TradesFrom};
 use crate::venue::{self, Ask, BadBody, Symbols};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -136,7 +136,8 @@ impl Shadow {
     /// Open orders are asked for one by one where that weighs less than all at once.
     fn open_items(&self, of_lane: usize, scope: &BTreeSet<InstrumentId>) -> Vec<Item> {
         let all = vec![Item::Open(of_lane, None)];
-        let (audit, leg) = (&venue::get(VenueId((of_lane / 2) as u8)).audit, LegKind::BOTH[of_lane % 2]);
+        let (venue, leg) = market_of(of_lane);
+        let audit = &venue::get(venue).audit;
         let (Some(key), Some(first)) = (&self.key, scope.first()) else { return all };
         let weight = |of| u64::from((audit.open_orders)(leg, of, key, Unix(0), 1).weight);
         let each = weight(Some(self.instruments.get(*first))) * scope.len() as u64;
@@ -181,7 +182,7 @@ impl Shadow {
 
     fn begin_round(&mut self, of_lane: usize, round: Round) {
         if self.recon.symbols.is_none() {
-            let venue = VenueId((of_lane / 2) as u8);
+            let (venue, _) = market_of(of_lane);
             self.recon.symbols = Some(Arc::new(Symbols::new(&self.instruments, venue)));
         }
         let before = self.recon.rounds.insert(of_lane, round);
@@ -237,11 +238,11 @@ impl Shadow {
         let Some(item) = self.recon.rounds.get(&of_lane).and_then(|round| round.todo.front().copied()) else {
             return;
         };
-        let venue = venue::get(VenueId((of_lane / 2) as u8));
+        let (venue, leg) = market_of(of_lane);
+        let venue = venue::get(venue);
         let (Some(key), Some(stamp)) = (self.key.clone(), self.offsets.venue_time(of_lane, now)) else {
             return;
         };
-        let leg = LegKind::BOTH[of_lane % 2];
         let (audit, window) = (&venue.audit, self.settings.recv_window_ms);
         let row = |instrument| self.instruments.get(instrument);
         let ask: Ask = match (item, leg) {
@@ -330,7 +331,8 @@ impl Shadow {
             }
             Item::Open(of_lane, _) | Item::Account(of_lane) => of_lane,
         };
-        let venue = venue::get(VenueId((of_lane / 2) as u8));
+        let (venue, leg) = market_of(of_lane);
+        let venue = venue::get(venue);
         self.hear_counted(&Headers { lane: of_lane, counted: letter.counted, sent: letter.sent }, now);
         let Some(round) = self.recon.rounds.get_mut(&of_lane) else { return };
         if round.flying.is_none_or(|(flying, _)| flying != item) {
@@ -338,7 +340,7 @@ impl Shadow {
         }
         round.flying = None;
         let Some(symbols) = self.recon.symbols.clone() else { return };
-        let (leg, body) = (LegKind::BOTH[of_lane % 2], &mut letter.body);
+        let body = &mut letter.body;
         let audit = &venue.audit;
         let read = match item {
             Item::Trades { instrument, from } => (audit.read_trades)(body, self.instruments.get(instrument))
@@ -387,13 +389,14 @@ impl Shadow {
         now: Nanos,
     ) {
         crash::point("K15g");
-        let venue = venue::get(VenueId((of_lane / 2) as u8));
+        let (venue, leg) = market_of(of_lane);
+        let venue = venue::get(venue);
         let on = match (rows.last(), from) {
             (Some(last), _) if rows.len() >= venue.audit.trades_page => {
                 Some(TradesFrom::Id(last.trade_id + 1))
             }
             // Where a page ends before the present, the next one begins there.
-            (_, TradesFrom::Time(since)) => (venue.audit.trades_span_ns)(LegKind::BOTH[of_lane % 2])
+            (_, TradesFrom::Time(since)) => (venue.audit.trades_span_ns)(leg)
                 .and_then(|span| i64::try_from(span).ok())
                 .map(|span| Unix(since.0.saturating_add(span)))
                 .filter(|next| *next < self.clock.unix())

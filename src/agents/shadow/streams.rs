@@ -13,7 +13,7 @@ use super::{Shadow, Tracked};
 use crate::agents::socket::{GiveUp, Sign, Socket};
 use crate::agents::{Dead, FeedCard, Handed, Purpose};
 use crate::desk::order::Action;
-use crate::event::{Answer, Counted, Fired, Headers, LANES, Record, Source, lane};
+use crate::event::{Answer, Counted, Fired, Headers, LANES, Record, Source, lane, market_of};
 use crate::metal::poll::{Links, Slot};
 use crate::units::time::{MS, SEC};
 use crate::units::{ClientId, InstrumentId, LegKind, Nanos, Unix, VenueId};
@@ -413,7 +413,7 @@ impl Shadow {
     fn on_unreadable(&mut self, lane: usize, unreadable: Unreadable, now: Nanos) {
         let name = lane_name(lane);
         self.note(format!("private stream {name}: {unreadable}; the orders it may be about are asked for"));
-        let venue = VenueId((lane / 2) as u8);
+        let (venue, _) = market_of(lane);
         self.freeze(venue, now.plus(PAUSE_NS), "a private event could not be read");
         for client in self.unended(lane, unreadable.instrument) {
             self.ask(Action::Query, client);
