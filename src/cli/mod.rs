@@ -8,6 +8,7 @@
 //!        summary · `hist` histograms · one file a command.
 
 pub mod args;
+pub mod backtest;
 mod boot;
 pub mod budgets;
 pub mod config;

@@ -5,7 +5,7 @@
 //! Map:   flag `--order-links` = key `order_links` of its section. `--config` has no key: a file
 //!        can't name itself. A new setting is one entry here and one field of `Settings`.
 
-use super::settings::{Command, Directions, EndpointAt, KeyFileAt, Kind, Layout, Legs, Setting};
+use super::settings::{Command, Directions, EndpointAt, KeyFileAt, Kind, Layout, Leave, Legs, Setting};
 use super::value;
 use crate::metal::runner::Idle;
 
@@ -14,10 +14,15 @@ const EVERY: &[Command] = &Command::ALL;
 const ENGINE: &[Command] = &[Command::Demo, Command::Run];
 /// An engine, who talks to it, and who looks at what it keeps.
 const ENGINES: &[Command] = &[Command::Demo, Command::Run, Command::Ctl, Command::Store];
+/// Whoever decides about trades, live or over history.
+const DECIDERS: &[Command] = &[Command::Demo, Command::Run, Command::Backtest];
+const BACKTEST: &[Command] = &[Command::Backtest];
 const RUN: &[Command] = &[Command::Run];
 /// A demo keeps its data where `--out` says.
 const KEEPERS: &[Command] = &[Command::Run, Command::Ctl, Command::Store];
 const BOX: &[Command] = &[Command::Sim];
+/// Who plays or reads recorded frames.
+const TAPES: &[Command] = &[Command::Sim, Command::Backtest];
 /// The box inside `demo` can be shaped as the one alone.
 const BOXES: &[Command] = &[Command::Demo, Command::Sim];
 
@@ -244,7 +249,7 @@ pub static TABLE: &[Setting] = &[
         default: Some("short"),
         example: "both",
         help: "short: buy spot, short the perp; long: sell spot, long the perp",
-        on: ENGINE,
+        on: DECIDERS,
         set: |s, v| {
             let words =
                 [("short", Directions::Short), ("long", Directions::Long), ("both", Directions::Both)];
@@ -259,19 +264,19 @@ pub static TABLE: &[Setting] = &[
         default: Some("15%"),
         example: "12.5%",
         help: "Enter only if the net APR after all costs is at least this",
-        on: ENGINE,
+        on: DECIDERS,
         set: |s, v| value::fraction_or_off(v).map(|rate| s.min_net_apr = rate),
         ..PLAIN
     },
     Setting {
         name: "min-basis",
         section: "trade",
-        unit: "BPS",
+        unit: "BPS|off",
         default: Some("0bps"),
         example: "-3bps",
         help: "Enter only if the executable basis is at least this: -3bps, 0.05%",
-        on: ENGINE,
-        set: |s, v| value::fraction(v).map(|rate| s.min_basis = rate),
+        on: DECIDERS,
+        set: |s, v| value::fraction_or_off(v).map(|rate| s.min_basis = rate),
         ..PLAIN
     },
     Setting {
@@ -295,7 +300,7 @@ pub static TABLE: &[Setting] = &[
         demo: Some("1"),
         example: "0.5",
         help: "Share of a favourable entry basis that counts as profit",
-        on: ENGINE,
+        on: DECIDERS,
         set: |s, v| value::share(v).map(|rate| s.kappa = rate),
     },
     Setting {
@@ -306,7 +311,7 @@ pub static TABLE: &[Setting] = &[
         demo: Some("1h"),
         example: "1d",
         help: "How long a position is expected to be held",
-        on: ENGINE,
+        on: DECIDERS,
         set: |s, v| value::some_duration(v).map(|ns| s.hold_ns = ns),
         ..PLAIN
     },
@@ -318,7 +323,7 @@ pub static TABLE: &[Setting] = &[
         default: Some("500"),
         example: "250",
         help: "Notional of one entry",
-        on: ENGINE,
+        on: DECIDERS,
         set: |s, v| value::usdt(v).map(|amount| s.clip_usdt = amount),
         ..PLAIN
     },
@@ -343,6 +348,106 @@ pub static TABLE: &[Setting] = &[
         help: "Spot symbols of the pairs to trade; all that qualify if not given",
         on: ENGINE,
         set: |s, v| value::symbols(v).map(|symbols| s.pairs = symbols),
+        ..PLAIN
+    },
+    Setting {
+        name: "leave",
+        section: "trade",
+        unit: "starved|first-print",
+        default: Some("starved"),
+        example: "first-print",
+        help: "Give a position up when estimate and 7-day mean stay below the line across a settlement, or \
+               (to see what that costs) at the first settlement below it",
+        on: BACKTEST,
+        set: |s, v| {
+            value::choice(v, &[("starved", Leave::Starved), ("first-print", Leave::FirstPrint)])
+                .map(|leave| s.leave = leave)
+        },
+        ..PLAIN
+    },
+    Setting {
+        name: "spot-fee",
+        section: "costs",
+        unit: "PCT",
+        default: Some("0.1%"),
+        example: "0.075%",
+        help: "What a taker pays on spot",
+        on: BACKTEST,
+        set: |s, v| value::cost(v).map(|rate| s.assumed_fees[0] = rate),
+        ..PLAIN
+    },
+    Setting {
+        name: "perp-fee",
+        section: "costs",
+        unit: "PCT",
+        default: Some("0.05%"),
+        example: "0.055%",
+        help: "What a taker pays on the perp",
+        on: BACKTEST,
+        set: |s, v| value::cost(v).map(|rate| s.assumed_fees[1] = rate),
+        ..PLAIN
+    },
+    Setting {
+        name: "slippage",
+        section: "costs",
+        unit: "BPS",
+        default: Some("2bps"),
+        example: "0.5bps",
+        help: "How much worse than the price of its decision every fill is",
+        on: BACKTEST,
+        set: |s, v| value::cost(v).map(|rate| s.slippage = rate),
+        ..PLAIN
+    },
+    Setting {
+        name: "history",
+        section: "backtest",
+        kind: Kind::Many,
+        unit: "FILE",
+        example: "btcusdt_8h.csv",
+        help: "Run the rules over this CSV of time_ms,spot_close,perp_close,funding_rate; may be repeated",
+        on: BACKTEST,
+        set: |s, v| value::path(v).map(|path| s.histories.push(path)),
+        ..PLAIN
+    },
+    Setting {
+        name: "funding",
+        section: "backtest",
+        unit: "PCT",
+        example: "0.01%",
+        help: "With --tape: the funding rate per 8 h that estimate and 7-day mean are taken to be",
+        on: BACKTEST,
+        set: |s, v| value::fraction(v).map(|rate| s.assumed_funding = Some(rate)),
+        ..PLAIN
+    },
+    Setting {
+        name: "sweep",
+        section: "backtest",
+        kind: Kind::Many,
+        unit: "NAME=VALUES",
+        example: "hold=1d,3d,7d",
+        help: "Run once for each of these values of a setting; repeat it for a grid of several",
+        on: BACKTEST,
+        set: |s, v| value::sweep(v).map(|sweep| s.sweeps.push(sweep)),
+        ..PLAIN
+    },
+    Setting {
+        name: "csv",
+        section: "backtest",
+        unit: "FILE",
+        example: "trades.csv",
+        help: "Write one row a trade to this file; with --sweep, one row a run",
+        on: BACKTEST,
+        set: |s, v| value::path(v).map(|path| s.csv = Some(path)),
+        ..PLAIN
+    },
+    Setting {
+        name: "html",
+        section: "backtest",
+        unit: "FILE",
+        example: "backtest.html",
+        help: "Write a page with the equity plot of each history, its best run if there is a --sweep",
+        on: BACKTEST,
+        set: |s, v| value::path(v).map(|path| s.html = Some(path)),
         ..PLAIN
     },
     Setting {
@@ -387,8 +492,8 @@ pub static TABLE: &[Setting] = &[
         kind: Kind::Many,
         unit: "FILE",
         example: "btcusdt_spot.jsonl.gz",
-        help: "Play these recorded frames instead of a synthetic market; may be repeated",
-        on: BOX,
+        help: "Take these recorded frames as the market; may be repeated",
+        on: TAPES,
         set: |s, v| value::path(v).map(|path| s.tapes.push(path)),
         ..PLAIN
     },

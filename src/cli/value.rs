@@ -76,6 +76,25 @@ pub(super) fn fraction_or_off(text: &str) -> Result<Option<Rate>, String> {
     if text == "off" { Ok(None) } else { fraction(text).map(Some).map_err(|error| error + ", or off") }
 }
 
+/// A fee or another cost: a [`fraction`] above −1 % (a rebate) and below 10 %.
+pub(super) fn cost(text: &str) -> Result<Rate, String> {
+    let percent = 10_000_000_000_000_000;
+    fraction(text).and_then(|rate| {
+        let sane = -percent < rate.0 && rate.0 < 10 * percent;
+        if sane { Ok(rate) } else { Err(format!("`{text}` is no cost; write one below 10%, such as 0.05%")) }
+    })
+}
+
+/// A setting's name and the values it takes in turn: `hold=1d,3d,7d`.
+pub(super) fn sweep(text: &str) -> Result<(String, Vec<String>), String> {
+    let (name, values) = text.split_once('=').unwrap_or_default();
+    let values: Vec<String> = parts(values).map(str::to_owned).collect();
+    if name.is_empty() || values.is_empty() || values.iter().any(String::is_empty) {
+        return Err(format!("`{text}` is no sweep; write NAME=VALUES, such as hold=1d,3d,7d"));
+    }
+    Ok((name.to_owned(), values))
+}
+
 /// A plain share between 0 and 1, such as `0.5`.
 pub(super) fn share(text: &str) -> Result<Rate, String> {
     let one = Rate(1_000_000_000_000_000_000);
