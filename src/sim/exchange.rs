@@ -54,6 +54,8 @@ pub(super) enum Due {
     Answer(ConnId),
     /// A line of the script strikes.
     Script(usize),
+    /// An order that was left standing, by its place in the log, is gone on with.
+    Thaw(usize),
 }
 
 /// A settled funding rate.
@@ -335,6 +337,7 @@ impl Exchange {
             Due::ListenKey => self.on_listen_key(),
             Due::Answer(conn) => self.conns.release(conn, self.now),
             Due::Script(line) => self.on_script(line),
+            Due::Thaw(order) => self.thaw(order),
         }
     }
 }
