@@ -22,6 +22,8 @@ pub mod settings;
 pub mod sim;
 pub mod store;
 pub mod table;
+mod table_box;
+mod table_research;
 mod threads;
 mod value;
 

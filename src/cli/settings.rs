@@ -265,7 +265,7 @@ pub enum Kind {
 }
 
 /// One line of the table.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Setting {
     /// The flag without its dashes.
     pub name: &'static str,

@@ -2,11 +2,12 @@
 //!
 //! Owns:  names, units, defaults, examples and help of all settings, and which commands take them.
 //! Never: reads a value itself; `value.rs` does.
-//! Map:   flag `--order-links` = key `order_links` of its section. `--config` has no key: a file
-//!        can't name itself. A new setting is one entry here and one field of `Settings`.
+//! Map:   `table_research` and `table_box` hold the lines that only those take · flag `--order-links` = key
+//!        `order_links` of its section. `--config` has no key: a file can't name itself. A new setting is
+//!        one entry here (or there) and one field of `Settings`.
 
-use super::settings::{Command, Directions, EndpointAt, KeyFileAt, Kind, Layout, Leave, Legs, Setting};
-use super::value;
+use super::settings::{Command, Directions, EndpointAt, KeyFileAt, Kind, Layout, Legs, Setting};
+use super::{table_box, table_research, value};
 use crate::metal::runner::Idle;
 
 const ALL: &[Command] = &[Command::Demo, Command::Run, Command::Sim];
@@ -16,18 +17,12 @@ const ENGINE: &[Command] = &[Command::Demo, Command::Run];
 const ENGINES: &[Command] = &[Command::Demo, Command::Run, Command::Ctl, Command::Store];
 /// Whoever decides about trades, live or over history.
 const DECIDERS: &[Command] = &[Command::Demo, Command::Run, Command::Backtest];
-const BACKTEST: &[Command] = &[Command::Backtest];
 const RUN: &[Command] = &[Command::Run];
 /// A demo keeps its data where `--out` says.
 const KEEPERS: &[Command] = &[Command::Run, Command::Ctl, Command::Store];
-const BOX: &[Command] = &[Command::Sim];
-/// Who plays or reads recorded frames.
-const TAPES: &[Command] = &[Command::Sim, Command::Backtest];
-/// The box inside `demo` can be shaped as the one alone.
-const BOXES: &[Command] = &[Command::Demo, Command::Sim];
 
 /// The common rest of most lines.
-const PLAIN: Setting = Setting {
+pub(super) const PLAIN: Setting = Setting {
     name: "",
     section: "",
     kind: Kind::Text,
@@ -41,7 +36,28 @@ const PLAIN: Setting = Setting {
 };
 
 /// Every setting, in the order help shows them.
-pub static TABLE: &[Setting] = &[
+pub static TABLE: &[Setting] = &joined::<
+    { LINES.len() + table_research::LINES.len() + table_box::LINES.len() },
+>([LINES, table_research::LINES, table_box::LINES]);
+
+/// All lines behind one another.
+const fn joined<const N: usize>(parts: [&[Setting]; 3]) -> [Setting; N] {
+    let mut all = [PLAIN; N];
+    let (mut at, mut part) = (0, 0);
+    while part < parts.len() {
+        let mut line = 0;
+        while line < parts[part].len() {
+            all[at] = parts[part][line];
+            (at, line) = (at + 1, line + 1);
+        }
+        part += 1;
+    }
+    assert!(at == N, "every line has its place");
+    all
+}
+
+/// The settings of the engine and of all commands.
+const LINES: &[Setting] = &[
     Setting {
         name: "for",
         section: "session",
@@ -351,106 +367,6 @@ pub static TABLE: &[Setting] = &[
         ..PLAIN
     },
     Setting {
-        name: "leave",
-        section: "trade",
-        unit: "starved|first-print",
-        default: Some("starved"),
-        example: "first-print",
-        help: "Give a position up when estimate and 7-day mean stay below the line across a settlement, or \
-               (to see what that costs) at the first settlement below it",
-        on: BACKTEST,
-        set: |s, v| {
-            value::choice(v, &[("starved", Leave::Starved), ("first-print", Leave::FirstPrint)])
-                .map(|leave| s.leave = leave)
-        },
-        ..PLAIN
-    },
-    Setting {
-        name: "spot-fee",
-        section: "costs",
-        unit: "PCT",
-        default: Some("0.1%"),
-        example: "0.075%",
-        help: "What a taker pays on spot",
-        on: BACKTEST,
-        set: |s, v| value::cost(v).map(|rate| s.assumed_fees[0] = rate),
-        ..PLAIN
-    },
-    Setting {
-        name: "perp-fee",
-        section: "costs",
-        unit: "PCT",
-        default: Some("0.05%"),
-        example: "0.055%",
-        help: "What a taker pays on the perp",
-        on: BACKTEST,
-        set: |s, v| value::cost(v).map(|rate| s.assumed_fees[1] = rate),
-        ..PLAIN
-    },
-    Setting {
-        name: "slippage",
-        section: "costs",
-        unit: "BPS",
-        default: Some("2bps"),
-        example: "0.5bps",
-        help: "How much worse than the price of its decision every fill is",
-        on: BACKTEST,
-        set: |s, v| value::cost(v).map(|rate| s.slippage = rate),
-        ..PLAIN
-    },
-    Setting {
-        name: "history",
-        section: "backtest",
-        kind: Kind::Many,
-        unit: "FILE",
-        example: "btcusdt_8h.csv",
-        help: "Run the rules over this CSV of time_ms,spot_close,perp_close,funding_rate; may be repeated",
-        on: BACKTEST,
-        set: |s, v| value::path(v).map(|path| s.histories.push(path)),
-        ..PLAIN
-    },
-    Setting {
-        name: "funding",
-        section: "backtest",
-        unit: "PCT",
-        example: "0.01%",
-        help: "With --tape: the funding rate per 8 h that estimate and 7-day mean are taken to be",
-        on: BACKTEST,
-        set: |s, v| value::fraction(v).map(|rate| s.assumed_funding = Some(rate)),
-        ..PLAIN
-    },
-    Setting {
-        name: "sweep",
-        section: "backtest",
-        kind: Kind::Many,
-        unit: "NAME=VALUES",
-        example: "hold=1d,3d,7d",
-        help: "Run once for each of these values of a setting; repeat it for a grid of several",
-        on: BACKTEST,
-        set: |s, v| value::sweep(v).map(|sweep| s.sweeps.push(sweep)),
-        ..PLAIN
-    },
-    Setting {
-        name: "csv",
-        section: "backtest",
-        unit: "FILE",
-        example: "trades.csv",
-        help: "Write one row a trade to this file; with --sweep, one row a run",
-        on: BACKTEST,
-        set: |s, v| value::path(v).map(|path| s.csv = Some(path)),
-        ..PLAIN
-    },
-    Setting {
-        name: "html",
-        section: "backtest",
-        unit: "FILE",
-        example: "backtest.html",
-        help: "Write a page with the equity plot of each history, its best run if there is a --sweep",
-        on: BACKTEST,
-        set: |s, v| value::path(v).map(|path| s.html = Some(path)),
-        ..PLAIN
-    },
-    Setting {
         name: "endpoint",
         section: "venues",
         kind: Kind::Many,
@@ -484,95 +400,6 @@ pub static TABLE: &[Setting] = &[
         set: |s, v| {
             value::venue_file(v).map(|(venue, file)| s.key_files.push(KeyFileAt { venue, file: file.into() }))
         },
-        ..PLAIN
-    },
-    Setting {
-        name: "tape",
-        section: "box",
-        kind: Kind::Many,
-        unit: "FILE",
-        example: "btcusdt_spot.jsonl.gz",
-        help: "Take these recorded frames as the market; may be repeated",
-        on: TAPES,
-        set: |s, v| value::path(v).map(|path| s.tapes.push(path)),
-        ..PLAIN
-    },
-    Setting {
-        name: "script",
-        section: "box",
-        unit: "FILE",
-        example: "faults.jsonl",
-        help: "Faults the box carries out by itself: lines of {\"at_ms\", \"fault\"}, counted from its first connection",
-        on: BOXES,
-        set: |s, v| value::path(v).map(|path| s.script = Some(path)),
-        ..PLAIN
-    },
-    Setting {
-        name: "listen",
-        section: "box",
-        unit: "IP",
-        default: Some("127.0.0.1"),
-        example: "127.0.0.2",
-        help: "Listen on this address; the ports are picked by the kernel and told",
-        on: BOX,
-        set: |s, v| value::address(v).map(|address| s.listen = address),
-        ..PLAIN
-    },
-    Setting {
-        name: "clock-offset",
-        section: "box",
-        unit: "DURATION",
-        default: Some("0s"),
-        example: "-250ms",
-        help: "Shift the box's clock against the host's",
-        on: BOXES,
-        set: |s, v| value::signed_duration(v).map(|ns| s.clock_offset_ns = ns),
-        ..PLAIN
-    },
-    Setting {
-        name: "settle-in",
-        section: "box",
-        unit: "DURATION",
-        default: Some("30m"),
-        example: "20s",
-        help: "The box's next funding settlement comes this long after start",
-        on: BOXES,
-        set: |s, v| value::some_duration(v).map(|ns| s.settle_in_ns = ns),
-        ..PLAIN
-    },
-    Setting {
-        name: "spot-order-limit",
-        section: "box",
-        kind: Kind::Count,
-        unit: "N",
-        default: Some("100"),
-        example: "10",
-        help: "Orders the box's spot market takes in 10 s",
-        on: BOXES,
-        set: |s, v| value::count(v, 1, 1_000_000).map(|n| s.spot_order_limit = n as u32),
-        ..PLAIN
-    },
-    Setting {
-        name: "ticks-per-s",
-        section: "box",
-        kind: Kind::Count,
-        unit: "N",
-        default: Some("20"),
-        example: "50",
-        help: "Quotes the box makes per second, for each symbol and market",
-        on: BOXES,
-        set: |s, v| value::count(v, 1, 10_000).map(|n| s.ticks_per_s = n as u32),
-        ..PLAIN
-    },
-    Setting {
-        name: "control",
-        section: "box",
-        kind: Kind::Switch,
-        default: Some("on"),
-        example: "off",
-        help: "Answer /truth and /fault on the control port",
-        on: BOX,
-        set: |s, v| value::switch(v).map(|on| s.control = on),
         ..PLAIN
     },
 ];

@@ -338,6 +338,12 @@ mod tests {
         assert_eq!(usdt("500USDT"), Ok(Amount(500 * 10i128.pow(18))));
         assert!(usdt("500USD").is_err());
         assert!(usdt("0").is_err());
+        assert_eq!(cost("-0.02%"), Ok(Rate(-200_000_000_000_000)), "a rebate");
+        assert!(cost("10%").is_err() && cost("-1%").is_err() && cost("0.001").is_err());
+        assert_eq!(sweep("hold=1d,3d"), Ok(("hold".into(), vec!["1d".into(), "3d".into()])));
+        for text in ["hold", "hold=", "=1d", "hold=1d,,3d", ""] {
+            assert!(sweep(text).is_err(), "{text}");
+        }
         assert_eq!(share("0.5"), Ok(Rate(500_000_000_000_000_000)));
         assert!(share("1.1").is_err());
         assert!(share("-0.1").is_err());
@@ -357,6 +363,8 @@ mod tests {
             let _ = cores(&text);
             let _ = symbols(&text);
             let _ = endpoint(&text);
+            let _ = cost(&text);
+            let _ = sweep(&text);
             let _ = venue_file(&text);
         }
 

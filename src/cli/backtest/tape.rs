@@ -6,6 +6,7 @@
 //! Quirk: a tape tells no funding. Without `--funding` there is no threshold, and only the basis is told.
 
 use super::{Trouble, failed, setup, usage};
+use crate::agents::shadow::terms::bps_text;
 use crate::carry::backtest::Setup;
 use crate::carry::funding::{Carry, WEEK_HOURS};
 use crate::carry::signal::Signal;
@@ -59,8 +60,8 @@ pub(super) fn act(settings: &Settings) -> Result<(), Trouble> {
 /// One direction of a pair.
 #[derive(Debug, Default)]
 struct Seen {
-    /// Every executable basis, in 10^-9; the fraction below that is cut off perp ÷ spot.
-    basis_ppb: Vec<i64>,
+    /// Every executable basis, positive is good.
+    basis: Vec<Ratio>,
     /// The rules' threshold; `None`: never, or no funding to compute it from.
     enter: Option<Ratio>,
     fold: Option<Fold>,
@@ -190,8 +191,7 @@ impl Count {
             let (spot_price, spot_qty) = touch(spot, direction.opening(LegKind::Spot));
             let (perp_price, perp_qty) = touch(perp, direction.opening(LegKind::Perp));
             if let Some(basis) = scales.basis(perp_price, spot_price) {
-                let ppb = (basis.saturating_mul_int(1_000_000_000)).floor().to_num::<i64>();
-                seen.basis_ppb.push(if direction == Direction::Short { ppb } else { -ppb });
+                seen.basis.push(if direction == Direction::Short { basis } else { -basis });
             }
             let meets = seen.fold.is_some_and(|fold| match direction {
                 Direction::Short => fold.at_least(perp_price, spot_price),
@@ -206,10 +206,10 @@ impl Count {
 
     fn json(&self, instruments: &Instruments) -> Value {
         let direction = |seen: &Seen| {
-            let [lowest, median, highest] = seen.quantiles().map(|ppb| ppb.map(|ppb| fraction(ppb.into())));
+            let [lowest, median, highest] = seen.quantiles().map(|basis| basis.map(fraction));
             json!({
                 "basis": {"lowest": lowest, "median": median, "highest": highest},
-                "enter": seen.enter.map(|enter| fraction((enter * 1_000_000_000).ceil().to_num::<i128>())),
+                "enter": seen.enter.map(fraction),
                 "passing": {"quotes": seen.passing, "stretches": seen.stretches, "ns": seen.passing_ns},
             })
         };
@@ -226,8 +226,8 @@ impl Count {
             format!("{}: {} quotes with both legs known\n", instruments.pair(self.pair).name, self.quotes);
         for (word, seen) in ["short", "long"].into_iter().zip(&self.seen) {
             let [lowest, median, highest] =
-                seen.quantiles().map(|ppb| ppb.map_or_else(|| "-".to_owned(), |ppb| bps(ppb.into())));
-            let enter = seen.enter.map(|enter| bps((enter * 1_000_000_000).ceil().to_num()));
+                seen.quantiles().map(|basis| basis.map_or_else(|| "-".to_owned(), bps_text));
+            let enter = seen.enter.map(bps_text);
             out.push_str(&format!(
                 "  {word:<6} basis {lowest} / {median} / {highest} bp (lowest, median, highest); {}\n",
                 match enter {
@@ -261,21 +261,17 @@ impl Seen {
         }
     }
 
-    /// Lowest, median (of two middle ones the lower) and highest basis, in 10^-9.
-    fn quantiles(&self) -> [Option<i64>; 3] {
-        let mut sorted = self.basis_ppb.clone();
+    /// Lowest, median (of two middle ones the lower) and highest basis.
+    fn quantiles(&self) -> [Option<Ratio>; 3] {
+        let mut sorted = self.basis.clone();
         sorted.sort_unstable();
         let middle = sorted.len().saturating_sub(1) / 2;
-        [sorted.first(), sorted.get(middle), sorted.last()].map(|ppb| ppb.copied())
+        [sorted.first(), sorted.get(middle), sorted.last()].map(|basis| basis.copied())
     }
 }
 
-/// A count of 10^-9 as a decimal fraction.
-fn fraction(ppb: i128) -> String {
-    decimal::short(ppb, 9)
-}
-
-/// A count of 10^-9 in basis points.
-fn bps(ppb: i128) -> String {
-    decimal::Text(ppb.div_euclid(1_000), 2).to_string()
+/// A ratio as a decimal, to the nearest 10^-9: what is told, not what is decided on.
+fn fraction(ratio: Ratio) -> String {
+    let ppb: i64 = ratio.saturating_mul_int(1_000_000_000).round().to_num();
+    decimal::short(ppb.into(), 9)
 }
