@@ -12,7 +12,7 @@ use super::horizon::Horizon;
 use super::hub::{Feed, Hub};
 use super::limits::Limits;
 use super::listing::{Contract, Listing, SymbolId};
-use super::market::{Book, Mark, Synthetic};
+use super::market::{Book, Day, Mark, Synthetic};
 use super::naked::Naked;
 use super::number::{E8, Money, parse_e8};
 use super::orders::OrderLog;
@@ -90,6 +90,7 @@ pub struct Exchange {
     scheduled: u64,
     pub(super) listing: Listing,
     pub(super) books: Vec<Book>,
+    pub(super) days: Vec<Day>,
     pub(super) marks: Vec<Mark>,
     pub(super) market: Synthetic,
     pub(super) tape: Option<Player>,
@@ -155,10 +156,11 @@ impl Exchange {
             queue: BinaryHeap::new(),
             scheduled: 0,
             books: vec![Book::default(); symbols],
+            days: vec![Day::default(); symbols],
             marks: vec![Mark::default(); symbols],
             market: Synthetic::new(&listing, config.seed, now),
             tape,
-            accounts: Accounts::new(&listing, spot, usdm),
+            accounts: Accounts::new(&listing, spot, usdm, clock / MS),
             log: OrderLog::new(symbols),
             limits: [Limits::spot(config.spot_orders_10s, config.spot_raw_5m), Limits::usdm()],
             faults: Faults::default(),
@@ -217,6 +219,7 @@ impl Exchange {
         for (id, symbol) in self.listing.symbols.iter().enumerate() {
             self.marks[id].mark = self.books[id].mid();
             self.marks[id].rate = symbol.rate;
+            self.days[id].see(self.books[id].bid().price);
         }
         for id in 0..self.listing.symbols.len() {
             self.refresh_index(id);
