@@ -1,7 +1,7 @@
 //! What the box lists: assets, symbols with their filters, and which spot and perp are one coin.
 //!
 //! Owns:  every instrument's rules, and names by market.
-//! Never: changes after the box has opened.
+//! Never: changes after the box has opened, but for what a fault orders: rules and status.
 //! Quirk: some rows exist to be left out by a careful client: a TradFi perp, a delivery contract, a settling perp,
 //!        a symbol in BREAK, a name that is not ASCII, coins with one leg, and LUNA/LUNA2, whose names differ.
 

@@ -98,7 +98,7 @@ impl Shadow {
                 Phase::Trading(_) | Phase::Stopping(_) => true,
                 _ => false,
             };
-        let mut reads = Reads::default();
+        let mut reads = Reads { relist: self.relist, ..Reads::default() };
         self.permit.generation += 1;
         for at in 0..LANES.min(self.lanes.len()) {
             let open = self.may_trade() && !self.is_frozen(market_of(at).0, now);

@@ -24,6 +24,9 @@ impl Shadow {
                 self.instruments = instruments;
                 self.recall(now);
             }
+            News::Relisted { lane, instruments, shut, limits } => {
+                self.on_relisted(lane, instruments, shut, &limits, now);
+            }
             News::Marks(marks) => {
                 for mark in marks {
                     self.take_mark(mark);
