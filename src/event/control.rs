@@ -228,6 +228,8 @@ pub enum News {
         instruments: Option<Arc<Instruments>>,
         /// What can't be traded now, and why.
         shut: Vec<(InstrumentId, String)>,
+        /// What is settled for good, and when.
+        ending: Vec<(InstrumentId, Unix)>,
         /// What the lane may take now; empty: as before.
         limits: Vec<Limit>,
     },

@@ -45,6 +45,8 @@ pub(super) enum Kind {
     },
     /// A symbol's status is this from now on.
     SymbolStatus { symbol: String, status: &'static str },
+    /// A perp has its day of settlement, so long from now.
+    Delivery { symbol: String, in_ms: u64 },
     /// A symbol's books show only this share, in millionths, for `for_ms`.
     Thin { symbol: String, ppm: u64, for_ms: u64 },
     /// Stream events come late by `ms`, for `for_ms`.
@@ -110,6 +112,7 @@ impl Kind {
             Self::BadQuote => "bad_quote",
             Self::Rules { .. } => "rules",
             Self::SymbolStatus { .. } => "symbol_status",
+            Self::Delivery { .. } => "delivery",
             Self::Thin { .. } => "thin",
             Self::Lag { .. } => "lag",
             Self::DelayAck { .. } => "delay_ack",
@@ -138,7 +141,8 @@ const ALLOWED: &str = "kind is one of refuse (code, msg, status, taken), none, p
                        (ms, fraction_ppm, acked: an IOC order stays NEW), \
                        html (taken), status (status, body, taken, retry_after_s), cut_streams, mute (stream, ms), bad_quote, thin (symbol, fraction_ppm, for_ms), \
                        rules (symbol, up_ppm, down_ppm, tick, step, min_notional: from now on), \
-                       symbol_status (symbol, status TRADING|BREAK|HALT|SETTLING), \
+                       symbol_status (symbol, status TRADING|BREAK|HALT|SETTLING), delivery (symbol, in_ms: a perp's \
+                       deliveryDate; it trades on until delist), \
                        lag (ms, for_ms), delay_ack (ms), replica_lag (ms, for_ms), mute_user (ms), delay_user \
                        (ms, for_ms), dup_user, shuffle_user, cut_user, expire_listen_key, adl and liquidate \
                        (symbol, fraction_ppm), delist (symbol), foreign_order (symbol, rest), settle_now (symbol, or none for \
@@ -234,6 +238,10 @@ impl Faults {
                     min_notional: size("min_notional")?,
                 }
             }
+            "delivery" => Kind::Delivery {
+                symbol: text("symbol").ok_or("delivery needs symbol, such as \"BTCUSDT\"")?.to_owned(),
+                in_ms: number("in_ms", 86_400_000)?,
+            },
             "symbol_status" => {
                 let known = ["TRADING", "BREAK", "HALT", "SETTLING"];
                 let status = known.into_iter().find(|it| Some(*it) == text("status"));

@@ -88,6 +88,10 @@ impl Exchange {
                     row.min_notional = min_notional.unwrap_or(row.min_notional);
                 }
             }
+            Kind::Delivery { symbol, in_ms } => {
+                let (id, at) = (self.perp(symbol)?, self.clock_ms().saturating_add(*in_ms));
+                self.listing.symbols[id].delivery_ms = Some(at);
+            }
             Kind::SymbolStatus { symbol, status } => {
                 for id in self.listed(struck, symbol)? {
                     self.listing.symbols[id].status = status;

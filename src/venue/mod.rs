@@ -210,6 +210,8 @@ pub struct Listing {
     pub limits: Vec<BucketRule>,
     /// Symbol and reason, for each market the engine can't trade.
     pub left_out: Vec<(String, String)>,
+    /// Perpetuals that trade until then, and are settled.
+    pub ending: Vec<(String, Unix)>,
 }
 
 /// A market as listed: an instrument whose id is not given yet (it is 0).

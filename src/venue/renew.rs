@@ -6,7 +6,7 @@
 
 use super::{Listing, Row};
 use crate::event::{Instrument, Instruments};
-use crate::units::{InstrumentId, LegKind, Price, Qty};
+use crate::units::{InstrumentId, LegKind, Price, Qty, Unix};
 
 /// What a listing says of the present instruments of its market.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,14 +15,18 @@ pub struct Renewed {
     pub instruments: Option<Instruments>,
     /// What can't be traded now, and why.
     pub shut: Vec<(InstrumentId, String)>,
+    /// What is settled, and when.
+    pub ending: Vec<(InstrumentId, Unix)>,
 }
 
 /// Holds one market's new listing against the present generation.
 #[must_use]
 pub fn renew(present: &Instruments, leg: LegKind, listing: &Listing) -> Renewed {
     let mut next = present.clone();
-    let mut shut = Vec::new();
+    let (mut shut, mut ending) = (Vec::new(), Vec::new());
     for old in next.instruments.iter_mut().filter(|row| row.leg == leg) {
+        let ends = listing.ending.iter().find(|(symbol, _)| symbol.as_str() == old.symbol.as_str());
+        ending.extend(ends.map(|(_, at)| (old.id, *at)));
         let Some(row) = listing.rows.iter().find(|row| row.symbol == old.symbol) else {
             let said = listing.left_out.iter().find(|(symbol, _)| symbol.as_str() == old.symbol.as_str());
             shut.push((old.id, said.map_or("it is listed no more".to_owned(), |(_, why)| why.clone())));
@@ -39,7 +43,7 @@ pub fn renew(present: &Instruments, leg: LegKind, listing: &Listing) -> Renewed 
     }
     next.generation += 1;
     let changed = next.instruments != present.instruments;
-    Renewed { instruments: changed.then_some(next), shut }
+    Renewed { instruments: changed.then_some(next), shut, ending }
 }
 
 /// The new rules in the scales of the old row; `None` if they don't fit.
@@ -125,7 +129,9 @@ mod tests {
         let mut broken = listed(Vec::new());
         assert_eq!(renew(&all, LegKind::Perp, &broken).shut[0].1, "it is listed no more");
         broken.left_out.push(("BTCUSDT".to_owned(), "its status is BREAK, not TRADING".to_owned()));
-        let shut = renew(&all, LegKind::Perp, &broken).shut;
+        broken.ending.push(("BTCUSDT".to_owned(), Unix(5)));
+        let Renewed { shut, ending, .. } = renew(&all, LegKind::Perp, &broken);
+        assert_eq!(ending, [(InstrumentId(1), Unix(5))]);
         assert_eq!(shut, [(InstrumentId(1), "its status is BREAK, not TRADING".to_owned())]);
     }
 }

@@ -153,3 +153,41 @@ fn r09_a_repair_refused_for_the_price_band_leaves_again_at_its_edge() {
     assert_eq!(world.truth()["naked"]["now"], json!([]), "{:?}", world.orders());
     end(world);
 }
+
+/// F105, R16: a contract that has its day of settlement is closed a day before it, and takes no entry from the
+/// moment that is known.
+#[test]
+fn r16_a_contract_that_ends_is_closed_a_day_before_it() {
+    let delivery = |hours: u64| json!({"kind": "delivery", "symbol": "SOLUSDT", "in_ms": hours * 3_600_000});
+    let mut world = live(&Setup { exit_basis: None, ..sol() });
+    assert!(world.run_until(|world| world.shadow().open_now() == 1, 10 * SEC), "no entry");
+    faults(&mut world, &[delivery(30)]);
+    world.run_for(62 * SEC);
+    assert_eq!(lines(&world, "ALERT: SOLUSDT is settled for good in 29 h"), 1, "{:?}", world.lines());
+    assert_eq!((world.shadow().totals.sent, world.shadow().open_now()), (2, 1), "held until its time");
+    faults(&mut world, &[delivery(23)]);
+    assert!(world.run_until(|world| world.shadow().open_now() == 0, 62 * SEC), "{:?}", world.lines());
+    world.run_for(20 * SEC);
+    assert_eq!(
+        (world.shadow().totals.sent, world.truth()["positions"].clone()),
+        (4, json!([])),
+        "no new entry"
+    );
+    assert_eq!(world.shadow().mode(), Mode::Trading);
+    end(world);
+}
+
+/// F54: refused for want of funds: the account is read: what is missing there would be named (R20).
+#[test]
+fn r09_where_funds_are_refused_the_account_is_read() {
+    let mut world = live(&one_entry("SOL", 11));
+    let unfunded = json!({"kind": "refuse", "market": "spot", "code": -2010, "msg": "Account has insufficient balance for requested action."});
+    faults(&mut world, &[unfunded]);
+    assert!(world.run_until(|world| world.shadow().totals.sent >= 2, 10 * SEC), "no entry");
+    let from = world.now().plus(MS / 2);
+    world.run_for(300 * MS);
+    // A warming request may be among them; nothing else would be asked of spot now.
+    let asked = world.asked(Door::SpotRest).into_iter().filter(|at| *at > from).count();
+    assert!(asked >= 2, "its trades, then the balances: {asked}");
+    end(world);
+}

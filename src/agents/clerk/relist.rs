@@ -75,7 +75,7 @@ impl Clerk {
         let venue = self.settings.target.venue;
         let of_lane = lane(venue.id, leg);
         let Some(present) = self.relist.kept.back().cloned() else { return };
-        let Renewed { instruments, shut } = renew(&present.instruments, leg, listing);
+        let Renewed { instruments, shut, ending } = renew(&present.instruments, leg, listing);
         let instruments = instruments.map(Arc::new);
         if let Some(instruments) = &instruments {
             // Forms hold symbol, host and scales, which a change of rules leaves as they are.
@@ -92,6 +92,6 @@ impl Clerk {
         self.relist.limits.retain(|limit| limit.lane != of_lane);
         self.relist.limits.extend(&mine);
         let limits = if mine == known { Vec::new() } else { mine };
-        self.tell(News::Relisted { lane: of_lane, instruments, shut, limits });
+        self.tell(News::Relisted { lane: of_lane, instruments, shut, ending, limits });
     }
 }

@@ -9,10 +9,14 @@ use super::{Question, Shadow};
 use crate::agents::courier::Letter;
 use crate::desk::budget::Line;
 use crate::desk::pair::band_edge;
-use crate::event::{Headers, Instruments, Limit, PairState, lane};
-use crate::units::{InstrumentId, LegKind, Nanos, PairId, Price, Side};
+use crate::event::{Headers, Instruments, Limit, Mode, PairState, lane};
+use crate::units::time::SEC;
+use crate::units::{InstrumentId, LegKind, Nanos, PairId, Price, Side, Unix};
 use crate::venue;
 use std::sync::Arc;
+
+/// How long before a contract is settled its pair is closed (F105).
+const BEFORE_END_NS: i64 = 24 * 3_600 * SEC as i64;
 
 impl Shadow {
     /// A market was listed again.
@@ -84,6 +88,27 @@ impl Shadow {
                 ));
             }
         }
+    }
+
+    /// Perps with a day of settlement.
+    pub(super) fn take_ending(&mut self, ending: Vec<(InstrumentId, Unix)>) {
+        for (id, at) in ending {
+            if self.ending.insert(id, at) != Some(at) {
+                let hours = (at.0 - self.clock.unix().0) / (3_600 * SEC as i64);
+                let symbol = self.instruments.get(id).symbol;
+                self.alert(format!(
+                    "{symbol} is settled for good in {hours} h: what is held of it is closed {} h before that",
+                    BEFORE_END_NS / (3_600 * SEC as i64)
+                ));
+            }
+        }
+    }
+
+    /// Whether a pair is to be closed because its contract ends soon (F105). Not by a halted engine: that closes
+    /// nothing by itself.
+    pub(super) fn ends_soon(&self, pair: PairId) -> bool {
+        let at = self.ending.get(&self.instruments.pair(pair).perp);
+        self.mode() <= Mode::ReduceOnly && at.is_some_and(|at| self.clock.unix().0 >= at.0 - BEFORE_END_NS)
     }
 
     /// Why a leg of a pair can't be traded now, if so.

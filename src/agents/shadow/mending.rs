@@ -73,6 +73,11 @@ impl Mending {
         self.since.get_or_insert(now);
     }
 
+    /// Whether it is.
+    pub(super) fn is_broken(&self) -> bool {
+        self.since.is_some()
+    }
+
     /// Known to be within bound.
     pub(super) fn sound(&mut self) {
         (self.since, self.told_ns) = (None, 0);
@@ -141,6 +146,10 @@ impl Shadow {
         let (pair, class, whole) = (tracked.order.pair, tracked.order.class, tracked.order.leg.qty);
         let instrument = tracked.order.leg.instrument;
         let refused = if let End::Refused(refusal) = end { Some(refusal.kind) } else { None };
+        if refused == Some(RefusalKind::Funds) {
+            // There is less than the books say, or more is tied up: the account is read (F54).
+            self.recheck(instrument, now);
+        }
         if class != Class::Entry && refused == Some(RefusalKind::ReduceOnly) {
             self.doubt_position(pair, now);
         }

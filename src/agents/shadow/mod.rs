@@ -53,7 +53,7 @@ use crate::metal::ring::{Consumer, Producer};
 use crate::metal::runner::Agent;
 use crate::store::recall::Recalled;
 use crate::units::time::MS;
-use crate::units::{Amount, ClientId, InstrumentId, Nanos, PairId, Price, Ratio, VenueId};
+use crate::units::{Amount, ClientId, InstrumentId, Nanos, PairId, Price, Ratio, Unix, VenueId};
 use crate::venue::{Key, Scratch};
 use phases::Phase;
 use std::collections::{BTreeMap, VecDeque};
@@ -249,6 +249,8 @@ pub struct Shadow {
     rechecks: Vec<(Nanos, PairId)>,
     /// What can't be traded for now, and why.
     shut: BTreeMap<InstrumentId, String>,
+    /// Perps that are settled for good, and when.
+    ending: BTreeMap<InstrumentId, Unix>,
     /// Reference prices of bands that an order met, as read last.
     references: BTreeMap<InstrumentId, Price>,
     /// Counts up whenever the listings should be read again.
@@ -310,6 +312,7 @@ impl Shadow {
             frozen: BTreeMap::new(),
             rechecks: Vec::new(),
             shut: BTreeMap::new(),
+            ending: BTreeMap::new(),
             references: BTreeMap::new(),
             relist: 0,
             margins: BTreeMap::new(),

@@ -24,7 +24,8 @@ impl Shadow {
                 self.instruments = instruments;
                 self.recall(now);
             }
-            News::Relisted { lane, instruments, shut, limits } => {
+            News::Relisted { lane, instruments, shut, ending, limits } => {
+                self.take_ending(ending);
                 self.on_relisted(lane, instruments, shut, &limits, now);
             }
             News::Marks(marks) => {

@@ -93,7 +93,7 @@ impl Shadow {
             held: self.books[at].closable(),
             ..Terms::default()
         });
-        terms.flatten = self.flattening();
+        terms.flatten = self.flattening() || self.ends_soon(self.books[at].pair);
         let book = &mut self.books[at];
         if terms != book.terms
             && let Some(cell) = self.doors.terms.get_mut(at)

@@ -11,7 +11,7 @@
 use super::{VENUE, limits, rest};
 use crate::event::{Instrument, Instruments};
 use crate::units::decimal::{self, pow10_i128};
-use crate::units::{Amount, InstrumentId, LegKind, Price, Qty, Rate};
+use crate::units::{Amount, InstrumentId, LegKind, Price, Qty, Rate, Unix};
 use crate::venue::json::{Object, flag, int, text};
 use crate::venue::{Ask, BadBody, Listing, Row};
 
@@ -70,6 +70,9 @@ pub(super) fn read(leg: LegKind, body: &mut [u8]) -> Result<Listing, BadBody> {
         for row in rows.iter() {
             let row = row.as_object().ok_or(BadBody::Field("symbols"))?;
             let symbol = text(&row, "symbol").ok_or(BadBody::Field("symbol"))?;
+            if let Some(at) = ends(leg, &row) {
+                listing.ending.push((printable(symbol), at));
+            }
             match instrument(leg, symbol, &row) {
                 Ok(instrument) => listing.rows.push(instrument),
                 Err(reason) => listing.left_out.push((printable(symbol), reason)),
@@ -149,6 +152,15 @@ fn tradable(leg: LegKind, row: &Object<'_, '_>) -> Result<(), String> {
         }
     }
     offers(row, "orderTypes", "LIMIT")
+}
+
+/// When a perpetual that still trades is settled, if it is about to be.
+fn ends(leg: LegKind, row: &Object<'_, '_>) -> Option<Unix> {
+    let trades = leg == LegKind::Perp
+        && text(row, "contractType") == Some("PERPETUAL")
+        && text(row, "status") == Some("TRADING");
+    let at_ms = int(row, "deliveryDate").filter(|at| trades && *at != NO_DELIVERY_MS)?;
+    Unix::from_ms(at_ms)
 }
 
 /// That a list holds what our orders need. A listing without the list promises nothing and denies
