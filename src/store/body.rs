@@ -308,6 +308,7 @@ const fn source(source: Source) -> &'static str {
     match source {
         Source::Answer => "answer",
         Source::Query => "query",
+        Source::Cancel => "cancel",
         Source::Stream => "stream",
     }
 }
