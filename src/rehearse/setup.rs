@@ -10,12 +10,13 @@ use crate::agents::trader::TraderSettings;
 use crate::agents::trader::contingent::Legs;
 use crate::carry::rules::Policy;
 use crate::desk::gate::GateLimits;
+use crate::desk::risk::Caps;
 use crate::event::Latched;
 use crate::metal::disk::DiskError;
 use crate::sim;
 use crate::store::epoch::EpochError;
-use crate::store::journal::JournalError;
 use crate::store::recall::Recalled;
+use crate::store::segments::JournalError;
 use crate::units::time::{SEC, US};
 use crate::units::{Amount, Ratio};
 use crate::venue::{self, Key};
@@ -51,6 +52,8 @@ pub struct Setup {
     pub exit_basis: Option<Ratio>,
     /// Size of one entry, in USDT.
     pub clip: Amount,
+    /// How much may be at stake.
+    pub caps: Caps,
     /// Entries per pair over the whole run; `None`: any number.
     pub entries_max: Option<u32>,
     /// The run ends so long after all feeds are live, in ns; `None`: when told to.
@@ -69,6 +72,8 @@ pub struct Setup {
     pub delay_ns: RangeInclusive<u64>,
     /// Whether every top of book is kept for [`super::World::quotes`].
     pub quotes_out: bool,
+    /// What a segment of the journal takes behind its checkpoint: so little that stories come to several.
+    pub segment_bytes: u64,
 }
 
 impl Default for Setup {
@@ -85,6 +90,7 @@ impl Default for Setup {
             policy: Policy { hold_s: 3_600, kappa: Ratio::ONE, ..Policy::default() },
             exit_basis: Some(Ratio::from_num(5) / 10_000),
             clip: Amount(500 * 10i128.pow(u32::from(Amount::SCALE))),
+            caps: Caps::default(),
             entries_max: None,
             run_for_ns: None,
             until_round_trips: None,
@@ -94,6 +100,7 @@ impl Default for Setup {
             crashes_max: (3, 600 * SEC),
             delay_ns: 40 * US..=80 * US,
             quotes_out: false,
+            segment_bytes: 32 << 10,
         }
     }
 }
@@ -159,6 +166,7 @@ impl Setup {
                 policy: self.policy,
                 exit_basis: self.exit_basis,
                 clip: self.clip,
+                caps: self.caps,
                 directions: self.directions,
                 recv_window_ms: self.recv_window_ms,
                 live: self.live,
