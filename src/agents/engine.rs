@@ -21,18 +21,19 @@ use crate::metal::intents::IntentsMemory;
 use crate::metal::latch::Latch;
 use crate::metal::latest::latest;
 use crate::metal::ring::{Consumer, Producer, ring};
+use crate::metal::tap::{Tap, Turns};
 use std::sync::Arc;
 
 /// Feed items between reader and trader: some ms of the busiest burst recorded.
-const FEED_SLOTS: usize = 1 << 14;
+pub(super) const FEED_SLOTS: usize = 1 << 14;
 /// Marks between reader and shadow: one per symbol and second.
 const MARK_SLOTS: usize = 1 << 12;
 /// What the trader tells.
-const TOLD_SLOTS: usize = 1 << 12;
+pub(super) const TOLD_SLOTS: usize = 1 << 12;
 /// What the shadow wishes.
-const COMMAND_SLOTS: usize = 1 << 10;
+pub(super) const COMMAND_SLOTS: usize = 1 << 10;
 /// Links on their way, all there can be.
-const LINK_SLOTS: usize = 1 << 8;
+pub(super) const LINK_SLOTS: usize = 1 << 8;
 /// Records between shadow and scribe; beyond it the shadow keeps them.
 const RECORD_SLOTS: usize = 1 << 13;
 /// The clerk's news.
@@ -59,6 +60,8 @@ pub struct EngineSettings {
     pub shadow: ShadowSettings,
     /// Whether every top of book is handed out for a file.
     pub quotes_out: bool,
+    /// Whether what the rooms take in is handed out for a session file.
+    pub record: bool,
 }
 
 /// What the rooms stand on.
@@ -108,6 +111,8 @@ pub struct Outside {
     pub done: Latch,
     /// Lines for a person.
     pub lines: Consumer<String>,
+    /// What the trader took in, turn by turn, if asked for.
+    pub turns: Option<Turns>,
     /// Every top of book, if asked for.
     pub quotes: Option<Consumer<Quote>>,
     /// Generations of instruments: what ids in quotes mean.
@@ -153,6 +158,12 @@ impl Engine {
         } else {
             (None, None)
         };
+        let (tap, turns) = if settings.record {
+            let (tap, turns) = Tap::record();
+            (tap, Some(turns))
+        } else {
+            (Tap::off(), None)
+        };
         let (asks, asks_out) = ring(ASK_SLOTS);
         let (replies_in, replies) = ring(ASK_SLOTS);
         let (permit_in, permit_out) = latest::<PERMIT_WORDS>(Permit::default().to_words());
@@ -182,6 +193,7 @@ impl Engine {
             dead: trader_dead,
             tee: tee_in,
             entropy: trader_entropy,
+            tap,
         };
         let trader = Trader::new(settings.trader, trader_doors, clock.clone(), kill.clone(), intents);
         let shadow_doors = ShadowDoors {
@@ -228,6 +240,7 @@ impl Engine {
             kill,
             done,
             lines: lines_out,
+            turns,
             quotes: tee_out,
             loaded: loaded_outside,
             operator: Some(OperatorEnds { asks, replies }),

@@ -301,6 +301,7 @@ fn engine_settings(
             crashes_max: settings.restart_limit,
         },
         quotes_out: settings.quotes_out.is_some(),
+        record: settings.record.is_some(),
     }
 }
 

@@ -100,6 +100,8 @@ pub struct Settings {
     pub out: PathBuf,
     /// Where to write every quote as CSV.
     pub quotes_out: Option<PathBuf>,
+    /// Where to write the session file.
+    pub record: Option<PathBuf>,
     /// Real orders: only if both the file and the flag say so.
     pub live: bool,
     /// Which rooms share a thread.
@@ -176,6 +178,7 @@ impl Default for Settings {
             json: false,
             out: PathBuf::new(),
             quotes_out: None,
+            record: None,
             live: false,
             layout: Layout::Fused,
             cores: Vec::new(),

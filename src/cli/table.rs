@@ -100,6 +100,16 @@ pub static TABLE: &[Setting] = &[
         ..PLAIN
     },
     Setting {
+        name: "record",
+        section: "session",
+        unit: "FILE",
+        example: "monday.session",
+        help: "Write all that trader and shadow take in to this session file, for `replay`",
+        on: ENGINE,
+        set: |s, v| value::path(v).map(|path| s.record = Some(path)),
+        ..PLAIN
+    },
+    Setting {
         name: "live",
         section: "engine",
         kind: Kind::Switch,

@@ -22,6 +22,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::crash;
 use super::ring::{Consumer, Producer, ring};
+use super::tap::{Flag, Tap};
 
 /// Bytes of a record.
 pub const INTENT_BYTES: usize = RECORD_WORDS * 8;
@@ -52,6 +53,7 @@ pub struct Intents {
     freed: Consumer<IntentSlot>,
     /// So many stay for risk-reducing intents.
     reserve: usize,
+    tap: Tap,
 }
 
 /// The reading half: the shadow's, and recovery's.
@@ -173,7 +175,7 @@ impl IntentsMemory {
             put(&region.words(*slot)[STATE_AT], EMPTY, Release);
         }
         (
-            Intents { region: Arc::clone(region), free, freed: freed_seen, reserve: region.slots / 4 },
+            Intents { region: Arc::clone(region), free, freed: freed_seen, reserve: region.slots / 4, tap: Tap::off() },
             IntentsReader { region: Arc::clone(region), freed, origin },
         )
     }
@@ -217,6 +219,22 @@ impl Intents {
     /// [`Intents::commit`].
     #[inline]
     pub fn claim(&mut self, risk_reducing: bool) -> Option<IntentSlot> {
+        if let Some(had) = self.tap.claimed() {
+            // Nobody reads what a replay writes down.
+            return had.then_some(IntentSlot(0));
+        }
+        let slot = self.claim_free(risk_reducing);
+        self.tap.answer(Flag::Claim, slot.is_some());
+        slot
+    }
+
+    /// Lets the trader hear of free slots through its tap.
+    pub fn tap(&mut self, tap: &Tap) {
+        self.tap = tap.clone();
+    }
+
+    #[inline]
+    fn claim_free(&mut self, risk_reducing: bool) -> Option<IntentSlot> {
         while let Some(slot) = self.freed.pop() {
             self.free.push(slot);
         }

@@ -14,6 +14,7 @@
 //! | `inbound` | the bytes a link received and nobody consumed yet |
 //! | `tls`, `plain`, `memory` | what carries a link: rustls, bare TCP, or a test's two hands |
 //! | `socket` | the options of our TCP sockets |
+//! | `tap`, `turn` | what comes in by these seams, copied for a session file or supplied from one; its bytes |
 //! | `poll` | the links of one room and one question to the kernel: who has bytes? |
 //! | `dial` | host name in, link out; helper threads do what blocks |
 //! | `disk` | append-only files; a helper thread does the sync |
@@ -47,4 +48,6 @@ pub mod poll;
 pub mod ring;
 pub mod runner;
 mod socket;
+pub mod tap;
 pub mod tls;
+mod turn;

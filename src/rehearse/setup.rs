@@ -5,6 +5,7 @@
 
 use crate::agents::clerk::{ClerkSettings, Host, Target};
 use crate::agents::engine::EngineSettings;
+use crate::agents::replay::ReplayedTrader;
 use crate::agents::shadow::ShadowSettings;
 use crate::agents::trader::TraderSettings;
 use crate::agents::trader::contingent::Legs;
@@ -16,6 +17,7 @@ use crate::sim;
 use crate::store::epoch::EpochError;
 use crate::store::journal::JournalError;
 use crate::store::recall::Recalled;
+use crate::store::session;
 use crate::units::time::{SEC, US};
 use crate::units::{Amount, Ratio};
 use crate::venue::{self, Key};
@@ -69,6 +71,8 @@ pub struct Setup {
     pub delay_ns: RangeInclusive<u64>,
     /// Whether every top of book is kept for [`super::World::quotes`].
     pub quotes_out: bool,
+    /// Whether what the rooms take in is kept for [`super::World::session`].
+    pub record: bool,
 }
 
 impl Default for Setup {
@@ -99,6 +103,7 @@ impl Default for Setup {
             crashes_max: (3, 600 * SEC),
             delay_ns: 40 * US..=80 * US,
             quotes_out: false,
+            record: false,
         }
     }
 }
@@ -128,6 +133,24 @@ impl Setup {
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
         Self { seed, ..Self::default() }
+    }
+
+    /// The trader of a session that a world of this setup recorded in its first run, played to its end.
+    ///
+    /// # Errors
+    ///
+    /// What did not fit.
+    pub fn replay(&self, file: &[u8]) -> Result<ReplayedTrader, String> {
+        let settings = self.engine(1, None, Recalled::default()).trader;
+        let mut trader = ReplayedTrader::new(settings).map_err(|error| error.to_string())?;
+        for block in session::Blocks::new(file).map_err(|broken| broken.to_string())? {
+            let block = block.map_err(|broken| broken.to_string())?;
+            for turn in session::split(&block.body).take_while(|_| block.kind == session::Kind::Turns) {
+                let turn = turn.map_err(|flaw| flaw.to_string())?;
+                trader.turn(turn).map_err(|error| error.to_string())?;
+            }
+        }
+        Ok(trader)
     }
 
     /// The rooms' own settings, for the run of this epoch that begins latched or not, on these books.
@@ -175,6 +198,7 @@ impl Setup {
                 crashes_max: self.crashes_max,
             },
             quotes_out: self.quotes_out,
+            record: self.record,
         }
     }
 }

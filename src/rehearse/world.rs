@@ -22,7 +22,7 @@ use crate::metal::intents::IntentsMemory;
 use crate::metal::latch::Latch;
 use crate::metal::runner::Agent;
 use crate::sim::Door;
-use crate::store::{epoch, journal, latch};
+use crate::store::{epoch, journal, latch, session};
 use crate::units::time::{MS, SEC, US};
 use crate::units::{ClientId, Nanos};
 use serde_json::Value;
@@ -65,6 +65,8 @@ pub struct World {
     turns: u64,
     lines: Vec<String>,
     quotes: Vec<Quote>,
+    /// What the rooms of the present process took in, as blocks of a session file.
+    turns_taken: Vec<u8>,
     replies: Vec<Reply>,
 }
 
@@ -102,6 +104,7 @@ impl World {
             turns: 0,
             lines: Vec::new(),
             quotes: Vec::new(),
+            turns_taken: Vec::new(),
             replies: Vec::new(),
         })
     }
@@ -158,6 +161,7 @@ impl World {
         self.intents = intents;
         self.frozen.clear();
         self.lines.clear();
+        self.turns_taken.clear();
         self.replies.clear();
         Ok(())
     }
@@ -238,6 +242,11 @@ impl World {
         self.lines.extend(std::iter::from_fn(|| engine.outside.lines.pop()));
         if let Some(quotes) = &mut engine.outside.quotes {
             self.quotes.extend(std::iter::from_fn(|| quotes.pop()));
+        }
+        if let Some(turns) = &mut engine.outside.turns {
+            let mut taken = Vec::new();
+            turns.take(&mut taken);
+            session::turns(session::Room::Trader, &taken, &mut self.turns_taken);
         }
         if let Some(ends) = &mut engine.outside.operator {
             self.replies.extend(std::iter::from_fn(|| ends.replies.pop()).map(|replied| replied.reply));
@@ -371,6 +380,15 @@ impl World {
     #[must_use]
     pub fn quotes(&self) -> &[Quote] {
         &self.quotes
+    }
+
+    /// The session file of the present process so far, if [`Setup::record`] says so.
+    #[must_use]
+    pub fn session(&self) -> Vec<u8> {
+        let mut file = session::begin(&serde_json::Map::new());
+        file.extend_from_slice(&self.turns_taken);
+        session::end(&serde_json::Map::new(), &mut file);
+        file
     }
 
     /// When connection requests reached this door.

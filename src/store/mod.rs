@@ -5,7 +5,8 @@
 //!        runs in virtual time.
 //! Map:   [`journal`] every fact, append-only · [`epoch`] the counter that keeps order ids unique ·
 //!        [`latch`] HALTED and KILLED · [`recall`] what the journal tells of the runs before · [`check`]
-//!        what a person asks of all three.
+//!        what a person asks of all three ·
+//!        [`session`] what the rooms of a run took in.
 
 mod body;
 pub mod check;
@@ -13,3 +14,4 @@ pub mod epoch;
 pub mod journal;
 pub mod latch;
 pub mod recall;
+pub mod session;

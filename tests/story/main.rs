@@ -24,6 +24,7 @@ mod outage;
 mod recovery;
 mod rules;
 mod seeds;
+mod session;
 mod start;
 mod streams;
 mod tape;
