@@ -7,6 +7,7 @@ use super::Loaded;
 use super::clerk::{Clerk, ClerkDoors, ClerkSettings};
 use super::reader::{Reader, ReaderDoors};
 use super::scribe::Scribe;
+use super::session::Taken;
 use super::shadow::operator::OperatorDoors;
 use super::shadow::{Shadow, ShadowDoors, ShadowSettings};
 use super::trader::{Trader, TraderDoors, TraderSettings};
@@ -21,7 +22,8 @@ use crate::metal::intents::IntentsMemory;
 use crate::metal::latch::Latch;
 use crate::metal::latest::latest;
 use crate::metal::ring::{Consumer, Producer, ring};
-use crate::metal::tap::{Tap, Turns};
+use crate::metal::tap::Tap;
+use crate::store::session::Room;
 use std::sync::Arc;
 
 /// Feed items between reader and trader: some ms of the busiest burst recorded.
@@ -111,8 +113,8 @@ pub struct Outside {
     pub done: Latch,
     /// Lines for a person.
     pub lines: Consumer<String>,
-    /// What the trader took in, turn by turn, if asked for.
-    pub turns: Option<Turns>,
+    /// What the rooms took in, turn by turn, if asked for.
+    pub taken: Option<Taken>,
     /// Every top of book, if asked for.
     pub quotes: Option<Consumer<Quote>>,
     /// Generations of instruments: what ids in quotes mean.
@@ -240,7 +242,7 @@ impl Engine {
             kill,
             done,
             lines: lines_out,
-            turns,
+            taken: turns.map(|turns| Taken::new([(Room::Trader, turns)])),
             quotes: tee_out,
             loaded: loaded_outside,
             operator: Some(OperatorEnds { asks, replies }),

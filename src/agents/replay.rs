@@ -61,6 +61,8 @@ pub struct ReplayedTrader {
     instruments: Arc<Instruments>,
     /// What it decided.
     pub decisions: Decisions,
+    /// So many of its decisions were heard in the run; what it told beyond its end is in no hash.
+    pub heard: u64,
     /// The first and the last turn's time.
     pub span: Option<(Nanos, Nanos)>,
     /// Turns played.
@@ -114,6 +116,7 @@ impl ReplayedTrader {
             recv_window_ms,
             instruments: Arc::default(),
             decisions: Decisions::default(),
+            heard: u64::MAX,
             span: None,
             turns: 0,
         })
@@ -129,13 +132,16 @@ impl ReplayedTrader {
         let astray = |why: String| ReplayError::Astray { turn: turn.number, why };
         for event in turn.events() {
             if let Event::Item { door, bytes } = event? {
-                self.put(door, bytes).ok_or_else(|| astray(format!("an item of door {door} can't be read")))?;
+                self.put(door, bytes)
+                    .ok_or_else(|| astray(format!("an item of door {door} can't be read")))?;
             }
         }
         self.tap.load(&turn);
         let work = self.room.do_work(turn.now);
         while let Some(told) = self.told.pop() {
-            self.decisions.told(&told, &self.instruments);
+            if self.decisions.lines < self.heard {
+                self.decisions.told(&told, &self.instruments);
+            }
         }
         while self.dead.pop().is_some() {}
         let taken = self.feed.is_taken()

@@ -5,13 +5,15 @@
 //! Map:   `metal::tap` copies and supplies · `event::bytes` has the rest of the items · `store::session` the
 //!        file · `replay` the rooms fed from it.
 
+use super::blank::Blank;
 use super::trader::TraderDoors;
 use super::{FeedCard, Handed, Loaded, Purpose};
 use crate::event::bytes::Bytes;
 use crate::event::{Instruments, TERMS_WORDS};
 use crate::metal::latest::Reader as Latest;
 use crate::metal::link::Link;
-use crate::metal::tap::{Flag, Tap};
+use crate::metal::tap::{Flag, Tap, Turns};
+use crate::store::session::{self, Room};
 use crate::units::{LegKind, LinkId, VenueId};
 use crate::venue::{self, Key, Symbols};
 use std::sync::Arc;
@@ -46,6 +48,40 @@ pub mod cell {
     pub const DURABLE: u16 = 3;
     /// Shadow → trader: the first pair's; the others follow.
     pub const TERMS: u16 = 16;
+}
+
+/// Where what the rooms took in comes out.
+#[derive(Debug)]
+pub struct Taken {
+    rooms: Vec<(Room, Turns, Blank)>,
+    turns: Vec<u8>,
+}
+
+impl Taken {
+    /// Of these rooms.
+    #[must_use]
+    pub fn new(rooms: impl IntoIterator<Item = (Room, Turns)>) -> Self {
+        let rooms = rooms.into_iter().map(|(room, turns)| (room, turns, Blank::new(secrets())));
+        Self { rooms: rooms.collect(), turns: Vec::new() }
+    }
+
+    /// Appends what came since, as blocks of a session file without secrets. Of a room that could not be
+    /// followed any more nothing comes: then why.
+    pub fn drain(&mut self, out: &mut Vec<u8>) -> Option<&'static str> {
+        let mut lost = None;
+        for (room, turns, blank) in &mut self.rooms {
+            self.turns.clear();
+            turns.take(&mut self.turns);
+            blank.turns(&mut self.turns);
+            session::turns(*room, &self.turns, out);
+            lost = lost.or(turns.lost());
+        }
+        lost
+    }
+}
+
+fn secrets() -> Vec<&'static str> {
+    venue::ALL.iter().flat_map(|venue| venue.user.secrets).copied().collect()
 }
 
 /// Lets all that comes to the trader by its doors go through its tap.
@@ -109,7 +145,11 @@ pub fn sound(instruments: Instruments) -> Option<Instruments> {
     let known = |venue: VenueId| usize::from(venue.0) < venue::ALL.len();
     let row_holds = rows.iter().enumerate().all(|(n, row)| {
         let positive = row.tick.0 > 0 && row.lot.0 > 0 && row.price_range.0 <= row.price_range.1;
-        usize::from(row.id.0) == n && known(row.venue) && positive && row.price_decimals <= 18 && row.qty_decimals <= 18
+        usize::from(row.id.0) == n
+            && known(row.venue)
+            && positive
+            && row.price_decimals <= 18
+            && row.qty_decimals <= 18
     });
     let pair_holds = instruments.pairs.iter().enumerate().all(|(n, pair)| {
         let there = |id: crate::units::InstrumentId| usize::from(id.0) < rows.len();
@@ -131,7 +171,9 @@ fn put_handed(handed: &Handed, out: &mut Vec<u8>) {
     link.id.put(out);
     link.peer().to_owned().put(out);
     link.room().put(out);
-    link.inbound().to_vec().put(out);
+    let mut held = link.inbound().to_vec();
+    Blank::new(secrets()).bytes(0, &mut held);
+    held.put(out);
     let (kind, market, n) = match *purpose {
         Purpose::Feed { plan } => (0u8, (VenueId(0), LegKind::Spot), plan),
         Purpose::Order { venue, leg, n } => (1, (venue, leg), n),
@@ -158,7 +200,8 @@ pub fn take_handed(mut from: &[u8], tap: &Tap, instruments: &Instruments) -> Opt
     let n = usize::take(from)?;
     let has_card = bool::take(from)?;
     // Larger than any buffer of ours; what it says is not set aside on a file's word alone.
-    if room.0 > ROOM_MAX || room.1 > ROOM_MAX || usize::from(venue.0) >= venue::ALL.len() || !from.is_empty() {
+    if room.0 > ROOM_MAX || room.1 > ROOM_MAX || usize::from(venue.0) >= venue::ALL.len() || !from.is_empty()
+    {
         return None;
     }
     let purpose = match kind {

@@ -5,6 +5,7 @@
 
 use super::budgets::Bucket;
 use super::keys::KeyFile;
+use super::recording::{self, SessionFile};
 use super::report::{HotPath, Latency, Orders, Pairs, Pnl, Summary, WhyPair};
 use super::settings::{Directions, Settings};
 use super::threads::{self, Rooms};
@@ -203,6 +204,13 @@ pub(super) fn run(
         settings.instance,
         settings.live,
     );
+    let mut session = match &settings.record {
+        Some(path) => {
+            let head = recording::head(settings, command, &market, venue.name, epoch);
+            Some(SessionFile::create(path, &head)?)
+        }
+        None => None,
+    };
     let engine_settings = engine_settings(settings, target, epoch, latch.latched, journal.recalled, about);
     let ground = Ground {
         clock: clock.clone(),
@@ -215,7 +223,7 @@ pub(super) fn run(
     };
     let engine = Engine::build(engine_settings, ground, stop, kill);
     let rooms = threads::spawn(settings, engine, &clock)?;
-    let Rooms { reader, trader, mut shadow, scribe, .. } = rooms.wait(settings, &clock)?;
+    let Rooms { reader, trader, mut shadow, scribe, .. } = rooms.wait(settings, &clock, &mut session)?;
     if let Some(trouble) = scribe.trouble() {
         eprintln!("contango: the journal: {trouble}");
     } else if shadow.is_over() && intents.left().is_empty() {
@@ -225,6 +233,13 @@ pub(super) fn run(
     let budget = shadow.budgets(clock.now()).iter().map(Bucket::of).collect();
     let mut finished = finish(settings, command, market, venue, started, &clock, &reader, &trader, &shadow);
     finished.summary.budget = budget;
+    finished.summary.session = session.map(|session| {
+        let told = session.finish(shadow.totals.decisions(), &shadow.totals.decisions_sha256());
+        if let Some(why) = &told.incomplete {
+            eprintln!("contango: session incomplete: {}: {why}", told.file);
+        }
+        told
+    });
     Ok(finished)
 }
 
@@ -247,6 +262,28 @@ fn not_of_the_future(intents: &IntentsMemory, epoch: u32, file: &std::path::Path
     }
 }
 
+/// The trader's part of the settings.
+pub(super) fn trader_settings(settings: &Settings, epoch: u32) -> TraderSettings {
+    TraderSettings {
+        instance: settings.instance,
+        epoch,
+        live: settings.live,
+        directions: directions(settings),
+        recv_window_ms: settings.recv_window_ms,
+        legs: settings.legs,
+        entries_max: settings.max_entries.map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
+        gate: GateLimits::default(),
+    }
+}
+
+fn directions(settings: &Settings) -> [bool; 2] {
+    match settings.directions {
+        Directions::Short => [true, false],
+        Directions::Long => [false, true],
+        Directions::Both => [true, true],
+    }
+}
+
 fn engine_settings(
     settings: &Settings,
     target: Target,
@@ -255,11 +292,6 @@ fn engine_settings(
     recalled: Recalled,
     about: String,
 ) -> EngineSettings {
-    let directions = match settings.directions {
-        Directions::Short => [true, false],
-        Directions::Long => [false, true],
-        Directions::Both => [true, true],
-    };
     let hours = Ratio::from_num(settings.hold_ns / SEC) / Ratio::from_num(3_600);
     EngineSettings {
         clerk: ClerkSettings {
@@ -269,16 +301,7 @@ fn engine_settings(
             order_links: usize::from(settings.order_links),
             recv_window_ms: settings.recv_window_ms,
         },
-        trader: TraderSettings {
-            instance: settings.instance,
-            epoch,
-            live: settings.live,
-            directions,
-            recv_window_ms: settings.recv_window_ms,
-            legs: settings.legs,
-            entries_max: settings.max_entries.map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
-            gate: GateLimits::default(),
-        },
+        trader: trader_settings(settings, epoch),
         shadow: ShadowSettings {
             about,
             identity: (settings.instance, epoch),
@@ -290,7 +313,7 @@ fn engine_settings(
             },
             exit_basis: settings.exit_basis.map(Rate::ratio_floor),
             clip: settings.clip_usdt,
-            directions,
+            directions: directions(settings),
             recv_window_ms: settings.recv_window_ms,
             live: settings.live,
             run_for_ns: settings.run_for_ns,
@@ -381,6 +404,7 @@ fn finish(
         decisions_sha256: totals.decisions_sha256(),
         out: settings.out.display().to_string(),
         open: ended.open.clone(),
+        session: None,
     };
     let stages: Vec<_> = totals.histograms().collect();
     let wall = clock.unix();

@@ -5,7 +5,7 @@
 //! Map:   `table` every setting, once · `settings` what they add up to · `value` texts → values ·
 //!        `args` flags and help · `config` file + flags → [`Settings`] · `keys` key files ·
 //!        `boot` settings → rooms → summary · `threads` the rooms on threads · `report` the end
-//!        summary · `hist` histograms · one file a command.
+//!        summary · `recording` session files · `hist` histograms · one file a command.
 
 pub mod args;
 mod boot;
@@ -15,6 +15,8 @@ pub mod ctl;
 pub mod demo;
 pub mod hist;
 pub mod keys;
+pub mod recording;
+pub mod replay;
 pub mod report;
 pub mod run;
 pub mod settings;

@@ -9,11 +9,15 @@ use super::settings::{Command, Directions, EndpointAt, KeyFileAt, Kind, Layout, 
 use super::value;
 use crate::metal::runner::Idle;
 
-const ALL: &[Command] = &[Command::Demo, Command::Run, Command::Sim];
+const ALL: &[Command] = &[Command::Demo, Command::Run, Command::Record, Command::Sim];
 const EVERY: &[Command] = &Command::ALL;
-const ENGINE: &[Command] = &[Command::Demo, Command::Run];
+const ENGINE: &[Command] = &[Command::Demo, Command::Run, Command::Record];
+/// Engines that may trade.
+const PENS: &[Command] = &[Command::Demo, Command::Run];
+/// Engines that connect to venues of their own choice.
+const OUTWARD: &[Command] = &[Command::Run, Command::Record];
 /// An engine, who talks to it, and who looks at what it keeps.
-const ENGINES: &[Command] = &[Command::Demo, Command::Run, Command::Ctl, Command::Store];
+const ENGINES: &[Command] = &[Command::Demo, Command::Run, Command::Record, Command::Ctl, Command::Store];
 const RUN: &[Command] = &[Command::Run];
 /// A demo keeps its data where `--out` says.
 const KEEPERS: &[Command] = &[Command::Run, Command::Ctl, Command::Store];
@@ -104,8 +108,8 @@ pub static TABLE: &[Setting] = &[
         section: "session",
         unit: "FILE",
         example: "monday.session",
-        help: "Write all that trader and shadow take in to this session file, for `replay`",
-        on: ENGINE,
+        help: "Write all that the rooms take in to this session file, for `replay`",
+        on: PENS,
         set: |s, v| value::path(v).map(|path| s.record = Some(path)),
         ..PLAIN
     },
@@ -362,7 +366,7 @@ pub static TABLE: &[Setting] = &[
         unit: "VENUE.NAME=URL",
         example: "binance.spot_rest=https://127.0.0.1:8443",
         help: "Use this address for one of a venue's endpoints; may be repeated",
-        on: RUN,
+        on: OUTWARD,
         set: |s, v| {
             value::endpoint(v).map(|(venue, name, url)| s.endpoints.push(EndpointAt { venue, name, url }))
         },
@@ -374,7 +378,7 @@ pub static TABLE: &[Setting] = &[
         unit: "FILE",
         example: "ca.pem",
         help: "Trust this certificate authority (PEM) at addresses given with --endpoint",
-        on: RUN,
+        on: OUTWARD,
         set: |s, v| value::path(v).map(|path| s.ca = Some(path)),
         ..PLAIN
     },

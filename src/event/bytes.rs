@@ -291,3 +291,212 @@ impl<T: Bytes> Bytes for Arc<T> {
         T::take(from).map(Self::new)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::desk::book::tests::one_pair;
+    use crate::store::session::VERSION;
+    use proptest::prelude::*;
+    use std::fmt::Debug;
+
+    fn bytes<T: Bytes>(value: &T) -> Vec<u8> {
+        let mut out = Vec::new();
+        value.put(&mut out);
+        out
+    }
+
+    /// It reads back; a part of it, or more than it, is none.
+    fn comes_back<T: Bytes + Debug>(value: &T) -> Vec<u8> {
+        let mut out = bytes(value);
+        let again: T = whole(&out).unwrap();
+        assert_eq!(format!("{again:?}"), format!("{value:?}"));
+        for cut in 0..out.len() {
+            assert!(whole::<T>(&out[..cut]).is_none(), "{value:?} cut at {cut}");
+        }
+        out.push(0);
+        assert!(whole::<T>(&out).is_none());
+        out.pop();
+        out
+    }
+
+    fn fired() -> Fired {
+        let leg = FiredLeg {
+            client: ClientId(5_764_607_523_034_234_880),
+            instrument: InstrumentId(1),
+            side: Side::Sell,
+            qty: Qty(-3),
+            limit: Price(i64::MAX),
+            reduce_only: true,
+            stamp: Unix(-1),
+            sent: Nanos(9),
+            wire: Wire::Part,
+            made: Made::Prepared,
+            link: LinkId(7),
+        };
+        Fired {
+            sequence: 1,
+            pair: PairId(2),
+            class: Class::Repair,
+            direction: Direction::Long,
+            decision: 3,
+            turn: 4,
+            slot: 5,
+            quotes: [6, 7],
+            prices: [Price(8), Price(-9)],
+            seen: Nanos::NEVER,
+            legs: [Some(leg), None],
+            more: true,
+        }
+    }
+
+    fn every_kind() -> Vec<Vec<u8>> {
+        let quote = Quote {
+            instrument: InstrumentId(1),
+            link: LinkId(2),
+            sequence: 3,
+            bid: Price(4),
+            bid_qty: Qty(5),
+            ask: Price(6),
+            ask_qty: Qty(7),
+            received: Nanos(8),
+        };
+        let counted =
+            Counted { weight_1m: Some(1), orders_10s: None, orders_long: Some(3), retry_after_s: None };
+        let answer = |verdict| Answer {
+            client: ClientId(1),
+            instrument: InstrumentId(2),
+            received: Nanos(3),
+            verdict,
+            order_id: 4,
+            counted,
+            source: Source::Query,
+        };
+        let refusal = Refusal { code: -2010, kind: RefusalKind::Funds };
+        let fill = Fill {
+            client: ClientId(1),
+            instrument: InstrumentId(2),
+            order_id: 3,
+            trade_id: 4,
+            side: Side::Buy,
+            price: Price(5),
+            qty: Qty(6),
+            fee: Amount(-7),
+            fee_asset: Asset::from("BNB").unwrap(),
+            at: Unix(8),
+            source: Source::Stream,
+        };
+        let pulse = Pulse {
+            pair: PairId(1),
+            quotes: [None, Some(quote)],
+            spread_ppb: 2,
+            weighed: [3; 4],
+            gate: Some(Closed::Dear),
+        };
+        let (client, instrument, pair) = (ClientId(1), InstrumentId(2), PairId(3));
+        let mut all: Vec<Vec<u8>> = [
+            Feed::Quote(quote),
+            Feed::Stamp {
+                link: LinkId(1),
+                venue: VenueId(0),
+                leg: LegKind::Perp,
+                stamp: Unix(2),
+                received: Nanos(3),
+            },
+            Feed::Alive { link: LinkId(1), at: Nanos(2) },
+            Feed::Live { link: LinkId(1) },
+            Feed::Gone { link: LinkId(1) },
+        ]
+        .iter()
+        .map(comes_back)
+        .collect();
+        let spent = Spent { lane: 1, weight: 2, sent: Nanos(3) };
+        let headers = Headers { lane: 1, counted, sent: Nanos(2) };
+        let told = [
+            Told::Fired(fired()),
+            Told::Fill(fill),
+            Told::Answer(answer(Verdict::Terminal { executed: Qty(1) })),
+            Told::Answer(answer(Verdict::Open { executed: Qty(2) })),
+            Told::Answer(answer(Verdict::Refused(refusal))),
+            Told::Answer(answer(Verdict::Unknown(Doubt::Code(-1)))),
+            Told::Answer(answer(Verdict::Unknown(Doubt::Status(503)))),
+            Told::Trade { client, instrument, order_id: 3, trade_id: 4, qty: Qty(5) },
+            Told::Pulse(pulse),
+            Told::Signal {
+                pair,
+                class: Class::Exit,
+                direction: Direction::Short,
+                decision: 1,
+                prices: [Price(2); 2],
+            },
+            Told::Spent(spent),
+            Told::Headers(headers),
+            Told::CalledOff { pair },
+            Told::Latch { set: true, turn: 1, at: Nanos(2) },
+            Told::Declined { pair, why: Closed::Late },
+        ];
+        all.extend(told.iter().map(comes_back));
+        let last = (1, 2);
+        let commands = [
+            Command::Free { pair },
+            Command::Unwind { pair, last, leg: LegKind::Spot, side: Side::Buy, qty: Qty(3), collar_ppm: 4 },
+            Command::Complete {
+                pair,
+                last,
+                leg: LegKind::Perp,
+                side: Side::Sell,
+                qty: Qty(3),
+                worst: Price(4),
+                until: Nanos(5),
+            },
+        ];
+        all.extend(commands.iter().map(comes_back));
+        let mark = Mark {
+            instrument,
+            mark: Price(1),
+            funding: Some(Rate(-2)),
+            next_funding: None,
+            stamp: Unix(3),
+            received: Nanos(4),
+        };
+        let limit =
+            Limit { lane: 1, kind: Kind::Raw, window_ns: 2, limit: 3, header: Some(Header::Weight1m) };
+        let instruments = Arc::new(Instruments { left_out: vec![("A".into(), "b".into())], ..one_pair() });
+        let news = [
+            News::Instruments { instruments, limits: vec![limit, limit] },
+            News::Marks(vec![mark]),
+            News::Ready { venue: VenueId(0) },
+            News::LinkUp { link: LinkId(1), what: "query".into() },
+            News::LinkDown { what: "é".into(), why: String::new() },
+            News::Fail { why: "x".into() },
+        ];
+        all.extend(news.iter().map(comes_back));
+        all.push(comes_back(&Asked { from: 1, ask: Ask::Why("BTC".into()) }));
+        all
+    }
+
+    #[test]
+    fn everything_comes_back_and_only_whole() {
+        assert!(every_kind().len() > 25);
+    }
+
+    /// The layout of a version never changes. If this fails and the change is meant: raise the version, and
+    /// write its sum here.
+    #[test]
+    fn the_layout_is_that_of_its_version() {
+        let mut sum = crc32fast::Hasher::new();
+        every_kind().iter().for_each(|bytes| sum.update(bytes));
+        assert_eq!((VERSION, sum.finalize()), (1, 1_096_209_571));
+    }
+
+    proptest! {
+        #[test]
+        fn foreign_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = whole::<Told>(&bytes);
+            let _ = whole::<News>(&bytes);
+            let _ = whole::<Command>(&bytes);
+            let _ = whole::<Feed>(&bytes);
+            let _ = whole::<Vec<(String, Asset)>>(&bytes);
+        }
+    }
+}

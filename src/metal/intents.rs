@@ -175,7 +175,13 @@ impl IntentsMemory {
             put(&region.words(*slot)[STATE_AT], EMPTY, Release);
         }
         (
-            Intents { region: Arc::clone(region), free, freed: freed_seen, reserve: region.slots / 4, tap: Tap::off() },
+            Intents {
+                region: Arc::clone(region),
+                free,
+                freed: freed_seen,
+                reserve: region.slots / 4,
+                tap: Tap::off(),
+            },
             IntentsReader { region: Arc::clone(region), freed, origin },
         )
     }

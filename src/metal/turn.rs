@@ -5,24 +5,25 @@
 //! Never: believes a length, or knows what an item of a ring says.
 
 use crate::units::time::Nanos;
+use std::ops::Range;
 
 /// Bytes before the events.
 pub(super) const HEADER: usize = 20;
 
 /// What an event is.
 pub(super) mod tag {
-    pub(in super::super) const ITEM: u8 = 1;
-    pub(in super::super) const CELL: u8 = 2;
-    pub(in super::super) const TIME: u8 = 3;
-    pub(in super::super) const UNIX: u8 = 4;
-    pub(in super::super) const DRAW: u8 = 5;
-    pub(in super::super) const FLIP: u8 = 6;
-    pub(in super::super) const RECEIVED: u8 = 7;
-    pub(in super::super) const ENDED: u8 = 8;
-    pub(in super::super) const SHORT: u8 = 9;
+    pub(in crate::metal) const ITEM: u8 = 1;
+    pub(in crate::metal) const CELL: u8 = 2;
+    pub(in crate::metal) const TIME: u8 = 3;
+    pub(in crate::metal) const UNIX: u8 = 4;
+    pub(in crate::metal) const DRAW: u8 = 5;
+    pub(in crate::metal) const FLIP: u8 = 6;
+    pub(in crate::metal) const RECEIVED: u8 = 7;
+    pub(in crate::metal) const ENDED: u8 = 8;
+    pub(in crate::metal) const SHORT: u8 = 9;
 
     /// What a person reads.
-    pub(in super::super) const fn name(tag: u8) -> &'static str {
+    pub(in crate::metal) const fn name(tag: u8) -> &'static str {
         match tag {
             ITEM => "an item of a ring",
             CELL => "a value of a cell",
@@ -125,6 +126,20 @@ impl<'a> Turn<'a> {
         let turn = Self { now, number, work, events: rest };
         turn.events().try_for_each(|event| event.map(|_| ()))?;
         Ok(turn)
+    }
+
+    /// Where in a turn's bytes links brought theirs; nothing of what is no turn.
+    #[must_use]
+    pub fn received(turn: &'a [u8]) -> Vec<(u32, Range<usize>)> {
+        let Ok(read) = Self::parse(turn) else { return Vec::new() };
+        let of = |event| match event {
+            Ok(Event::Received { link, bytes }) => {
+                let start = bytes.as_ptr() as usize - turn.as_ptr() as usize;
+                Some((link, start..start + bytes.len()))
+            }
+            _ => None,
+        };
+        read.events().filter_map(of).collect()
     }
 
     /// What it took in.

@@ -243,10 +243,8 @@ impl World {
         if let Some(quotes) = &mut engine.outside.quotes {
             self.quotes.extend(std::iter::from_fn(|| quotes.pop()));
         }
-        if let Some(turns) = &mut engine.outside.turns {
-            let mut taken = Vec::new();
-            turns.take(&mut taken);
-            session::turns(session::Room::Trader, &taken, &mut self.turns_taken);
+        if let Some(taken) = &mut engine.outside.taken {
+            taken.drain(&mut self.turns_taken);
         }
         if let Some(ends) = &mut engine.outside.operator {
             self.replies.extend(std::iter::from_fn(|| ends.replies.pop()).map(|replied| replied.reply));

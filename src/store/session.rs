@@ -111,9 +111,9 @@ pub fn split(mut body: &[u8]) -> impl Iterator<Item = Result<&[u8], Flaw>> {
         if body.is_empty() {
             return None;
         }
-        let turn = body.split_first_chunk::<4>().and_then(|(length, rest)| {
-            rest.split_at_checked(u32::from_le_bytes(*length) as usize)
-        });
+        let turn = body
+            .split_first_chunk::<4>()
+            .and_then(|(length, rest)| rest.split_at_checked(u32::from_le_bytes(*length) as usize));
         let (turn, rest) = turn.map_or((Err(Flaw::Body), &[][..]), |(turn, rest)| (Ok(turn), rest));
         body = rest;
         Some(turn)
@@ -137,7 +137,8 @@ impl<R: Read> Blocks<R> {
     /// [`Broken`]: it is no session file, or one of another version.
     pub fn new(mut from: R) -> Result<Self, Broken> {
         let mut header = [0; FILE_HEADER];
-        let got = fill(&mut from, &mut header).map_err(|error| Broken { at: 0, flaw: Flaw::Disk(error.kind()) })?;
+        let got =
+            fill(&mut from, &mut header).map_err(|error| Broken { at: 0, flaw: Flaw::Disk(error.kind()) })?;
         let flaw = match &header[..got] {
             all if all == file_header() => None,
             some if some.len() < FILE_HEADER && file_header().starts_with(some) => Some(Flaw::Cut),
@@ -297,7 +298,9 @@ impl fmt::Display for Flaw {
             Self::Length => "a block's length is impossible; the file is damaged",
             Self::NoSession => "this is no session file; `--record FILE` of demo, run or record makes one",
             Self::Order => "a block stands where none of its kind may; the file is damaged",
-            Self::Version => "the session's format is of another version; play it with the program that wrote it",
+            Self::Version => {
+                "the session's format is of another version; play it with the program that wrote it"
+            }
         })
     }
 }
@@ -315,10 +318,8 @@ mod tests {
     fn file(rooms: &[(bool, Vec<Vec<u8>>)]) -> Vec<u8> {
         let mut out = begin(&object(json!({"epoch": 7})));
         for (shadow, of) in rooms {
-            let body: Vec<u8> = of
-                .iter()
-                .flat_map(|turn| [&(turn.len() as u32).to_le_bytes()[..], turn].concat())
-                .collect();
+            let body: Vec<u8> =
+                of.iter().flat_map(|turn| [&(turn.len() as u32).to_le_bytes()[..], turn].concat()).collect();
             turns(if *shadow { Room::Shadow } else { Room::Trader }, &body, &mut out);
         }
         end(&object(json!({"complete": true})), &mut out);
@@ -326,7 +327,11 @@ mod tests {
     }
 
     fn some() -> Vec<u8> {
-        file(&[(false, vec![vec![1; 30], vec![], vec![2; 5]]), (true, vec![vec![3; 70]]), (false, vec![vec![4]])])
+        file(&[
+            (false, vec![vec![1; 30], vec![], vec![2; 5]]),
+            (true, vec![vec![3; 70]]),
+            (false, vec![vec![4]]),
+        ])
     }
 
     #[test]

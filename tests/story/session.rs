@@ -24,7 +24,8 @@ fn decides_the_same(world: &World, setup: &Setup) {
 
 #[test]
 fn every_layout_of_legs_and_many_seeds_decide_the_same_again() {
-    for (seed, legs) in [(1, Legs::Together), (2, Legs::PerpFirst), (3, Legs::SpotFirst), (4, Legs::Together)] {
+    for (seed, legs) in [(1, Legs::Together), (2, Legs::PerpFirst), (3, Legs::SpotFirst), (4, Legs::Together)]
+    {
         let setup = recorded(Setup { legs, ..Setup::seeded(seed) });
         let mut world = live(&setup);
         world.run_for(8 * SEC);
