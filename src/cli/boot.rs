@@ -7,7 +7,7 @@ use super::budgets::Bucket;
 use super::keys::KeyFile;
 use super::recording::{self, SessionFile};
 use super::report::{HotPath, Latency, Orders, Pairs, Pnl, Summary, WhyPair};
-use super::settings::{Directions, Settings};
+use super::settings::Settings;
 use super::threads::{self, Rooms};
 use super::{Exit, hist};
 use crate::agents::clerk::{ClerkSettings, Host, Target};
@@ -268,19 +268,11 @@ pub(super) fn trader_settings(settings: &Settings, epoch: u32) -> TraderSettings
         instance: settings.instance,
         epoch,
         live: settings.live,
-        directions: directions(settings),
+        directions: settings.directions.allowed(),
         recv_window_ms: settings.recv_window_ms,
         legs: settings.legs,
         entries_max: settings.max_entries.map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
         gate: GateLimits::default(),
-    }
-}
-
-fn directions(settings: &Settings) -> [bool; 2] {
-    match settings.directions {
-        Directions::Short => [true, false],
-        Directions::Long => [false, true],
-        Directions::Both => [true, true],
     }
 }
 
@@ -292,7 +284,6 @@ fn engine_settings(
     recalled: Recalled,
     about: String,
 ) -> EngineSettings {
-    let hours = Ratio::from_num(settings.hold_ns / SEC) / Ratio::from_num(3_600);
     EngineSettings {
         clerk: ClerkSettings {
             target,
@@ -305,15 +296,10 @@ fn engine_settings(
         shadow: ShadowSettings {
             about,
             identity: (settings.instance, epoch),
-            policy: Policy {
-                hold_hours: hours,
-                min_net_apr: settings.min_net_apr.map(Rate::ratio_ceil),
-                min_basis: settings.min_basis.ratio_ceil(),
-                kappa: settings.kappa.ratio_floor(),
-            },
+            policy: policy(settings),
             exit_basis: settings.exit_basis.map(Rate::ratio_floor),
             clip: settings.clip_usdt,
-            directions: directions(settings),
+            directions: settings.directions.allowed(),
             recv_window_ms: settings.recv_window_ms,
             live: settings.live,
             run_for_ns: settings.run_for_ns,
@@ -325,6 +311,21 @@ fn engine_settings(
         },
         quotes_out: settings.quotes_out.is_some(),
         record: settings.record.is_some(),
+    }
+}
+
+/// `--min-basis off`: the legs of a pair that may trade agree within 2 % (the gate sees to it), so none of
+/// them has a basis of −50 %.
+const NO_BASIS_BAR: Ratio = Ratio::from_bits(-(1 << 63));
+
+/// What the trader of money chose, each number rounded against us.
+pub(super) fn policy(settings: &Settings) -> Policy {
+    Policy {
+        hold_s: (settings.hold_ns / SEC).max(1),
+        min_net_apr: settings.min_net_apr.map(Rate::ratio_ceil),
+        min_basis: settings.min_basis.map_or(NO_BASIS_BAR, Rate::ratio_ceil),
+        kappa: settings.kappa.ratio_floor(),
+        ..Policy::default()
     }
 }
 

@@ -168,7 +168,7 @@ choices! {
         0 Auth, 1 Filter, 2 Funds, 3 ReduceOnly, 4 Stamp, 5 State, 6 Throttle, 7 Overload
     }
     Side { 0 Buy, 1 Sell }
-    Source { 0 Answer, 1 Query, 2 Stream }
+    Source { 0 Answer, 1 Query, 2 Stream, 3 Cancel }
     Told {
         0 Fired(fired),
         1 Fill(fill),

@@ -141,6 +141,14 @@ struct Tracked {
     told_unknown: bool,
     /// More was executed than its end told.
     late: bool,
+    /// It was to be cancelled, and a person told so.
+    cancelled: bool,
+}
+
+impl Tracked {
+    fn new(order: Order, decided: Price) -> Self {
+        Self { order, decided, told_unknown: false, late: false, cancelled: false }
+    }
 }
 
 /// One pair in the shadow's books.
@@ -195,6 +203,8 @@ enum Question {
     Order(ClientId),
     /// Which trades did it make?
     Trades(ClientId),
+    /// End this order.
+    Cancel(ClientId),
     /// Something of the account as a whole.
     Audit(recon::Item),
 }
