@@ -47,6 +47,11 @@ for layout in fused single; do
   [ "$decisions" -ge 20 ] || fail "$layout: $decisions decisions prove too little"
   echo "$layout: $decisions decisions, $(of "$top/$layout-again.json" session times_real_time) times real time"
 
+  "$contango" replay "$file" --json --min-basis 60bps >"$top/$layout-if.json" || fail "$layout: the what-if failed"
+  [ "$(of "$top/$layout-if.json" decisions_sha256)" != "$then" ] || fail "$layout: a changed threshold changed nothing"
+  [ "$(of "$top/$layout-if.json" session what_if min-basis)" = 60bps ] || fail "$layout: the what-if is not told"
+  echo "$layout, at 60 bp at least: $(of "$top/$layout-if.json" session decisions) decisions"
+
   head -c "$(($(stat -c %s "$file") - 7))" "$file" >"$top/cut.session"
   if "$contango" replay "$top/cut.session" >/dev/null 2>"$top/cut.err"; then fail "a cut file was played"; fi
   grep -q "session incomplete" "$top/cut.err" || fail "a cut file was refused in other words: $(cat "$top/cut.err")"

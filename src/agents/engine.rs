@@ -29,7 +29,7 @@ use std::sync::Arc;
 /// Feed items between reader and trader: some ms of the busiest burst recorded.
 pub(super) const FEED_SLOTS: usize = 1 << 14;
 /// Marks between reader and shadow: one per symbol and second.
-const MARK_SLOTS: usize = 1 << 12;
+pub(super) const MARK_SLOTS: usize = 1 << 12;
 /// What the trader tells.
 pub(super) const TOLD_SLOTS: usize = 1 << 12;
 /// What the shadow wishes.
@@ -37,9 +37,9 @@ pub(super) const COMMAND_SLOTS: usize = 1 << 10;
 /// Links on their way, all there can be.
 pub(super) const LINK_SLOTS: usize = 1 << 8;
 /// Records between shadow and scribe; beyond it the shadow keeps them.
-const RECORD_SLOTS: usize = 1 << 13;
+pub(super) const RECORD_SLOTS: usize = 1 << 13;
 /// The clerk's news.
-const NEWS_SLOTS: usize = 1 << 12;
+pub(super) const NEWS_SLOTS: usize = 1 << 12;
 /// Lines for a person.
 const LINE_SLOTS: usize = 1 << 10;
 /// Quotes on their way to a file.
@@ -160,11 +160,11 @@ impl Engine {
         } else {
             (None, None)
         };
-        let (tap, turns) = if settings.record {
-            let (tap, turns) = Tap::record();
-            (tap, Some(turns))
+        let ([trader_tap, shadow_tap], taken) = if settings.record {
+            let ((trader, its), (shadow, of_it)) = (Tap::record(), Tap::record());
+            ([trader, shadow], Some(Taken::new([(Room::Trader, its), (Room::Shadow, of_it)])))
         } else {
-            (Tap::off(), None)
+            ([Tap::off(), Tap::off()], None)
         };
         let (asks, asks_out) = ring(ASK_SLOTS);
         let (replies_in, replies) = ring(ASK_SLOTS);
@@ -195,7 +195,7 @@ impl Engine {
             dead: trader_dead,
             tee: tee_in,
             entropy: trader_entropy,
-            tap,
+            tap: trader_tap,
         };
         let trader = Trader::new(settings.trader, trader_doors, clock.clone(), kill.clone(), intents);
         let shadow_doors = ShadowDoors {
@@ -214,6 +214,7 @@ impl Engine {
             lines: Some(lines_in),
             entropy: shadow_entropy,
             operator: OperatorDoors { asks: asks_out, replies: replies_in, kill: kill.clone() },
+            tap: shadow_tap,
         };
         let key = settings.clerk.target.key.clone();
         let shadow = Shadow::new(
@@ -242,7 +243,7 @@ impl Engine {
             kill,
             done,
             lines: lines_out,
-            taken: turns.map(|turns| Taken::new([(Room::Trader, turns)])),
+            taken,
             quotes: tee_out,
             loaded: loaded_outside,
             operator: Some(OperatorEnds { asks, replies }),

@@ -6,6 +6,7 @@
 //!        file · `replay` the rooms fed from it.
 
 use super::blank::Blank;
+use super::shadow::ShadowDoors;
 use super::trader::TraderDoors;
 use super::{FeedCard, Handed, Loaded, Purpose};
 use crate::event::bytes::Bytes;
@@ -114,6 +115,35 @@ pub(super) fn tap_trader(doors: &mut TraderDoors) {
     entropy.tap(tap);
 }
 
+/// Lets all that comes to the shadow by its doors go through its tap.
+pub(super) fn tap_shadow(doors: &mut ShadowDoors) {
+    let ShadowDoors {
+        told,
+        marks,
+        news,
+        arrivals,
+        offsets,
+        commands,
+        records,
+        durable,
+        entropy,
+        operator,
+        tap,
+        ..
+    } = doors;
+    told.tap(tap, door::TOLD, Bytes::put);
+    marks.tap(tap, door::MARKS, Bytes::put);
+    news.tap(tap, door::NEWS, Bytes::put);
+    arrivals.tap(tap, door::ARRIVALS, put_handed);
+    operator.asks.tap(tap, door::ASKS, Bytes::put);
+    operator.kill = operator.kill.tapped(tap, Flag::Kill);
+    offsets.tap(tap, cell::OFFSETS);
+    durable.tap(tap, cell::DURABLE);
+    commands.tap(tap, Flag::Commands);
+    records.tap(tap, Flag::Records);
+    entropy.tap(tap);
+}
+
 fn tap_terms(terms: &mut [Latest<TERMS_WORDS>], tap: &Tap) {
     for (n, cell) in terms.iter_mut().enumerate() {
         cell.tap(tap, cell::TERMS + n as u16);
@@ -131,16 +161,17 @@ fn put_loaded(loaded: &Arc<Loaded>, out: &mut Vec<u8>) {
 #[must_use]
 pub fn take_loaded(mut from: &[u8], recv_window_ms: u32) -> Option<Loaded> {
     let has_forms = bool::take(&mut from)?;
-    let instruments = sound(Bytes::take(&mut from)?)?;
+    let instruments: Instruments = Bytes::take(&mut from)?;
+    sound(&instruments)?;
     let key = nobody();
     let rows = instruments.instruments.iter().filter(|_| has_forms);
     let forms = rows.map(|row| (venue::get(row.venue).form)(row, "recorded", &key, recv_window_ms)).collect();
     from.is_empty().then_some(Loaded { instruments: Arc::new(instruments), forms })
 }
 
-/// Instruments whose ids lead where they say: everybody indexes by them.
+/// Whether ids lead where they say: everybody indexes by them.
 #[must_use]
-pub fn sound(instruments: Instruments) -> Option<Instruments> {
+pub fn sound(instruments: &Instruments) -> Option<()> {
     let rows = &instruments.instruments;
     let known = |venue: VenueId| usize::from(venue.0) < venue::ALL.len();
     let row_holds = rows.iter().enumerate().all(|(n, row)| {
@@ -155,7 +186,7 @@ pub fn sound(instruments: Instruments) -> Option<Instruments> {
         let there = |id: crate::units::InstrumentId| usize::from(id.0) < rows.len();
         usize::from(pair.id.0) == n && there(pair.spot) && there(pair.perp) && pair.price_factor > 0
     });
-    (row_holds && pair_holds).then_some(instruments)
+    (row_holds && pair_holds).then_some(())
 }
 
 /// The key a replayed room signs with; as long as a real one, so that every order takes the same room.

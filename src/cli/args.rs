@@ -138,7 +138,11 @@ fn subcommand(command: Command) -> clap::Command {
             "Plays a session file: the same rooms, fed what they took in, decide the same",
             "Examples:\n  \
              contango replay monday.session\n  \
-             contango replay monday.session --json\n\n\
+             contango replay monday.session --json\n  \
+             contango replay monday.session --min-basis 12bps\n\n\
+             With a setting that is not the recorded one it is a what-if: terms and permits come anew from the\n\
+             replayed shadow, whose books stay those of the recorded run; orders go nowhere and get no answer.\n\
+             It tells which decisions would have been others, not what would have been earned.\n\n\
              No connection is made and no key is needed. Exit code 0 if the decisions are those of the run that\n\
              wrote the file; 1 if they are not, or the session is damaged or incomplete.",
         ),
@@ -190,7 +194,7 @@ fn subcommand(command: Command) -> clap::Command {
         made = made.arg(action.help("check"));
     }
     if matches!(command, Command::Record | Command::Replay) {
-        let file = Arg::new("action").value_name("FILE").num_args(1).required(true);
+        let file = Arg::new("action").value_name("FILE").num_args(0..=1);
         made = made.arg(file.help("The session file"));
     }
     made.args(settings_of(command).map(|setting| flag(setting, command)))

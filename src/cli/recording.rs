@@ -4,8 +4,10 @@
 //! Never: stops a run or slows a room: what can't be written ends the recording, not the trading.
 
 use super::boot::BootError;
-use super::settings::{SESSION, Settings};
+use super::settings::{SESSION, Setting, Settings};
 use super::table::TABLE;
+use crate::agents::begun::Begun;
+use crate::agents::reader::ReaderCounts;
 use crate::agents::session::Taken;
 use crate::store::session;
 use serde_json::{Map, Value, json};
@@ -64,12 +66,12 @@ pub(super) fn head(
     command: &str,
     market: &str,
     venue: &str,
-    epoch: u32,
+    begun: &Begun,
 ) -> Map<String, Value> {
     let kept = |name: &str| {
-        TABLE.iter().any(|setting| {
-            setting.name == name && SESSION.contains(&setting.section) && !matches!(name, "live" | "data-dir")
-        })
+        let of_rooms = |setting: &&Setting| setting.name == name && SESSION.contains(&setting.section);
+        matches!(name, "for" | "until")
+            || TABLE.iter().any(|setting| of_rooms(&setting) && !matches!(name, "live" | "data-dir"))
     };
     let texts: Map<String, Value> = settings
         .texts
@@ -83,21 +85,23 @@ pub(super) fn head(
         "venue": venue,
         "market": market,
         "seed": settings.seed,
-        "epoch": epoch,
         "live": settings.live,
         "settings": texts,
     });
-    head.as_object().cloned().unwrap_or_default()
+    let mut head = head.as_object().cloned().unwrap_or_default();
+    begun.put(&mut head);
+    head
 }
 
 impl SessionFile {
     /// Makes the file, readable by this user only: it holds what the account's streams told.
-    pub(super) fn create(path: &Path, head: &Map<String, Value>) -> Result<Self, BootError> {
+    pub(super) fn create(path: &Path, head: &Map<String, Value>, journal: &[u8]) -> Result<Self, BootError> {
         let refuse = |error| BootError::usage(format!("--record {}: {error}", path.display()));
         let mut options = OpenOptions::new();
         let mut file =
             options.write(true).create(true).truncate(true).mode(0o600).open(path).map_err(refuse)?;
-        let begin = session::begin(head);
+        let mut begin = session::begin(head);
+        session::journal(journal, &mut begin);
         file.write_all(&begin).map_err(refuse)?;
         Ok(Self {
             path: path.to_owned(),
@@ -142,13 +146,19 @@ impl SessionFile {
     }
 
     /// The rooms have ended: writes the rest and the end.
-    pub(super) fn finish(mut self, decisions: u64, sha256: &str) -> SessionTold {
+    pub(super) fn finish(mut self, decisions: u64, sha256: &str, reader: &ReaderCounts) -> SessionTold {
         self.drain();
         let end = json!({
             "complete": self.lost.is_none(),
             "why": self.lost,
             "decisions": decisions,
             "decisions_sha256": sha256,
+            "reader": {
+                "quotes": reader.quotes,
+                "fallbacks": reader.fallbacks,
+                "refused": reader.refused,
+                "dropped": reader.dropped,
+            },
         });
         session::end(&end.as_object().cloned().unwrap_or_default(), &mut self.out);
         self.write();

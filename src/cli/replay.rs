@@ -4,11 +4,18 @@
 //! Never: plays a file that is not sound from its first byte to its last, or calls decisions the same that it
 //!        could not hold against the recorded ones.
 
-use super::boot::{BootError, trader_settings};
+use super::boot::{BootError, shadow_settings, trader_settings, venue};
+use super::budgets::Bucket;
+use super::report::Summary;
+use super::settings::{Command, SESSION, Setting};
 use super::table::TABLE;
-use super::{Exit, Settings, config, say};
-use crate::agents::replay::ReplayedTrader;
-use crate::store::session::{self, Blocks, Kind, Room, Whole};
+use super::{Exit, Settings, config, say, sums};
+use crate::agents::begun::Begun;
+use crate::agents::reader::ReaderCounts;
+use crate::agents::replay::{Made, Replay};
+use crate::store::journal;
+use crate::store::recall::Recalled;
+use crate::store::session::{self, Blocks, Kind};
 use crate::units::decimal::Text;
 use serde_json::{Map, Value, json};
 use std::fs::File;
@@ -27,25 +34,107 @@ pub fn act(settings: &Settings) -> Exit {
 }
 
 fn run(given: &Settings) -> Result<Exit, BootError> {
-    let path: PathBuf = given.words.first().map(PathBuf::from).unwrap_or_default();
-    let broken = |error: session::Broken| BootError::failed(format!("{}: {error}", path.display()));
-    let Whole { head, end } = session::check(open(&path)?).map_err(broken)?;
-    let (settings, epoch) = made_with(&head, given)?;
-    let mut trader = ReplayedTrader::new(trader_settings(&settings, epoch)).map_err(BootError::failed)?;
-    let heard = end.as_ref().and_then(|end| end.get("decisions")).and_then(Value::as_u64);
-    trader.heard = heard.unwrap_or(u64::MAX);
+    let Some(path) = given.words.first().map(PathBuf::from) else {
+        return Err(BootError::usage(
+            "name the session file: `contango replay FILE`; `--record FILE` makes one",
+        ));
+    };
+    let failed = |error: &dyn std::fmt::Display| BootError::failed(format!("{}: {error}", path.display()));
+    let whole = session::check(open(&path)?).map_err(|error| failed(&error))?;
+    let end = End::of(whole.end.as_ref());
+    let (settings, changed) = made_with(&whole.head, given)?;
+    let begun = Begun::of(&whole.head).map_err(wrong)?;
+    let mut recalled = Recalled::default();
+    for entry in journal::Reader::new(&whole.journal) {
+        recalled.take(&entry).map_err(|error| failed(&error))?;
+    }
+    let trader = trader_settings(&settings, begun.epoch);
+    let about = "a replay".to_owned();
+    let shadow = shadow_settings(&settings, begun.epoch, begun.latched.clone(), recalled, about);
+    let (what_if, heard) = (!changed.is_empty(), end.decisions.unwrap_or(u64::MAX));
+    // Whatever is decided otherwise is decided to the end.
+    let heard = if what_if { u64::MAX } else { heard };
     let started = std::time::Instant::now();
-    for block in Blocks::new(open(&path)?).map_err(broken)? {
-        let block = block.map_err(broken)?;
-        if (block.kind, block.room) != (Kind::Turns, Room::Trader) {
-            continue;
-        }
-        for turn in session::split(&block.body).flatten() {
-            trader.turn(turn).map_err(|error| BootError::failed(format!("{}: {error}", path.display())))?;
+    let mut replay = Replay::new(Made { trader, shadow, begun, what_if, heard });
+    for block in Blocks::new(open(&path)?).map_err(|error| failed(&error))? {
+        let block = block.map_err(|error| failed(&error))?;
+        for turn in session::split(&block.body).take_while(|_| block.kind == Kind::Turns).flatten() {
+            replay.take(block.room, turn).map_err(|error| failed(&error))?;
         }
     }
+    replay.finish().map_err(|error| failed(&error))?;
     let took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX).max(1);
-    Ok(tell(&path, given.json, &trader, end.as_ref(), took_us))
+    let turns = replay.turns;
+    let Some((trader, shadow)) = replay.rooms() else {
+        return Err(failed(&"no room had a turn in it"));
+    };
+    let (first, last) = trader.span.unwrap_or_default();
+    let span_ns = last.since(first);
+    let market = whole.head.get("market").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let budget = shadow.room().budgets(last).iter().map(Bucket::of).collect();
+    let run = ("replay", market, span_ns);
+    let mut summary = sums::of(&settings, run, venue(), &end.reader, trader.room(), shadow.room());
+    summary.budget = budget;
+    // Of the run, the file does not tell; of the replay, nobody asked.
+    (summary.hot_path.allocations, summary.hot_path.tls_allocations) = (None, None);
+    // What the trader decided now, not what the recorded one told its shadow.
+    summary.decisions_sha256 = trader.decisions.sha256();
+    let told = Told {
+        same: end.incomplete.is_none() && end.sha256.as_ref() == Some(&summary.decisions_sha256),
+        file: path.display().to_string(),
+        turns,
+        decisions: trader.decisions.lines,
+        changed,
+        span_us: span_ns / 1_000,
+        took_us,
+        end,
+    };
+    Ok(tell(&told, &summary, given.json))
+}
+
+/// What the end of a session says.
+struct End {
+    incomplete: Option<String>,
+    decisions: Option<u64>,
+    sha256: Option<String>,
+    reader: ReaderCounts,
+}
+
+impl End {
+    fn of(end: Option<&Map<String, Value>>) -> Self {
+        let said = |key: &str| end.and_then(|end| end.get(key));
+        let incomplete = match (end, said("complete").and_then(Value::as_bool)) {
+            (None, _) => Some("it has no end: its run was killed, or the file was cut".to_owned()),
+            (Some(_), Some(true)) => None,
+            _ => Some(said("why").and_then(Value::as_str).unwrap_or("its writer gave up").to_owned()),
+        };
+        let counted = |key: &str| said("reader").and_then(|it| it.get(key)?.as_u64()).unwrap_or_default();
+        Self {
+            incomplete,
+            decisions: said("decisions").and_then(Value::as_u64),
+            sha256: said("decisions_sha256").and_then(Value::as_str).map(str::to_owned),
+            reader: ReaderCounts {
+                quotes: counted("quotes"),
+                fallbacks: counted("fallbacks"),
+                refused: counted("refused"),
+                dropped: counted("dropped"),
+                others: 0,
+            },
+        }
+    }
+}
+
+/// What is told of a replay beyond its summary.
+struct Told {
+    file: String,
+    turns: u64,
+    decisions: u64,
+    /// Settings that are others than the recorded ones.
+    changed: Vec<(&'static str, String)>,
+    same: bool,
+    span_us: u64,
+    took_us: u64,
+    end: End,
 }
 
 fn open(path: &Path) -> Result<BufReader<File>, BootError> {
@@ -53,92 +142,95 @@ fn open(path: &Path) -> Result<BufReader<File>, BootError> {
     Ok(BufReader::with_capacity(1 << 20, file))
 }
 
-/// The settings that the rooms of a session were made with, and the epoch.
-fn made_with(head: &Map<String, Value>, given: &Settings) -> Result<(Settings, u32), BootError> {
-    let wrong = |what: &str| {
-        BootError::failed(format!(
-            "the session's head has no usable `{what}`; play it with the program that wrote it"
-        ))
-    };
-    let mut settings = given.clone();
-    let texts = head.get("settings").and_then(Value::as_object).ok_or_else(|| wrong("settings"))?;
-    for (name, texts) in texts {
-        let setting = TABLE.iter().find(|setting| setting.name == name).ok_or_else(|| wrong(name))?;
-        let texts = texts.as_array().ok_or_else(|| wrong(name))?;
-        let texts: Vec<String> = texts.iter().filter_map(|text| text.as_str().map(str::to_owned)).collect();
-        config::apply(setting, &texts, &mut settings, "session", name).map_err(BootError::failed)?;
-    }
-    settings.live = head.get("live").and_then(Value::as_bool).ok_or_else(|| wrong("live"))?;
-    let epoch = head.get("epoch").and_then(Value::as_u64).and_then(|epoch| u32::try_from(epoch).ok());
-    Ok((settings, epoch.ok_or_else(|| wrong("epoch"))?))
+fn wrong(what: &str) -> BootError {
+    BootError::failed(format!(
+        "the session's head has no usable `{what}`; play it with the program that wrote it"
+    ))
 }
 
-fn tell(
-    path: &Path,
-    as_json: bool,
-    trader: &ReplayedTrader,
-    end: Option<&Map<String, Value>>,
-    took_us: u64,
-) -> Exit {
-    let said = |key: &str| end.and_then(|end| end.get(key));
-    let recorded = said("decisions_sha256").and_then(Value::as_str);
-    let incomplete = match (end, said("complete").and_then(Value::as_bool)) {
-        (None, _) => Some("it has no end: its run was killed, or the file was cut".to_owned()),
-        (Some(_), Some(true)) => None,
-        (Some(_), _) => Some(said("why").and_then(Value::as_str).unwrap_or("its writer gave up").to_owned()),
-    };
-    let sha256 = trader.decisions.sha256();
-    let same = incomplete.is_none() && recorded == Some(sha256.as_str());
-    let span_us = trader.span.map_or(0, |(first, last)| last.since(first) / 1_000);
+/// The settings that the rooms are to be made with, and which of them are others than the recorded ones.
+fn made_with(
+    head: &Map<String, Value>,
+    given: &Settings,
+) -> Result<(Settings, Vec<(&'static str, String)>), BootError> {
+    let mut settings = Settings { out: given.out.clone(), ..Settings::default() };
+    let recorded = head.get("settings").and_then(Value::as_object).ok_or_else(|| wrong("settings"))?;
+    let mut changed = Vec::new();
+    let known = |name: &str| TABLE.iter().find(|setting| setting.name == name);
+    for (name, texts) in recorded {
+        let setting = known(name).ok_or_else(|| wrong(name))?;
+        let texts = texts.as_array().ok_or_else(|| wrong(name))?;
+        let mut texts: Vec<String> =
+            texts.iter().filter_map(|text| text.as_str().map(str::to_owned)).collect();
+        let other = given.texts.get(setting.name).filter(|_| setting.on.contains(&Command::Replay));
+        if let Some(other) = other.filter(|other| **other != texts && SESSION.contains(&setting.section)) {
+            texts.clone_from(other);
+            changed.push((setting.name, texts.join(",")));
+        }
+        config::apply(setting, &texts, &mut settings, "session", name).map_err(BootError::failed)?;
+    }
+    // What the recorded run was not given has no text.
+    for (name, texts) in &given.texts {
+        let fresh =
+            |setting: &&Setting| SESSION.contains(&setting.section) && setting.on.contains(&Command::Replay);
+        let Some(setting) = known(name).filter(fresh).filter(|_| !recorded.contains_key(*name)) else {
+            continue;
+        };
+        config::apply(setting, texts, &mut settings, "command line", name).map_err(BootError::failed)?;
+        changed.push((setting.name, texts.join(",")));
+    }
+    settings.live = head.get("live").and_then(Value::as_bool).ok_or_else(|| wrong("live"))?;
+    settings.seed = head.get("seed").and_then(Value::as_u64).ok_or_else(|| wrong("seed"))?;
+    Ok((settings, changed))
+}
+
+fn tell(told: &Told, summary: &Summary, as_json: bool) -> Exit {
     // In tenths, exact.
-    let times = Text(i128::from(span_us.saturating_mul(10) / took_us), 1).to_string();
-    let counts = &trader.room().counts;
+    let times = Text(i128::from(told.span_us.saturating_mul(10) / told.took_us), 1).to_string();
+    let what_if = !told.changed.is_empty();
+    let changed: Map<String, Value> =
+        told.changed.iter().map(|(name, text)| ((*name).to_owned(), json!(text))).collect();
+    let recorded = told.end.sha256.as_deref();
     if as_json {
-        let told = json!({
-            "version": env!("CARGO_PKG_VERSION"),
-            "command": "replay",
-            "seconds": span_us / 1_000_000,
-            "hot_path": {
-                "quotes": counts.quotes,
-                "decisions": counts.decisions,
-                "conflated": counts.conflated,
-                "prepared": counts.prepared,
-                "signed": counts.signed,
-            },
-            "decisions_sha256": sha256,
-            "session": {
-                "file": path.display().to_string(),
-                "complete": incomplete.is_none(),
-                "why": incomplete,
-                "turns": trader.turns,
-                "decisions": trader.decisions.lines,
-                "recorded_sha256": recorded,
-                "same": same,
-                "times_real_time": times,
-                "played_in_us": took_us,
-            },
+        let mut json = summary.json();
+        json["session"] = json!({
+            "file": told.file,
+            "complete": told.end.incomplete.is_none(),
+            "why": told.end.incomplete,
+            "turns": told.turns,
+            "decisions": told.decisions,
+            "recorded_sha256": recorded,
+            "same": told.same,
+            "what_if": what_if.then_some(changed),
+            "times_real_time": times,
+            "played_in_us": told.took_us,
         });
-        say(&format!("{told}\n"));
+        say(&format!("{json}\n"));
     } else {
+        say(&summary.text());
+        let settings: Vec<String> =
+            told.changed.iter().map(|(name, text)| format!("--{name} {text}")).collect();
+        let kind = if what_if {
+            format!("what-if ({}): books stay those of the recorded run", settings.join(" "))
+        } else {
+            "as recorded".to_owned()
+        };
         say(&format!(
-            "contango replay: {} s of {} in {} ms, {times} times as fast\n\
-             {} turns, {} quotes, {} weighed, {} decisions\n\
-             decisions     {sha256}\n\
-             recorded      {}\n",
-            span_us / 1_000_000,
-            path.display(),
-            took_us / 1_000,
-            trader.turns,
-            counts.quotes,
-            counts.decisions,
-            trader.decisions.lines,
+            "\nreplay        {kind}\n              {} turns, {} decisions, in {} ms: {times} times real time\n\
+             recorded      {}{}\n",
+            told.turns,
+            told.decisions,
+            told.took_us / 1_000,
             recorded.unwrap_or("not known"),
+            if told.same { ", the same" } else { "" },
         ));
     }
-    if let Some(why) = incomplete {
-        eprintln!("contango replay: session incomplete: {why}; what is there was played");
-    } else if !same {
-        eprintln!("contango replay: these are not the decisions of the run that wrote the file");
+    match &told.end.incomplete {
+        Some(why) => eprintln!("contango replay: session incomplete: {why}; what is there was played"),
+        None if !told.same && !what_if => {
+            eprintln!("contango replay: these are not the decisions of the run that wrote the file");
+        }
+        None => return Exit::Done,
     }
-    if same { Exit::Done } else { Exit::Failed }
+    Exit::Failed
 }

@@ -18,7 +18,10 @@ pub fn record(settings: &Settings) -> Exit {
     settings.live = false;
     // It has no use for one, so none is read.
     settings.key_files.clear();
-    settings.record = settings.words.first().map(Into::into);
+    let Some(file) = settings.words.first() else {
+        return told("record", Err(BootError::usage("name the file to write: `contango record FILE`")));
+    };
+    settings.record = Some(file.into());
     // An engine of the same data folder may be trading meanwhile.
     settings.data_dir = settings.out.join("journal");
     told("record", run(&settings, "record"))

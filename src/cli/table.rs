@@ -20,7 +20,10 @@ const OUTWARD: &[Command] = &[Command::Run, Command::Record];
 /// An engine, who talks to it, and who looks at what it keeps.
 const ENGINES: &[Command] = &[Command::Demo, Command::Run, Command::Record, Command::Ctl, Command::Store];
 /// Whoever decides about trades, live or over history.
-const DECIDERS: &[Command] = &[Command::Demo, Command::Run, Command::Record, Command::Backtest];
+const DECIDERS: &[Command] =
+    &[Command::Demo, Command::Run, Command::Record, Command::Replay, Command::Backtest];
+/// Whoever decides about trades of a market that is told.
+const WATCHERS: &[Command] = &[Command::Demo, Command::Run, Command::Record, Command::Replay];
 const RUN: &[Command] = &[Command::Run];
 /// A demo keeps its data where `--out` says.
 const KEEPERS: &[Command] = &[Command::Run, Command::Ctl, Command::Store];
@@ -317,7 +320,7 @@ const LINES: &[Setting] = &[
         demo: Some("5bps"),
         example: "-1bps",
         help: "Also close when the executable basis is at most this",
-        on: ENGINE,
+        on: WATCHERS,
         set: |s, v| value::fraction_or_off(v).map(|rate| s.exit_basis = rate),
         ..PLAIN
     },
@@ -364,7 +367,7 @@ const LINES: &[Setting] = &[
         unit: "N",
         example: "1",
         help: "Stop entering a pair after this many entries; 1 is one clip and no more",
-        on: ENGINE,
+        on: WATCHERS,
         set: |s, v| value::count(v, 0, u64::from(u32::MAX)).map(|n| s.max_entries = Some(n)),
         ..PLAIN
     },

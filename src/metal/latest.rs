@@ -65,7 +65,8 @@ impl<const N: usize> Reader<N> {
     #[inline]
     #[must_use]
     pub fn read(&self) -> [u64; N] {
-        self.shared.look(|words| words).1
+        let words = self.shared.look(|words| words).1;
+        self.tap.as_ref().map_or(words, |(tap, door, _)| tap.hold(*door, words))
     }
 
     /// The newest value if [`Reader::changed`] has not given it out yet; the first call always
@@ -79,7 +80,8 @@ impl<const N: usize> Reader<N> {
         }
     }
 
-    /// Lets [`Reader::changed`] go through a room's tap.
+    /// Lets [`Reader::changed`] and [`Reader::read`] go through a room's tap. What is read is then the same
+    /// for a whole turn.
     pub fn tap(&mut self, tap: &Tap, door: u16) {
         self.tap = tap.is_on().then(|| (tap.clone(), door, Asked::default()));
     }

@@ -4,6 +4,7 @@
 //! Never: makes an input up for a room with the recorded settings: what it has not, it reports.
 
 use super::link::LinkError;
+use super::recorder::Held;
 use super::tap::{FLAGS, Flag};
 use super::turn::{Event, Turn, tag};
 use crate::units::time::{Nanos, Unix};
@@ -15,6 +16,7 @@ pub(super) struct Player {
     events: Vec<Due>,
     asked: [u32; FLAGS],
     last: [bool; FLAGS],
+    held: Vec<Held>,
     pub(super) now: Nanos,
     pub(super) at: Unix,
     /// A room with other settings asks other questions: what it finds no answer for is told as usual.
@@ -40,6 +42,7 @@ impl Player {
             events: Vec::new(),
             asked: [0; FLAGS],
             last: Flag::USUAL,
+            held: Vec::new(),
             now: Nanos::ZERO,
             at: Unix(0),
             loose,
@@ -92,6 +95,19 @@ impl Player {
         }
         due.used = true;
         Some(&self.bytes[due.bytes.clone()])
+    }
+
+    /// What a cell is in this turn.
+    pub(super) fn hold<const N: usize>(&mut self, door: u16, turn: u64, words: [u64; N]) -> [u64; N] {
+        if Held::of(&mut self.held, door).turn != Some(turn) {
+            let new = self
+                .take(tag::CELL, u32::from(door), Some(0))
+                .map(|bytes| bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word)).collect());
+            let held = Held::of(&mut self.held, door);
+            held.turn = Some(turn);
+            held.words = new.unwrap_or_else(|| std::mem::take(&mut held.words));
+        }
+        Held::of(&mut self.held, door).words(words)
     }
 
     /// The next number of this kind.

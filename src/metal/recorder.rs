@@ -56,6 +56,30 @@ impl Turns {
     }
 }
 
+/// A cell that is read, and what it was in a turn.
+#[derive(Debug)]
+pub(super) struct Held {
+    door: u16,
+    pub(super) turn: Option<u64>,
+    pub(super) words: Vec<u64>,
+}
+
+impl Held {
+    /// That of a door; before the first, it holds nothing.
+    pub(super) fn of(all: &mut Vec<Self>, door: u16) -> &mut Self {
+        let at = all.iter().position(|held| held.door == door).unwrap_or_else(|| {
+            all.push(Self { door, turn: None, words: Vec::new() });
+            all.len() - 1
+        });
+        &mut all[at]
+    }
+
+    /// As words; `else_` if it holds none.
+    pub(super) fn words<const N: usize>(&self, else_: [u64; N]) -> [u64; N] {
+        self.words.as_slice().try_into().unwrap_or(else_)
+    }
+}
+
 /// The recording side.
 #[derive(Debug)]
 pub(super) struct Recorder {
@@ -65,6 +89,7 @@ pub(super) struct Recorder {
     pub(super) kept: bool,
     asked: [u32; FLAGS],
     last: [bool; FLAGS],
+    held: Vec<Held>,
     /// Not an answer of the tap's own: the writer must never make the room wait.
     lost: Arc<AtomicBool>,
 }
@@ -77,7 +102,18 @@ impl Recorder {
         buffer.resize(HEADER, 0);
         let lost = Arc::new(AtomicBool::new(false));
         let turns = Turns { chunks: out, partial: Vec::new(), lost: Arc::clone(&lost) };
-        (Self { buffer, chunks, kept: false, asked: [0; FLAGS], last: Flag::USUAL, lost }, turns)
+        (
+            Self {
+                buffer,
+                chunks,
+                kept: false,
+                asked: [0; FLAGS],
+                last: Flag::USUAL,
+                held: Vec::new(),
+                lost,
+            },
+            turns,
+        )
     }
 
     /// A turn begins. What the room read while it was made is its turn 0.
@@ -131,6 +167,24 @@ impl Recorder {
         self.buffer[at..at + 4].copy_from_slice(&length.to_le_bytes());
     }
 
+    /// A cell was read: for the first time in this turn, or what it was then.
+    pub(super) fn hold<const N: usize>(&mut self, door: u16, turn: u64, words: [u64; N]) -> [u64; N] {
+        let held = Held::of(&mut self.held, door);
+        if held.turn == Some(turn) {
+            return held.words(words);
+        }
+        held.turn = Some(turn);
+        if held.words == words {
+            return words;
+        }
+        held.words.clear();
+        held.words.extend_from_slice(&words);
+        self.begin(tag::CELL, &door.to_le_bytes());
+        self.more(&[0, 0, N as u8]);
+        words.iter().for_each(|word| self.more(&word.to_le_bytes()));
+        words
+    }
+
     /// A question was answered.
     #[inline]
     pub(super) fn answer(&mut self, flag: Flag, truth: bool) {
@@ -141,7 +195,7 @@ impl Recorder {
             self.more(&(at as u16).to_le_bytes());
         }
         // Without room a room may let something go by that it would have told.
-        self.kept |= flag == Flag::Room && !truth;
+        self.kept |= Flag::USUAL[flag as usize] && !truth;
     }
 
     fn send(&mut self, work: usize) {

@@ -42,11 +42,13 @@ pub enum Flag {
     Records,
     /// Is there an intent slot?
     Claim,
+    /// Has the ring of wishes so much room?
+    Commands,
 }
 
 impl Flag {
     /// What is answered as long as nothing else was recorded.
-    pub(super) const USUAL: [bool; FLAGS] = [false, false, true, true, true, false, false, false];
+    pub(super) const USUAL: [bool; FLAGS] = [false, false, true, true, true, true, false, false];
 }
 
 /// The tap of one room; clones are the same tap. Off by default.
@@ -218,6 +220,16 @@ impl Tap {
         }
     }
 
+    /// A cell was read that is not waited for: all of a turn hears the same.
+    pub(super) fn hold<const N: usize>(&self, door: u16, words: [u64; N]) -> [u64; N] {
+        let Some(shared) = &self.0 else { return words };
+        let turn = shared.turn.load(Relaxed);
+        match &mut *lock(shared) {
+            Side::Record(recorder) => recorder.hold(door, turn, words),
+            Side::Play(player) => player.hold(door, turn, words),
+        }
+    }
+
     /// The monotonic clock was read.
     #[inline]
     pub(super) fn time(&self, read: impl FnOnce() -> Nanos) -> Nanos {
@@ -281,12 +293,15 @@ impl Tap {
         }
     }
 
+    /// Whether it supplies.
+    pub(super) fn plays(&self) -> bool {
+        self.0.as_deref().is_some_and(|shared| matches!(&*lock(shared), Side::Play(_)))
+    }
+
     /// Whether an intent slot was had, where a recording says so; `None`: nobody plays one.
     #[inline]
     pub(super) fn claimed(&self) -> Option<bool> {
-        let shared = self.0.as_ref()?;
-        let plays = matches!(&*lock(shared), Side::Play(_));
-        plays.then(|| self.answer(Flag::Claim, true))
+        self.plays().then(|| self.answer(Flag::Claim, true))
     }
 
     /// What a link brought: its new bytes, or its end.

@@ -3,21 +3,27 @@
 //! Owns:  [`Setup`] with the demo's defaults, and turning it into the rooms' own settings.
 //! Never: reads a file, an argument or the environment.
 
+use crate::agents::begun::Begun;
 use crate::agents::clerk::{ClerkSettings, Host, Target};
-use crate::agents::engine::EngineSettings;
-use crate::agents::replay::ReplayedTrader;
+use crate::agents::engine::{Engine, EngineSettings, Ground};
+use crate::agents::replay::{Made, Replay};
 use crate::agents::shadow::ShadowSettings;
 use crate::agents::trader::TraderSettings;
 use crate::agents::trader::contingent::Legs;
 use crate::carry::rules::Policy;
 use crate::desk::gate::GateLimits;
 use crate::event::Latched;
-use crate::metal::disk::DiskError;
+use crate::metal::clock::Clock;
+use crate::metal::dial::Dialer;
+use crate::metal::disk::{Disk, DiskError};
+use crate::metal::entropy::Entropy;
+use crate::metal::intents::IntentsMemory;
+use crate::metal::latch::Latch;
 use crate::sim;
-use crate::store::epoch::EpochError;
-use crate::store::journal::JournalError;
+use crate::store::epoch::{self, EpochError};
+use crate::store::journal::{self, JournalError};
 use crate::store::recall::Recalled;
-use crate::store::session;
+use crate::store::{latch, session};
 use crate::units::time::{SEC, US};
 use crate::units::{Amount, Ratio};
 use crate::venue::{self, Key};
@@ -130,22 +136,65 @@ impl Setup {
         Self { seed, ..Self::default() }
     }
 
-    /// The trader of a session that a world of this setup recorded in its first run, played to its end.
+    /// The rooms of a session that a world of the setup `recorded` wrote, played to its end with the settings of
+    /// this one.
     ///
     /// # Errors
     ///
     /// What did not fit.
-    pub fn replay(&self, file: &[u8]) -> Result<ReplayedTrader, String> {
-        let settings = self.engine(1, None, Recalled::default()).trader;
-        let mut trader = ReplayedTrader::new(settings).map_err(|error| error.to_string())?;
-        for block in session::Blocks::new(file).map_err(|broken| broken.to_string())? {
-            let block = block.map_err(|broken| broken.to_string())?;
+    pub fn replay(&self, recorded: &Self, file: &[u8]) -> Result<Replay, String> {
+        let told = |error: &dyn std::fmt::Display| error.to_string();
+        let whole = session::check(file).map_err(|error| told(&error))?;
+        let begun = Begun::of(&whole.head).map_err(|what| format!("no {what}"))?;
+        let mut recalled = Recalled::default();
+        for entry in journal::Reader::new(&whole.journal) {
+            recalled.take(&entry).map_err(|error| told(&error))?;
+        }
+        let EngineSettings { trader, shadow, .. } = self.engine(begun.epoch, begun.latched.clone(), recalled);
+        let what_if = self.policy != recorded.policy;
+        let mut replay = Replay::new(Made { trader, shadow, begun, what_if, heard: u64::MAX });
+        for block in session::Blocks::new(file).map_err(|error| told(&error))? {
+            let block = block.map_err(|error| told(&error))?;
             for turn in session::split(&block.body).take_while(|_| block.kind == session::Kind::Turns) {
-                let turn = turn.map_err(|flaw| flaw.to_string())?;
-                trader.turn(turn).map_err(|error| error.to_string())?;
+                let turn = turn.map_err(|error| told(&error))?;
+                replay.take(block.room, turn).map_err(|error| told(&error))?;
             }
         }
-        Ok(trader)
+        replay.finish().map_err(|error| told(&error))?;
+        Ok(replay)
+    }
+
+    /// A new process on what is there; and how its session file begins, if one is wanted.
+    pub(super) fn start(
+        &self,
+        clock: &Clock,
+        dialer: Dialer,
+        mut disk: Disk,
+        intents: &IntentsMemory,
+        seeds: &mut Entropy,
+    ) -> Result<(Engine, Vec<u8>), SetupError> {
+        let epoch = epoch::raise(&mut disk, INSTANCE)?;
+        let latch = latch::open(&mut disk, INSTANCE, clock.unix())?;
+        let journal = journal::open(&mut disk, INSTANCE)?;
+        let mut session_begun = Vec::new();
+        if self.record {
+            let mut head = serde_json::Map::new();
+            Begun::new(epoch, true, latch.latched.clone(), intents).put(&mut head);
+            session_begun = session::begin(&head);
+            let found = disk.read_all(&journal::file_name(INSTANCE))?.unwrap_or_default();
+            session::journal(&found, &mut session_begun);
+        }
+        let ground = Ground {
+            clock: clock.clone(),
+            dialer,
+            entropy: std::array::from_fn(|_| Entropy::seeded(seeds.u64())),
+            disk,
+            journal: journal.file,
+            latch: latch.file,
+            intents: intents.clone(),
+        };
+        let settings = self.engine(epoch, latch.latched, journal.recalled);
+        Ok((Engine::build(settings, ground, Latch::new(), Latch::new()), session_begun))
     }
 
     /// The rooms' own settings, for the run of this epoch that begins latched or not, on these books.

@@ -5,8 +5,8 @@
 //! Never: knows what a turn says (`metal::tap` does), or goes on behind a block that is not sound.
 //! Wire:  file header, 16 bytes: `CTS1` · u32 format version · u64 reserved 0. Then blocks: u32 body length ·
 //!        u8 kind · u8 room · u16 reserved 0 · u32 CRC-32 (IEEE) over kind, room, reserved and body · body.
-//!        The first block is the head, the last the end, both one JSON object; those between hold turns of
-//!        one room, each behind its length as u32. Integers little-endian.
+//!        The first block is the head, the last the end, both one JSON object; behind the head comes the journal
+//!        as the run found it, then turns of one room, each behind its length as u32. Integers little-endian.
 //! Quirk: a file without an end was cut, or its run was killed: what it holds is sound and not all.
 
 use serde_json::{Map, Value};
@@ -34,6 +34,8 @@ pub enum Kind {
     Turns = 2,
     /// How the run ended, and whether all of it is here.
     End = 3,
+    /// The journal as the run found it, in pieces: what it knew of the runs before.
+    Journal = 4,
 }
 
 /// Whose turns they are.
@@ -65,6 +67,15 @@ pub fn begin(head: &Map<String, Value>) -> Vec<u8> {
     let mut out = file_header().to_vec();
     frame(Kind::Head, Room::None, Value::Object(head.clone()).to_string().as_bytes(), &mut out);
     out
+}
+
+/// Appends the journal as the run found it.
+pub fn journal(mut bytes: &[u8], out: &mut Vec<u8>) {
+    while !bytes.is_empty() {
+        let (piece, rest) = bytes.split_at(bytes.len().min(BODY_MAX / 8));
+        frame(Kind::Journal, Room::None, piece, out);
+        bytes = rest;
+    }
 }
 
 /// Appends a block of turns.
@@ -180,7 +191,9 @@ impl<R: Read> Blocks<R> {
         if checksum(tags, &body) != sum {
             return Err(Flaw::Checksum);
         }
-        let kind = [Kind::Head, Kind::Turns, Kind::End].into_iter().find(|kind| *kind as u8 == tags[0]);
+        let kind = [Kind::Head, Kind::Turns, Kind::End, Kind::Journal]
+            .into_iter()
+            .find(|kind| *kind as u8 == tags[0]);
         let room = [Room::None, Room::Trader, Room::Shadow].into_iter().find(|room| *room as u8 == tags[1]);
         let (Some(kind), Some(room)) = (kind, room) else { return Err(Flaw::Kind) };
         self.good += (BLOCK_HEADER + length) as u64;
@@ -220,6 +233,8 @@ impl<R: Read> Iterator for Blocks<R> {
 pub struct Whole {
     /// What the rooms were made with.
     pub head: Map<String, Value>,
+    /// The journal as the run found it.
+    pub journal: Vec<u8>,
     /// How the run ended; `None`: the file was cut at a block's end, or its run was killed.
     pub end: Option<Map<String, Value>>,
 }
@@ -233,6 +248,7 @@ pub fn check(from: impl Read) -> Result<Whole, Broken> {
     let mut blocks = Blocks::new(from)?;
     let mut head = None;
     let mut end = None;
+    let mut journal = Vec::new();
     loop {
         let at = blocks.good();
         let Some(block) = blocks.next().transpose()? else { break };
@@ -246,12 +262,13 @@ pub fn check(from: impl Read) -> Result<Whole, Broken> {
             (Kind::Turns, true, false) => {
                 split(&block.body).try_for_each(|turn| turn.map(|_| ())).map_err(broken)?;
             }
+            (Kind::Journal, true, false) => journal.extend_from_slice(&block.body),
             (Kind::End, true, false) => end = Some(object(&block.body)?),
             _ => return Err(broken(Flaw::Order)),
         }
     }
     let head = head.ok_or(Broken { at: blocks.good(), flaw: Flaw::Cut })?;
-    Ok(Whole { head, end })
+    Ok(Whole { head, journal, end })
 }
 
 /// Where a session file is not sound, and why.
