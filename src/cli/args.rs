@@ -95,6 +95,7 @@ fn program() -> clap::Command {
              contango demo                       watch it trade, no key and no network needed\n  \
              contango demo --help                what can be changed\n  \
              contango ctl status                 how a running engine stands; halt, flatten, kill\n  \
+             contango replay demo.session        a recorded run again: the same decisions\n  \
              contango store check                whether what an engine keeps on the disk is sound\n  \
              contango backtest --help            the rules over years of funding and prices\n  \
              contango sim --json                 an exchange on this machine, for any client\n\n\
