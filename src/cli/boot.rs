@@ -18,6 +18,7 @@ use crate::agents::shadow::{Shadow, ShadowSettings};
 use crate::agents::trader::{Trader, TraderSettings};
 use crate::carry::rules::Policy;
 use crate::desk::gate::GateLimits;
+use crate::desk::risk::Caps;
 use crate::event::{Intent, Latched, Mode};
 use crate::metal::clock::Clock;
 use crate::metal::cpu;
@@ -29,7 +30,7 @@ use crate::metal::intents::{self, IntentsMemory};
 use crate::metal::latch::{Latch, stop_on_signals};
 use crate::metal::tls::TlsTrust;
 use crate::store::recall::Recalled;
-use crate::store::{epoch, journal, latch};
+use crate::store::{epoch, latch, segments};
 use crate::units::time::SEC;
 use crate::units::{Rate, Ratio};
 use crate::venue::{self, Key, Venue};
@@ -175,13 +176,14 @@ pub(super) fn run(
     crash::point("K15a");
     let clock = Clock::real();
     let latch = latch::open(&mut disk, settings.instance, clock.unix()).map_err(BootError::failed)?;
-    let journal = journal::open(&mut disk, settings.instance).map_err(BootError::failed)?;
-    if let Some(cut) = &journal.cut {
+    let opened = segments::open(&mut disk, settings.instance).map_err(BootError::failed)?;
+    for cut in &opened.cuts {
         eprintln!(
-            "contango: the journal ended in {} bytes that are no whole record ({}); kept as {}",
-            cut.bytes, cut.why, cut.kept_as
+            "contango: {} ended in {} bytes that are no whole record ({}); kept as {}",
+            cut.name, cut.bytes, cut.why, cut.kept_as
         );
     }
+    let journal = opened.journal;
     crash::point("K15b");
     let records = intents::path_for(&settings.data_dir, settings.instance).map_err(BootError::failed)?;
     let intents = IntentsMemory::mapped(&records, INTENT_SLOTS).map_err(BootError::failed)?;
@@ -207,19 +209,20 @@ pub(super) fn run(
     let mut session = match &settings.record {
         Some(path) => {
             let begun = Begun::new(epoch, target.key.is_some(), latch.latched.clone(), &intents);
-            let found = disk.read_all(&journal::file_name(settings.instance)).map_err(BootError::failed)?;
+            let found = journal.bytes(&disk).map_err(BootError::failed)?;
             let head = recording::head(settings, command, &market, venue.name, &begun);
-            Some(SessionFile::create(path, &head, &found.unwrap_or_default())?)
+            Some(SessionFile::create(path, &head, &found)?)
         }
         None => None,
     };
-    let engine_settings = engine_settings(settings, target, epoch, latch.latched, journal.recalled, about);
+    let engine_settings =
+        engine_settings(settings, target, epoch, latch.latched, journal.recalled().clone(), about);
     let ground = Ground {
         clock: clock.clone(),
         dialer: Dialer::real(trust).map_err(BootError::failed)?,
         entropy: std::array::from_fn(|_| Entropy::real()),
         disk,
-        journal: journal.file,
+        journal,
         latch: latch.file,
         intents: intents.clone(),
     };
@@ -293,6 +296,11 @@ pub(super) fn shadow_settings(
         policy: policy(settings),
         exit_basis: settings.exit_basis.map(Rate::ratio_floor),
         clip: settings.clip_usdt,
+        caps: Caps {
+            deployed_max_ppm: i128::from(settings.deployed_max.0 / 1_000_000_000_000),
+            leverage: i128::from(settings.leverage),
+            ..Caps::default()
+        },
         directions: settings.directions.allowed(),
         recv_window_ms: settings.recv_window_ms,
         live: settings.live,

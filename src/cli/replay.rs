@@ -13,8 +13,7 @@ use super::{Exit, Settings, config, say, sums};
 use crate::agents::begun::Begun;
 use crate::agents::reader::ReaderCounts;
 use crate::agents::replay::{Made, Replay};
-use crate::store::journal;
-use crate::store::recall::Recalled;
+use crate::store::segments;
 use crate::store::session::{self, Blocks, Kind};
 use crate::units::decimal::Text;
 use serde_json::{Map, Value, json};
@@ -44,10 +43,7 @@ fn run(given: &Settings) -> Result<Exit, BootError> {
     let end = End::of(whole.end.as_ref());
     let (settings, changed) = made_with(&whole.head, given)?;
     let begun = Begun::of(&whole.head).map_err(wrong)?;
-    let mut recalled = Recalled::default();
-    for entry in journal::Reader::new(&whole.journal) {
-        recalled.take(&entry).map_err(|error| failed(&error))?;
-    }
+    let recalled = segments::recalled(&whole.journal).ok_or_else(|| wrong("journal"))?;
     let trader = trader_settings(&settings, begun.epoch);
     let about = "a replay".to_owned();
     let shadow = shadow_settings(&settings, begun.epoch, begun.latched.clone(), recalled, about);

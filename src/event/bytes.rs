@@ -107,9 +107,10 @@ wrapped!(Amount, ClientId, InstrumentId, LinkId, Nanos, PairId, Price, Qty, Rate
 structs! {
     Answer { client, instrument, received, verdict, order_id, counted, source }
     Asked { from, ask }
+    Bind { spot, perp, margin }
     Counted { weight_1m, orders_10s, orders_long, retry_after_s }
     Fill { client, instrument, order_id, trade_id, side, price, qty, fee, fee_asset, at, source }
-    Fired { sequence, pair, class, direction, decision, turn, slot, quotes, prices, seen, legs, more }
+    Fired { sequence, pair, class, direction, decision, turn, slot, quotes, prices, bind, seen, legs, more }
     FiredLeg { client, instrument, side, qty, limit, reduce_only, stamp, sent, wire, made, link }
     Headers { lane, counted, sent }
     Instrument {
@@ -133,7 +134,7 @@ choices! {
     Class { 0 Entry, 1 Exit, 2 Repair, 3 Flatten }
     Closed {
         0 NoQuote, 1 LinkQuiet, 2 StampOld, 3 Disagrees, 4 Crossed, 5 RatioOff, 6 TermsExpired, 7 NoLink, 8 Busy,
-        9 Permit, 10 NoRoom, 11 Killed, 12 Thin, 13 NoClock, 14 Limit, 15 Late, 16 Dear
+        9 Permit, 10 NoRoom, 11 Killed, 12 Thin, 13 NoClock, 14 Limit, 15 Late, 16 Dear, 17 Caps
     }
     Command {
         0 Free { pair },
@@ -344,6 +345,7 @@ mod tests {
             slot: 5,
             quotes: [6, 7],
             prices: [Price(8), Price(-9)],
+            bind: Bind { spot: 10, perp: 11, margin: 12 },
             seen: Nanos::NEVER,
             legs: [Some(leg), None],
             more: true,

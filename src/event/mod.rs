@@ -18,6 +18,7 @@ mod fired;
 mod instrument;
 mod intent;
 mod record;
+mod stake;
 
 pub use answer::*;
 pub use ask::*;
@@ -29,3 +30,4 @@ pub use fired::*;
 pub use instrument::*;
 pub use intent::*;
 pub use record::*;
+pub use stake::*;

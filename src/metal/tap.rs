@@ -200,6 +200,7 @@ impl Tap {
         asked: &mut Asked,
         found: Option<[u64; N]>,
     ) -> Option<[u64; N]> {
+        const { assert!(N <= u8::MAX as usize, "the file counts words in a byte") };
         let Some(shared) = &self.0 else { return found };
         let at = asked.next(shared.turn.load(Relaxed));
         match &mut *lock(shared) {
@@ -222,6 +223,7 @@ impl Tap {
 
     /// A cell was read that is not waited for: all of a turn hears the same.
     pub(super) fn hold<const N: usize>(&self, door: u16, words: [u64; N]) -> [u64; N] {
+        const { assert!(N <= u8::MAX as usize, "the file counts words in a byte") };
         let Some(shared) = &self.0 else { return words };
         let turn = shared.turn.load(Relaxed);
         match &mut *lock(shared) {

@@ -12,6 +12,7 @@ use crate::agents::trader::TraderSettings;
 use crate::agents::trader::contingent::Legs;
 use crate::carry::rules::Policy;
 use crate::desk::gate::GateLimits;
+use crate::desk::risk::Caps;
 use crate::event::Latched;
 use crate::metal::clock::Clock;
 use crate::metal::dial::Dialer;
@@ -21,8 +22,8 @@ use crate::metal::intents::IntentsMemory;
 use crate::metal::latch::Latch;
 use crate::sim;
 use crate::store::epoch::{self, EpochError};
-use crate::store::journal::{self, JournalError};
 use crate::store::recall::Recalled;
+use crate::store::segments::{self, JournalError};
 use crate::store::{latch, session};
 use crate::units::time::{SEC, US};
 use crate::units::{Amount, Ratio};
@@ -59,6 +60,8 @@ pub struct Setup {
     pub exit_basis: Option<Ratio>,
     /// Size of one entry, in USDT.
     pub clip: Amount,
+    /// How much may be at stake.
+    pub caps: Caps,
     /// Entries per pair over the whole run; `None`: any number.
     pub entries_max: Option<u32>,
     /// The run ends so long after all feeds are live, in ns; `None`: when told to.
@@ -79,6 +82,8 @@ pub struct Setup {
     pub quotes_out: bool,
     /// Whether what the rooms take in is kept for [`super::World::session`].
     pub record: bool,
+    /// What a segment of the journal takes behind its checkpoint: so little that stories come to several.
+    pub segment_bytes: u64,
 }
 
 impl Default for Setup {
@@ -95,6 +100,7 @@ impl Default for Setup {
             policy: Policy { hold_s: 3_600, kappa: Ratio::ONE, ..Policy::default() },
             exit_basis: Some(Ratio::from_num(5) / 10_000),
             clip: Amount(500 * 10i128.pow(u32::from(Amount::SCALE))),
+            caps: Caps::default(),
             entries_max: None,
             run_for_ns: None,
             until_round_trips: None,
@@ -105,6 +111,7 @@ impl Default for Setup {
             delay_ns: 40 * US..=80 * US,
             quotes_out: false,
             record: false,
+            segment_bytes: 32 << 10,
         }
     }
 }
@@ -146,10 +153,7 @@ impl Setup {
         let told = |error: &dyn std::fmt::Display| error.to_string();
         let whole = session::check(file).map_err(|error| told(&error))?;
         let begun = Begun::of(&whole.head).map_err(|what| format!("no {what}"))?;
-        let mut recalled = Recalled::default();
-        for entry in journal::Reader::new(&whole.journal) {
-            recalled.take(&entry).map_err(|error| told(&error))?;
-        }
+        let recalled = segments::recalled(&whole.journal).ok_or("its journal can't be read")?;
         let EngineSettings { trader, shadow, .. } = self.engine(begun.epoch, begun.latched.clone(), recalled);
         let what_if = self.policy != recorded.policy;
         let mut replay = Replay::new(Made { trader, shadow, begun, what_if, heard: u64::MAX });
@@ -175,25 +179,24 @@ impl Setup {
     ) -> Result<(Engine, Vec<u8>), SetupError> {
         let epoch = epoch::raise(&mut disk, INSTANCE)?;
         let latch = latch::open(&mut disk, INSTANCE, clock.unix())?;
-        let journal = journal::open(&mut disk, INSTANCE)?;
+        let journal = segments::open(&mut disk, INSTANCE)?.journal.with_segments_of(self.segment_bytes);
         let mut session_begun = Vec::new();
         if self.record {
             let mut head = serde_json::Map::new();
             Begun::new(epoch, true, latch.latched.clone(), intents).put(&mut head);
             session_begun = session::begin(&head);
-            let found = disk.read_all(&journal::file_name(INSTANCE))?.unwrap_or_default();
-            session::journal(&found, &mut session_begun);
+            session::journal(&journal.bytes(&disk)?, &mut session_begun);
         }
+        let settings = self.engine(epoch, latch.latched, journal.recalled().clone());
         let ground = Ground {
             clock: clock.clone(),
             dialer,
             entropy: std::array::from_fn(|_| Entropy::seeded(seeds.u64())),
             disk,
-            journal: journal.file,
+            journal,
             latch: latch.file,
             intents: intents.clone(),
         };
-        let settings = self.engine(epoch, latch.latched, journal.recalled);
         Ok((Engine::build(settings, ground, Latch::new(), Latch::new()), session_begun))
     }
 
@@ -231,6 +234,7 @@ impl Setup {
                 policy: self.policy,
                 exit_basis: self.exit_basis,
                 clip: self.clip,
+                caps: self.caps,
                 directions: self.directions,
                 recv_window_ms: self.recv_window_ms,
                 live: self.live,

@@ -21,7 +21,7 @@ use crate::metal::entropy::Entropy;
 use crate::metal::intents::IntentsMemory;
 use crate::metal::runner::Agent;
 use crate::sim::Door;
-use crate::store::{journal, session};
+use crate::store::{segments, session};
 use crate::units::time::{MS, SEC, US};
 use crate::units::{ClientId, Nanos};
 use serde_json::Value;
@@ -424,11 +424,12 @@ impl World {
         orders.into_iter().map(order_line).collect()
     }
 
-    /// The journal, every byte that was written.
+    /// The journal's segments, every byte that was written.
     #[must_use]
-    pub fn journal(&self) -> Vec<u8> {
+    pub fn journal(&self) -> Vec<Vec<u8>> {
         let (disk, _) = self.disk.kill_process();
-        disk.read_all(&journal::file_name(INSTANCE)).ok().flatten().unwrap_or_default()
+        let segment = |number| disk.read_all(&segments::file_name(INSTANCE, number)).ok().flatten();
+        (1..).map_while(segment).collect()
     }
 
     /// How many things arrived somewhere.

@@ -78,6 +78,10 @@ impl Shadow {
         if fired.class != Class::Repair && !second {
             book.began_as = fired.class;
             book.repaired = false;
+            book.bound = (fired.bind, fired.direction);
+            let row = instruments.pair(fired.pair);
+            let venues = [instruments.get(row.spot).venue, instruments.get(row.perp).venue];
+            self.risk.on_bound(venues, &fired.bind);
         }
         // The trader counts attempts alike: the next one, or the first of a new intent.
         let next = fired.class == Class::Repair && fired.sequence == book.sequence;
@@ -144,9 +148,9 @@ impl Shadow {
             ));
             return;
         };
-        let pair = tracked.order.pair;
+        let (pair, decided) = (tracked.order.pair, tracked.decided);
         let mut base = Amount::ZERO;
-        if !self.ledger.book(fill, pair, tracked.decided, &instruments, &mut base) {
+        if !self.ledger.book(fill, pair, decided, &instruments, &mut base) {
             return;
         }
         let judged = tracked.order.ended().then_some(tracked.order.executed);
@@ -161,7 +165,8 @@ impl Shadow {
         }
         self.totals.record(Stage::FillRtt, now.since(sent));
         crash::point("K9");
-        self.write(Record::Fill { at: self.clock.unix(), fill: *fill, cause: None, instruments });
+        let at = self.clock.unix();
+        self.write(Record::Fill { at, fill: *fill, decided, cause: None, instruments });
         if late {
             self.on_late(fill.client, now);
         }

@@ -6,7 +6,7 @@
 use super::phases::Phase;
 use super::{Shadow, Tracked};
 use crate::desk::ledger::{Ledger, Profit};
-use crate::event::PairState;
+use crate::event::{CapitalTold, PairState};
 use crate::units::{Amount, LegKind, Nanos, Ratio};
 
 /// How a run ended.
@@ -59,7 +59,7 @@ impl Shadow {
     /// What this run earned and lost by its bookings.
     #[must_use]
     pub fn profit(&self) -> Profit {
-        let (all, before) = (self.ledger.profit, self.recovered.profit_before);
+        let (all, before) = (self.ledger.profit(), self.recovered.profit_before);
         Profit {
             basis: all.basis - before.basis,
             fees: all.fees - before.fees,
@@ -71,6 +71,12 @@ impl Shadow {
     #[must_use]
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// How capital stands; `None` before the account's wallets are known.
+    #[must_use]
+    pub fn capital(&self) -> Option<CapitalTold> {
+        self.risk.told()
     }
 
     /// Positions held now.
@@ -94,7 +100,7 @@ impl Shadow {
             let row = self.instruments.pair(book.pair);
             let decimals = self.instruments.get(row.perp).price_decimals;
             for leg in LegKind::BOTH {
-                sum += self.ledger.unrealised(book.pair, leg, mark.mark, decimals, row.price_factor);
+                sum += self.ledger.unrealised(row.name, leg, mark.mark, decimals, row.price_factor);
             }
         }
         sum
