@@ -3,19 +3,21 @@
 //! Owns:  the framing, byte for byte; writing blocks, and [`Blocks`], which reads them back up to the first bad
 //!        byte and then says where and why it stopped; [`check`], which reads a whole file so.
 //! Never: knows what a turn says (`metal::tap` does), or goes on behind a block that is not sound.
-//! Wire:  file header, 16 bytes: `CTS1` · u32 format version · u64 reserved 0. Then blocks: u32 body length ·
-//!        u8 kind · u8 room · u16 reserved 0 · u32 CRC-32 (IEEE) over kind, room, reserved and body · body.
+//! Wire:  file header, 16 bytes: `CTS1` · u32 format version · u32 layout of what travels in rings and cells
+//!        (`event::bytes::layout`) · u32 reserved 0. Then blocks: u32 body length · u8 kind · u8 room · u16 reserved
+//!        0 · u32 CRC-32 (IEEE) over kind, room, reserved and body · body.
 //!        The first block is the head, the last the end, both one JSON object; behind the head comes the journal
 //!        as the run found it, then turns of one room, each behind its length as u32. Integers little-endian.
 //! Quirk: a file without an end was cut, or its run was killed: what it holds is sound and not all.
 
+use crate::event::bytes::layout;
 use serde_json::{Map, Value};
 use std::fmt;
 use std::io::{self, Read};
 
 /// The first four bytes of every session file.
 pub const MAGIC: [u8; 4] = *b"CTS1";
-/// Version of the format: of the file, of turns and of what travels in rings (`event::bytes`).
+/// Version of the format: of the file and of turns (`metal::tap`).
 pub const VERSION: u32 = 1;
 /// Bytes of the file header.
 pub const FILE_HEADER: usize = 16;
@@ -94,6 +96,7 @@ fn file_header() -> [u8; FILE_HEADER] {
     let mut header = [0; FILE_HEADER];
     header[..4].copy_from_slice(&MAGIC);
     header[4..8].copy_from_slice(&VERSION.to_le_bytes());
+    header[8..12].copy_from_slice(&layout().to_le_bytes());
     header
 }
 
@@ -382,6 +385,13 @@ mod tests {
                 assert!(broken.at <= at as u64, "byte {at}, bit {bit}: {broken}");
             }
         }
+    }
+
+    #[test]
+    fn a_file_of_another_layout_is_another_version() {
+        let mut other = some();
+        other[8..12].copy_from_slice(&(layout() ^ 1).to_le_bytes());
+        assert_eq!(check(&other[..]).unwrap_err(), Broken { at: 0, flaw: Flaw::Version });
     }
 
     #[test]
