@@ -154,7 +154,7 @@ choices! {
     }
     Command {
         0 Free { pair },
-        1 Unwind { pair, last, leg, side, qty, collar_ppm },
+        1 Unwind { pair, last, leg, side, qty, collar_ppm, sliced },
         2 Complete { pair, last, leg, side, qty, worst, until }
     }
     Direction { 0 Short, 1 Long }
@@ -456,7 +456,15 @@ mod tests {
         let last = (1, 2);
         let commands = [
             Command::Free { pair },
-            Command::Unwind { pair, last, leg: LegKind::Spot, side: Side::Buy, qty: Qty(3), collar_ppm: 4 },
+            Command::Unwind {
+                pair,
+                last,
+                leg: LegKind::Spot,
+                side: Side::Buy,
+                qty: Qty(3),
+                collar_ppm: 4,
+                sliced: true,
+            },
             Command::Complete {
                 pair,
                 last,
