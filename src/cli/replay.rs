@@ -120,13 +120,15 @@ impl End {
     }
 }
 
+/// Settings that are others than the recorded ones, with their texts.
+type Changed = Vec<(&'static str, String)>;
+
 /// What is told of a replay beyond its summary.
 struct Told {
     file: String,
     turns: u64,
     decisions: u64,
-    /// Settings that are others than the recorded ones.
-    changed: Vec<(&'static str, String)>,
+    changed: Changed,
     same: bool,
     span_us: u64,
     took_us: u64,
@@ -145,13 +147,10 @@ fn wrong(what: &str) -> BootError {
 }
 
 /// The settings that the rooms are to be made with, and which of them are others than the recorded ones.
-fn made_with(
-    head: &Map<String, Value>,
-    given: &Settings,
-) -> Result<(Settings, Vec<(&'static str, String)>), BootError> {
+fn made_with(head: &Map<String, Value>, given: &Settings) -> Result<(Settings, Changed), BootError> {
     let mut settings = Settings { out: given.out.clone(), ..Settings::default() };
     let recorded = head.get("settings").and_then(Value::as_object).ok_or_else(|| wrong("settings"))?;
-    let mut changed = Vec::new();
+    let mut changed = Changed::new();
     let known = |name: &str| TABLE.iter().find(|setting| setting.name == name);
     for (name, texts) in recorded {
         let setting = known(name).ok_or_else(|| wrong(name))?;
