@@ -120,11 +120,12 @@ fn a_changed_threshold_decides_otherwise_and_the_same_one_does_not() {
     };
     let (all, same) = with(0);
     assert_eq!(same, world.decisions_hash());
-    let (fewer, other) = with(60);
-    assert!(other != same && fewer < all, "{fewer} of {all}");
-    assert!(fewer > 0, "some still pay");
-    assert_eq!(with(60), (fewer, other), "and the same each time");
-    assert_eq!(with(5_000).0, 0, "nothing pays that much");
+    let (some, other) = with(60);
+    assert!(other != same && some > 0);
+    assert_eq!(with(60), (some, other), "and the same each time");
+    // What the recorded run held is left all the same: the books are its own.
+    let (exits, _) = with(5_000);
+    assert!(exits < all, "{exits} of {all}: nothing is entered that pays so little");
 }
 
 #[test]
