@@ -7,8 +7,8 @@
 //!        venue · `streams` the private streams · `recall` the runs before · `recon`, `adopt`, `compare`
 //!        the venue's whole view · `phases` of a run · `repair` settled or unwound · `completing` the other
 //!        cure · `mending` the pace and alarms of both · `forced` ADL and its like · `margin` after a
-//!        liquidation · `late` told of after the end · `terms` thresholds · `risk` what may be at stake ·
-//!        `budget` what may leave · `lag` a slow disk · `operator` modes ·
+//!        liquidation · `market` its rules · `late` told of after the end · `terms` thresholds · `risk` what
+//!        may be at stake · `budget` what may leave · `lag` a slow disk · `operator` modes ·
 //!        `told` what it can say of a run · `totals` what it adds up to.
 
 mod adopt;
@@ -19,6 +19,7 @@ mod forced;
 mod lag;
 mod late;
 mod margin;
+mod market;
 mod mending;
 mod news;
 pub mod operator;
@@ -56,7 +57,7 @@ use crate::metal::runner::Agent;
 use crate::metal::tap::{Flag, Tap};
 use crate::store::recall::Recalled;
 use crate::units::time::MS;
-use crate::units::{Amount, ClientId, Direction, Nanos, PairId, Price, Ratio, VenueId};
+use crate::units::{Amount, ClientId, Direction, InstrumentId, Nanos, PairId, Price, Ratio, Unix, VenueId};
 use crate::venue::{Key, Scratch};
 use phases::Phase;
 use std::collections::{BTreeMap, VecDeque};
@@ -220,6 +221,8 @@ enum Question {
     Cancel(ClientId),
     /// The margin of a market's positions.
     Margin(usize),
+    /// The reference price of an instrument's band: the n-th place to ask.
+    Reference(InstrumentId, usize),
     /// Something of the account as a whole.
     Audit(recon::Item),
     /// What a market's wallet holds.
@@ -259,6 +262,14 @@ pub struct Shadow {
     frozen: BTreeMap<VenueId, (Nanos, String)>,
     /// Positions to be looked at again, and when.
     rechecks: Vec<(Nanos, PairId)>,
+    /// What can't be traded for now, and why.
+    shut: BTreeMap<InstrumentId, String>,
+    /// Perps that are settled for good, and when.
+    ending: BTreeMap<InstrumentId, Unix>,
+    /// Reference prices of bands that an order met, as read last.
+    references: BTreeMap<InstrumentId, Price>,
+    /// Counts up whenever the listings should be read again.
+    relist: u64,
     /// Markets whose margin is to be read, and when it is asked for next.
     margins: BTreeMap<usize, Nanos>,
     /// Records the ring had no room for yet: a record is never dropped.
@@ -319,6 +330,10 @@ impl Shadow {
             fills: Box::default(),
             frozen: BTreeMap::new(),
             rechecks: Vec::new(),
+            shut: BTreeMap::new(),
+            ending: BTreeMap::new(),
+            references: BTreeMap::new(),
+            relist: 0,
             margins: BTreeMap::new(),
             backlog: VecDeque::new(),
             written: 0,
