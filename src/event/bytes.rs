@@ -135,7 +135,8 @@ structs! {
     Headers { lane, counted, sent }
     Instrument {
         id, venue, leg, symbol, base, quote, price_decimals, qty_decimals, tick, lot, qty_min, qty_max,
-        notional_min, reduce_only_exempt, price_range, taker_fee, buy_fee_in_base
+        notional_min, reduce_only_exempt, price_range, taker_fee, buy_fee_in_base,
+        band
     }
     Instruments { generation, instruments, pairs, left_out }
     Limit { lane, kind, window_ns, limit, header }
@@ -158,7 +159,7 @@ choices! {
     }
     Command {
         0 Free { pair },
-        1 Unwind { pair, last, leg, side, qty, collar_ppm, sliced },
+        1 Unwind { pair, last, leg, side, qty, collar_ppm, sliced, edge },
         2 Complete { pair, last, leg, side, qty, worst, until }
     }
     Direction { 0 Short, 1 Long }
@@ -183,10 +184,11 @@ choices! {
         5 Spent(spent),
         6 Headers(headers),
         7 Refuse { why },
-        8 Fail { why }
+        8 Fail { why },
+        9 Relisted { lane, instruments, shut, ending, limits }
     }
     RefusalKind {
-        0 Auth, 1 Filter, 2 Funds, 3 ReduceOnly, 4 Stamp, 5 State, 6 Throttle, 7 Overload
+        0 Auth, 1 Filter, 2 Funds, 3 ReduceOnly, 4 Stamp, 5 State, 6 Throttle, 7 Overload, 8 Band
     }
     Side { 0 Buy, 1 Sell }
     Source { 0 Answer, 1 Query, 2 Stream, 3 Cancel }
@@ -468,6 +470,7 @@ mod tests {
                 qty: Qty(3),
                 collar_ppm: 4,
                 sliced: true,
+                edge: Some(Price(5)),
             },
             Command::Complete {
                 pair,

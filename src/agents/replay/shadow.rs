@@ -181,7 +181,9 @@ impl ReplayedShadow {
             door::ARRIVALS => self.arrivals.push(take_handed(bytes, &self.tap, &self.instruments)?).ok(),
             door::NEWS => {
                 let news: News = whole(bytes)?;
-                if let News::Instruments { instruments, .. } = &news {
+                if let News::Instruments { instruments, .. }
+                | News::Relisted { instruments: Some(instruments), .. } = &news
+                {
                     sound(instruments)?;
                     self.instruments = Arc::clone(instruments);
                 }
