@@ -28,6 +28,7 @@ mod overdue;
 mod recovery;
 mod rules;
 mod seeds;
+mod session;
 mod start;
 mod streams;
 mod tape;

@@ -22,6 +22,7 @@ use crate::metal::entropy::Entropy;
 use crate::metal::latest::{Reader as Latest, Writer};
 use crate::metal::ring::{Consumer, Producer};
 use crate::metal::runner::Agent;
+use crate::metal::tap::Tap;
 use crate::units::{LegKind, Nanos};
 use crate::venue::{Key, Listing, Symbols, Venue};
 use errands::{Errand, Errands};
@@ -126,7 +127,7 @@ impl Clerk {
         entropy: Entropy,
     ) -> Self {
         let venue = settings.target.venue;
-        let couriers = LegKind::BOTH.map(|leg| (leg, Courier::new(venue, clock.clone()))).into();
+        let couriers = LegKind::BOTH.map(|leg| (leg, Courier::new(venue, clock.clone(), &Tap::off()))).into();
         let mut clerk = Self {
             settings,
             doors,

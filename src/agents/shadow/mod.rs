@@ -36,7 +36,7 @@ pub mod told;
 pub mod totals;
 
 use super::courier::Courier;
-use super::{Dead, Handed};
+use super::{Dead, Handed, session};
 use crate::carry::rules::Policy;
 use crate::desk::budget::Lane;
 use crate::desk::ledger::Ledger;
@@ -54,6 +54,7 @@ use crate::metal::latch::Latch;
 use crate::metal::latest::{Reader as Latest, Writer};
 use crate::metal::ring::{Consumer, Producer};
 use crate::metal::runner::Agent;
+use crate::metal::tap::{Flag, Tap};
 use crate::store::recall::Recalled;
 use crate::units::time::MS;
 use crate::units::{Amount, ClientId, Direction, InstrumentId, Nanos, PairId, Price, Ratio, Unix, VenueId};
@@ -138,6 +139,8 @@ pub struct ShadowDoors {
     pub entropy: Entropy,
     /// The operator's.
     pub operator: operator::OperatorDoors,
+    /// Copies all that comes in, or supplies it.
+    pub tap: Tap,
 }
 
 /// An order with the price it was decided at.
@@ -286,14 +289,17 @@ impl Shadow {
     #[must_use]
     pub fn new(
         mut settings: ShadowSettings,
-        doors: ShadowDoors,
+        mut doors: ShadowDoors,
         clock: Clock,
         key: Option<Arc<Key>>,
         stop: Latch,
         done: Latch,
-        intents: IntentsReader,
+        mut intents: IntentsReader,
     ) -> Self {
-        let streams = Streams::new(settings.live && key.is_some());
+        session::tap_shadow(&mut doors);
+        intents.tap(&doors.tap);
+        let (clock, stop) = (clock.tapped(&doors.tap), stop.tapped(&doors.tap, Flag::Stop));
+        let streams = Streams::new(settings.live && key.is_some(), &doors.tap);
         let operator = operator::Operator::new(settings.latched.take(), &doors.operator, clock.now());
         let mut shadow = Self {
             settings,
@@ -387,6 +393,7 @@ impl Shadow {
 
 impl Agent for Shadow {
     fn do_work(&mut self, now: Nanos) -> usize {
+        self.doors.tap.begin(now);
         let mut work = 0;
         if let Some(words) = self.doors.offsets.changed() {
             self.offsets = Offsets::from_words(words);
@@ -408,9 +415,11 @@ impl Agent for Shadow {
         work += self.read_streams(now);
         work += self.hear_operator(now);
         if now >= self.permit_due {
+            self.doors.tap.keep();
             self.renew_permit(now);
         }
         if now >= self.housekeeping_due {
+            self.doors.tap.keep();
             self.housekeeping_due = now.plus(HOUSEKEEPING_NS);
             self.tick_orders(now);
             self.tick_streams();
@@ -431,6 +440,7 @@ impl Agent for Shadow {
         if work > 0 {
             self.totals.record(Stage::ShadowTurn, self.clock.now().since(now));
         }
+        self.doors.tap.end(work);
         work
     }
 }
