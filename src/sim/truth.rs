@@ -59,6 +59,14 @@ impl Exchange {
                 "end": self.equity().to_string(),
             },
             "funding": self.accounts.funding.to_string(),
+            "funding_7d": self.listing.of(Market::Usdm).filter(|(id, _)| self.marks[*id].interval_h > 0).map(|(id, s)| {
+                let (sum, count) = self.true_week(id);
+                (s.name.clone(), json!({"sum": text(sum), "count": count, "interval_h": self.marks[id].interval_h}))
+            }).collect::<Map<_, _>>(),
+            "settled": self.settled.iter().map(|s| json!({
+                "symbol": self.listing.symbols[s.symbol].name, "time_ms": s.time_ms, "rate": text(s.rate),
+                "mark": text(s.mark), "received": s.received.to_string(), "told": !s.untold,
+            })).collect::<Vec<_>>(),
             "budget": self.true_budget(),
             "naked": self.true_naked(now),
             "script_refused": self.script_refused,
@@ -135,6 +143,7 @@ impl Exchange {
             "usdm": {
                 "orders_10s": window(&usdm.orders_short),
                 "orders_1m": window(&usdm.orders_long),
+                "funding_5m": window(&usdm.funding),
                 "weight_1m": window(&usdm.weight),
             },
         })

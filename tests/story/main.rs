@@ -4,7 +4,7 @@
 //! Never: waits, opens a port, starts a thread, or looks at anything a person could not look at.
 //! Map:   `audit` the account read whole · `budget` request budgets · `classes` every class of answer ·
 //!        `control` the operator's word · `disk` a slow one · `doubt` fates unknown · `feeds` bad and lost
-//!        market data · `hot` the trader's private stream · `limits` kill latch, permit · `outage` maintenance and bans · `recovery`
+//!        market data · `funding` settled weeks · `hot` the trader's private stream · `limits` kill latch, permit · `outage` maintenance and bans · `recovery`
 //!        crashes · `rules` leg repair, R1 to R20 · `seeds` determinism · `start` refusals · `streams`
 //!        private streams · `tape` a real recording · `told` what journal and truth say, side by side ·
 //!        `trade` the demo's setting · `waiting` contingent legs.
@@ -18,6 +18,7 @@ mod control;
 mod disk;
 mod doubt;
 mod feeds;
+mod funding;
 mod hot;
 mod limits;
 mod outage;

@@ -7,7 +7,7 @@
 //!        venue · `streams` the private streams · `recall` the runs before · `recon`, `adopt`, `compare`
 //!        the venue's whole view · `phases` of a run · `repair` settled or unwound · `completing` the other
 //!        cure · `mending` the pace and alarms of both · `forced` ADL and its like · `late` told of after
-//!        the end · `terms` thresholds · `budget` what may leave · `lag` a slow disk · `operator` modes ·
+//!        the end · `funding` what is settled and coming · `terms` thresholds · `budget` what may leave · `lag` a slow disk · `operator` modes ·
 //!        `told` what it can say of a run · `totals` what it adds up to.
 
 mod adopt;
@@ -15,6 +15,7 @@ mod budget;
 mod compare;
 mod completing;
 mod forced;
+mod funding;
 mod lag;
 mod late;
 mod mending;
@@ -218,6 +219,7 @@ pub struct Shadow {
     streams: Streams,
     recovered: recall::Recovered,
     recon: recon::Recon,
+    funding: funding::Funding,
     books: Vec<Book>,
     ledger: Ledger,
     permit: Permit,
@@ -274,6 +276,7 @@ impl Shadow {
             streams,
             recovered: recall::Recovered::default(),
             recon: recon::Recon::default(),
+            funding: funding::Funding::default(),
             books: Vec::new(),
             ledger: Ledger::default(),
             permit: Permit::default(),

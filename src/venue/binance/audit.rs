@@ -265,7 +265,7 @@ fn read_income(body: &mut [u8]) -> Rows<FundingRow> {
 // ───────────────────────────── fields ─────────────────────────────
 
 /// Reads a list, or the venue's error in its place.
-fn rows<T>(
+pub(super) fn rows<T>(
     body: &mut [u8],
     name: &'static str,
     read: impl Fn(&Object<'_, '_>) -> Result<T, BadBody>,
@@ -287,11 +287,11 @@ fn once_each<T>(
     read(row)
 }
 
-fn word<'i>(row: &Object<'_, 'i>, field: &'static str) -> Result<&'i str, BadBody> {
+pub(super) fn word<'i>(row: &Object<'_, 'i>, field: &'static str) -> Result<&'i str, BadBody> {
     text(row, field).ok_or(BadBody::Field(field))
 }
 
-fn symbol<'i>(row: &Object<'_, 'i>) -> Result<&'i str, BadBody> {
+pub(super) fn symbol<'i>(row: &Object<'_, 'i>) -> Result<&'i str, BadBody> {
     word(row, "symbol").ok().filter(|name| !name.is_empty()).ok_or(BadBody::Field("symbol"))
 }
 
@@ -303,7 +303,7 @@ fn id(row: &Object<'_, '_>, field: &'static str) -> Result<u64, BadBody> {
     uint(row, field).filter(|id| *id > 0).ok_or(BadBody::Field(field))
 }
 
-fn moment(row: &Object<'_, '_>, field: &'static str) -> Result<Unix, BadBody> {
+pub(super) fn moment(row: &Object<'_, '_>, field: &'static str) -> Result<Unix, BadBody> {
     stamp(row, field).ok_or(BadBody::Field(field))
 }
 
