@@ -12,6 +12,8 @@ from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow, setco
 from pathlib import Path
 
 START, EPOCH, FIRED, ANSWER, FILL, ORDER_END, PAIR, MODE, STOP, NOTE, MARKETS, BASELINE = range(1, 13)
+FUNDING = 14
+KINDS = {*range(START, BASELINE + 1), FUNDING}
 
 HEADER = struct.Struct("<4sIQ")
 RECORD = struct.Struct("<IHHI")
@@ -70,7 +72,7 @@ def read_file(path):
             raise Damaged(f"{path}: byte {at}: {len(data) - at} bytes at the end are no whole record")
         length, version, kind, crc = RECORD.unpack_from(data, at)
         body = data[at + RECORD.size : at + RECORD.size + length]
-        if version != 1 or not START <= kind <= BASELINE:
+        if version != 1 or kind not in KINDS:
             raise Damaged(f"{path}: byte {at}: record version {version}, kind {kind} are unknown")
         if len(body) < length:
             raise Damaged(f"{path}: byte {at}: a record of {length} bytes is cut after {len(body)}")

@@ -76,6 +76,11 @@ class World:
                 "usdm": {"USDT": {"wallet": "999999.739945"}},
             },
             "funding": "0.25",
+            "settled": [
+                {"symbol": "BTCUSDT", "time_ms": 5, "rate": "0.001", "mark": "1", "received": "0.35", "told": True},
+                {"symbol": "BTCUSDT", "time_ms": 6, "rate": "0.001", "mark": "1", "received": "-0.1", "told": True},
+                {"symbol": "ETHUSDT", "time_ms": 6, "rate": "0.001", "mark": "1", "received": "0", "told": True},
+            ],
             "positions": [{"symbol": "BTCUSDT", "qty": "0.000", "entry_price": "0"}],
             "naked": {"now": [], "intervals": 0},
         }
@@ -83,7 +88,12 @@ class World:
             "pairs": {"opened": 1, "closed": 1, "open_now": 0, "repaired": 0},
             "fills": {"venue": 4, "booked": 4},
             "exposure": {"naked_now": 0},
+            "pnl": {"funding": "0.25"},
         }
+        for number, time_us, amount in ((7, 5000, "0.35"), (8, 6000, "-0.1")):
+            payment = {"market": "perp", "symbol": "BTCUSDT", "tran_id": number, "amount": amount}
+            body = {"at_us": time_us, **payment, "asset": "USDT", "paid_us": time_us, "earned": True}
+            self.records.insert(3, (journal.FUNDING, body))
 
     def trade(self, market, number, side, price, qty, fee, asset):
         ours = "spot" if market == "spot" else "perp"
@@ -146,6 +156,30 @@ class Truth(unittest.TestCase):
     def test_a_lost_fill(self):
         self.world.records.pop()
         self.differs("spot BTCUSDT trade 4: never booked", "spot balance BTC", "spot balance USDT")
+
+    def payment(self, index):
+        return [body for kind, body in self.world.records if kind == journal.FUNDING][index]
+
+    def test_a_lost_payment(self):
+        self.world.records.remove((journal.FUNDING, self.payment(0)))
+        self.differs(
+            "funding BTCUSDT at 6: -0.1 was paid 1 times, booked 0 times", "funding: 0.25 at", "USD-M wallet"
+        )
+
+    def test_a_doubled_payment(self):
+        self.world.records.append((journal.FUNDING, self.payment(0)))
+        self.differs("funding BTCUSDT transaction 8: booked 2 times", "-0.1 was paid 1 times, booked 2 times")
+
+    def test_a_payment_of_another_symbol_time_or_amount(self):
+        for field, value in {"symbol": "ETHUSDT", "paid_us": 7000, "amount": "-0.1000000001"}.items():
+            with self.subTest(field):
+                self.world = World()
+                self.payment(0)[field] = value
+                self.differs("funding BTCUSDT at 6: -0.1 was paid 1 times, booked 0 times")
+
+    def test_the_summary_s_funding(self):
+        self.world.summary["pnl"]["funding"] = "0.2"
+        self.differs("funding: the summary says 0.2, booked is 0.25")
 
     def test_a_doubled_fill(self):
         self.world.records.append(copy.deepcopy(self.world.records[-1]))

@@ -1,8 +1,13 @@
-//! Carry: what holding the pair earns, and so from which basis on an entry pays.
+//! Carry: what holding the pair earns, and so from which basis on an entry pays and an exit is due.
 //!
-//! Map:   `funding` says what is earned · `rules` computes the entry threshold of DESIGN §5 from it, fees,
-//!        spreads and the hold.
+//! Map:   `funding` what a perp pays · `signal` what of it is counted on · `rules` the entry threshold ·
+//!        `exits` when a position is left · `reference` the basis it is held against · `pace` when
+//!        something may be done again.
 //! Never: reads the store, a clock or a socket: rates and times are handed in.
 
+pub mod exits;
 pub mod funding;
+pub mod pace;
+pub mod reference;
 pub mod rules;
+pub mod signal;

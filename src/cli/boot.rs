@@ -30,7 +30,7 @@ use crate::metal::tls::TlsTrust;
 use crate::store::recall::Recalled;
 use crate::store::{epoch, journal, latch};
 use crate::units::time::{MS, SEC};
-use crate::units::{Amount, Rate, Ratio};
+use crate::units::{Amount, Rate};
 use crate::venue::{self, Key, Venue};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -260,7 +260,6 @@ fn engine_settings(
         Directions::Long => [false, true],
         Directions::Both => [true, true],
     };
-    let hours = Ratio::from_num(settings.hold_ns / SEC) / Ratio::from_num(3_600);
     EngineSettings {
         clerk: ClerkSettings {
             target,
@@ -283,10 +282,11 @@ fn engine_settings(
             about,
             identity: (settings.instance, epoch),
             policy: Policy {
-                hold_hours: hours,
+                hold_s: (settings.hold_ns / SEC).max(1),
                 min_net_apr: settings.min_net_apr.map(Rate::ratio_ceil),
                 min_basis: settings.min_basis.ratio_ceil(),
                 kappa: settings.kappa.ratio_floor(),
+                ..Policy::default()
             },
             exit_basis: settings.exit_basis.map(Rate::ratio_floor),
             clip: settings.clip_usdt,
@@ -348,8 +348,8 @@ fn finish(
         fills_booked: shadow.fills_booked(),
         exposure: None,
         pnl: Pnl {
-            total: profit.basis + profit.fees + profit.slippage + revaluation,
-            funding: Amount::ZERO,
+            total: profit.funding + profit.basis + profit.fees + profit.slippage + revaluation,
+            funding: profit.funding,
             basis: profit.basis,
             fees: profit.fees,
             slippage: profit.slippage,

@@ -1,11 +1,11 @@
 //! The books: every fill once, every asset exactly, and where the money came from.
 //!
-//! Owns:  dedupe by (instrument, trade id), amounts per asset, and the split of profit into basis,
-//!        fees and slippage (DESIGN §5).
+//! Owns:  dedupe by (instrument, trade id) and by transaction, amounts per asset, and the split of profit into basis,
+//!        fees, slippage and funding (DESIGN §5).
 //! Never: rounds an asset's amount; only the valuation of a fee in another coin is rounded (down).
 //! Why:   basis is told at decision prices, slippage is what fills cost beyond them.
 
-use crate::event::{Asset, Fill, Instruments};
+use crate::event::{Asset, Fill, Instruments, Payment};
 use crate::units::decimal::pow10_i128;
 use crate::units::{Amount, InstrumentId, LegKind, PairId, Price, Qty};
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +19,8 @@ pub struct Profit {
     pub fees: Amount,
     /// Fills against decision prices; negative when worse.
     pub slippage: Amount,
+    /// Funding received less paid, as the venue's income ledger tells it.
+    pub funding: Amount,
 }
 
 /// One leg's open quantity and what it cost at decision prices.
@@ -36,9 +38,12 @@ pub struct Ledger {
     booked: BTreeSet<(InstrumentId, u64)>,
     /// What is booked of each order, by the venue's id.
     of_order: BTreeMap<(InstrumentId, u64), Qty>,
-    /// Net change per (leg's wallet, asset): spot coins and quote, and the perp wallet.
+    /// Net change per (leg's wallet, asset): spot coins and quote; of the perp wallet its cash, as if all that is
+    /// held had been paid for.
     changes: BTreeMap<(LegKind, Asset), Amount>,
     lots: BTreeMap<(PairId, LegKind), Lot>,
+    /// Payments that are booked.
+    paid: BTreeSet<(u64, String)>,
     /// Where the money came from.
     pub profit: Profit,
 }
@@ -62,7 +67,7 @@ impl Ledger {
         self.booked.len() as u64
     }
 
-    /// Net change of an asset in the spot wallet (or the perp's).
+    /// Net change of an asset in the spot wallet; of the perp's its cash: what positions cost stands against it.
     #[must_use]
     pub fn change(&self, leg: LegKind, asset: Asset) -> Amount {
         self.changes.get(&(leg, asset)).copied().unwrap_or_default()
@@ -97,8 +102,8 @@ impl Ledger {
         self.profit.slippage -= Amount(cost(fill.price) - cost(decided));
         if row.leg == LegKind::Spot {
             self.add(row.leg, row.base, Amount(signed));
-            self.add(row.leg, row.quote, Amount(-cost(fill.price)));
         }
+        self.add(row.leg, row.quote, Amount(-cost(fill.price)));
         self.add(row.leg, fill.fee_asset, -fill.fee);
         *base = Amount(signed);
         if fill.fee_asset == row.quote {
@@ -111,6 +116,19 @@ impl Ledger {
             *base -= fill.fee;
         }
         true
+    }
+
+    /// Books funding that the perp wallet received or paid; `false` if it was booked before. What is not
+    /// `earned` by a pair in its quote asset changes the wallet alone.
+    pub fn pay(&mut self, payment: &Payment, earned: bool) -> bool {
+        let fresh = self.paid.insert((payment.tran_id, payment.symbol.clone()));
+        if fresh {
+            self.add(LegKind::Perp, payment.asset, payment.amount);
+            if earned {
+                self.profit.funding += payment.amount;
+            }
+        }
+        fresh
     }
 
     /// What a leg has open, its coins at the perp's mark, against what it cost at decision prices: the
@@ -230,7 +248,10 @@ mod tests {
         assert_eq!(ledger.change(LegKind::Spot, "BTC".try_into().unwrap()), Amount::ZERO);
         // −600.0001 + 600.3990 − 0.600399
         assert_eq!(ledger.change(LegKind::Spot, "USDT".try_into().unwrap()), amount("-0.201499"));
-        assert_eq!(ledger.change(LegKind::Perp, "USDT".try_into().unwrap()), amount("-0.60225"));
+        assert_eq!(
+            ledger.change(LegKind::Perp, "USDT".try_into().unwrap()),
+            amount("1.5") - amount("0.60225")
+        );
         assert_eq!(ledger.profit.slippage, amount("-0.0001"));
         // Perp: 603.0 − 601.5 = 1.5. Spot: 600.399 received for coin that cost 599.4, and the fee
         // coin, worth 0.6000001, cost 0.6.
@@ -238,6 +259,25 @@ mod tests {
         let total = ledger.profit.basis + ledger.profit.fees + ledger.profit.slippage;
         // Cash: spot −0.201499, perp fees −0.60225, perp trade +1.5.
         assert_eq!(total, amount("-0.201499") + amount("-0.60225") + amount("1.5"));
+    }
+
+    #[test]
+    fn funding_is_booked_once_and_is_no_fill() {
+        let mut ledger = Ledger::default();
+        let payment = |tran_id, symbol: &str, text| Payment {
+            tran_id,
+            symbol: symbol.to_owned(),
+            amount: amount(text),
+            asset: "USDT".try_into().unwrap(),
+            at: Unix(0),
+        };
+        assert!(ledger.pay(&payment(1, "BTCUSDT", "0.4125"), true));
+        assert!(!ledger.pay(&payment(1, "BTCUSDT", "0.4125"), true), "told again");
+        assert!(ledger.pay(&payment(1, "ETHUSDT", "-0.1"), true), "ids are of one symbol");
+        assert!(ledger.pay(&payment(2, "XYZUSDT", "7"), false), "of a position that is nobody's");
+        assert_eq!(ledger.profit.funding, amount("0.3125"));
+        assert_eq!(ledger.change(LegKind::Perp, "USDT".try_into().unwrap()), amount("7.3125"));
+        assert_eq!(ledger.fills(), 0);
     }
 
     #[test]

@@ -82,12 +82,7 @@ impl Default for Setup {
             wanted: None,
             directions: [true, false],
             legs: Legs::Together,
-            policy: Policy {
-                hold_hours: Ratio::ONE,
-                min_net_apr: Some(Ratio::from_num(15) / 100),
-                min_basis: Ratio::ZERO,
-                kappa: Ratio::ONE,
-            },
+            policy: Policy { hold_s: 3_600, kappa: Ratio::ONE, ..Policy::default() },
             exit_basis: Some(Ratio::from_num(5) / 10_000),
             clip: Amount(500 * 10i128.pow(u32::from(Amount::SCALE))),
             entries_max: None,

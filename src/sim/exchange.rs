@@ -12,7 +12,7 @@ use super::horizon::Horizon;
 use super::hub::{Feed, Hub};
 use super::limits::Limits;
 use super::listing::{Contract, Listing, SymbolId};
-use super::market::{Book, Mark, Synthetic};
+use super::market::{Book, Day, Mark, Synthetic};
 use super::naked::Naked;
 use super::number::{E8, Money, parse_e8};
 use super::orders::OrderLog;
@@ -54,6 +54,8 @@ pub(super) enum Due {
     Answer(ConnId),
     /// A line of the script strikes.
     Script(usize),
+    /// An order that was left standing, by its place in the log, is gone on with.
+    Thaw(usize),
 }
 
 /// A settled funding rate.
@@ -88,6 +90,7 @@ pub struct Exchange {
     scheduled: u64,
     pub(super) listing: Listing,
     pub(super) books: Vec<Book>,
+    pub(super) days: Vec<Day>,
     pub(super) marks: Vec<Mark>,
     pub(super) market: Synthetic,
     pub(super) tape: Option<Player>,
@@ -151,10 +154,11 @@ impl Exchange {
             queue: BinaryHeap::new(),
             scheduled: 0,
             books: vec![Book::default(); symbols],
+            days: vec![Day::default(); symbols],
             marks: vec![Mark::default(); symbols],
             market: Synthetic::new(&listing, config.seed, now),
             tape,
-            accounts: Accounts::new(&listing, spot, usdm),
+            accounts: Accounts::new(&listing, spot, usdm, clock / MS),
             log: OrderLog::new(symbols),
             limits: [Limits::spot(config.spot_orders_10s, config.spot_raw_5m), Limits::usdm()],
             faults: Faults::default(),
@@ -214,6 +218,7 @@ impl Exchange {
             self.marks[id].mark = self.books[id].mid();
             let mark = &mut self.marks[id];
             (mark.rate, mark.mean_rate, mark.interval_h) = (symbol.rate, symbol.rate, symbol.interval_h);
+            self.days[id].see(self.books[id].bid().price);
         }
         for id in 0..self.listing.symbols.len() {
             self.refresh_index(id);
@@ -340,6 +345,7 @@ impl Exchange {
             Due::ListenKey => self.on_listen_key(),
             Due::Answer(conn) => self.conns.release(conn, self.now),
             Due::Script(line) => self.on_script(line),
+            Due::Thaw(order) => self.thaw(order),
         }
     }
 }

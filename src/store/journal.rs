@@ -58,11 +58,13 @@ pub enum Kind {
     Markets = 11,
     /// The venue's view at a quiet moment.
     Baseline = 12,
+    /// Funding received or paid.
+    Funding = 14,
 }
 
 impl Kind {
     /// All, in the order of their numbers.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Start,
         Self::Epoch,
         Self::Fired,
@@ -75,6 +77,7 @@ impl Kind {
         Self::Note,
         Self::Markets,
         Self::Baseline,
+        Self::Funding,
     ];
 
     /// Its name in reports.
@@ -93,6 +96,7 @@ impl Kind {
             Self::Note => "note",
             Self::Markets => "markets",
             Self::Baseline => "baseline",
+            Self::Funding => "funding",
         }
     }
 

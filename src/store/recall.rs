@@ -6,10 +6,13 @@
 //! Map:   `journal::open` feeds it entry by entry; the shadow puts the facts into its books.
 
 use super::journal::{Entry, Kind};
-use crate::event::Asset;
+use crate::event::{Asset, Payment};
 use crate::units::{Amount, Class, ClientId, LegKind, Side, Unix};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// How late a payment may be told of after its stamp.
+const LATE_NS: i64 = 600_000_000_000;
 
 /// A record that lacks what every record of its kind holds.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -130,6 +133,8 @@ pub struct Recalled {
     pub markets: BTreeMap<u32, Markets>,
     /// What a wallet held that no booking explains: before the first run, or since by another hand.
     pub openings: BTreeMap<(LegKind, Asset), Amount>,
+    /// Booked payments, and whether a pair earned them.
+    pub payments: Vec<(Payment, bool)>,
     /// Pairs by name that held both legs when last told.
     pub hedged: BTreeSet<String>,
     /// How many records of each kind there are.
@@ -174,6 +179,7 @@ impl Recalled {
                     self.openings.insert((held.leg()?, asset), held.amount("opening")?);
                 }
             }
+            Kind::Funding => self.on_payment(&row)?,
             Kind::Pair => {
                 let name = row.text("pair")?;
                 match row.text("state")? {
@@ -197,6 +203,29 @@ impl Recalled {
     #[must_use]
     pub fn crashes_since(&self, since: Unix) -> usize {
         self.runs.iter().filter(|run| run.began >= since && !run.stopped).count()
+    }
+
+    /// From when on funding payments may be missing: the newest booked one and a while before it, since rows may
+    /// come late; without one, the first run's beginning.
+    #[must_use]
+    pub fn paid_since(&self) -> Option<Unix> {
+        let newest = self.payments.iter().map(|(payment, _)| payment.at).max();
+        newest.map(|at| Unix(at.0 - LATE_NS)).max(self.runs.first().map(|run| run.began))
+    }
+
+    fn on_payment(&mut self, row: &Row<'_>) -> Result<(), RecallError> {
+        let asset = Asset::from(row.text("asset")?).map_err(|_| row.lacks("asset"))?;
+        let at = row.body.get("paid_us").and_then(Value::as_i64).and_then(|us| us.checked_mul(1_000));
+        let payment = Payment {
+            tran_id: row.number("tran_id")?,
+            symbol: row.text("symbol")?.to_owned(),
+            amount: row.amount("amount")?,
+            asset,
+            at: at.map(Unix).ok_or_else(|| row.lacks("paid_us"))?,
+        };
+        let earned = row.body.get("earned").and_then(Value::as_bool).ok_or_else(|| row.lacks("earned"))?;
+        self.payments.push((payment, earned));
+        Ok(())
     }
 
     fn on_fired(&mut self, row: &Row<'_>) -> Result<(), RecallError> {

@@ -4,8 +4,9 @@
 //! Never: waits, opens a port, starts a thread, or looks at anything a person could not look at.
 //! Map:   `audit` the account read whole · `budget` request budgets · `classes` every class of answer ·
 //!        `control` the operator's word · `disk` a slow one · `doubt` fates unknown · `feeds` bad and lost
-//!        market data · `funding` settled weeks · `hot` the trader's private stream · `limits` kill latch, permit · `outage` maintenance and bans · `recovery`
-//!        crashes · `rules` leg repair, R1 to R20 · `seeds` determinism · `start` refusals · `streams`
+//!        market data · `funding` settled weeks · `hot` the trader's private stream · `limits` kill latch, permit · `money` funding paid, profit split ·
+//!        `outage` maintenance and bans · `overdue` orders that should have been over · `recovery` crashes · `rules`
+//!        leg repair, R1 to R20 · `seeds` determinism · `start` refusals · `streams`
 //!        private streams · `tape` a real recording · `told` what journal and truth say, side by side ·
 //!        `trade` the demo's setting · `waiting` contingent legs.
 
@@ -21,7 +22,9 @@ mod feeds;
 mod funding;
 mod hot;
 mod limits;
+mod money;
 mod outage;
+mod overdue;
 mod recovery;
 mod rules;
 mod seeds;

@@ -53,6 +53,11 @@ impl Shadow {
         self.offsets.venue_time(lane(self.instruments.get(perp).venue, LegKind::Perp), now)
     }
 
+    /// The first settlement of any perp that is still to come.
+    pub(super) fn next_settlement(&self, now: Unix) -> Option<Unix> {
+        self.funding.of.values().filter_map(|history| history.coming(now)).min()
+    }
+
     /// What a person is told of a pair's funding.
     pub(super) fn funding_told(&self, pair: PairId, now: Nanos) -> Option<FundingTold> {
         let perp = self.instruments.pair(pair).perp;

@@ -7,7 +7,7 @@
 //!        venue · `streams` the private streams · `recall` the runs before · `recon`, `adopt`, `compare`
 //!        the venue's whole view · `phases` of a run · `repair` settled or unwound · `completing` the other
 //!        cure · `mending` the pace and alarms of both · `forced` ADL and its like · `late` told of after
-//!        the end · `funding` what is settled and coming · `terms` thresholds · `budget` what may leave · `lag` a slow disk · `operator` modes ·
+//!        the end · `funding` what is settled and coming · `income` what was paid · `terms` thresholds · `budget` what may leave · `lag` a slow disk · `operator` modes ·
 //!        `told` what it can say of a run · `totals` what it adds up to.
 
 mod adopt;
@@ -16,6 +16,7 @@ mod compare;
 mod completing;
 mod forced;
 mod funding;
+mod income;
 mod lag;
 mod late;
 mod mending;
@@ -142,6 +143,14 @@ struct Tracked {
     told_unknown: bool,
     /// More was executed than its end told.
     late: bool,
+    /// It was to be cancelled, and a person told so.
+    cancelled: bool,
+}
+
+impl Tracked {
+    fn new(order: Order, decided: Price) -> Self {
+        Self { order, decided, told_unknown: false, late: false, cancelled: false }
+    }
 }
 
 /// One pair in the shadow's books.
@@ -196,8 +205,12 @@ enum Question {
     Order(ClientId),
     /// Which trades did it make?
     Trades(ClientId),
+    /// End this order.
+    Cancel(ClientId),
     /// Something of the account as a whole.
     Audit(recon::Item),
+    /// Which funding was paid, and what the wallet holds.
+    Income(income::Part),
 }
 
 /// The room.
@@ -220,6 +233,7 @@ pub struct Shadow {
     recovered: recall::Recovered,
     recon: recon::Recon,
     funding: funding::Funding,
+    income: income::Income,
     books: Vec<Book>,
     ledger: Ledger,
     permit: Permit,
@@ -277,6 +291,7 @@ impl Shadow {
             recovered: recall::Recovered::default(),
             recon: recon::Recon::default(),
             funding: funding::Funding::default(),
+            income: income::Income::default(),
             books: Vec::new(),
             ledger: Ledger::default(),
             permit: Permit::default(),
@@ -375,6 +390,7 @@ impl Agent for Shadow {
             self.tick_streams();
             self.tick_early(now);
             self.tick_recon(now);
+            self.tick_income(now);
             self.free_slots();
             self.tick_lag(now);
             self.tick_rechecks(now);

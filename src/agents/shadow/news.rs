@@ -85,6 +85,7 @@ impl Shadow {
                 match delivery {
                     Delivery::Answer(letter) => self.on_letter(letter, now),
                     Delivery::Lost { tag: Question::Audit(item), .. } => self.audit_lost(item),
+                    Delivery::Lost { tag: Question::Income(_), .. } => self.income_lost(),
                     // The order's own timer asks again.
                     Delivery::Lost { .. } => {}
                     Delivery::Broken { link, why } => {

@@ -113,7 +113,7 @@ impl Shadow {
             if let State::Ended(end) = order.state {
                 self.write(Record::OrderEnd { at: self.clock.unix(), client: leg.client, end });
             }
-            self.orders.insert(leg.client, Tracked { order, decided, told_unknown: false, late: false });
+            self.orders.insert(leg.client, Tracked::new(order, decided));
         }
         if let Some(first) = sent[0] {
             self.totals.record(Stage::ShadowLag, now.since(first));

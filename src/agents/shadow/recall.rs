@@ -40,6 +40,8 @@ pub(super) struct Recovered {
     pub(super) fills_before: u64,
     /// What was earned before this run.
     pub(super) profit_before: crate::desk::ledger::Profit,
+    /// From when on payments may be missing from the books; `None`: this is the first run.
+    pub(super) paid_since: Option<Unix>,
     /// W of orders that may still be open: the longest of any run that wrote them.
     window_ms: u32,
 }
@@ -92,6 +94,7 @@ impl Shadow {
         let mut recovered = Recovered {
             since: Unix(recalled.last_at.unwrap_or(at).0 - OVERLAP_NS),
             earlier_runs: !recalled.runs.is_empty(),
+            paid_since: recalled.paid_since(),
             markets_record: self.written + self.backlog.len() as u64,
             window_ms: recalled.markets.values().map(|run| run.recv_window_ms).max().unwrap_or(0),
             ..Recovered::default()
@@ -149,6 +152,9 @@ impl Shadow {
 
     fn recall_fills(&mut self, recalled: &Recalled, names: &Names<'_>) {
         let instruments = Arc::clone(&self.instruments);
+        for (payment, earned) in &recalled.payments {
+            self.ledger.pay(payment, *earned);
+        }
         let mut elsewhere: BTreeMap<&Market, i128> = BTreeMap::new();
         for old in &recalled.fills {
             let Some((row, pair)) = names.get(&old.market) else {
@@ -367,7 +373,7 @@ impl Shadow {
         let order = Order::found(leg, pair, class, sequence, order_id).settling(self.settling_ns());
         self.recovered.since = self.recovered.since.min(Unix(leg.stamp.0 - OVERLAP_NS));
         self.recon.stir(leg.instrument);
-        self.orders.insert(leg.client, Tracked { order, decided, told_unknown: false, late: false });
+        self.orders.insert(leg.client, Tracked::new(order, decided));
         let book = &mut self.books[usize::from(pair.0)];
         if matches!(book.state, PairState::Flat | PairState::Hedged) {
             book.state = PairState::Busy;

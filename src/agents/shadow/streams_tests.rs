@@ -18,7 +18,7 @@ use crate::metal::latest::latest;
 use crate::metal::ring::{Consumer, ring};
 use crate::store::recall::Recalled;
 use crate::units::id::ClientIdParts;
-use crate::units::{Amount, Class, Direction, LinkId, PairId, Price, Qty, Ratio, Side, Unix};
+use crate::units::{Amount, Class, Direction, LinkId, PairId, Price, Qty, Side, Unix};
 use std::any::Any;
 use std::sync::Arc;
 
@@ -71,12 +71,7 @@ fn alone() -> Alone {
     let settings = ShadowSettings {
         about: String::new(),
         identity: (0, 1),
-        policy: Policy {
-            hold_hours: Ratio::ONE,
-            min_net_apr: None,
-            min_basis: Ratio::ZERO,
-            kappa: Ratio::ONE,
-        },
+        policy: Policy::default(),
         exit_basis: None,
         clip: Amount::ZERO,
         directions: [true, false],

@@ -4,19 +4,17 @@
 //! Never: lets a missing number pass as zero: no estimate, no clip or no clock means no entry.
 
 use super::{Book, Shadow};
+use crate::carry::funding::ESTIMATE_STALE_NS;
+use crate::carry::pace::entries_until;
 use crate::carry::rules::Costs;
+use crate::carry::signal::Signal;
 use crate::desk::basis::{Bound, Scales};
 use crate::desk::ledger::sellable;
 use crate::desk::pair;
 use crate::event::{Fold, Held, PairState, Pulse, Terms, lane};
 use crate::units::decimal::pow10_i128;
-use crate::units::time::SEC;
 use crate::units::{Direction, LegKind, Nanos, PairId, Price, Qty, Rate, Ratio, VenueId};
 
-/// No entry so long before a pair's settlement (FAULTS F8).
-const SETTLEMENT_GUARD_NS: i64 = 15 * 60 * SEC as i64;
-/// A funding estimate older than this is missing (FAULTS F47).
-const FUNDING_STALE_NS: u64 = 6 * 3_600 * SEC;
 /// The clip is computed anew when the price has moved by one part in so many.
 const CLIP_DRIFT: i64 = 20;
 /// Entry collar, as `agents/trader/pen` prices it, in parts per million.
@@ -135,6 +133,7 @@ impl Shadow {
         let trading = self.may_trade() && !self.books[at].late;
         let frozen = self.is_frozen(spot.venue, now) || self.is_frozen(perp.venue, now);
         let offset = self.offsets.0[lane(perp.venue, LegKind::Perp)];
+        let carry = self.carry(row.id, now);
         let settings = &self.settings;
         let book = &mut self.books[at];
 
@@ -150,16 +149,16 @@ impl Shadow {
         }
         if let (Some(mark), Some(pulse)) = (book.mark, &book.pulse) {
             let quotes = pulse.quotes;
-            let costs = costs(&mark, pulse, [spot, perp], quotes.map(|q| q.map(|q| q.ask)))?;
+            let costs = costs(pulse, [spot, perp], quotes.map(|q| q.map(|q| q.ask)))?;
+            let policy = &settings.policy;
             book.enter = [Direction::Short, Direction::Long].map(|direction| {
-                settings.directions[direction as usize]
-                    .then(|| settings.policy.enter(&costs, direction))
-                    .flatten()
+                let carry = carry.filter(|_| settings.directions[direction as usize])?;
+                let signal = Signal::new(&carry, direction);
+                policy.enter(policy.min_net_apr, signal, &costs).enter.ok()
             });
-            let settles =
-                mark.next_funding.zip(offset).map(|(at, offset)| at.0 - offset - SETTLEMENT_GUARD_NS);
+            let settles = mark.next_funding.zip(offset).map(|(at, offset)| entries_until(at).0 - offset);
             let guard = settles.map_or(Nanos::ZERO, |at| Nanos(u64::try_from(at).unwrap_or(0)));
-            terms.valid_until = guard.min(mark.received.plus(FUNDING_STALE_NS));
+            terms.valid_until = guard.min(mark.received.plus(ESTIMATE_STALE_NS));
             if trading && !frozen && book.frozen.is_none() && terms.clip[0] > Qty::ZERO {
                 let [short, long] = book.enter;
                 let fold = |enter: Option<Ratio>, sign: i64, bound| {
@@ -190,14 +189,8 @@ impl Shadow {
     }
 }
 
-/// What the formula needs, each number rounded against us; `None` if one is missing.
-fn costs(
-    mark: &crate::event::Mark,
-    pulse: &Pulse,
-    legs: [&crate::event::Instrument; 2],
-    asks: [Option<Price>; 2],
-) -> Option<Costs> {
-    let estimate = mark.funding?;
+/// What a round trip costs, each number rounded against us; `None` if one is missing.
+fn costs(pulse: &Pulse, legs: [&crate::event::Instrument; 2], asks: [Option<Price>; 2]) -> Option<Costs> {
     let fees: i64 = legs.iter().map(|leg| leg.taker_fee.0).sum();
     let mut slip = Ratio::ZERO;
     for (leg, ask) in legs.into_iter().zip(asks) {
@@ -207,11 +200,6 @@ fn costs(
         slip += tick.max(Ratio::from_num(COLLAR_PPM) / 1_000_000);
     }
     Some(Costs {
-        estimate,
-        // The interval is learned with the funding store; until then each sign is counted over the
-        // interval that is worse for us: income as if it came every 8 h, payments every hour.
-        income_interval_hours: 8,
-        payment_interval_hours: 1,
         fees_one_way: Rate(fees).ratio_ceil(),
         exit_spread: Ratio::from_num(pulse.spread_ppb) / 1_000_000_000,
         slip,

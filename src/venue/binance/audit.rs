@@ -9,12 +9,10 @@
 use super::account::{self, object, refusal, signed};
 use super::answers::{read_cancel, standing_of};
 use super::user::{forced, once};
-use crate::event::{Asset, Instrument};
+use crate::event::{Asset, Instrument, Payment};
 use crate::units::time::SEC;
 use crate::units::{Amount, ClientId, LegKind, Price, Qty, Side, Unix};
-use crate::venue::audit::{
-    Audit, BalanceRow, FundingRow, OrderRow, PositionRow, Rows, TradeRow, TradesFrom, Whose,
-};
+use crate::venue::audit::{Audit, BalanceRow, OrderRow, PositionRow, Rows, TradeRow, TradesFrom, Whose};
 use crate::venue::json::{Object, flag, stamp, text, uint};
 use crate::venue::{Ask, BadBody, Key, Symbols};
 
@@ -246,13 +244,13 @@ fn read_balances(leg: LegKind, body: &mut [u8]) -> Rows<BalanceRow> {
     Ok(all.into_iter().filter(|row| row.total != Amount::ZERO).collect())
 }
 
-fn read_income(body: &mut [u8]) -> Rows<FundingRow> {
+fn read_income(body: &mut [u8]) -> Rows<Payment> {
     rows(body, "income", |row| {
         // Another kind is not what was asked for.
         if word(row, "incomeType")? != "FUNDING_FEE" {
             return Err(BadBody::Field("incomeType"));
         }
-        Ok(FundingRow {
+        Ok(Payment {
             tran_id: id(row, "tranId")?,
             symbol: symbol(row)?.to_owned(),
             amount: amount(row, "income")?,
