@@ -3,8 +3,7 @@
 //! Owns:  when each is asked for: eight days at the start, then after each settlement and at every full hour
 //!        of it, since an interval may shrink without notice (FAULTS F48); the venue's budget for both.
 //! Never: holds anything up: one question at a time, while nothing else of the market waits.
-//! Why:   nothing of it is kept on disk: the venue tells it again at every start, and the journal holds what
-//!        was heard.
+//! Why:   nothing of it is kept on disk: the venue's history is the store, and tells it again at every start.
 
 use super::Clerk;
 use super::errands::Errand;

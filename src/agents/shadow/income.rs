@@ -28,6 +28,8 @@ const EVERY_NS: u64 = 3_600 * SEC;
 const AGAIN_NS: u64 = 5 * SEC;
 /// A wallet that differs is read again for so long before it counts as unexplained (FAULTS F85).
 const PATIENCE_NS: u64 = 10 * SEC;
+/// How often the pause before another reading of a wallet that moves doubles, from one second on.
+const DOUBLINGS: u32 = 6;
 /// No answer for so long: asked again.
 const LOST_NS: u64 = 15 * SEC;
 /// How far before the last booked payment is read again: rows may come late.
@@ -65,6 +67,8 @@ pub(super) struct Income {
     /// The wallet is to be compared.
     compare: bool,
     compare_due: Nanos,
+    /// How often in a row the wallet moved while it was read: each time a little later.
+    compare_tries: u32,
     held: Option<Held>,
     differs: Option<Nanos>,
 }
@@ -267,11 +271,14 @@ impl Shadow {
 
     fn on_wallet(&mut self, totals: &BTreeMap<Asset, Amount>, now: Nanos) {
         let Some(held) = self.income.held.take() else { return };
-        self.income.compare_due = now.plus(SEC);
         // What moved while the answers were on their way proves nothing.
         if held.before != self.recon.stirred || self.income.due <= now {
+            self.income.compare_due = now.plus(SEC << self.income.compare_tries.min(DOUBLINGS));
+            self.income.compare_tries += 1;
             return;
         }
+        self.income.compare_tries = 0;
+        self.income.compare_due = now.plus(SEC);
         let quotes = self.instruments.pairs.iter().map(|pair| self.instruments.get(pair.perp).quote);
         let quotes: std::collections::BTreeSet<Asset> = quotes.collect();
         let mut rows = Vec::new();
