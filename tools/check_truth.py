@@ -6,8 +6,9 @@ OUT_DIR/journal/*.ctj. Standard library only; no code of the engine or of the bo
 
 Checked: every fill is booked exactly once with equal price, quantity, commission and commission asset, and
 nothing else is booked; the summary counts the same fills; every order with an id of the engine's form is in the
-journal as it was sent; nothing is naked; every funding payment is booked exactly once, symbol by symbol, and
-the summary's funding is their sum; perp positions, spot balances, the USD-M wallet and round trips implied by the booked fills are those of the truth.
+journal as it was sent; nothing is naked; every funding payment is booked exactly once, symbol by symbol; the
+summary's funding is their sum, and its profit that of its parts; perp positions, spot balances, the USD-M wallet
+and round trips implied by the booked fills and payments are those of the truth.
 
 Exit code: 0 all equal, 1 differences (each is named), 2 a file is absent or damaged.
 """
@@ -209,9 +210,12 @@ def check_funding(truth, payments, summary, differ):
     total = sum((number(row["amount"], "funding") for row in payments), Decimal(0))
     if number(truth["funding"], "truth funding") != total:
         differ(f"funding: {truth['funding']} at the venue, booked {plain(total)}")
-    told = number(summary["pnl"]["funding"], "summary funding")
-    if told != total:
-        differ(f"funding: the summary says {plain(told)}, booked is {plain(total)}")
+    pnl = {part: number(amount, f"summary {part}") for part, amount in summary["pnl"].items()}
+    if pnl["funding"] != total:
+        differ(f"funding: the summary says {plain(pnl['funding'])}, booked is {plain(total)}")
+    parts = sum(amount for part, amount in pnl.items() if part != "total")
+    if pnl["total"] != parts:
+        differ(f"profit: the summary says {plain(pnl['total'])}, its parts add up to {plain(parts)}")
     return total
 
 
@@ -282,7 +286,8 @@ def check(folder, least_trips=0, least_pairs=0):
     if closed < least_trips or pairs < least_pairs:
         differences.append(f"{closed} round trips on {pairs} pairs; asked for {least_trips} on {least_pairs}")
     numbers = (
-        f"{len(payments)} funding payments booked; {len(truth['fills'])} fills at the venue, {len(booked)} booked; {orders} orders of ours; "
+        f"{len(payments)} funding payments booked; "
+        f"{len(truth['fills'])} fills at the venue, {len(booked)} booked; {orders} orders of ours; "
         f"{closed} round trips on {pairs} pairs, {open_perps} open; {len(records)} journal records"
     )
     return differences, numbers

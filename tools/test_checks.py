@@ -88,7 +88,7 @@ class World:
             "pairs": {"opened": 1, "closed": 1, "open_now": 0, "repaired": 0},
             "fills": {"venue": 4, "booked": 4},
             "exposure": {"naked_now": 0},
-            "pnl": {"funding": "0.25"},
+            "pnl": {"total": "1.5", "funding": "0.25", "basis": "1.5", "fees": "-0.25"},
         }
         for number, time_us, amount in ((7, 5000, "0.35"), (8, 6000, "-0.1")):
             payment = {"market": "perp", "symbol": "BTCUSDT", "tran_id": number, "amount": amount}
@@ -179,7 +179,9 @@ class Truth(unittest.TestCase):
 
     def test_the_summary_s_funding(self):
         self.world.summary["pnl"]["funding"] = "0.2"
-        self.differs("funding: the summary says 0.2, booked is 0.25")
+        self.differs(
+            "funding: the summary says 0.2, booked is 0.25", "profit: the summary says 1.5, its parts add up to 1.45"
+        )
 
     def test_a_doubled_fill(self):
         self.world.records.append(copy.deepcopy(self.world.records[-1]))

@@ -136,6 +136,7 @@ impl Exchange {
             parse_e8(text).map(Money::from_e8).map_err(bad)
         };
         let (spot, usdm) = (money("spot_usdt", &config.spot_usdt)?, money("usdm_usdt", &config.usdm_usdt)?);
+        let bnb = money("spot_bnb", &config.spot_bnb)?;
         let clock = now.checked_add_signed(config.clock_offset_ns).ok_or(ConfigError::Clock)?;
         let tape = match std::mem::replace(&mut config.source, Source::Synthetic) {
             Source::Synthetic => None,
@@ -181,7 +182,12 @@ impl Exchange {
             config,
             listing,
         };
+        let coin = exchange.listing.assets.iter().position(|name| name == "BNB");
+        if let Some(coin) = coin.filter(|_| bnb != Money::ZERO) {
+            exchange.accounts.grant(&[(coin, bnb)]);
+        }
         exchange.set_out();
+        exchange.accounts.opening_worth = exchange.coins_worth();
         Ok(exchange)
     }
 

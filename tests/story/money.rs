@@ -3,6 +3,7 @@
 use crate::told::{books_equal_truth, ended_clean, live, records, struck};
 use contango::event::Ask;
 use contango::rehearse::{Setup, World};
+use contango::sim;
 use contango::store::journal::Kind;
 use contango::units::time::{MS, SEC};
 use contango::units::{Amount, LegKind, Price};
@@ -169,4 +170,34 @@ fn the_perp_wallet_is_compared_at_every_reconciliation_and_a_stranger_s_trade_is
     world.ask(Ask::Resume("looked".to_owned()));
     world.run_for(15 * SEC);
     assert_eq!(perp_wallets(&world).len(), 2);
+}
+
+/// Fees in the coin bought, in the quote, and in BNB until there is none left; funding in between.
+#[test]
+fn after_five_hundred_round_trips_every_asset_is_as_the_box_has_it() {
+    let box_config =
+        sim::Config { spot_bnb: "0.2".to_owned(), spot_orders_10s: 1_000, ..sim::Config::default() };
+    let coins = ["BTC", "ETH", "SOL", "XRP", "DOGE", "ADA", "LINK", "AVAX", "LTC", "DOT", "PEPE"];
+    let wanted = Some(coins.map(str::to_owned).to_vec());
+    let mut world = live(&Setup { box_config, wanted, ..Setup::seeded(5) });
+    let begun = world.now();
+    while world.shadow().totals.closed < 500 {
+        world.run_for(3 * SEC);
+        world.fault(&json!({"kind": "settle_now"})).unwrap();
+        let seconds = world.now().since(begun) / SEC;
+        assert!(seconds < 600, "{} round trips in {seconds} s", world.shadow().totals.closed);
+    }
+    assert!(world.stop());
+    ended_clean(&world);
+    books_equal_truth(&world);
+    let truth = world.truth();
+    assert_eq!(booked(&world), paid(&truth));
+    assert!(booked(&world).len() >= 100, "{} payments", booked(&world).len());
+    let mut fees = BTreeMap::<&str, usize>::new();
+    for fill in truth["fills"].as_array().unwrap() {
+        *fees.entry(fill["commission_asset"].as_str().unwrap()).or_default() += 1;
+    }
+    for asset in ["BNB", "USDT", "SOL", "PEPE"] {
+        assert!(fees.get(asset).is_some_and(|fills| *fills >= 10), "{asset}: {fees:?}");
+    }
 }
