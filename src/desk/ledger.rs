@@ -38,10 +38,12 @@ pub struct Ledger {
     booked: BTreeSet<(InstrumentId, u64)>,
     /// What is booked of each order, by the venue's id.
     of_order: BTreeMap<(InstrumentId, u64), Qty>,
-    /// Net change per (leg's wallet, asset): spot coins and quote; of the perp wallet its cash, as if all that is
-    /// held had been paid for.
+    /// Net change per (leg's wallet, asset): spot coins and quote, and the perp wallet but for what is realised.
     changes: BTreeMap<(LegKind, Asset), Amount>,
     lots: BTreeMap<(PairId, LegKind), Lot>,
+    /// What perp fills would have moved if they were paid for: with what is held at its entry prices, it is what
+    /// is realised.
+    perp_cash: BTreeMap<Asset, Amount>,
     /// Payments that are booked.
     paid: BTreeSet<(u64, String)>,
     /// Where the money came from.
@@ -67,10 +69,16 @@ impl Ledger {
         self.booked.len() as u64
     }
 
-    /// Net change of an asset in the spot wallet; of the perp's its cash: what positions cost stands against it.
+    /// Net change of an asset in the spot wallet, or in the perp's but for what is realised there.
     #[must_use]
     pub fn change(&self, leg: LegKind, asset: Asset) -> Amount {
         self.changes.get(&(leg, asset)).copied().unwrap_or_default()
+    }
+
+    /// What perp fills in a quote asset add up to, sold positive; what is held cost so much less.
+    #[must_use]
+    pub fn perp_cash(&self, quote: Asset) -> Amount {
+        self.perp_cash.get(&quote).copied().unwrap_or_default()
     }
 
     /// Books a fill of `pair`, decided at `decided`; `false` if it was booked before.
@@ -103,7 +111,10 @@ impl Ledger {
         if row.leg == LegKind::Spot {
             self.add(row.leg, row.base, Amount(signed));
         }
-        self.add(row.leg, row.quote, Amount(-cost(fill.price)));
+        match row.leg {
+            LegKind::Spot => self.add(row.leg, row.quote, Amount(-cost(fill.price))),
+            LegKind::Perp => *self.perp_cash.entry(row.quote).or_default() -= Amount(cost(fill.price)),
+        }
         self.add(row.leg, fill.fee_asset, -fill.fee);
         *base = Amount(signed);
         if fill.fee_asset == row.quote {
@@ -147,6 +158,12 @@ impl Ledger {
         worth(units, mark, price_decimals) - Amount(lot.cost)
     }
 
+    /// What a leg's open quantity cost at decision prices, signed: paid positive.
+    #[must_use]
+    pub fn open_cost(&self, pair: PairId, leg: LegKind) -> Amount {
+        self.lots.get(&(pair, leg)).map_or(Amount::ZERO, |lot| Amount(lot.cost))
+    }
+
     fn add(&mut self, leg: LegKind, asset: Asset, amount: Amount) {
         *self.changes.entry((leg, asset)).or_default() += amount;
     }
@@ -179,7 +196,8 @@ fn share(value: i128, part: i128, whole: i128) -> i128 {
 }
 
 /// What an amount of coin is worth at a price, rounded toward zero.
-fn worth(amount: Amount, price: Price, price_decimals: u8) -> Amount {
+#[must_use]
+pub fn worth(amount: Amount, price: Price, price_decimals: u8) -> Amount {
     let unit = pow10_i128(price_decimals);
     Amount(amount.0 / unit * i128::from(price.0) + amount.0 % unit * i128::from(price.0) / unit)
 }
@@ -248,10 +266,8 @@ mod tests {
         assert_eq!(ledger.change(LegKind::Spot, "BTC".try_into().unwrap()), Amount::ZERO);
         // −600.0001 + 600.3990 − 0.600399
         assert_eq!(ledger.change(LegKind::Spot, "USDT".try_into().unwrap()), amount("-0.201499"));
-        assert_eq!(
-            ledger.change(LegKind::Perp, "USDT".try_into().unwrap()),
-            amount("1.5") - amount("0.60225")
-        );
+        assert_eq!(ledger.change(LegKind::Perp, "USDT".try_into().unwrap()), amount("-0.60225"));
+        assert_eq!(ledger.perp_cash("USDT".try_into().unwrap()), amount("1.5"));
         assert_eq!(ledger.profit.slippage, amount("-0.0001"));
         // Perp: 603.0 − 601.5 = 1.5. Spot: 600.399 received for coin that cost 599.4, and the fee
         // coin, worth 0.6000001, cost 0.6.

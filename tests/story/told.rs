@@ -124,8 +124,8 @@ pub(crate) fn books_equal_truth(world: &World) {
     };
     let cost: i128 = truth["positions"].as_array().unwrap().iter().map(row).sum();
     let usdt = "USDT".try_into().unwrap();
-    let wallet =
-        amount(&truth["opening"]["usdm"]["USDT"]) + ledger.change(LegKind::Perp, usdt) + Amount(cost);
+    let change = ledger.change(LegKind::Perp, usdt) + ledger.perp_cash(usdt) + Amount(cost);
+    let wallet = amount(&truth["opening"]["usdm"]["USDT"]) + change;
     let off = (wallet - amount(&truth["balances"]["usdm"]["USDT"]["wallet"])).0.abs();
     assert!(off <= 10i128.pow(9), "the perp wallet is off by {}", Amount(off));
     let mut held = BTreeMap::<String, i128>::new();

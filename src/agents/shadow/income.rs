@@ -178,7 +178,7 @@ impl Shadow {
             }
             Part::Wallet => (audit.read_balances)(LegKind::Perp, body).map(|rows| {
                 let totals = rows.iter().map(|row| (row.asset, row.total)).collect();
-                self.on_wallet(&totals, now);
+                self.on_perp_wallet(&totals, now);
             }),
         };
         if let Err(error) = read {
@@ -269,7 +269,7 @@ impl Shadow {
         }
     }
 
-    fn on_wallet(&mut self, totals: &BTreeMap<Asset, Amount>, now: Nanos) {
+    fn on_perp_wallet(&mut self, totals: &BTreeMap<Asset, Amount>, now: Nanos) {
         let Some(held) = self.income.held.take() else { return };
         // What moved while the answers were on their way proves nothing.
         if held.before != self.recon.stirred || self.income.due <= now {
@@ -286,7 +286,7 @@ impl Shadow {
         for asset in quotes {
             let total = totals.get(&asset).copied().unwrap_or_default();
             let (cost, units) = held.cost.get(&asset).copied().unwrap_or_default();
-            let change = self.ledger.change(LegKind::Perp, asset) + cost;
+            let change = self.ledger.change(LegKind::Perp, asset) + self.ledger.perp_cash(asset) + cost;
             let opening = total - change;
             let rounding = (units.0 + i128::from(self.ledger.fills() + 1) * pow10_i128(Amount::SCALE))
                 / pow10_i128(ROUNDED_DECIMALS);
