@@ -49,7 +49,7 @@ fn total(world: &World, truth: &Value) -> Amount {
         let symbol = shadow.instruments().get(pair.perp).symbol;
         let mark = Price::parse(truth["marks"][symbol.as_str()].as_str().unwrap().as_bytes(), 8).unwrap();
         for leg in LegKind::BOTH {
-            total += shadow.ledger().unrealised(pair.id, leg, mark, 8, pair.price_factor);
+            total += shadow.ledger().unrealised(pair.name, leg, mark, 8, pair.price_factor);
         }
     }
     total
@@ -106,7 +106,7 @@ fn payments_are_booked_once_across_restarts() {
     assert!(world.stop());
     let all: Amount = booked(&world).values().fold(Amount::ZERO, |sum, amount| sum + *amount);
     assert_eq!((all, amount(&world.truth()["funding"])), (all, all));
-    assert_eq!(world.shadow().ledger().profit.funding, all);
+    assert_eq!(world.shadow().ledger().profit().funding, all);
     assert_eq!(world.shadow().profit().funding, Amount::ZERO, "none of it is this run's");
     books_equal_truth(&world);
 }

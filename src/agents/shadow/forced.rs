@@ -31,7 +31,9 @@ impl Shadow {
             self.bar(instrument, what.text(), now);
             return;
         };
-        if fill.is_some_and(|fill| self.ledger.has(id, fill.trade_id)) {
+        // One that is older than the books name trades one by one was booked when it was made.
+        let known = |fill: Fill| self.ledger.has(id, fill.trade_id) || fill.at < self.recovered.known_since;
+        if fill.is_some_and(known) {
             return;
         }
         let pair = self.books[at].pair;
@@ -99,7 +101,8 @@ impl Shadow {
         }
         holding.perp += mine;
         self.recon.stir(fill.instrument);
-        self.write(Record::Fill { at: self.clock.unix(), fill: *fill, cause: Some(what), instruments });
+        let (at, decided) = (self.clock.unix(), fill.price);
+        self.write(Record::Fill { at, fill: *fill, decided, cause: Some(what), instruments });
         if mine != base {
             let name = self.instruments.pair(pair).name;
             self.alert(format!(
