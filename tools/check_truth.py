@@ -186,8 +186,8 @@ def check_balances(truth, fills, differ):
             )
 
 
-def check_funding(truth, payments, summary, differ):
-    """Payment by payment, both ways; the sum of what is booked."""
+def match_funding(truth, payments, differ):
+    """Payment by payment, both ways; returns the sum of what is booked."""
     paid = Counter()
     for row in truth["settled"]:
         amount = number(row["received"], f"funding {row['symbol']}")
@@ -210,13 +210,17 @@ def check_funding(truth, payments, summary, differ):
     total = sum((number(row["amount"], "funding") for row in payments), Decimal(0))
     if number(truth["funding"], "truth funding") != total:
         differ(f"funding: {truth['funding']} at the venue, booked {plain(total)}")
+    return total
+
+
+def check_profit(funding, summary, differ):
+    """The summary's funding is what was booked, and its parts add up."""
     pnl = {part: number(amount, f"summary {part}") for part, amount in summary["pnl"].items()}
-    if pnl["funding"] != total:
-        differ(f"funding: the summary says {plain(pnl['funding'])}, booked is {plain(total)}")
+    if pnl["funding"] != funding:
+        differ(f"funding: the summary says {plain(pnl['funding'])}, booked is {plain(funding)}")
     parts = sum(amount for part, amount in pnl.items() if part != "total")
     if pnl["total"] != parts:
         differ(f"profit: the summary says {plain(pnl['total'])}, its parts add up to {plain(parts)}")
-    return total
 
 
 def check_wallet(truth, fills, funding, differ):
@@ -278,7 +282,8 @@ def check(folder, least_trips=0, least_pairs=0):
         open_perps = check_positions(truth, fills, differences.append)
         check_balances(truth, fills, differences.append)
         payments = [body for kind, body in records if kind == FUNDING]
-        funding = check_funding(truth, payments, summary, differences.append)
+        funding = match_funding(truth, payments, differences.append)
+        check_profit(funding, summary, differences.append)
         check_wallet(truth, fills, funding, differences.append)
         closed, pairs = check_round_trips(fills, fired, open_perps, summary, differences.append)
     except (AttributeError, KeyError, TypeError, ValueError) as error:

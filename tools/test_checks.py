@@ -335,32 +335,51 @@ class JournalFiles(unittest.TestCase):
         "fee_asset": "BTC",
         "traded_us": 5_000_000,
     }
-    MARKETS = {"instruments": [{"market": "spot", "symbol": "BTCUSDT", "base": "BTC", "quote": "USDT"}]}
+    PERP = {**FILL, "market": "perp", "side": "sell", "price": "60010", "fee": "0.05", "fee_asset": "USDT"}
+    COIN = {"symbol": "BTCUSDT", "base": "BTC", "quote": "USDT"}
+    MARKETS = {"instruments": [{"market": "spot", **COIN}, {"market": "perp", **COIN}]}
+    # The first was paid too long ago to be read again.
+    OLD = {"market": "perp", "symbol": "BTCUSDT", "tran_id": 2, "asset": "USDT", "earned": True}
+    OLD = {**OLD, "amount": "0.15", "paid_us": 1}
+    PAID = {**OLD, "tran_id": 3, "amount": "0.1", "paid_us": 900_000_000}
     HELD = {"held": [{"market": "spot", "asset": "USDT", "opening": "1000"}]}
 
     def checkpoint(self, **changed):
         """What segment 1 of `chain` adds up to, in two parts."""
         sums = {
             "what": "sums",
-            "fills": 1,
+            "fills": 2,
             "known_since_us": 0,
             "changes": [
                 {"market": "spot", "asset": "BTC", "change": "0.00999"},
                 {"market": "spot", "asset": "USDT", "change": "-600.005"},
+                {"market": "perp", "asset": "USDT", "change": "0.2"},
             ],
+            "funding": "0.25",
+            "perp_cash": [{"asset": "USDT", "cash": "600.1"}],
             "openings": [{"market": "spot", "asset": "USDT", "opening": "1000"}],
             "hedged": ["BTC"],
             **changed,
         }
-        named = [{"market": "spot", "symbol": "BTCUSDT", "trade_id": 7, "traded_us": 5_000_000}]
-        parts = [sums, {"what": "trades", "rows": changed.pop("trades", named)}]
-        return [(journal.CHECKPOINT, {"part": n + 1, "parts": 2, **part}) for n, part in enumerate(parts)]
+        named = [
+            {"market": market, "symbol": "BTCUSDT", "trade_id": 7, "traded_us": 5_000_000} for market in ("spot", "perp")
+        ]
+        paid = [{"tran_id": 3, "symbol": "BTCUSDT", "paid_us": 900_000_000}]
+        parts = [
+            sums,
+            {"what": "trades", "rows": changed.pop("trades", named)},
+            {"what": "payments", "rows": changed.pop("payments", paid)},
+        ]
+        return [(journal.CHECKPOINT, {"part": n + 1, "parts": 3, **part}) for n, part in enumerate(parts)]
 
     def chain(self, head, *more):
         with tempfile.TemporaryDirectory() as folder:
             first = [
                 (journal.MARKETS, self.MARKETS),
                 (journal.FILL, self.FILL),
+                (journal.FILL, self.PERP),
+                (journal.FUNDING, self.OLD),
+                (journal.FUNDING, self.PAID),
                 (journal.BASELINE, self.HELD),
                 (journal.PAIR, {"pair": "BTC", "state": "hedged"}),
             ]
@@ -371,14 +390,19 @@ class JournalFiles(unittest.TestCase):
             return journal.read_journal(Path(folder) / "journal")
 
     def test_segments_are_one_history_and_checkpoints_are_none(self):
-        self.assertEqual([kind for kind, _ in self.chain(self.checkpoint())], [11, 5, 12, 7, 9])
-        self.assertEqual(len(self.chain(self.checkpoint(known_since_us=6_000_000, trades=[]))), 5, "too old to name")
+        self.assertEqual([kind for kind, _ in self.chain(self.checkpoint())], [11, 5, 5, 14, 14, 12, 7, 9])
+        self.assertEqual(len(self.chain(self.checkpoint(known_since_us=6_000_000, trades=[]))), 8, "too old to name")
 
     def test_a_checkpoint_that_is_not_what_was_before_it_is_noticed(self):
         changes = [{"market": "spot", "asset": "BTC", "change": "0.01"}]
+        paid = [{"tran_id": number, "symbol": "BTCUSDT", "paid_us": 900_000_000} for number in (3, 4)]
         other = [{"market": "spot", "symbol": "BTCUSDT", "trade_id": 8, "traded_us": 5_000_000}]
         for text, wrong in (
-            ("fills: 2", {"fills": 2}),
+            ("fills: 3", {"fills": 3}),
+            ("funding: 0.2", {"funding": "0.2"}),
+            ("perp cash", {"perp_cash": []}),
+            ("payments that are not named", {"payments": []}),
+            ("payments that nobody booked", {"payments": paid}),
             ("changes", {"changes": changes}),
             ("openings", {"openings": []}),
             ("hedged", {"hedged": []}),
@@ -427,7 +451,7 @@ class JournalFiles(unittest.TestCase):
     def test_a_file_of_another_version_is_refused(self):
         self.refused(lambda data: b"CTJ2" + data[4:], "not a CTJ1 journal")
         self.refused(lambda data: data + frame(1, {}, version=2), "version 2")
-        self.refused(lambda data: data + frame(14, {}), "kind 14")
+        self.refused(lambda data: data + frame(15, {}), "kind 15")
         self.refused(lambda data: data + frame(1, []), "not a JSON object")
 
 
