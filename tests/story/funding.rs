@@ -59,13 +59,13 @@ fn a_start_learns_the_settled_week_of_every_pair_and_its_interval() {
 
 #[test]
 fn what_settles_joins_the_week_within_seconds() {
-    let mut world = live(&quiet(20));
+    let mut world = live(&quiet(50));
     world.run_for(SEC);
     let before = told(&mut world, "SOL");
     assert_eq!(before.sum_7d, week(&world.truth(), "SOLUSDT").0);
     // The box settles at any second of a minute: both count it from the nearest full one on.
     let mut sums = vec![before.sum_7d];
-    for _ in 0..60 {
+    for _ in 0..90 {
         world.run_for(SEC);
         sums.push(told(&mut world, "SOL").sum_7d);
     }

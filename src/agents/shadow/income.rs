@@ -100,7 +100,8 @@ impl Shadow {
     /// Asks for what is due.
     pub(super) fn tick_income(&mut self, now: Nanos) {
         let Some(of_lane) = self.perp_lane() else { return };
-        if matches!(self.phase, Phase::Starting | Phase::Closing | Phase::Over) {
+        // A start has questions that come first.
+        if !matches!(self.phase, Phase::Trading(_) | Phase::Stopping(_)) {
             return;
         }
         if self.income.flying.is_some_and(|(_, asked)| now.since(asked) >= LOST_NS) {
