@@ -92,7 +92,7 @@ impl Shadow {
 
     /// Whether payments that are known to be due are not read yet.
     pub(super) fn income_pending(&self, now: Nanos) -> bool {
-        self.perp_lane().is_some()
+        self.income.since.is_some()
             && (self.income.flying.is_some_and(|(part, _)| part == Part::Payments)
                 || self.income.due <= now.plus(TOLD_NS))
     }
