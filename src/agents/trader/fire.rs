@@ -176,7 +176,7 @@ impl Trader {
         };
         let (price, visible) = touch(&quote, side);
         // Nobody is on the other side: an order would have no price, and no slice a size.
-        if price <= Price(0) || visible <= Qty::ZERO {
+        if price <= Price(0) || visible.0 <= 0 {
             return Err(Closed::Thin);
         }
         let qty = match command {
