@@ -30,7 +30,7 @@ use crate::metal::tls::TlsTrust;
 use crate::store::recall::Recalled;
 use crate::store::{epoch, latch, segments};
 use crate::units::time::{MS, SEC};
-use crate::units::{Amount, Rate, Ratio};
+use crate::units::{Rate, Ratio};
 use crate::venue::{self, Key, Venue};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -327,8 +327,6 @@ fn finish(
     let totals = &shadow.totals;
     let total_ns = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
     let ran_ns = ended.live_at.map_or(0, |live| ended.at.since(live));
-    let profit = shadow.profit();
-    let revaluation = shadow.unrealised();
     let (rooms_allocated, tls_allocated) = alloc::counted();
     let counts = &trader.counts;
     let summary = Summary {
@@ -354,15 +352,7 @@ fn finish(
         fills_venue: None,
         fills_booked: shadow.fills_booked(),
         exposure: None,
-        pnl: Pnl {
-            total: profit.basis + profit.fees + profit.slippage + revaluation,
-            funding: Amount::ZERO,
-            basis: profit.basis,
-            fees: profit.fees,
-            slippage: profit.slippage,
-            borrow: Amount::ZERO,
-            revaluation,
-        },
+        pnl: Pnl::of(&shadow.profit(), shadow.unrealised()),
         equity: None,
         budget: Vec::new(),
         faults: totals.refusals.iter().map(|(code, n)| (format!("refused {code}"), *n)).collect(),

@@ -23,13 +23,16 @@ pub enum Command {
     Ctl,
     /// A look at what an engine keeps on the disk.
     Store,
+    /// What an engine earned.
+    Report,
     /// The rules over history, or over a tape.
     Backtest,
 }
 
 impl Command {
     /// All, in the order help lists them.
-    pub const ALL: [Self; 6] = [Self::Demo, Self::Run, Self::Ctl, Self::Store, Self::Backtest, Self::Sim];
+    pub const ALL: [Self; 7] =
+        [Self::Demo, Self::Run, Self::Ctl, Self::Report, Self::Store, Self::Backtest, Self::Sim];
 
     /// The word on the command line.
     #[must_use]
@@ -40,6 +43,7 @@ impl Command {
             Self::Run => "run",
             Self::Ctl => "ctl",
             Self::Store => "store",
+            Self::Report => "report",
             Self::Backtest => "backtest",
         }
     }
@@ -301,7 +305,12 @@ impl Setting {
     pub fn default_in(&self, command: Command) -> Option<&'static str> {
         match command {
             Command::Demo => self.demo.or(self.default),
-            Command::Run | Command::Ctl | Command::Store | Command::Backtest | Command::Sim => self.default,
+            Command::Run
+            | Command::Ctl
+            | Command::Store
+            | Command::Report
+            | Command::Backtest
+            | Command::Sim => self.default,
         }
     }
 }

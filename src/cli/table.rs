@@ -14,12 +14,12 @@ const ALL: &[Command] = &[Command::Demo, Command::Run, Command::Sim];
 const EVERY: &[Command] = &Command::ALL;
 const ENGINE: &[Command] = &[Command::Demo, Command::Run];
 /// An engine, who talks to it, and who looks at what it keeps.
-const ENGINES: &[Command] = &[Command::Demo, Command::Run, Command::Ctl, Command::Store];
+const ENGINES: &[Command] = &[Command::Demo, Command::Run, Command::Ctl, Command::Store, Command::Report];
 /// Whoever decides about trades, live or over history.
 const DECIDERS: &[Command] = &[Command::Demo, Command::Run, Command::Backtest];
 const RUN: &[Command] = &[Command::Run];
 /// A demo keeps its data where `--out` says.
-const KEEPERS: &[Command] = &[Command::Run, Command::Ctl, Command::Store];
+const KEEPERS: &[Command] = &[Command::Run, Command::Ctl, Command::Store, Command::Report];
 
 /// The common rest of most lines.
 pub(super) const PLAIN: Setting = Setting {
