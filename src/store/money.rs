@@ -78,6 +78,7 @@ impl Course {
                 let leg = entry.body.get("legs").and_then(|legs| legs.get(0));
                 let of = |field: &str| leg.and_then(|leg| leg.get(field)).and_then(Value::as_str);
                 self.value(of("market"), of("symbol"), text("perp_price"), books);
+                self.note(books);
             }
             Kind::Fill => {
                 let price = text("price").filter(|_| text("market") == Some("perp"));
@@ -139,12 +140,12 @@ impl Course {
         self.pairs.iter().map(|(name, pair)| (*name, pair))
     }
 
-    /// What each UTC day with a booking ended with, by its first moment.
+    /// What each UTC day with a send round or a booking ended with, by its first moment.
     pub fn days(&self) -> impl Iterator<Item = (Unix, Stand)> {
         self.days.iter().map(|(at, stand)| (Unix(*at), *stand))
     }
 
-    /// Moments with a booking, at most a few thousand over all the time.
+    /// Moments with a send round or a booking, at most a few thousand over all the time.
     #[must_use]
     pub fn moments(&self) -> &[(Unix, Stand)] {
         &self.moments
