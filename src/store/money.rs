@@ -60,7 +60,8 @@ pub struct Course {
     /// By the day's first moment, what it ended with.
     days: BTreeMap<i64, Stand>,
     moments: Vec<(Unix, Stand)>,
-    /// A moment closer to the last one than this takes its place, in ns.
+    /// When the last of them was begun; what comes within `apart` ns of that takes its place.
+    begun: Unix,
     apart: i64,
 }
 
@@ -117,8 +118,11 @@ impl Course {
         self.now.profit = books.sums.profit;
         self.days.insert(at.0.div_euclid(DAY_NS) * DAY_NS, self.now);
         match self.moments.last_mut() {
-            Some(last) if at.0 - last.0.0 < self.apart => *last = (at, self.now),
-            _ => self.moments.push((at, self.now)),
+            Some(last) if at.0 - self.begun.0 < self.apart => *last = (at, self.now),
+            _ => {
+                self.begun = at;
+                self.moments.push((at, self.now));
+            }
         }
         if self.moments.len() > MOMENTS_MAX {
             let last = self.moments.len() - 1;
