@@ -145,7 +145,7 @@ fn subcommand(command: Command) -> clap::Command {
             "Examples:\n  \
              contango store check --data-dir ./data\n  \
              contango store check --data-dir out/journal --json\n  \
-             contango store rebuild --data-dir ./data && sqlite3 data/projection-0.sqlite .schema\n\n\
+             contango store rebuild --data-dir ./data\n\n\
              check: journal, epoch file and latch file are read, and nothing is written, whether the engine runs or\n\
              not. rebuild: the whole journal as SQLite tables in projection-INSTANCE.sqlite beside it; one that was\n\
              there is replaced whole, and no engine ever reads it.\n\
