@@ -9,7 +9,7 @@
 
 use crate::event::{Instrument, Instruments, Quote};
 use crate::units::decimal::pow10_i128;
-use crate::units::{Amount, Direction, LegKind, PairId, Price, Qty, Side};
+use crate::units::{Amount, Direction, LegKind, PairId, Price, Qty, Rate, Side};
 
 /// What is attributed to a pair, in base coin: long positive, short negative.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -127,6 +127,44 @@ pub fn smallest_trade(instrument: &Instrument, price: Price) -> Option<i64> {
     let lots = (instrument.notional_min.0 * 11 / 10 + one_lot - 1) / one_lot;
     let by_notional = i64::try_from(lots).ok()?.checked_mul(instrument.lot.0)?;
     Some(by_notional.max(instrument.qty_min.0))
+}
+
+/// The first part of a larger unwind: what is visible at the touch, in lots, but no less than the venue takes
+/// (`least`), and never so much that the rest is too small to follow (R14). All of it where it can't be parted.
+#[must_use]
+pub fn slice(qty: Qty, visible: Qty, lot: Qty, least: i64) -> Qty {
+    let part = (visible.0 - visible.0 % lot.0).max(least);
+    if part >= qty.0 || qty.0 - least < least {
+        return qty;
+    }
+    let most = qty.0 - least;
+    Qty(part.min(most - most % lot.0).max(least))
+}
+
+/// How far inside the venue's band a limit is kept, in parts per million: its reference moves meanwhile (1 bp).
+const INSIDE_PPM: i128 = 100;
+
+/// The furthest limit that an order may have around this reference price, on a tick; `None` without a band.
+#[must_use]
+pub fn band_edge(instrument: &Instrument, reference: Price, side: Side) -> Option<Price> {
+    let [low, high] = instrument.band?;
+    let factor = if side == Side::Buy { high } else { low };
+    let edge =
+        i128::from(reference.0).checked_mul(i128::from(factor.0))? / 10i128.pow(u32::from(Rate::SCALE));
+    let inside = i128::from(reference.0) * INSIDE_PPM / 1_000_000;
+    let edge = i64::try_from(edge - i128::from(side.sign()) * inside).ok()?;
+    let tick = instrument.tick.0;
+    let down = edge - edge.rem_euclid(tick);
+    Some(Price(if side == Side::Buy || down == edge { down } else { down + tick }))
+}
+
+/// The least that an unwind of this leg may be: reduce-only orders are exempt from the minimum notional.
+#[must_use]
+pub fn least_unwind(instrument: &Instrument, price: Price) -> Option<i64> {
+    if instrument.leg == LegKind::Perp && instrument.reduce_only_exempt {
+        return Some(instrument.qty_min.0.max(instrument.lot.0));
+    }
+    smallest_trade(instrument, price)
 }
 
 /// The size of one entry: a common multiple of both lots nearest below `notional` (quote, 10^-18),
@@ -260,6 +298,38 @@ mod tests {
             let bought = i128::from(spot.0) * 10i128.pow(13) * 999 / 1_000;
             let exposure = bought + dust.0.max(0) - i128::from(perp.0) * 10i128.pow(15);
             assert!((0..10i128.pow(13)).contains(&exposure), "{dust:?} leaves {exposure}");
+        }
+    }
+
+    #[test]
+    fn the_edge_of_a_band_is_a_basis_point_inside_and_on_a_tick() {
+        let mut row = one_pair().instruments[0].clone();
+        assert_eq!(band_edge(&row, Price(1_000_000), Side::Sell), None, "no band");
+        row.band = Some([Rate(950_000_000_000_000_000), Rate(1_050_000_000_000_000_000)]);
+        row.tick = Price(7);
+        let edge = |side| band_edge(&row, Price(1_000_000), side).unwrap().0;
+        // 1 050 000 - 100 and 950 000 + 100, inwards to multiples of 7.
+        assert_eq!((edge(Side::Buy), edge(Side::Sell)), (1_049_895, 950_103));
+    }
+
+    #[test]
+    fn a_slice_is_what_is_visible_and_leaves_a_rest_that_can_follow() {
+        let part = |qty, visible, least| slice(Qty(qty), Qty(visible), Qty(10), least).0;
+        assert_eq!(part(1_000, 305, 50), 300);
+        assert_eq!(part(1_000, 5_000, 50), 1_000);
+        assert_eq!(part(1_000, 980, 50), 950, "the rest must be worth an order");
+        assert_eq!(part(1_000, 0, 50), 50, "the venue takes no less");
+        assert_eq!(part(90, 60, 50), 90, "too small to be parted");
+        for qty in (10..400).step_by(10) {
+            for visible in 0..450 {
+                let mut left = qty;
+                while left > 0 {
+                    let part = part(left, visible, 50);
+                    assert!(part > 0 && part % 10 == 0 && part <= left, "{part} of {left}");
+                    assert!(part >= 50.min(left) && (part <= visible.max(50) || part == left && left < 100));
+                    left -= part;
+                }
+            }
         }
     }
 

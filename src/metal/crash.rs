@@ -4,7 +4,6 @@
 //! Never: costs anything without the feature: every call is empty then, and nothing reads the environment.
 //! Wire:  `CONTANGO_CRASH=K7:3` raises SIGKILL at the third pass of K7; `K10:3:17` after 17 bytes of the
 //!        third append (half of it without the last number); `list` prints the names and ends.
-//! Why:   K20 has no code yet: no template rebuild.
 
 #[cfg(feature = "crashpoints")]
 pub use armed::{order, part, point};
@@ -65,6 +64,7 @@ const POINTS: &[(&str, &str)] = &[
     ("K19a", "a stop has begun"),
     ("K19b", "the last record of a stop is with the scribe"),
     ("K19c", "the last record of a stop is durable"),
+    ("K20", "a new generation of instruments is made, no room has it"),
 ];
 
 #[cfg(feature = "crashpoints")]

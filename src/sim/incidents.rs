@@ -76,8 +76,43 @@ impl Exchange {
                 let side = fault.side.unwrap_or(Side::Buy);
                 self.foreign_order(fault.market.unwrap_or(Market::Spot), symbol, side, *rest)?;
             }
+            Kind::Rules { symbol, up_ppm, down_ppm, tick, step, min_notional } => {
+                for id in self.listed(struck, symbol)? {
+                    let row = &mut self.listing.symbols[id];
+                    let factor =
+                        |ppm: u64| i64::try_from(ppm).unwrap_or(i64::MAX / 100) * (ONE_E8 / 1_000_000);
+                    row.price_up = up_ppm.map_or(row.price_up, factor);
+                    row.price_down = down_ppm.map_or(row.price_down, factor);
+                    row.tick = tick.unwrap_or(row.tick);
+                    row.step = step.unwrap_or(row.step);
+                    row.min_notional = min_notional.unwrap_or(row.min_notional);
+                }
+            }
+            Kind::Delivery { symbol, in_ms } => {
+                let (id, at) = (self.perp(symbol)?, self.clock_ms().saturating_add(*in_ms));
+                self.listing.symbols[id].delivery_ms = Some(at);
+            }
+            Kind::SymbolStatus { symbol, status } => {
+                for id in self.listed(struck, symbol)? {
+                    self.listing.symbols[id].status = status;
+                }
+            }
+            Kind::Thin { symbol, ppm, for_ms } => {
+                let found = self.listed(struck, symbol)?;
+                self.thin.extend(found.into_iter().map(|id| (id, (*ppm, until(*for_ms)))));
+            }
             Kind::SettleNow { symbol } => self.settle_now(symbol.as_deref())?,
             Kind::Maintenance { for_ms } => struck.for_each(|market| self.maintain(market, until(*for_ms))),
+            Kind::NoCounters { for_ms } => {
+                markets.for_each(|market| self.uncounted[market] = until(*for_ms));
+            }
+            Kind::Limit { weight_1m, orders_10s } => {
+                for market in markets {
+                    let limits = &mut self.limits[market];
+                    limits.weight.limit = weight_1m.unwrap_or(limits.weight.limit);
+                    limits.orders_short.limit = orders_10s.unwrap_or(limits.orders_short.limit);
+                }
+            }
             Kind::Ban { for_ms } => struck.for_each(|market| self.ban(market, for_ms.saturating_mul(MS))),
             Kind::Horizon { ms, history_ms } => {
                 for market in struck {
@@ -95,6 +130,15 @@ impl Exchange {
         }
         self.faults.count(&fault.kind);
         Ok(())
+    }
+
+    /// The symbols of that name on these markets.
+    fn listed(&self, markets: impl Iterator<Item = Market>, name: &str) -> Result<Vec<SymbolId>, String> {
+        let found: Vec<SymbolId> = markets.filter_map(|market| self.listing.find(market, name)).collect();
+        if found.is_empty() {
+            return Err(format!("symbol {name:?} is not listed; take one from exchangeInfo"));
+        }
+        Ok(found)
     }
 
     /// Cuts all sockets of market streams, or all that carry private events.

@@ -3,12 +3,14 @@
 //! Owns:  dialling with jittered back-off, upgrades and subscriptions, the hand-over of live links, the
 //!        immutable `Instruments`, the clock offsets.
 //! Never: reads a quote, sends an order, or gives up on a link while the run lasts.
-//! Map:   `links` from wanted to handed over · `errands` requests, within what may be asked · `load` listings, fees, clocks · `user`
+//! Map:   `links` from wanted to handed over · `errands` requests, within what may be asked · `load` listings, fees, clocks · `relist` rules
+//!        that change while running · `user`
 //!        tickets and signatures of private streams.
 
 pub mod errands;
 pub mod links;
 pub mod load;
+mod relist;
 mod user;
 
 use super::courier::Courier;
@@ -110,6 +112,7 @@ pub struct Clerk {
     errands: Errands,
     /// Symbols of the present instruments.
     symbols: Arc<Symbols>,
+    relist: relist::Relist,
 }
 
 impl Clerk {
@@ -142,6 +145,7 @@ impl Clerk {
             user_tickets: BTreeMap::new(),
             errands: Errands::default(),
             symbols: Arc::new(Symbols::new(&Instruments::default(), venue.id)),
+            relist: relist::Relist::default(),
         };
         clerk.want_bulk();
         clerk.ask_for_listings();
@@ -164,6 +168,7 @@ impl Agent for Clerk {
         work += self.errands(now);
         self.sample_clocks(now);
         self.renew_tickets(now);
+        self.list_again(now);
         self.advance();
         work
     }

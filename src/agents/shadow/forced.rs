@@ -5,9 +5,9 @@
 //! Map:   `UserHeard::System` → `on_forced` → booked → `repair::settle` in the same turn.
 
 use super::Shadow;
-use crate::event::{Fill, Forced, PairState, Record};
+use crate::event::{Fill, Forced, PairState, Record, lane};
 use crate::units::time::SEC;
-use crate::units::{Amount, InstrumentId, Nanos, PairId, Unix};
+use crate::units::{Amount, InstrumentId, LegKind, Nanos, PairId, Unix};
 use std::sync::Arc;
 
 /// How long a venue takes no entry after an auto-deleveraging (FAULTS F102).
@@ -72,6 +72,7 @@ impl Shadow {
             Forced::Liquidation => {
                 let why = format!("{} of {}; look at the margin of every pair", what.text(), perp.symbol);
                 self.halt(why, now);
+                self.doubt_margin(lane(perp.venue, LegKind::Perp), now);
             }
             Forced::Settlement => {}
         }
@@ -133,9 +134,14 @@ impl Shadow {
 
     /// Reads a perp's trades and position at the venue: what it did and nobody told of is booked then.
     pub(super) fn recheck_position(&mut self, pair: PairId, now: Nanos) {
+        self.recheck(self.instruments.pair(pair).perp, now);
+    }
+
+    /// The same for any instrument.
+    pub(super) fn recheck(&mut self, id: InstrumentId, now: Nanos) {
         if self.needs_account() {
             let since = Unix(self.clock.unix().0 - RECHECK_BACK_NS);
-            self.recon_instrument(self.instruments.pair(pair).perp, since, now);
+            self.recon_instrument(id, since, now);
         }
     }
 }

@@ -24,6 +24,10 @@ impl Shadow {
                 self.instruments = instruments;
                 self.recall(now);
             }
+            News::Relisted { lane, instruments, shut, ending, limits } => {
+                self.take_ending(ending);
+                self.on_relisted(lane, instruments, shut, &limits, now);
+            }
             News::Marks(marks) => {
                 for mark in marks {
                     self.take_mark(mark);

@@ -276,6 +276,15 @@ impl Trader {
         self.loaded = Some(loaded);
     }
 
+    /// Takes in the next generation of the same instruments: what was signed under the one before is not sent
+    /// any more (F46, F74).
+    fn renew(&mut self, loaded: Arc<Loaded>) {
+        for order in self.ready.iter_mut().flatten().flatten() {
+            order.spoil();
+        }
+        self.loaded = Some(loaded);
+    }
+
     /// Takes quotes in, then acts on what stands after the newest of them.
     fn quotes(&mut self, now: Nanos) -> usize {
         let mut taken = 0;
@@ -438,7 +447,11 @@ impl Agent for Trader {
         self.turns += 1;
         let mut work = self.look_at_latch(now);
         while let Some(loaded) = self.doors.loaded.pop() {
-            self.load(loaded);
+            if self.loaded.is_some() {
+                self.renew(loaded);
+            } else {
+                self.load(loaded);
+            }
             work += 1;
         }
         if let Some(words) = self.doors.permit.changed() {
