@@ -171,7 +171,7 @@ fn a_part_without_a_fact_it_must_hold_stops_the_start() {
             assert_eq!((error.kind, error.field), (Kind::Checkpoint, field.as_str()), "{:?}", entry.body);
         }
     }
-    assert_eq!(kinds, 6, "sums, runs, markets, trades, orders, closed");
+    assert_eq!(kinds, 7, "sums, runs, markets, trades, payments, orders, closed");
     let body = Map::from_iter([
         ("at_us".into(), 1.into()),
         ("what".into(), "else".into()),

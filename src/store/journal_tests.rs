@@ -235,8 +235,8 @@ fn every_kind_of_record_reads_back_as_it_was_written() {
     assert_eq!((reader.flaw(), reader.good()), (None, bytes.len()));
     kinds.sort_unstable();
     kinds.dedup();
-    assert_eq!(kinds, Kind::ALL[..12]);
-    assert_eq!(Kind::ALL[12], Kind::Checkpoint);
+    let all: Vec<Kind> = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Checkpoint).collect();
+    assert_eq!(kinds, all);
 }
 
 #[test]

@@ -508,7 +508,10 @@ fn a_record_without_a_fact_it_must_hold_is_told_by_number_and_field() {
             }
         }
     }
-    assert!(kinds.into_iter().eq(Kind::ALL[..12].iter().copied()), "every kind but a checkpoint was damaged");
+    assert!(
+        kinds.into_iter().eq(Kind::ALL.into_iter().filter(|kind| *kind != Kind::Checkpoint)),
+        "every kind but a checkpoint was damaged"
+    );
 }
 
 #[test]
