@@ -3,9 +3,10 @@
 //! Map:   `reader` bytes → quotes · `trader` the only pen · `shadow` books, judges, repairs, budgets ·
 //!        `clerk` makes every link, loads instruments, learns clocks · `scribe` writes the journal ·
 //!        `courier` keeps one HTTP connection busy, for shadow and clerk · `socket` one
-//!        WebSocket being read, for reader, trader and shadow · `engine` wires the rooms.
+//!        WebSocket being read, for reader, trader and shadow · `engine` wires the rooms · `alone` a clerk without the others.
 //! Never: blocks; reads a clock but the stamp seam; reads anything outside its turn's inputs.
 
+pub mod alone;
 pub mod clerk;
 pub mod courier;
 pub mod engine;

@@ -96,6 +96,7 @@ fn program() -> clap::Command {
              contango demo --help                what can be changed\n  \
              contango ctl status                 how a running engine stands; halt, flatten, kill\n  \
              contango store check                whether what an engine keeps on the disk is sound\n  \
+             contango pairs                      what can be traded, and why the rest can't\n  \
              contango backtest --help            the rules over years of funding and prices\n  \
              contango sim --json                 an exchange on this machine, for any client\n\n\
              Exit codes: 0 done, 1 failed, 2 wrong usage or configuration,\n\
@@ -146,6 +147,14 @@ fn subcommand(command: Command) -> clap::Command {
              contango store check --data-dir out/journal --json\n\n\
              Journal, epoch file and latch file are read and nothing is written, whether the engine runs or not.\n\
              Exit codes: 0 sound, 1 damaged or something is wrong with it, 2 there is no such store.",
+        ),
+        Command::Pairs => (
+            "Lists which spot market and perp form a pair, and why every other market does not",
+            "Examples:\n  \
+             contango pairs\n  \
+             contango pairs --json --pairs BTCUSDT,PEPEUSDT\n  \
+             contango pairs --endpoint binance.spot_rest=https://127.0.0.1:8443 --ca ca.pem\n\n\
+             Needs no key. factor: spot coins that one unit of the perp's price is the price of (1000PEPE is 1000 PEPE).",
         ),
         Command::Backtest => ("Runs the engine's rules over history, or over recorded quotes", BACKTEST),
         Command::Sim => (

@@ -259,6 +259,7 @@ fn engine_settings(
     EngineSettings {
         clerk: ClerkSettings {
             target,
+            rooms: true,
             wanted: (!settings.pairs.is_empty()).then(|| settings.pairs.clone()),
             live: settings.live,
             order_links: usize::from(settings.order_links),

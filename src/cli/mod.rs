@@ -16,6 +16,7 @@ pub mod ctl;
 pub mod demo;
 pub mod hist;
 pub mod keys;
+pub mod pairs;
 pub mod report;
 pub mod run;
 pub mod settings;

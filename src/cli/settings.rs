@@ -25,11 +25,14 @@ pub enum Command {
     Store,
     /// The rules over history, or over a tape.
     Backtest,
+    /// A look at what forms a pair.
+    Pairs,
 }
 
 impl Command {
     /// All, in the order help lists them.
-    pub const ALL: [Self; 6] = [Self::Demo, Self::Run, Self::Ctl, Self::Store, Self::Backtest, Self::Sim];
+    pub const ALL: [Self; 7] =
+        [Self::Demo, Self::Run, Self::Ctl, Self::Store, Self::Pairs, Self::Backtest, Self::Sim];
 
     /// The word on the command line.
     #[must_use]
@@ -41,6 +44,7 @@ impl Command {
             Self::Ctl => "ctl",
             Self::Store => "store",
             Self::Backtest => "backtest",
+            Self::Pairs => "pairs",
         }
     }
 }
@@ -301,7 +305,7 @@ impl Setting {
     pub fn default_in(&self, command: Command) -> Option<&'static str> {
         match command {
             Command::Demo => self.demo.or(self.default),
-            Command::Run | Command::Ctl | Command::Store | Command::Backtest | Command::Sim => self.default,
+            _ => self.default,
         }
     }
 }

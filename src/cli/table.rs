@@ -18,6 +18,9 @@ const ENGINES: &[Command] = &[Command::Demo, Command::Run, Command::Ctl, Command
 /// Whoever decides about trades, live or over history.
 const DECIDERS: &[Command] = &[Command::Demo, Command::Run, Command::Backtest];
 const RUN: &[Command] = &[Command::Run];
+/// Whoever asks venues without the box beside it.
+const VENUES: &[Command] = &[Command::Run, Command::Pairs];
+const PAIRS: &[Command] = &[Command::Demo, Command::Run, Command::Pairs];
 /// A demo keeps its data where `--out` says.
 const KEEPERS: &[Command] = &[Command::Run, Command::Ctl, Command::Store];
 
@@ -361,8 +364,8 @@ const LINES: &[Setting] = &[
         unit: "SYMBOLS",
         default: Some(""),
         example: "BTCUSDT,ETHUSDT",
-        help: "Spot symbols of the pairs to trade; all that qualify if not given",
-        on: ENGINE,
+        help: "Spot symbols of the pairs wanted; all that qualify if not given",
+        on: PAIRS,
         set: |s, v| value::symbols(v).map(|symbols| s.pairs = symbols),
         ..PLAIN
     },
@@ -373,7 +376,7 @@ const LINES: &[Setting] = &[
         unit: "VENUE.NAME=URL",
         example: "binance.spot_rest=https://127.0.0.1:8443",
         help: "Use this address for one of a venue's endpoints; may be repeated",
-        on: RUN,
+        on: VENUES,
         set: |s, v| {
             value::endpoint(v).map(|(venue, name, url)| s.endpoints.push(EndpointAt { venue, name, url }))
         },
@@ -385,7 +388,7 @@ const LINES: &[Setting] = &[
         unit: "FILE",
         example: "ca.pem",
         help: "Trust this certificate authority (PEM) at addresses given with --endpoint",
-        on: RUN,
+        on: VENUES,
         set: |s, v| value::path(v).map(|path| s.ca = Some(path)),
         ..PLAIN
     },

@@ -138,6 +138,7 @@ impl Setup {
         EngineSettings {
             clerk: ClerkSettings {
                 target,
+                rooms: true,
                 wanted: self.wanted.clone(),
                 live: self.live,
                 order_links: self.order_links,

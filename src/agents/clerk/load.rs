@@ -315,7 +315,9 @@ impl Clerk {
         self.tell(News::Instruments { instruments: Arc::clone(&instruments), limits });
         self.symbols = Arc::new(Symbols::new(&instruments, self.settings.target.venue.id));
         self.ask_for_marks();
-        self.want_rooms(&instruments);
+        if self.settings.rooms {
+            self.want_rooms(&instruments);
+        }
         self.stage = Stage::Linking;
     }
 }

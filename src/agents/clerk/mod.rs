@@ -56,6 +56,8 @@ pub struct Target {
 pub struct ClerkSettings {
     /// The venue to trade on.
     pub target: Target,
+    /// Whether there are other rooms to make links for; a clerk alone only loads.
+    pub rooms: bool,
     /// Symbols or coins to trade; `None`: every pair found.
     pub wanted: Option<Vec<String>>,
     /// Whether orders may leave: order links are made and the host's clock must be right.

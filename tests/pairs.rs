@@ -1,0 +1,88 @@
+//! `contango pairs` against the exchange in a box, as two processes.
+//!
+//! Owns:  claims about what a clerk alone asks and tells, and how it fails.
+//! Map:   each reason to leave a market out is tested in `src/venue` and `src/cli/pairs.rs`.
+#![allow(clippy::unwrap_used)] // all of it is tests, helpers too
+
+use serde_json::Value;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+
+const CONTANGO: &str = env!("CARGO_BIN_EXE_contango");
+
+/// A box of its own process, and where it is.
+struct Box {
+    child: Child,
+    ready: Value,
+    _folder: tempfile::TempDir,
+}
+
+impl Box {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut child = Command::new(CONTANGO)
+            .args(["sim", "--json", "--for", "60s", "--out"])
+            .arg(folder.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        Self { child, ready: serde_json::from_str(&line).unwrap(), _folder: folder }
+    }
+
+    /// Exit code, standard output, standard error.
+    fn pairs(&self, arguments: &[&str]) -> (i32, String, String) {
+        let at = |name: &str| {
+            format!("--endpoint=binance.{name}={}", self.ready["venues"]["binance"][name].as_str().unwrap())
+        };
+        let told = Command::new(CONTANGO)
+            .args(["pairs", &at("spot_rest"), &at("usdm_rest"), "--ca", self.ready["ca"].as_str().unwrap()])
+            .args(arguments)
+            .output()
+            .unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (told.status.code().unwrap(), text(told.stdout), text(told.stderr))
+    }
+}
+
+impl Drop for Box {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_clerk_alone_lists_the_pairs_of_a_venue_without_a_key() {
+    let exchange = Box::start();
+    let (code, out, error) = exchange.pairs(&["--json"]);
+    assert_eq!((code, error.as_str()), (0, ""), "{out}");
+    let told: Value = serde_json::from_str(&out).unwrap();
+    let pairs = told["pairs"].as_array().unwrap();
+    let of = |name: &str| pairs.iter().find(|pair| pair["pair"] == name).cloned().unwrap_or_default();
+    assert_eq!(of("BTC")["spot"]["symbol"], "BTCUSDT");
+    assert_eq!(
+        (&of("PEPE")["perp"]["symbol"], &of("PEPE")["price_factor"]),
+        (&"1000PEPEUSDT".into(), &1000.into())
+    );
+    assert!(told["left_out"].is_array());
+    let (code, out, error) = exchange.pairs(&["--pairs", "ETHUSDT"]);
+    assert_eq!((code, error.as_str()), (0, ""));
+    assert!(out.contains("1 pairs;") && out.contains("ETHUSDT"), "{out}");
+    let (code, out, error) = exchange.pairs(&["--pairs", "ETHUSD"]);
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert!(error.contains("did you mean ETHUSDT"), "{error}");
+}
+
+#[test]
+fn a_venue_that_cannot_be_reached_is_told_within_seconds() {
+    let told = Command::new(CONTANGO)
+        .args(["pairs", "--endpoint", "binance.spot_rest=https://127.0.0.1:1", "--endpoint"])
+        .arg("binance.usdm_rest=https://127.0.0.1:1")
+        .output()
+        .unwrap();
+    let error = String::from_utf8(told.stderr).unwrap();
+    assert_eq!((told.status.code(), told.stdout.as_slice()), (Some(1), &b""[..]), "{error}");
+    assert!(error.contains("requests to ") && error.contains("_rest"), "{error}");
+}
