@@ -16,6 +16,7 @@ use crate::agents::shadow::{Shadow, ShadowSettings};
 use crate::agents::trader::{Trader, TraderSettings};
 use crate::carry::rules::Policy;
 use crate::desk::gate::GateLimits;
+use crate::desk::risk::Caps;
 use crate::event::{Closed, Intent, Latched, Mode};
 use crate::metal::alloc;
 use crate::metal::clock::Clock;
@@ -281,6 +282,11 @@ fn engine_settings(
             policy: policy(settings),
             exit_basis: settings.exit_basis.map(Rate::ratio_floor),
             clip: settings.clip_usdt,
+            caps: Caps {
+                deployed_max_ppm: i128::from(settings.deployed_max.0 / 1_000_000_000_000),
+                leverage: i128::from(settings.leverage),
+                ..Caps::default()
+            },
             directions,
             recv_window_ms: settings.recv_window_ms,
             live: settings.live,

@@ -148,6 +148,10 @@ pub struct Settings {
     pub hold_ns: u64,
     /// Notional of one clip, in USDT.
     pub clip_usdt: Amount,
+    /// Share of equity that may be deployed.
+    pub deployed_max: Rate,
+    /// Perp notional per unit of margin.
+    pub leverage: u32,
     /// Stop entering after this many entries; `None`: no such bar.
     pub max_entries: Option<u64>,
     /// `--t-settle`, in ns.
@@ -224,6 +228,8 @@ impl Default for Settings {
             kappa: Rate::ZERO,
             hold_ns: 0,
             clip_usdt: Amount::ZERO,
+            deployed_max: Rate::ZERO,
+            leverage: 0,
             max_entries: None,
             settle_ns: 0,
             restart_limit: (0, 0),

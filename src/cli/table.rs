@@ -347,6 +347,29 @@ const LINES: &[Setting] = &[
         ..PLAIN
     },
     Setting {
+        name: "deployed-max",
+        section: "trade",
+        unit: "PCT",
+        default: Some("25%"),
+        example: "10%",
+        help: "Deploy at most this share of the account's equity: spot cost and initial margin",
+        on: ENGINE,
+        set: |s, v| value::part(v).map(|rate| s.deployed_max = rate),
+        ..PLAIN
+    },
+    Setting {
+        name: "leverage",
+        section: "trade",
+        kind: Kind::Count,
+        unit: "N",
+        default: Some("2"),
+        example: "1",
+        help: "Perp notional per unit of margin on a venue, at most",
+        on: ENGINE,
+        set: |s, v| value::count(v, 1, 10).map(|n| s.leverage = n as u32),
+        ..PLAIN
+    },
+    Setting {
         name: "max-entries",
         section: "trade",
         kind: Kind::Count,

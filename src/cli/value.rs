@@ -71,6 +71,16 @@ pub(super) fn fraction(text: &str) -> Result<Rate, String> {
     i64::try_from(value).map(Rate).map_err(|_| bad("is beyond ±900%"))
 }
 
+/// A fraction of a whole, above 0 % and at most 100 %.
+pub(super) fn part(text: &str) -> Result<Rate, String> {
+    let part = fraction(text)?;
+    if part > Rate::ZERO && part.0 <= 1_000_000_000_000_000_000 {
+        Ok(part)
+    } else {
+        Err(format!("`{text}` is no part of a whole; write above 0% and at most 100%"))
+    }
+}
+
 /// As [`fraction`], or `off`.
 pub(super) fn fraction_or_off(text: &str) -> Result<Option<Rate>, String> {
     if text == "off" { Ok(None) } else { fraction(text).map(Some).map_err(|error| error + ", or off") }
@@ -296,6 +306,10 @@ mod tests {
         }
         assert!(fraction("0.15").unwrap_err().contains("0.05%"));
         assert_eq!(fraction_or_off("off"), Ok(None));
+        assert_eq!(part("100%"), fraction("100%"));
+        for text in ["0%", "-1%", "101%"] {
+            assert!(part(text).unwrap_err().contains("at most 100%"), "{text}");
+        }
         assert!(fraction_or_off("of").unwrap_err().ends_with(", or off"));
     }
 

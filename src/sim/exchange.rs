@@ -139,7 +139,7 @@ impl Exchange {
             Source::Synthetic => None,
             Source::Tape(tape) => Some(Player::new(tape, clock)?),
         };
-        let listing = if tape.is_some() { Listing::for_tape() } else { Listing::synthetic() };
+        let listing = if tape.is_some() { Listing::for_tape() } else { Listing::wider(config.more_coins) };
         let symbols = listing.symbols.len();
         let mut hub = Hub::new(symbols);
         if let Some(tape) = &tape {

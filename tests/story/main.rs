@@ -2,7 +2,7 @@
 //!
 //! Owns:  claims about the engine as a whole, each the name of a test.
 //! Never: waits, opens a port, starts a thread, or looks at anything a person could not look at.
-//! Map:   `audit` the account read whole · `budget` request budgets · `classes` every class of answer ·
+//! Map:   `audit` the account read whole · `budget` request budgets · `capital` caps · `classes` every class of answer ·
 //!        `control` the operator's word · `disk` a slow one · `doubt` fates unknown · `feeds` bad and lost
 //!        market data · `hot` the trader's private stream · `limits` kill latch, permit · `outage` maintenance and bans · `overdue`
 //!        orders that should have been over · `recovery` crashes · `rules` leg repair, R1 to R20 · `seeds` determinism · `start` refusals · `streams`
@@ -13,6 +13,7 @@
 
 mod audit;
 mod budget;
+mod capital;
 mod classes;
 mod control;
 mod disk;

@@ -125,7 +125,8 @@ fn an_order_of_unknown_fate_that_shows_itself_open_is_cancelled() {
     let mut world = entry(&[freeze("spot", &json!({"acked": false}))]);
     world.run_for(9 * SEC);
     let told = verdicts(&world, "spot");
-    assert_eq!(told[0], "unknown link_lost answer", "{told:?}");
+    // The stream may have told of it before the link was gone.
+    assert!(told[..2].iter().any(|told| told == "unknown link_lost answer"), "{told:?}");
     assert!(told.iter().any(|told| told == "open query"), "{told:?}");
     assert_eq!(statuses(&world, "spot")[0], "CANCELED");
     end(world);

@@ -345,6 +345,7 @@ impl Shadow {
                 seen: now,
                 legs,
                 more: false,
+                bind: crate::event::Bind::default(),
             },
             instruments: Arc::clone(&self.instruments),
         });

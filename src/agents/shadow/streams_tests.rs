@@ -74,6 +74,7 @@ fn alone() -> Alone {
         policy: Policy::default(),
         exit_basis: None,
         clip: Amount::ZERO,
+        caps: crate::desk::risk::Caps::default(),
         directions: [true, false],
         recv_window_ms: 1_000,
         live: true,
@@ -181,6 +182,7 @@ impl Alone {
         let legs = LegKind::BOTH.map(|leg| Some(self.fired_leg(leg)));
         let fired = Fired {
             more: false,
+            bind: crate::event::Bind::default(),
             sequence: self.sequence,
             pair: PairId(0),
             class: Class::Entry,

@@ -11,7 +11,7 @@ use crate::carry::signal::{Signal, Weekly};
 use crate::desk::basis::{Bound, Scales};
 use crate::desk::ledger::sellable;
 use crate::desk::pair;
-use crate::event::{Fold, Held, Mark, PairState, Pulse, Terms, lane};
+use crate::event::{Bind, Fold, Held, Mark, PairState, Pulse, Terms, lane};
 use crate::units::decimal::pow10_i128;
 use crate::units::time::SEC;
 use crate::units::{Direction, LegKind, Nanos, PairId, Price, Qty, Rate, Ratio, VenueId};
@@ -47,6 +47,8 @@ impl Book {
             pulse: None,
             held: None,
             clip: [Qty::ZERO; 2],
+            bound: (Bind::default(), Direction::Short),
+            bind: Bind::default(),
             terms: Terms::default(),
             clip_for: None,
             enter: [None; 2],
@@ -119,6 +121,9 @@ impl Shadow {
         let direction = if self.settings.directions[0] { Direction::Short } else { Direction::Long };
         let clip = pair::clip(&instruments, book.pair, direction, self.settings.clip, perp.bid, dust);
         book.clip = clip.unwrap_or_default();
+        let (pair, size) = (book.pair, book.clip);
+        self.books[at].bind = self.bind_of(pair, size, perp.bid);
+        let book = &mut self.books[at];
         if clip.is_none() {
             let name = instruments.pair(book.pair).name;
             let why =
@@ -142,6 +147,7 @@ impl Shadow {
         let mut terms = Terms {
             generation: instruments.generation,
             clip: book.clip,
+            bind: book.bind,
             held: book.closable(),
             ..Terms::default()
         };
