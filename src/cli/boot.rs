@@ -362,8 +362,8 @@ fn finish(
         fills_booked: shadow.fills_booked(),
         exposure: None,
         pnl: Pnl {
-            total: profit.basis + profit.fees + profit.slippage + revaluation,
-            funding: Amount::ZERO,
+            total: profit.funding + profit.basis + profit.fees + profit.slippage + revaluation,
+            funding: profit.funding,
             basis: profit.basis,
             fees: profit.fees,
             slippage: profit.slippage,

@@ -3,10 +3,11 @@
 //! Owns:  dialling with jittered back-off, upgrades and subscriptions, the hand-over of live links, the
 //!        immutable `Instruments`, the clock offsets.
 //! Never: reads a quote, sends an order, or gives up on a link while the run lasts.
-//! Map:   `links` from wanted to handed over · `errands` requests, within what may be asked · `load` listings, fees, clocks · `user`
-//!        tickets and signatures of private streams.
+//! Map:   `links` from wanted to handed over · `errands` requests, within what may be asked · `load` listings, fees, clocks ·
+//!        `history` settled funding · `user` tickets and signatures of private streams.
 
 pub mod errands;
+mod history;
 pub mod links;
 pub mod load;
 mod user;
@@ -110,6 +111,7 @@ pub struct Clerk {
     user_tickets: BTreeMap<LegKind, Ticket>,
     /// What waits to be asked for, and what may be.
     errands: Errands,
+    history: history::History,
     /// Symbols of the present instruments.
     symbols: Arc<Symbols>,
 }
@@ -143,6 +145,7 @@ impl Clerk {
             offsets: Offsets::default(),
             user_tickets: BTreeMap::new(),
             errands: Errands::default(),
+            history: history::History::default(),
             symbols: Arc::new(Symbols::new(&Instruments::default(), venue.id)),
         };
         clerk.want_bulk();
@@ -165,6 +168,7 @@ impl Agent for Clerk {
         self.send_errands(now);
         work += self.errands(now);
         self.sample_clocks(now);
+        self.ask_for_history(now);
         self.renew_tickets(now);
         self.advance();
         work

@@ -29,6 +29,8 @@ impl Shadow {
                     self.take_mark(mark);
                 }
             }
+            News::Settled { instrument, rows } => self.on_settled(instrument, &rows),
+            News::Intervals(rows) => self.on_intervals(&rows),
             News::Ready { venue } => {
                 if self.phase == Phase::Starting {
                     self.phase = Phase::Recovering(venue);
@@ -83,6 +85,7 @@ impl Shadow {
                 match delivery {
                     Delivery::Answer(letter) => self.on_letter(letter, now),
                     Delivery::Lost { tag: Question::Audit(item), .. } => self.audit_lost(item),
+                    Delivery::Lost { tag: Question::Income(_), .. } => self.income_lost(),
                     // The order's own timer asks again.
                     Delivery::Lost { .. } => {}
                     Delivery::Broken { link, why } => {
@@ -106,6 +109,7 @@ impl Shadow {
     }
 
     pub(super) fn take_mark(&mut self, mark: Mark) {
+        self.on_announced(&mark);
         let instruments = Arc::clone(&self.instruments);
         for book in &mut self.books {
             if instruments.pair(book.pair).perp == mark.instrument {

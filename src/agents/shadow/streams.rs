@@ -310,6 +310,7 @@ impl Shadow {
                 ));
             }
             UserHeard::Ended => return Some("the venue ended this private stream".to_owned()),
+            UserHeard::Paid => self.on_paid_event(now),
             UserHeard::Account | UserHeard::Unknown => {}
         }
         None

@@ -86,7 +86,7 @@ pub(super) fn trades(row: &Instrument, which: &str, key: &Key, at: Unix, window_
     signed(row.leg, path, &format!("symbol={}&{which}", row.symbol), weight, key, at, window_ms)
 }
 
-fn public(leg: LegKind, path: &str, weight: u32) -> Ask {
+pub(super) fn public(leg: LegKind, path: &str, weight: u32) -> Ask {
     Ask { method: "GET", endpoint: rest(leg), path: path.to_owned(), weight, headers: Vec::new() }
 }
 

@@ -8,6 +8,7 @@ mod account;
 mod answers;
 mod audit;
 mod feed;
+mod funding;
 mod limits;
 mod listing;
 pub(super) mod orders;
@@ -51,6 +52,7 @@ pub static VENUE: Venue = Venue {
     read_trades: answers::read_trades,
     user: user::STREAM,
     audit: audit::AUDIT,
+    funding: funding::FUNDING,
 };
 
 const fn rest(leg: LegKind) -> &'static str {

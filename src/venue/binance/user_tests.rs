@@ -70,6 +70,7 @@ fn line(heard: Result<UserHeard, Unreadable>) -> String {
             format!("{}{}", what.text(), fill.unwrap_or_default())
         }
         Ok(UserHeard::Account) => "account".to_owned(),
+        Ok(UserHeard::Paid) => "paid".to_owned(),
         Ok(UserHeard::Confirmed) => "confirmed".to_owned(),
         Ok(UserHeard::Rejected { code, .. }) => format!("rejected {code}"),
         Ok(UserHeard::Ended) => "ended".to_owned(),
