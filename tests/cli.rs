@@ -35,6 +35,7 @@ fn help_is_an_answer_not_an_error() {
         &["ctl", "--help"],
         &["store", "--help"],
         &["pairs", "--help"],
+        &["fetch-funding", "--help"],
         &["backtest", "--help"],
         &["sim", "--help"],
     ] {

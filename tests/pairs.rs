@@ -1,4 +1,4 @@
-//! `contango pairs` against the exchange in a box, as two processes.
+//! `contango pairs` and `fetch-funding` against the exchange in a box, as two processes.
 //!
 //! Owns:  claims about what a clerk alone asks and tells, and how it fails.
 //! Map:   each reason to leave a market out is tested in `src/venue` and `src/cli/pairs.rs`.
@@ -33,11 +33,15 @@ impl Box {
 
     /// Exit code, standard output, standard error.
     fn pairs(&self, arguments: &[&str]) -> (i32, String, String) {
+        self.asked("pairs", arguments)
+    }
+
+    fn asked(&self, command: &str, arguments: &[&str]) -> (i32, String, String) {
         let at = |name: &str| {
             format!("--endpoint=binance.{name}={}", self.ready["venues"]["binance"][name].as_str().unwrap())
         };
         let told = Command::new(CONTANGO)
-            .args(["pairs", &at("spot_rest"), &at("usdm_rest"), "--ca", self.ready["ca"].as_str().unwrap()])
+            .args([command, &at("spot_rest"), &at("usdm_rest"), "--ca", self.ready["ca"].as_str().unwrap()])
             .args(arguments)
             .output()
             .unwrap();
@@ -92,6 +96,32 @@ fn a_clerk_alone_lists_the_pairs_of_a_venue_without_a_key() {
     let (code, out, error) = exchange.pairs(&["--pairs", "ETHUSD"]);
     assert_eq!((code, out.as_str()), (1, ""));
     assert!(error.contains("did you mean ETHUSDT"), "{error}");
+}
+
+#[test]
+fn settled_funding_comes_as_csv_and_as_json_alike() {
+    let exchange = Box::start();
+    let (code, out, error) = exchange.asked("fetch-funding", &["--pairs", "BTCUSDT", "--since", "3d"]);
+    assert_eq!((code, error.as_str()), (0, ""), "{out}");
+    let mut lines = out.lines();
+    assert_eq!(lines.next(), Some("funding_time_ms,funding_rate"));
+    let rows: Vec<(i64, &str)> = lines
+        .map(|line| line.split_once(',').map(|(ms, rate)| (ms.parse().unwrap(), rate)).unwrap())
+        .collect();
+    assert!((8..=10).contains(&rows.len()), "three days of 8 h: {out}");
+    assert!(rows.windows(2).all(|two| (two[1].0 - two[0].0 - 28_800_000).abs() < 1_000), "{out}");
+    assert!(rows.iter().all(|(_, rate)| rate.parse::<f64>().is_ok_and(|rate| rate.abs() < 0.03)), "{out}");
+    let (code, json, _) = exchange.asked("fetch-funding", &["--pairs", "BTCUSDT", "--since", "3d", "--json"]);
+    let told: Value = serde_json::from_str(&json).unwrap();
+    let told: Vec<(i64, &str)> = told["rows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| (row[0].as_i64().unwrap(), row[1].as_str().unwrap()))
+        .collect();
+    assert_eq!((code, told), (0, rows));
+    let (code, _, error) = exchange.asked("fetch-funding", &[]);
+    assert!(code == 2 && error.contains("--pairs BTCUSDT"), "{error}");
 }
 
 #[test]

@@ -156,6 +156,14 @@ fn subcommand(command: Command) -> clap::Command {
              contango pairs --endpoint binance.spot_rest=https://127.0.0.1:8443 --ca ca.pem\n\n\
              Needs no key. factor: spot coins that one unit of the perp's price is the price of (1000PEPE is 1000 PEPE).",
         ),
+        Command::FetchFunding => (
+            "Fetches a perp's settled funding rates from its venue, as CSV",
+            "Examples:\n  \
+             contango fetch-funding --pairs BTCUSDT --since 365d --csv btcusdt.csv\n  \
+             contango fetch-funding --pairs PEPEUSDT --since 7d\n\n\
+             Columns: funding_time_ms (the venue's own stamp, some ms late at times), funding_rate (per interval).\n\
+             Needs no key. Without --csv the rows go to standard output.",
+        ),
         Command::Backtest => ("Runs the engine's rules over history, or over recorded quotes", BACKTEST),
         Command::Sim => (
             "Runs the exchange in a box alone, for the engine or any other client",

@@ -9,6 +9,7 @@ use super::report::{HotPath, Latency, Orders, Pairs, Pnl, Summary, WhyPair};
 use super::settings::Settings;
 use super::threads::{self, Rooms};
 use super::{Exit, hist};
+use crate::agents::clerk::history::READ_BACK_NS;
 use crate::agents::clerk::{ClerkSettings, Host, Target};
 use crate::agents::engine::{Engine, EngineSettings, Ground, INTENT_SLOTS};
 use crate::agents::reader::Reader;
@@ -263,6 +264,7 @@ fn engine_settings(
         clerk: ClerkSettings {
             target,
             rooms: true,
+            read_back_ns: READ_BACK_NS,
             wanted: (!settings.pairs.is_empty()).then(|| settings.pairs.clone()),
             live: settings.live,
             order_links: usize::from(settings.order_links),

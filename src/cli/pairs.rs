@@ -4,26 +4,15 @@
 //! Never: needs a key, or asks for more than what trades and what time it is.
 
 use super::boot::{self, BootError};
+use super::lookout::Lookout;
 use super::{Exit, Settings, say};
-use crate::agents::alone::Alone;
-use crate::agents::clerk::ClerkSettings;
+use crate::agents::clerk::history::READ_BACK_NS;
 use crate::event::{Instrument, Instruments, News};
-use crate::metal::clock::Clock;
-use crate::metal::dial::Dialer;
-use crate::metal::entropy::Entropy;
-use crate::metal::latch::{Latch, stop_on_signals};
-use crate::metal::runner::Agent as _;
 use crate::units::decimal;
 use crate::venue::Venue;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-/// A venue that has not told its listings by then will not.
-const LISTED_WITHIN: Duration = Duration::from_secs(60);
-/// How long an idle clerk sleeps.
-const IDLE: Duration = Duration::from_millis(1);
 
 /// Runs the command.
 pub fn act(settings: &Settings) -> Exit {
@@ -39,40 +28,13 @@ pub fn act(settings: &Settings) -> Exit {
     Exit::Done
 }
 
-/// What a venue trades, by a clerk alone.
-pub(super) fn load(settings: &Settings, venue: &'static Venue) -> Result<Arc<Instruments>, BootError> {
-    let clerk = ClerkSettings {
-        target: boot::target(settings, venue)?,
-        rooms: false,
-        wanted: (!settings.pairs.is_empty()).then(|| settings.pairs.clone()),
-        live: false,
-        order_links: 0,
-        recv_window_ms: settings.recv_window_ms,
-    };
-    let stop = Latch::new();
-    stop_on_signals(&stop).map_err(BootError::failed)?;
-    let clock = Clock::real();
-    let dialer = Dialer::real(boot::trust(settings)?).map_err(BootError::failed)?;
-    let mut alone = Alone::new(clerk, clock.clone(), dialer, Entropy::real());
-    let (begun, mut trouble) = (Instant::now(), None);
-    while !stop.is_set() && begun.elapsed() < LISTED_WITHIN {
-        if alone.do_work(clock.now()) == 0 {
-            std::thread::sleep(IDLE);
-        }
-        while let Some(news) = alone.news() {
-            match news {
-                News::Instruments { instruments, .. } => return Ok(instruments),
-                News::Fail { why } | News::Refuse { why } => return Err(BootError::failed(why)),
-                News::LinkDown { what, why } => trouble = Some(format!("{what}: {why}")),
-                _ => {}
-            }
+fn load(settings: &Settings, venue: &'static Venue) -> Result<Arc<Instruments>, BootError> {
+    let mut lookout = Lookout::new(settings, venue, READ_BACK_NS)?;
+    loop {
+        if let News::Instruments { instruments, .. } = lookout.next()? {
+            return Ok(instruments);
         }
     }
-    let why = trouble.unwrap_or_else(|| "no answer yet".to_owned());
-    Err(BootError::failed(format!(
-        "{} did not tell its listings: {why}; check the network, or --endpoint and --ca",
-        venue.name
-    )))
 }
 
 /// The object programs read.

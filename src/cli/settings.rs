@@ -27,12 +27,22 @@ pub enum Command {
     Backtest,
     /// A look at what forms a pair.
     Pairs,
+    /// Settled funding from a venue.
+    FetchFunding,
 }
 
 impl Command {
     /// All, in the order help lists them.
-    pub const ALL: [Self; 7] =
-        [Self::Demo, Self::Run, Self::Ctl, Self::Store, Self::Pairs, Self::Backtest, Self::Sim];
+    pub const ALL: [Self; 8] = [
+        Self::Demo,
+        Self::Run,
+        Self::Ctl,
+        Self::Store,
+        Self::Pairs,
+        Self::Backtest,
+        Self::FetchFunding,
+        Self::Sim,
+    ];
 
     /// The word on the command line.
     #[must_use]
@@ -45,6 +55,7 @@ impl Command {
             Self::Store => "store",
             Self::Backtest => "backtest",
             Self::Pairs => "pairs",
+            Self::FetchFunding => "fetch-funding",
         }
     }
 }
@@ -194,6 +205,8 @@ pub struct Settings {
     pub leave: Leave,
     /// Settings to vary, each with its values, as given.
     pub sweeps: Vec<(String, Vec<String>)>,
+    /// How far back funding is fetched, in ns.
+    pub since_ns: u64,
     /// Where to write rows for a spreadsheet.
     pub csv: Option<PathBuf>,
     /// Where to write a page with plots.
@@ -251,6 +264,7 @@ impl Default for Settings {
             assumed_funding: None,
             leave: Leave::Starved,
             sweeps: Vec::new(),
+            since_ns: 0,
             csv: None,
             html: None,
         }

@@ -19,8 +19,8 @@ const ENGINES: &[Command] = &[Command::Demo, Command::Run, Command::Ctl, Command
 const DECIDERS: &[Command] = &[Command::Demo, Command::Run, Command::Backtest];
 const RUN: &[Command] = &[Command::Run];
 /// Whoever asks venues without the box beside it.
-const VENUES: &[Command] = &[Command::Run, Command::Pairs];
-const PAIRS: &[Command] = &[Command::Demo, Command::Run, Command::Pairs];
+const VENUES: &[Command] = &[Command::Run, Command::Pairs, Command::FetchFunding];
+const PAIRS: &[Command] = &[Command::Demo, Command::Run, Command::Pairs, Command::FetchFunding];
 /// A demo keeps its data where `--out` says.
 const KEEPERS: &[Command] = &[Command::Run, Command::Ctl, Command::Store];
 

@@ -8,6 +8,9 @@ use super::table::PLAIN;
 use super::value;
 
 const BACKTEST: &[Command] = &[Command::Backtest];
+const FETCH: &[Command] = &[Command::FetchFunding];
+/// Whoever makes rows.
+const TABLES: &[Command] = &[Command::Backtest, Command::FetchFunding];
 
 /// In the order help shows them.
 pub(super) const LINES: &[Setting] = &[
@@ -92,12 +95,23 @@ pub(super) const LINES: &[Setting] = &[
         ..PLAIN
     },
     Setting {
+        name: "since",
+        section: "backtest",
+        unit: "DURATION",
+        default: Some("30d"),
+        example: "365d",
+        help: "Fetch funding so far back",
+        on: FETCH,
+        set: |s, v| value::some_duration(v).map(|ns| s.since_ns = ns),
+        ..PLAIN
+    },
+    Setting {
         name: "csv",
         section: "backtest",
         unit: "FILE",
         example: "trades.csv",
-        help: "Write one row a trade to this file; with --sweep, one row a run",
-        on: BACKTEST,
+        help: "Write rows to this file: settlements, or one row a trade, or with --sweep one row a run",
+        on: TABLES,
         set: |s, v| value::path(v).map(|path| s.csv = Some(path)),
         ..PLAIN
     },

@@ -3,6 +3,7 @@
 //! Owns:  [`Setup`] with the demo's defaults, and turning it into the rooms' own settings.
 //! Never: reads a file, an argument or the environment.
 
+use crate::agents::clerk::history::READ_BACK_NS;
 use crate::agents::clerk::{ClerkSettings, Host, Target};
 use crate::agents::engine::EngineSettings;
 use crate::agents::shadow::ShadowSettings;
@@ -146,6 +147,7 @@ impl Setup {
             clerk: ClerkSettings {
                 target,
                 rooms: true,
+                read_back_ns: READ_BACK_NS,
                 wanted: self.wanted.clone(),
                 live: self.live,
                 order_links: self.order_links,
