@@ -5,7 +5,7 @@
 //! Map:   `table` every setting, once · `settings` what they add up to · `value` texts → values ·
 //!        `args` flags and help · `config` file + flags → [`Settings`] · `keys` key files ·
 //!        `boot` settings → rooms → summary · `threads` the rooms on threads · `report` the end
-//!        summary · `hist` histograms · one file a command.
+//!        summary · `hist` histograms · `lookout` a clerk alone · one file a command.
 
 pub mod args;
 pub mod backtest;
