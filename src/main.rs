@@ -3,7 +3,9 @@
 //! Owns:  the one line between the two, and the allocator that counts for the hot thread.
 //! Map:   `contango::cli` knows the commands; `lib.rs` is the map of the house.
 
-use contango::cli::{self, Command, Exit, Settings, backtest, ctl, demo, earnings, replay, run, sim, store};
+use contango::cli::{
+    self, Command, Exit, Settings, backtest, ctl, demo, earnings, fetch, pairs, replay, run, sim, store,
+};
 use contango::metal::alloc::Counting;
 
 #[global_allocator]
@@ -23,6 +25,8 @@ fn act(command: Command, settings: &Settings) -> Exit {
         Command::Store => store::act(settings),
         Command::Report => earnings::act(settings),
         Command::Backtest => backtest::act(settings),
+        Command::Pairs => pairs::act(settings),
+        Command::FetchFunding => fetch::act(settings),
         Command::Sim => sim::act(settings),
     }
 }

@@ -34,6 +34,9 @@ fn help_is_an_answer_not_an_error() {
         &["run", "--help"],
         &["ctl", "--help"],
         &["store", "--help"],
+        &["pairs", "--help"],
+        &["fetch-funding", "--help"],
+        &["backtest", "--help"],
         &["sim", "--help"],
     ] {
         let (code, out, error) = told(arguments);

@@ -4,9 +4,11 @@
 //!        `clerk` makes every link, loads instruments, learns clocks · `scribe` writes the journal ·
 //!        `courier` keeps one HTTP connection busy, for shadow and clerk · `socket` one
 //!        WebSocket being read, for reader, trader and shadow · `session`, `replay` what a room took in, kept and
-//!        given to it again, `blank` without secrets, `begun` its head · `engine` wires the rooms.
+//!        given to it again, `blank` without secrets, `begun` its head · `engine` wires the rooms · `alone` a
+//!        clerk without the others.
 //! Never: blocks; reads a clock but the stamp seam; reads anything outside its turn's inputs.
 
+pub mod alone;
 pub mod begun;
 mod blank;
 pub mod clerk;

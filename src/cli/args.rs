@@ -98,6 +98,7 @@ fn program() -> clap::Command {
              contango replay demo.session        a recorded run again: the same decisions\n  \
              contango store check                whether what an engine keeps on the disk is sound\n  \
              contango report                     what it earned, and where that came from\n  \
+             contango pairs                      what can be traded, and why the rest can't\n  \
              contango backtest --help            the rules over years of funding and prices\n  \
              contango sim --json                 an exchange on this machine, for any client\n\n\
              Exit codes: 0 done, 1 failed, 2 wrong usage or configuration,\n\
@@ -181,6 +182,22 @@ fn subcommand(command: Command) -> clap::Command {
              Profit = funding + basis (legs at decision prices) + fees + slippage (fills against decision prices) +\n\
              borrow + revaluation: what is open beyond its cost, both legs at the perp's last price in the journal\n\
              (a decision's quote or a fill). Days are UTC. It may be asked while the engine runs.",
+        ),
+        Command::Pairs => (
+            "Lists which spot market and perp form a pair, and why every other market does not",
+            "Examples:\n  \
+             contango pairs\n  \
+             contango pairs --json --pairs BTCUSDT,PEPEUSDT\n  \
+             contango pairs --endpoint binance.spot_rest=https://127.0.0.1:8443 --ca ca.pem\n\n\
+             Needs no key. factor: spot coins that one unit of the perp's price is the price of (1000PEPE is 1000 PEPE).",
+        ),
+        Command::FetchFunding => (
+            "Fetches a perp's settled funding rates from its venue, as CSV",
+            "Examples:\n  \
+             contango fetch-funding --pairs BTCUSDT --since 365d --csv btcusdt.csv\n  \
+             contango fetch-funding --pairs PEPEUSDT --since 7d\n\n\
+             Columns: funding_time_ms (the venue's own stamp, some ms late at times), funding_rate (per interval).\n\
+             Needs no key. Without --csv the rows go to standard output.",
         ),
         Command::Backtest => ("Runs the engine's rules over history, or over recorded quotes", BACKTEST),
         Command::Sim => (

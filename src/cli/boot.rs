@@ -11,6 +11,7 @@ use super::settings::Settings;
 use super::threads::{self, Rooms};
 use super::{Exit, hist, sums};
 use crate::agents::begun::Begun;
+use crate::agents::clerk::history::READ_BACK_NS;
 use crate::agents::clerk::{ClerkSettings, Host, Target};
 use crate::agents::engine::{Engine, EngineSettings, Ground, INTENT_SLOTS};
 use crate::agents::reader::Reader;
@@ -324,6 +325,8 @@ fn engine_settings(
     EngineSettings {
         clerk: ClerkSettings {
             target,
+            rooms: true,
+            read_back_ns: READ_BACK_NS,
             wanted: (!settings.pairs.is_empty()).then(|| settings.pairs.clone()),
             live: settings.live,
             order_links: usize::from(settings.order_links),

@@ -5,7 +5,8 @@
 //! Map:   `table` every setting, once · `settings` what they add up to · `value` texts → values ·
 //!        `args` flags and help · `config` file + flags → [`Settings`] · `keys` key files ·
 //!        `boot` settings → rooms → summary · `threads` the rooms on threads · `report` the end
-//!        summary, `sums` its figures · `recording` session files · `hist` histograms · one file a command.
+//!        summary, `sums` its figures · `recording` session files · `hist` histograms · `lookout` a clerk alone ·
+//!        one file a command.
 
 pub mod args;
 pub mod backtest;
@@ -16,9 +17,12 @@ pub mod ctl;
 pub mod demo;
 pub mod earnings;
 mod earnings_page;
+pub mod fetch;
 pub mod hist;
 pub mod keys;
+mod lookout;
 mod page;
+pub mod pairs;
 pub mod pnl;
 pub mod recording;
 pub mod replay;

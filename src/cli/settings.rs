@@ -32,11 +32,15 @@ pub enum Command {
     Report,
     /// The rules over history, or over a tape.
     Backtest,
+    /// A look at what forms a pair.
+    Pairs,
+    /// Settled funding from a venue.
+    FetchFunding,
 }
 
 impl Command {
     /// All, in the order help lists them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Demo,
         Self::Run,
         Self::Record,
@@ -44,7 +48,9 @@ impl Command {
         Self::Ctl,
         Self::Report,
         Self::Store,
+        Self::Pairs,
         Self::Backtest,
+        Self::FetchFunding,
         Self::Sim,
     ];
 
@@ -61,6 +67,8 @@ impl Command {
             Self::Replay => "replay",
             Self::Report => "report",
             Self::Backtest => "backtest",
+            Self::Pairs => "pairs",
+            Self::FetchFunding => "fetch-funding",
         }
     }
 }
@@ -214,6 +222,8 @@ pub struct Settings {
     pub leave: Leave,
     /// Settings to vary, each with its values, as given.
     pub sweeps: Vec<(String, Vec<String>)>,
+    /// How far back funding is fetched, in ns.
+    pub since_ns: u64,
     /// Where to write rows for a spreadsheet.
     pub csv: Option<PathBuf>,
     /// Where to write a page with plots.
@@ -273,6 +283,7 @@ impl Default for Settings {
             assumed_funding: None,
             leave: Leave::Starved,
             sweeps: Vec::new(),
+            since_ns: 0,
             csv: None,
             html: None,
         }

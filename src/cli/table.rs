@@ -15,8 +15,6 @@ const EVERY: &[Command] = &Command::ALL;
 const ENGINE: &[Command] = &[Command::Demo, Command::Run, Command::Record];
 /// Engines that may trade.
 const PENS: &[Command] = &[Command::Demo, Command::Run];
-/// Engines that connect to venues of their own choice.
-const OUTWARD: &[Command] = &[Command::Run, Command::Record];
 /// An engine, who talks to it, and who looks at what it keeps.
 const ENGINES: &[Command] =
     &[Command::Demo, Command::Run, Command::Record, Command::Ctl, Command::Store, Command::Report];
@@ -26,6 +24,10 @@ const DECIDERS: &[Command] =
 /// Whoever decides about trades of a market that is told.
 const WATCHERS: &[Command] = &[Command::Demo, Command::Run, Command::Record, Command::Replay];
 const RUN: &[Command] = &[Command::Run];
+/// Whoever asks venues without the box beside it.
+const VENUES: &[Command] = &[Command::Run, Command::Record, Command::Pairs, Command::FetchFunding];
+const PAIRS: &[Command] =
+    &[Command::Demo, Command::Run, Command::Record, Command::Pairs, Command::FetchFunding];
 /// A demo keeps its data where `--out` says.
 const KEEPERS: &[Command] = &[Command::Run, Command::Ctl, Command::Store, Command::Report];
 
@@ -402,8 +404,8 @@ const LINES: &[Setting] = &[
         unit: "SYMBOLS",
         default: Some(""),
         example: "BTCUSDT,ETHUSDT",
-        help: "Spot symbols of the pairs to trade; all that qualify if not given",
-        on: ENGINE,
+        help: "Spot symbols of the pairs wanted; all that qualify if not given",
+        on: PAIRS,
         set: |s, v| value::symbols(v).map(|symbols| s.pairs = symbols),
         ..PLAIN
     },
@@ -414,7 +416,7 @@ const LINES: &[Setting] = &[
         unit: "VENUE.NAME=URL",
         example: "binance.spot_rest=https://127.0.0.1:8443",
         help: "Use this address for one of a venue's endpoints; may be repeated",
-        on: OUTWARD,
+        on: VENUES,
         set: |s, v| {
             value::endpoint(v).map(|(venue, name, url)| s.endpoints.push(EndpointAt { venue, name, url }))
         },
@@ -426,7 +428,7 @@ const LINES: &[Setting] = &[
         unit: "FILE",
         example: "ca.pem",
         help: "Trust this certificate authority (PEM) at addresses given with --endpoint",
-        on: OUTWARD,
+        on: VENUES,
         set: |s, v| value::path(v).map(|path| s.ca = Some(path)),
         ..PLAIN
     },

@@ -10,6 +10,9 @@ use super::value;
 /// Who writes tables and pages.
 const TELLERS: &[Command] = &[Command::Backtest, Command::Report];
 const BACKTEST: &[Command] = &[Command::Backtest];
+const FETCH: &[Command] = &[Command::FetchFunding];
+/// Whoever makes rows.
+const TABLES: &[Command] = &[Command::Backtest, Command::FetchFunding, Command::Report];
 
 /// In the order help shows them.
 pub(super) const LINES: &[Setting] = &[
@@ -94,12 +97,23 @@ pub(super) const LINES: &[Setting] = &[
         ..PLAIN
     },
     Setting {
+        name: "since",
+        section: "backtest",
+        unit: "DURATION",
+        default: Some("30d"),
+        example: "365d",
+        help: "Fetch funding so far back",
+        on: FETCH,
+        set: |s, v| value::some_duration(v).map(|ns| s.since_ns = ns),
+        ..PLAIN
+    },
+    Setting {
         name: "csv",
         section: "backtest",
         unit: "FILE",
         example: "trades.csv",
-        help: "Write rows to this file: of a backtest one a trade (with --sweep one a run), of a report one a day",
-        on: TELLERS,
+        help: "Write rows to this file: settlements; of a backtest one a trade (with --sweep one a run), of a report one a day",
+        on: TABLES,
         set: |s, v| value::path(v).map(|path| s.csv = Some(path)),
         ..PLAIN
     },

@@ -139,6 +139,7 @@ structs! {
         band
     }
     Instruments { generation, instruments, pairs, left_out }
+    LeftOut { leg, symbol, reason }
     Limit { lane, kind, window_ns, limit, header }
     Mark { instrument, mark, funding, next_funding, stamp, received }
     Pair { id, name, spot, perp, price_factor, size_factor }
@@ -495,7 +496,10 @@ mod tests {
         };
         let limit =
             Limit { lane: 1, kind: Kind::Raw, window_ns: 2, limit: 3, header: Some(Header::Weight1m) };
-        let instruments = Arc::new(Instruments { left_out: vec![("A".into(), "b".into())], ..one_pair() });
+        let instruments = Arc::new(Instruments {
+            left_out: vec![LeftOut { leg: LegKind::Spot, symbol: "A".into(), reason: "b".into() }],
+            ..one_pair()
+        });
         let news = [
             News::Instruments { instruments, limits: vec![limit, limit] },
             News::Marks(vec![mark]),

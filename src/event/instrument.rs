@@ -70,6 +70,17 @@ pub struct Pair {
     pub size_factor: Amount,
 }
 
+/// A market that is listed and not traded here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Spot or perpetual.
+    pub leg: LegKind,
+    /// The venue's own name, fit to be shown.
+    pub symbol: String,
+    /// Why, as the rest of a sentence about it.
+    pub reason: String,
+}
+
 /// Everything tradable, immutable, one generation after the other. Only the clerk builds it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Instruments {
@@ -80,7 +91,7 @@ pub struct Instruments {
     /// Indexed by [`PairId`].
     pub pairs: Vec<Pair>,
     /// What was left out, and why, for `pairs` and the log.
-    pub left_out: Vec<(String, String)>,
+    pub left_out: Vec<LeftOut>,
 }
 
 impl Instruments {

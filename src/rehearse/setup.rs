@@ -4,6 +4,7 @@
 //! Never: reads a file, an argument or the environment.
 
 use crate::agents::begun::Begun;
+use crate::agents::clerk::history::READ_BACK_NS;
 use crate::agents::clerk::{ClerkSettings, Host, Target};
 use crate::agents::engine::{Engine, EngineSettings, Ground};
 use crate::agents::replay::{Made, Replay};
@@ -213,6 +214,8 @@ impl Setup {
         EngineSettings {
             clerk: ClerkSettings {
                 target,
+                rooms: true,
+                read_back_ns: READ_BACK_NS,
                 wanted: self.wanted.clone(),
                 live: self.live,
                 order_links: self.order_links,

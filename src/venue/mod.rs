@@ -28,7 +28,7 @@ pub use user::{Unreadable, UserHeard, UserPlan, UserStream};
 
 pub use crate::event::{Header, Kind};
 
-use crate::event::{Asset, Counted, FillList, Instrument, Instruments, Limit, Verdict, lane};
+use crate::event::{Asset, Counted, FillList, Instrument, Instruments, LeftOut, Limit, Verdict, lane};
 use crate::units::{
     Amount, BadDecimal, ClientId, InstrumentId, LegKind, PairId, Price, Qty, Rate, Side, Unix, VenueId,
 };
@@ -213,8 +213,8 @@ pub struct Listing {
     pub rows: Vec<Row>,
     /// The market's real limits.
     pub limits: Vec<BucketRule>,
-    /// Symbol and reason, for each market the engine can't trade.
-    pub left_out: Vec<(String, String)>,
+    /// The markets the engine can't trade, each with its reason.
+    pub left_out: Vec<LeftOut>,
     /// Perpetuals that trade until then, and are settled.
     pub ending: Vec<(String, Unix)>,
 }

@@ -7,7 +7,7 @@
 //!        base, because `1000SATS` and `1000CAT` carry the prefix on spot too.
 
 use super::{Listing, Row};
-use crate::event::{Asset, Instruments, Pair};
+use crate::event::{Asset, Instruments, LeftOut, Pair};
 use crate::units::{Amount, InstrumentId, LegKind, PairId};
 
 /// Multipliers that perps carry in their names, longest prefix first.
@@ -105,7 +105,7 @@ impl Match<'_> {
 
 /// All pairs, in the order of the perps' listing: exact bases first, so that a stripped name can't
 /// take the spot market of a perp that carries it in full.
-fn matches<'a>(listings: &'a [Listing], left_out: &mut Vec<(String, String)>) -> Vec<Match<'a>> {
+fn matches<'a>(listings: &'a [Listing], left_out: &mut Vec<LeftOut>) -> Vec<Match<'a>> {
     let rows =
         |leg| listings.iter().flat_map(|listing| &listing.rows).filter(move |row: &&Row| row.leg == leg);
     let spot_of = |perp: &Row, base: &str| {
@@ -125,29 +125,31 @@ fn matches<'a>(listings: &'a [Listing], left_out: &mut Vec<(String, String)>) ->
             strip(&perp.base).and_then(|(base, multiplier)| Some((spot_of(perp, base)?, multiplier)));
         match stripped {
             Some((spot, multiplier)) => take(&mut found, left_out, Match { spot, perp, multiplier }),
-            None => left_out.push((
-                perp.symbol.to_string(),
-                format!("no spot market trades its base {} for {}", perp.base, perp.quote),
-            )),
+            None => left_out
+                .push(out(perp, format!("no spot market trades its base {} for {}", perp.base, perp.quote))),
         }
     }
     for spot in rows(LegKind::Spot) {
         if !found.iter().any(|other| std::ptr::eq(other.spot, spot)) {
-            left_out.push((spot.symbol.to_string(), format!("no perp trades its base {}", spot.base)));
+            left_out.push(out(spot, format!("no perp trades its base {}", spot.base)));
         }
     }
     found
 }
 
 /// A spot market serves one perp; a second one is left out.
-fn take<'a>(found: &mut Vec<Match<'a>>, left_out: &mut Vec<(String, String)>, new: Match<'a>) {
+fn take<'a>(found: &mut Vec<Match<'a>>, left_out: &mut Vec<LeftOut>, new: Match<'a>) {
     match found.iter().find(|other| std::ptr::eq(other.spot, new.spot)) {
-        Some(other) => left_out.push((
-            new.perp.symbol.to_string(),
+        Some(other) => left_out.push(out(
+            new.perp,
             format!("spot {} is paired with {} already", new.spot.symbol, other.perp.symbol),
         )),
         None => found.push(new),
     }
+}
+
+fn out(row: &Row, reason: String) -> LeftOut {
+    LeftOut { leg: row.leg, symbol: row.symbol.to_string(), reason }
 }
 
 /// A perp's base without the multiplier in its name: `^(1000000|1M|10000|1000)`.
@@ -158,14 +160,14 @@ fn strip(base: &Asset) -> Option<(&str, i64)> {
     })
 }
 
-fn check(wanted: &[String], matches: &[Match<'_>], left_out: &[(String, String)]) -> Result<(), PairError> {
+fn check(wanted: &[String], matches: &[Match<'_>], left_out: &[LeftOut]) -> Result<(), PairError> {
     for name in wanted {
         if matches.iter().any(|found| found.is(name)) {
             continue;
         }
-        let known = left_out.iter().find(|(symbol, _)| symbol.eq_ignore_ascii_case(name));
+        let known = left_out.iter().find(|out| out.symbol.eq_ignore_ascii_case(name));
         return Err(match known {
-            Some((_, reason)) => PairError::LeftOut { wanted: name.clone(), reason: reason.clone() },
+            Some(out) => PairError::LeftOut { wanted: name.clone(), reason: out.reason.clone() },
             None => PairError::Unknown { wanted: name.clone(), near: near(name, matches) },
         });
     }
@@ -270,7 +272,8 @@ mod tests {
                 "BOB: BOBUSDT with 10000BOBUSDT x10000 k 10000",
             ]
         );
-        let left: Vec<String> = all.left_out.iter().map(|(symbol, why)| format!("{symbol}: {why}")).collect();
+        let left: Vec<String> =
+            all.left_out.iter().map(|out| format!("{}: {}", out.symbol, out.reason)).collect();
         assert_eq!(
             left,
             [
@@ -297,7 +300,11 @@ mod tests {
         assert_eq!(lines(&all), ["PEPE: PEPEUSDT with PEPEUSDT x1 k 1"]);
         assert_eq!(
             all.left_out,
-            [("1000PEPEUSDT".to_owned(), "spot PEPEUSDT is paired with PEPEUSDT already".to_owned())]
+            [LeftOut {
+                leg: LegKind::Perp,
+                symbol: "1000PEPEUSDT".to_owned(),
+                reason: "spot PEPEUSDT is paired with PEPEUSDT already".to_owned(),
+            }]
         );
     }
 

@@ -28,8 +28,8 @@ pub fn renew(present: &Instruments, leg: LegKind, listing: &Listing) -> Renewed 
         let ends = listing.ending.iter().find(|(symbol, _)| symbol.as_str() == old.symbol.as_str());
         ending.extend(ends.map(|(_, at)| (old.id, *at)));
         let Some(row) = listing.rows.iter().find(|row| row.symbol == old.symbol) else {
-            let said = listing.left_out.iter().find(|(symbol, _)| symbol.as_str() == old.symbol.as_str());
-            shut.push((old.id, said.map_or("it is listed no more".to_owned(), |(_, why)| why.clone())));
+            let said = listing.left_out.iter().find(|it| it.symbol.as_str() == old.symbol.as_str());
+            shut.push((old.id, said.map_or("it is listed no more".to_owned(), |it| it.reason.clone())));
             continue;
         };
         match rescaled(old, row) {
@@ -74,6 +74,7 @@ fn rescaled(old: &Instrument, row: &Row) -> Option<Instrument> {
 mod tests {
     use super::super::sample::{instrument, instruments};
     use super::*;
+    use crate::event::LeftOut;
     use crate::units::{Amount, Rate};
 
     fn present() -> Instruments {
@@ -128,7 +129,11 @@ mod tests {
         assert!(renewed.shut[0].1.contains("more decimals"), "{:?}", renewed.shut);
         let mut broken = listed(Vec::new());
         assert_eq!(renew(&all, LegKind::Perp, &broken).shut[0].1, "it is listed no more");
-        broken.left_out.push(("BTCUSDT".to_owned(), "its status is BREAK, not TRADING".to_owned()));
+        broken.left_out.push(LeftOut {
+            leg: LegKind::Perp,
+            symbol: "BTCUSDT".to_owned(),
+            reason: "its status is BREAK, not TRADING".to_owned(),
+        });
         broken.ending.push(("BTCUSDT".to_owned(), Unix(5)));
         let Renewed { shut, ending, .. } = renew(&all, LegKind::Perp, &broken);
         assert_eq!(ending, [(InstrumentId(1), Unix(5))]);

@@ -16,8 +16,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 const HOUR_NS: i64 = 3_600 * SEC as i64;
-/// How far back is read at the start: the week, and the gap that opens it with one more.
-const READ_BACK_NS: i64 = (168 + 24) * HOUR_NS;
+/// How far back a run reads at its start: the week, and the gap that opens it with one more.
+pub const READ_BACK_NS: u64 = (168 + 24) * HOUR_NS as u64;
 /// How long after it is due a settlement is asked for.
 const LAG_NS: i64 = 2 * SEC as i64;
 /// A settlement that is not there yet is asked for again after this, doubling so often.
@@ -103,7 +103,8 @@ impl Clerk {
     /// The request for the settlements of a perp.
     pub(super) fn settled_ask(&self, id: InstrumentId, now: Nanos) -> Option<crate::venue::Ask> {
         let since = self.history.perps.get(&id)?.since;
-        let from = Unix(self.perp_time(now)?.0 - READ_BACK_NS).max(since);
+        let back_ns = i64::try_from(self.settings.read_back_ns).unwrap_or(i64::MAX);
+        let from = Unix(self.perp_time(now)?.0.saturating_sub(back_ns).max(0)).max(since);
         Some((self.settings.target.venue.funding.settled_since)(self.history.instruments.get(id), from))
     }
 

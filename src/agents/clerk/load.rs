@@ -322,7 +322,9 @@ impl Clerk {
         self.symbols = Arc::new(Symbols::new(&instruments, self.settings.target.venue.id));
         self.ask_for_marks();
         self.history.begin(&instruments, self.settings.target.venue.funding.unnamed_hours);
-        self.want_rooms(&instruments);
+        if self.settings.rooms {
+            self.want_rooms(&instruments);
+        }
         self.stage = Stage::Linking;
     }
 }

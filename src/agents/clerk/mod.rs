@@ -8,7 +8,7 @@
 //!        `user` tickets and signatures of private streams.
 
 pub mod errands;
-mod history;
+pub mod history;
 pub mod links;
 pub mod load;
 mod relist;
@@ -60,6 +60,10 @@ pub struct Target {
 pub struct ClerkSettings {
     /// The venue to trade on.
     pub target: Target,
+    /// Whether there are other rooms to make links for; a clerk alone only loads.
+    pub rooms: bool,
+    /// How far back settled funding is read at the start, in ns.
+    pub read_back_ns: u64,
     /// Symbols or coins to trade; `None`: every pair found.
     pub wanted: Option<Vec<String>>,
     /// Whether orders may leave: order links are made and the host's clock must be right.

@@ -9,7 +9,7 @@
 //!        only their factors are read; a price outside them is refused (-1013, -4016, -4024, -4131). `NOTIONAL.maxNotional` lies far above any clip.
 
 use super::{VENUE, limits, rest};
-use crate::event::{Instrument, Instruments};
+use crate::event::{Instrument, Instruments, LeftOut};
 use crate::units::decimal::{self, pow10_i128};
 use crate::units::{Amount, InstrumentId, LegKind, Price, Qty, Rate, Unix};
 use crate::venue::json::{Object, flag, int, text};
@@ -75,7 +75,7 @@ pub(super) fn read(leg: LegKind, body: &mut [u8]) -> Result<Listing, BadBody> {
             }
             match instrument(leg, symbol, &row) {
                 Ok(instrument) => listing.rows.push(instrument),
-                Err(reason) => listing.left_out.push((printable(symbol), reason)),
+                Err(reason) => listing.left_out.push(LeftOut { leg, symbol: printable(symbol), reason }),
             }
         }
         Ok(listing)
@@ -124,6 +124,10 @@ fn instrument(leg: LegKind, symbol: &str, row: &Object<'_, '_>) -> Result<Row, S
 fn tradable(leg: LegKind, row: &Object<'_, '_>) -> Result<(), String> {
     let word = |field: &'static str| text(row, field).ok_or(format!("its listing has no `{field}`"));
     if leg == LegKind::Perp {
+        // Since COIN-M shares the back end, its rows say so (binance.md, 2026-06-30).
+        if let Some(side) = int(row, "st").filter(|side| *side != 1) {
+            return Err(format!("it is of another market than USD-M (st {side})"));
+        }
         let kind = word("contractType")?;
         if kind != "PERPETUAL" {
             return Err(format!("it is a {kind} contract, not a PERPETUAL one"));
@@ -341,7 +345,11 @@ mod tests {
         );
         assert_eq!(
             perp.left_out,
-            [("XAUUSDT".to_owned(), "it is a TRADIFI_PERPETUAL contract, not a PERPETUAL one".to_owned())]
+            [LeftOut {
+                leg: LegKind::Perp,
+                symbol: "XAUUSDT".to_owned(),
+                reason: "it is a TRADIFI_PERPETUAL contract, not a PERPETUAL one".to_owned(),
+            }]
         );
         assert!(perp.rows[0].reduce_only_exempt && !spot.rows[0].reduce_only_exempt);
     }
@@ -376,14 +384,15 @@ mod tests {
         let mut info: serde_json::Value = serde_json::from_slice(&fixture(name)).unwrap();
         change(&mut info["symbols"][0]);
         let listing = read(leg, &mut info.to_string().into_bytes()).unwrap();
-        listing.rows.first().map(line).unwrap_or_else(|| listing.left_out[0].1.clone())
+        listing.rows.first().map(line).unwrap_or_else(|| listing.left_out[0].reason.clone())
     }
 
     #[test]
     fn each_row_left_out_has_its_reason() {
         use LegKind::{Perp, Spot};
         type Change = fn(&mut serde_json::Value);
-        let cases: [(LegKind, Change, &str); 15] = [
+        let cases: [(LegKind, Change, &str); 16] = [
+            (Perp, |row| row["st"] = 2.into(), "it is of another market than USD-M (st 2)"),
             (Spot, |row| row["status"] = "BREAK".into(), "its status is BREAK, not TRADING"),
             (Spot, |row| row["isSpotTradingAllowed"] = false.into(), "spot trading is not allowed on it"),
             (Spot, |row| row["quoteAsset"] = "USDC".into(), "it is paid in USDC, not USDT"),
