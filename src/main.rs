@@ -3,7 +3,7 @@
 //! Owns:  the one line between the two, and the allocator that counts for the hot thread.
 //! Map:   `contango::cli` knows the commands; `lib.rs` is the map of the house.
 
-use contango::cli::{self, Command, Exit, Settings, ctl, demo, run, sim, store};
+use contango::cli::{self, Command, Exit, Settings, ctl, demo, rehearse, run, sim, store};
 use contango::metal::alloc::Counting;
 
 #[global_allocator]
@@ -20,5 +20,6 @@ fn act(command: Command, settings: &Settings) -> Exit {
         Command::Ctl => ctl::act(settings),
         Command::Store => store::act(settings),
         Command::Sim => sim::act(settings),
+        Command::Rehearse => rehearse::act(settings),
     }
 }

@@ -96,7 +96,8 @@ fn program() -> clap::Command {
              contango demo --help                what can be changed\n  \
              contango ctl status                 how a running engine stands; halt, flatten, kill\n  \
              contango store check                whether what an engine keeps on the disk is sound\n  \
-             contango sim --json                 an exchange on this machine, for any client\n\n\
+             contango sim --json                 an exchange on this machine, for any client\n  \
+             contango rehearse                   hours of trading under faults, in seconds\n\n\
              Exit codes: 0 done, 1 failed, 2 wrong usage or configuration,\n\
              3 refused for safety, 4 stopped with work open",
         )
@@ -145,6 +146,17 @@ fn subcommand(command: Command) -> clap::Command {
              contango store check --data-dir out/journal --json\n\n\
              Journal, epoch file and latch file are read and nothing is written, whether the engine runs or not.\n\
              Exit codes: 0 sound, 1 damaged or something is wrong with it, 2 there is no such store.",
+        ),
+        Command::Rehearse => (
+            "Lives through sessions of trading under faults, in virtual time, and judges every step",
+            "Examples:\n  \
+             contango rehearse --sessions 200\n  \
+             contango rehearse --sessions 8000 --seed 1 --json\n  \
+             contango rehearse --sessions 1 --seed 77\n  \
+             contango rehearse --kept tests/regress/ack_lost.jsonl\n\n\
+             The engine's rooms, the exchange in a box, network, disk, host and operator are in one thread; everything\n\
+             follows from the seed. Faults strike, then all stop, and everything must be well within 60 s.\n\
+             Exit codes: 0 no invariant broke, 1 one did: its script is written to --out.",
         ),
         Command::Sim => (
             "Runs the exchange in a box alone, for the engine or any other client",

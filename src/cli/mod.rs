@@ -15,6 +15,7 @@ pub mod ctl;
 pub mod demo;
 pub mod hist;
 pub mod keys;
+pub mod rehearse;
 pub mod report;
 pub mod run;
 pub mod settings;

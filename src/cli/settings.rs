@@ -22,11 +22,14 @@ pub enum Command {
     Ctl,
     /// A look at what an engine keeps on the disk.
     Store,
+    /// Sessions of trading under faults, in virtual time.
+    Rehearse,
 }
 
 impl Command {
     /// All, in the order help lists them.
-    pub const ALL: [Self; 5] = [Self::Demo, Self::Run, Self::Ctl, Self::Store, Self::Sim];
+    pub const ALL: [Self; 6] =
+        [Self::Demo, Self::Run, Self::Ctl, Self::Store, Self::Sim, Self::Rehearse];
 
     /// The word on the command line.
     #[must_use]
@@ -37,6 +40,7 @@ impl Command {
             Self::Run => "run",
             Self::Ctl => "ctl",
             Self::Store => "store",
+            Self::Rehearse => "rehearse",
         }
     }
 }
@@ -162,6 +166,12 @@ pub struct Settings {
     pub ticks_per_s: u32,
     /// Whether the box answers `/truth` and `/fault`.
     pub control: bool,
+    /// How many sessions are rehearsed.
+    pub sessions: usize,
+    /// On how many threads; 0: one a core.
+    pub jobs: usize,
+    /// Kept sessions to rehearse instead of drawn ones.
+    pub kept: Vec<PathBuf>,
 }
 
 impl Default for Settings {
@@ -207,6 +217,9 @@ impl Default for Settings {
             spot_order_limit: 0,
             ticks_per_s: 0,
             control: false,
+            sessions: 0,
+            jobs: 0,
+            kept: Vec::new(),
         }
     }
 }
@@ -265,7 +278,7 @@ impl Setting {
     pub fn default_in(&self, command: Command) -> Option<&'static str> {
         match command {
             Command::Demo => self.demo.or(self.default),
-            Command::Run | Command::Ctl | Command::Store | Command::Sim => self.default,
+            _ => self.default,
         }
     }
 }

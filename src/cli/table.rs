@@ -10,6 +10,7 @@ use super::value;
 use crate::metal::runner::Idle;
 
 const ALL: &[Command] = &[Command::Demo, Command::Run, Command::Sim];
+const DRAWN: &[Command] = &[Command::Demo, Command::Run, Command::Sim, Command::Rehearse];
 const EVERY: &[Command] = &Command::ALL;
 const ENGINE: &[Command] = &[Command::Demo, Command::Run];
 /// An engine, who talks to it, and who looks at what it keeps.
@@ -18,6 +19,7 @@ const RUN: &[Command] = &[Command::Run];
 /// A demo keeps its data where `--out` says.
 const KEEPERS: &[Command] = &[Command::Run, Command::Ctl, Command::Store];
 const BOX: &[Command] = &[Command::Sim];
+const REHEARSE: &[Command] = &[Command::Rehearse];
 /// The box inside `demo` can be shaped as the one alone.
 const BOXES: &[Command] = &[Command::Demo, Command::Sim];
 
@@ -65,6 +67,7 @@ pub static TABLE: &[Setting] = &[
         default: Some("1"),
         example: "7",
         help: "Seed of everything random: the same seed makes the same market",
+        on: DRAWN,
         set: |s, v| value::count(v, 0, i64::MAX as u64).map(|n| s.seed = n),
         ..PLAIN
     },
@@ -85,7 +88,8 @@ pub static TABLE: &[Setting] = &[
         unit: "DIR",
         default: Some("./out"),
         example: "/tmp/contango-out",
-        help: "Write histograms, truth and certificates here",
+        help: "Write histograms, truth, certificates and scripts of what broke here",
+        on: DRAWN,
         set: |s, v| value::path(v).map(|path| s.out = path),
         ..PLAIN
     },
@@ -468,6 +472,41 @@ pub static TABLE: &[Setting] = &[
         help: "Answer /truth and /fault on the control port",
         on: BOX,
         set: |s, v| value::switch(v).map(|on| s.control = on),
+        ..PLAIN
+    },
+    Setting {
+        name: "sessions",
+        section: "rehearse",
+        kind: Kind::Count,
+        unit: "N",
+        default: Some("100"),
+        example: "8000",
+        help: "Rehearse so many sessions, of this seed and those that follow it",
+        on: REHEARSE,
+        set: |s, v| value::count(v, 1, 100_000_000).map(|n| s.sessions = n as usize),
+        ..PLAIN
+    },
+    Setting {
+        name: "jobs",
+        section: "rehearse",
+        kind: Kind::Count,
+        unit: "N",
+        default: Some("0"),
+        example: "1",
+        help: "On so many threads, each session on one; 0: as many as there are cores",
+        on: REHEARSE,
+        set: |s, v| value::count(v, 0, 1_024).map(|n| s.jobs = n as usize),
+        ..PLAIN
+    },
+    Setting {
+        name: "kept",
+        section: "rehearse",
+        kind: Kind::Many,
+        unit: "FILE",
+        example: "tests/regress/ack_lost.jsonl",
+        help: "Rehearse this kept session (its seed, and its faults one by one) instead of drawn ones; may be repeated",
+        on: REHEARSE,
+        set: |s, v| value::path(v).map(|path| s.kept.push(path)),
         ..PLAIN
     },
 ];

@@ -10,6 +10,7 @@ use super::hub::Feed;
 use super::listing::SymbolId;
 use super::market::{Book, Level};
 use super::tape::Player;
+use super::watch::Seen;
 use tungstenite::Utf8Bytes;
 
 impl Exchange {
@@ -115,6 +116,7 @@ impl Exchange {
             fills_before,
         });
         if self.accounts.positions[id].qty != 0 {
+            self.watch.see(|| Seen::Funding { symbol: id, received: received.0 });
             let event = binance::funding_event(self, id, received);
             self.hear(Market::Usdm, &event);
         }

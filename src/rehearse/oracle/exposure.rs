@@ -1,0 +1,85 @@
+//! I1: a pair is never exposed by more than a clip, and beyond its bound for no longer than a repair may take.
+//!
+//! Owns:  since when each pair is out of bound, not counting time in which nobody could have helped it.
+//! Never: counts what somebody else holds on the account.
+
+use super::super::World;
+use super::facts::ONE;
+use super::{Broken, Oracle, broken};
+use crate::units::Nanos;
+use crate::units::time::{MS, SEC};
+
+/// T_window: the longest a pair may be out of bound while a route is open, and a turn to spare.
+const WINDOW_NS: u64 = 8 * SEC + 100 * MS;
+
+/// The pairs' windows.
+#[derive(Debug)]
+pub(super) struct Exposure {
+    /// Since when each pair is out of bound, excused time left out; `None`: within.
+    since: Vec<Option<Nanos>>,
+    /// How many are.
+    out: usize,
+}
+
+impl Exposure {
+    pub(super) fn new(pairs: usize) -> Self {
+        Self { since: vec![None; pairs], out: 0 }
+    }
+}
+
+impl Oracle {
+    /// A trade moved a pair.
+    pub(super) fn moved(&mut self, pair: usize, at: Nanos, world: &World) -> Result<(), Broken> {
+        let mid = world.mid(self.facts.pairs[pair].rows[0]);
+        let exposure = self.facts.pairs[pair].exposure().abs();
+        let bound = self.facts.bound(pair, mid);
+        // A clip in base; lots, minima and the fee on top are within the bound and a tenth.
+        let least = self.facts.rows[self.facts.pairs[pair].rows[1]].min_notional;
+        let clip = self.allowed.clip.max(i128::from(least) * super::facts::E10 * 3) / 10 * 11;
+        let clip = clip / i128::from(mid.max(1)) * (ONE / super::facts::E10);
+        if exposure > clip + bound {
+            let base = &self.facts.pairs[pair].base;
+            return Err(broken(1, format!("{base} is exposed by {exposure}e-18, more than a clip of {clip}")));
+        }
+        let since = &mut self.exposure.since[pair];
+        match (exposure > bound, since.is_some()) {
+            (true, false) => {
+                *since = Some(at);
+                self.exposure.out += 1;
+            }
+            (false, true) => {
+                *since = None;
+                self.exposure.out -= 1;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Time passed.
+    pub(super) fn exposed(&mut self, now: Nanos) -> Result<(), Broken> {
+        if self.exposure.out == 0 {
+            return Ok(());
+        }
+        for (pair, since) in self.exposure.since.iter_mut().enumerate() {
+            let Some(since) = since else { continue };
+            // The window begins when somebody could do something again.
+            *since = (*since).max(self.excused_until.min(now));
+            if now.since(*since) > WINDOW_NS {
+                let (pair, ms) = (&self.facts.pairs[pair], now.since(*since) / MS);
+                let why = format!(
+                    "{} is out of bound for {ms} ms: {} spot, {} perp (1e-18)",
+                    pair.base, pair.held[0], pair.held[1]
+                );
+                return Err(broken(1, why));
+            }
+        }
+        Ok(())
+    }
+
+    /// Pairs that are out of bound now.
+    pub(super) fn out_of_bound(&self) -> Vec<&str> {
+        let out = self.exposure.since.iter().zip(&self.facts.pairs);
+        out.filter(|(since, _)| since.is_some()).map(|(_, pair)| pair.base.as_str()).collect()
+    }
+}
