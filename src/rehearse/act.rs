@@ -6,7 +6,7 @@
 //! Wire:  {"kind": "cut" | "truncate" | "hold" | "mute_door" | "shut", "door", "ms"} · {"kind": "cut_youngest", "door"} ·
 //!        {"kind": "slow", "us", "ms"} · {"kind": "slice", "bytes", "ms"} · {"kind": "no_room", "bytes", "ms"} ·
 //!        {"kind": "pause", "ms"} · {"kind": "stall", "room", "ms"} · {"kind": "slow_disk", "ms"} ·
-//!        {"kind": "clock", "ms"} (signed) · {"kind": "stranger", "times"} · {"kind": "kill_process", "after_ms"} ·
+//!        {"kind": "clock", "by_ms", "ms"} · {"kind": "stranger", "times"} · {"kind": "kill_process", "after_ms"} ·
 //!        {"kind": "lose_power", "tail", "after_ms"} · {"kind": "operator", "ask"} · anything the box takes.
 
 use super::network::DOORS;
@@ -97,7 +97,14 @@ impl World {
                     return until(json!({"kind": "slow_disk", "on": false}));
                 }
             }
-            ("clock", _) => self.time.step_unix(order["ms"].as_i64().unwrap_or(0) * MS as i64),
+            ("clock", _) => {
+                let by_ms = order["by_ms"].as_i64().unwrap_or(0);
+                self.stepped_ns += by_ms * MS as i64;
+                self.time.step_unix(by_ms * MS as i64);
+                if for_ns > 0 {
+                    return until(json!({"kind": "clock", "by_ms": -by_ms}));
+                }
+            }
             ("stranger", _) => {
                 for _ in 0..number("times") {
                     self.ask_as_stranger(Door::SpotRest, STRANGER);
@@ -145,18 +152,14 @@ impl World {
         self.engine.outside.stop.set();
     }
 
-    /// Whether somebody outside has told it to stop, and the process is the one that was told.
-    pub(super) fn told_to_stop(&self) -> bool {
-        self.engine.outside.stop.is_set()
-    }
-
-    /// Ends every fault of network, host, disk and box; the clock stays where it was put.
+    /// Ends every fault of network, host, disk and box; somebody puts the clock right.
     pub fn calm(&mut self) {
         let now = self.now();
         self.network.clear_up(now);
         self.network.exchange.calm();
         self.frozen.clear();
         self.hold_syncs(false);
+        self.time.step_unix(-std::mem::take(&mut self.stepped_ns));
     }
 
     // ───────────────────────────── what a checker sees ─────────────────────────────

@@ -250,7 +250,7 @@ fn setup(seed: u64, coins: &[&str], draw: &mut Draw<'_>) -> Setup {
     let delays = [(40 * US, 80 * US), (200 * US, 2 * MS), (MS, 15 * MS), (10 * MS, 60 * MS)];
     let delay = delays[draw.range(0, 3) as usize];
     let few = coins.len() <= 3;
-    let ticks_per_s = if few { draw.range(2, 6) } else { draw.range(1, 2) } as u32;
+    let ticks_per_s = if few { draw.range(4, 20) } else { draw.range(2, 5) } as u32;
     let box_config = sim::Config {
         ticks_per_s,
         clock_offset_ns: (draw.range(0, 600) as i64 - 300) * MS as i64,
@@ -271,7 +271,7 @@ fn setup(seed: u64, coins: &[&str], draw: &mut Draw<'_>) -> Setup {
         // Kill loops raise it; a session in four keeps the limit.
         crashes_max: if draw.range(0, 3) == 0 { defaults.crashes_max } else { (1_000, 600 * SEC) },
         delay_ns: delay.0..=delay.1,
-        idle_ns: [MS, 4 * MS, 10 * MS, 20 * MS][draw.range(0, 3) as usize],
+        idle_ns: [2 * MS, 5 * MS, 10 * MS, 20 * MS][draw.range(0, 3) as usize],
         drawn_turns: draw.coin(),
         ..defaults
     }

@@ -95,8 +95,8 @@ const fn fault(
 /// Every injector, in the order of the catalogue.
 #[rustfmt::skip]
 pub static TABLE: &[Injector] = &[
-    fault("F1", "the calendar steps forward", 60, &[r#"{"kind":"clock","ms":[60,5000]}"#], Sign::Answer("terminal"), After::Calendar),
-    fault("F2", "the calendar steps back", 60, &[r#"{"kind":"clock","ms":[-5000,-60]}"#], Sign::Answer("terminal"), After::Calendar),
+    fault("F1", "the calendar steps forward, and back again later", 60, &[r#"{"kind":"clock","by_ms":[60,5000],"ms":[200,15000]}"#], Sign::Answer("terminal"), After::Calendar),
+    fault("F2", "the calendar steps back, and forward again later", 60, &[r#"{"kind":"clock","by_ms":[-5000,-60],"ms":[200,15000]}"#], Sign::Answer("terminal"), After::Calendar),
     fault("F6", "the host stands still", 60, &[r#"{"kind":"pause","ms":[60,2500]}"#], Sign::Gate(LINK), After::Shut),
     fault("F11", "a door refuses connections, and loses one", 60, &[r#"{"kind":"shut","door":"$door","ms":[500,6000]}"#, r#"{"kind":"cut_youngest","door":"$door"}"#], Sign::Note("link down"), After::Shut),
     fault("F12a", "the connection breaks, the order was not taken", 60, &[r#"{"kind":"lose","where":"$order"}"#], Sign::Judged("lose"), After::Nothing),

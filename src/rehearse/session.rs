@@ -26,7 +26,7 @@ const GRACE_NS: u64 = 3 * SEC;
 /// Pause before a process that ended by itself is started again.
 const RESTART_NS: u64 = SEC;
 /// So often, and no more.
-const RESTARTS_MAX: u32 = 40;
+const RESTARTS_MAX: u32 = 200;
 
 /// What a session adds up to.
 #[derive(Clone, Debug, Default)]
@@ -65,6 +65,8 @@ struct Session<'a> {
     injected: Vec<u64>,
     crashes: u64,
     restarts: u32,
+    /// The bench itself ends the run.
+    stopping: bool,
     /// Entries are off for good by what was injected.
     no_entries: bool,
     /// Gate counts of processes that are gone.
@@ -102,6 +104,7 @@ pub fn run(plan: &Plan) -> Outcome {
         injected: vec![0; TABLE.len()],
         crashes: 0,
         restarts: 0,
+        stopping: false,
         no_entries: false,
         gate: [0; Closed::ALL.len()],
     };
@@ -188,6 +191,7 @@ impl Session<'_> {
     }
 
     fn stop(&mut self) -> Result<bool, Broken> {
+        self.stopping = true;
         self.world.tell_stop();
         self.until(30 * SEC, |it| it.world.is_done())
     }
@@ -197,7 +201,7 @@ impl Session<'_> {
     fn step(&mut self, until: Nanos) -> Result<(), Broken> {
         self.world.step(until);
         self.oracle.step(&mut self.world)?;
-        if self.world.is_done() && !self.world.told_to_stop() {
+        if self.world.is_done() && !self.stopping {
             self.restart()?;
         }
         Ok(())

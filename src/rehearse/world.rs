@@ -67,6 +67,8 @@ pub struct World {
     pub(super) quotes: Vec<Quote>,
     pub(super) replies: Vec<Reply>,
     idle_ns: u64,
+    /// How far the calendar was stepped, ns.
+    pub(super) stepped_ns: i64,
     /// Draws the order of turns, where that is drawn.
     turn_order: Option<Entropy>,
 }
@@ -103,6 +105,7 @@ impl World {
             frozen: Vec::new(),
             watching: false,
             idle_ns: setup.idle_ns,
+            stepped_ns: 0,
             turn_order: setup.drawn_turns.then(|| Entropy::seeded(setup.seed ^ TURNS)),
             turns: 0,
             lines: Vec::new(),

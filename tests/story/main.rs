@@ -5,7 +5,7 @@
 //! Map:   `audit` the account read whole · `budget` request budgets · `classes` every class of answer ·
 //!        `control` the operator's word · `disk` a slow one · `doubt` fates unknown · `feeds` bad and lost
 //!        market data · `hot` the trader's private stream · `limits` kill latch, permit · `outage` maintenance and bans · `recovery`
-//!        crashes · `rules` leg repair, R1 to R20 · `seeds` determinism · `start` refusals · `streams`
+//!        crashes · `rehearsed` sessions under faults · `rules` leg repair, R1 to R20 · `seeds` determinism · `start` refusals · `streams`
 //!        private streams · `tape` a real recording · `told` what journal and truth say, side by side ·
 //!        `trade` the demo's setting · `waiting` contingent legs.
 
@@ -22,6 +22,7 @@ mod hot;
 mod limits;
 mod outage;
 mod recovery;
+mod rehearsed;
 mod rules;
 mod seeds;
 mod start;

@@ -1,4 +1,5 @@
-//! I2: of one leg of one intent, never two attempts alive, and never more executed than one was for.
+//! I2: of one leg of one intent, never two attempts alive, and never more opened than one was for. (What
+//! closes is bounded by what is held: I9.)
 //!
 //! Owns:  that check at each arrival and each fill.
 //! Never: asks why an attempt was repeated; `ending` asks for its evidence.
@@ -6,7 +7,7 @@
 use super::super::Witnessed;
 use super::facts::{Id, Order};
 use super::{Broken, Oracle, about, broken};
-use crate::sim::Seen;
+use crate::sim::{Market, Seen};
 
 impl Oracle {
     pub(super) fn attempts(&mut self, witnessed: &Witnessed) -> Result<(), Broken> {
@@ -23,6 +24,9 @@ impl Oracle {
                 }
             }
             Seen::Filled(fill) => {
+                if fill.buys == (fill.market == Market::Usdm) {
+                    return Ok(());
+                }
                 let same_side = |it: &&Order| it.arrived.buys == fill.buys;
                 let executed: i64 = self.attempts_of(id).filter(same_side).map(|it| it.executed).sum();
                 let most = self.attempts_of(id).filter(same_side).filter_map(|it| it.arrived.qty).max();

@@ -5,11 +5,13 @@
 
 use crate::store::journal::{Entry, Kind, Reader, file_header};
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A leg of a send round.
 #[derive(Clone, Debug)]
 pub(super) struct FiredLeg {
+    /// Market and symbol.
+    pub(super) of: (String, String),
     pub(super) stamp_ms: u64,
     /// Decimals its quantity is written with: the unit of executed quantities.
     pub(super) decimals: usize,
@@ -44,6 +46,8 @@ pub(super) struct Books {
     /// Bytes taken in.
     pub(super) read: usize,
     pub(super) fired: BTreeMap<u64, FiredLeg>,
+    /// Those of them that were sent and have no end.
+    pub(super) open: BTreeSet<u64>,
     pub(super) told: BTreeMap<u64, Told>,
     pub(super) ends: BTreeMap<u64, End>,
     pub(super) fills: Booked,
@@ -105,11 +109,16 @@ impl Books {
                 for leg in body.get("legs").and_then(Value::as_array).into_iter().flatten() {
                     let id = leg["client_id"].as_str().and_then(|text| text.parse().ok()).unwrap_or(0);
                     let qty = leg["qty"].as_str().unwrap_or("");
+                    let word = |key: &str| leg[key].as_str().unwrap_or("").to_owned();
                     let fired = FiredLeg {
+                        of: (word("market"), word("symbol")),
                         stamp_ms: leg["stamp_ms"].as_u64().unwrap_or(0),
                         decimals: qty.split_once('.').map_or(0, |(_, part)| part.len()),
                         sent: leg["wire"] != "nothing",
                     };
+                    if fired.sent && !self.ends.contains_key(&id) {
+                        self.open.insert(id);
+                    }
                     self.fired.insert(id, fired);
                 }
             }
@@ -142,6 +151,7 @@ impl Books {
                     end: text("end"),
                     executed_units: i128::from(units),
                 };
+                self.open.remove(&client);
                 let before = self.ends.insert(client, end);
                 wrote.push(Wrote::End(client, before));
             }

@@ -12,6 +12,10 @@ use crate::units::time::{MS, SEC};
 /// T_window: the longest a pair may be out of bound while a route is open, and a turn to spare.
 const WINDOW_NS: u64 = 8 * SEC + 100 * MS;
 
+/// From the earliest moment of evidence C to its last question answered: two searches 2 s apart, then the
+/// account; and what venue and host may differ by.
+const PROOF_MS: u64 = 6_000;
+
 /// The pairs' windows.
 #[derive(Debug)]
 pub(super) struct Exposure {
@@ -61,6 +65,11 @@ impl Oracle {
         if self.exposure.out == 0 {
             return Ok(());
         }
+        for pair in 0..self.exposure.since.len() {
+            if self.exposure.since[pair].is_some() && self.in_doubt(pair, now) {
+                self.exposure.since[pair] = Some(now);
+            }
+        }
         for (pair, since) in self.exposure.since.iter_mut().enumerate() {
             let Some(since) = since else { continue };
             // The window begins when somebody could do something again.
@@ -75,6 +84,20 @@ impl Oracle {
             }
         }
         Ok(())
+    }
+
+    /// Whether an order of the pair was sent that the venue does not have, and cannot yet be known not to have:
+    /// until then "not found" is no evidence, and a second order could make two (I2, evidence C).
+    fn in_doubt(&self, pair: usize, now: Nanos) -> bool {
+        let calendar_ms = (self.calendar + now.0) / MS;
+        let names = self.facts.pairs[pair].rows.map(|row| self.facts.rows[row].name.as_str());
+        self.books.open.iter().any(|client| {
+            let Some(fired) = self.books.fired.get(client) else { return false };
+            let mine = names[usize::from(fired.of.0 == "perp")] == fired.of.1;
+            let executed = self.facts.orders.get(client).map_or(0, |order| order.executed);
+            let proof_due_ms = fired.stamp_ms + self.allowed.lost_after_ns / MS + PROOF_MS;
+            mine && executed == 0 && calendar_ms < proof_due_ms
+        })
     }
 
     /// Pairs that are out of bound now.
