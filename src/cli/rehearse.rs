@@ -110,15 +110,21 @@ fn tell(settings: &Settings, plan: &Plan, outcome: &Outcome) {
     let mut page = String::new();
     // Writing to a String can't fail.
     let _ = writeln!(page, "seed {} broke {broken}", outcome.seed);
-    let _ = writeln!(page, "  build {} · step {step} · the last {} events:", env!("CARGO_PKG_VERSION"), last.len());
+    let _ = writeln!(
+        page,
+        "  build {} · step {step} · the last {} events:",
+        env!("CARGO_PKG_VERSION"),
+        last.len()
+    );
     for line in last {
         let _ = writeln!(page, "  {line}");
     }
     let small = shrunk(plan, broken.invariant, SHRINKING_RUNS);
     let path = settings.out.join(format!("rehearse-{}.jsonl", outcome.seed));
-    let header = format!("# {broken}\n# {} of {} strikes are enough\n", small.strikes.len(), plan.strikes.len());
-    let written = std::fs::create_dir_all(&settings.out)
-        .and_then(|()| std::fs::write(&path, header + &small.script()));
+    let header =
+        format!("# {broken}\n# {} of {} strikes are enough\n", small.strikes.len(), plan.strikes.len());
+    let written =
+        std::fs::create_dir_all(&settings.out).and_then(|()| std::fs::write(&path, header + &small.script()));
     let _ = writeln!(page, "seed {} broke {broken}", outcome.seed);
     match written {
         Ok(()) => {
@@ -227,9 +233,14 @@ impl Sum {
             self.orders, self.round_trips, self.unknown_outcomes, self.crashes
         );
         let injected: u64 = self.faults.iter().map(|(injected, _)| injected).sum();
-        let _ = writeln!(page, "{injected} faults, {:.0} a simulated hour", injected as f64 / simulated_s * 3600.0);
+        let _ = writeln!(
+            page,
+            "{injected} faults, {:.0} a simulated hour",
+            injected as f64 / simulated_s * 3600.0
+        );
         for (it, (injected, observed)) in TABLE.iter().zip(&self.faults) {
-            let _ = writeln!(page, "  {:<6} {injected:>7} injected {observed:>7} observed  {}", it.name, it.what);
+            let _ =
+                writeln!(page, "  {:<6} {injected:>7} injected {observed:>7} observed  {}", it.name, it.what);
         }
         for (seed, why) in &self.broken {
             let _ = writeln!(page, "broken: seed {seed}: {why}");

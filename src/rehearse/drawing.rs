@@ -231,7 +231,8 @@ impl Plan {
             let row: Value = serde_json::from_str(line).map_err(|error| wrong(&error.to_string()))?;
             match &mut plan {
                 None => {
-                    let seed = row["seed"].as_u64().ok_or_else(|| wrong("the first line is {\"seed\": N}"))?;
+                    let seed =
+                        row["seed"].as_u64().ok_or_else(|| wrong("the first line is {\"seed\": N}"))?;
                     plan = Some(Self { strikes: Vec::new(), ..Self::drawn(seed) });
                 }
                 Some(Self { strikes, .. }) => {

@@ -342,7 +342,10 @@ impl Network {
         let conn = self.exchange.open(door, self.unix(now));
         let peer = self.dials.accept(request);
         self.note(now, b'o', conn, request.host.as_bytes());
-        self.lines.insert(conn, Line { door, peer, last: [now; 2], leaving: false, held: Vec::new(), stuck: Vec::new() });
+        self.lines.insert(
+            conn,
+            Line { door, peer, last: [now; 2], leaving: false, held: Vec::new(), stuck: Vec::new() },
+        );
     }
 
     fn reach_engine(&mut self, conn: ConnId, chunk: Option<Vec<u8>>, now: Nanos) {

@@ -7,7 +7,6 @@ use super::drawing::{Plan, Strike};
 use super::faults::{After, Sign, TABLE, market_of};
 use super::oracle::{Allowed, Broken, Oracle};
 use super::{Done, World};
-use crate::agents::trader::contingent::Legs;
 use crate::event::{Closed, Mode};
 use crate::sim::Market;
 use crate::units::Nanos;
@@ -23,6 +22,10 @@ const HEALED_WITHIN_NS: u64 = 60 * SEC;
 const HEALING_NS: u64 = 12 * SEC;
 /// After a fault that shut every route, before its effects count.
 const GRACE_NS: u64 = 3 * SEC;
+/// How often a person lets a halted engine go on while it heals.
+const RESUMES_MAX: u32 = 2;
+/// What an engine says of a pair whose rest no leg can trade (R12): it takes no entry by rule.
+const DUST: &str = "less than any leg can trade";
 /// Pause before a process that ended by itself is started again.
 const RESTART_NS: u64 = SEC;
 /// So often, and no more.
@@ -92,7 +95,6 @@ pub fn run(plan: &Plan) -> Outcome {
         clip: setup.clip.0,
         lost_after_ns: u64::from(setup.recv_window_ms) * MS + setup.settle_ns,
         secrets: [setup.key.0.clone(), setup.key.1.clone()],
-        together: setup.legs == Legs::Together,
     };
     let oracle = Oracle::new(&mut world, allowed);
     let mut session = Session {
@@ -154,39 +156,43 @@ impl Session<'_> {
         let open_at = [Market::Spot, Market::Usdm].map(|market| self.world.open_at(market));
         let from = open_at[0].max(open_at[1]);
         self.oracle.excuse(from.plus(GRACE_NS));
-        while self.world.now() < from {
-            self.step(from)?;
-        }
-        // A person looks, and lets it go on.
-        if self.world.shadow().mode() != Mode::Trading {
-            self.operator("resume");
+        self.until_time(from)?;
+        // A person looks. What a pair's entries are off for is over, or it will be told again.
+        if self.oracle.tells("no new entries") && !self.no_entries {
+            self.oracle.acted(self.world.now(), "restart by a person");
+            self.crash(&json!({"kind": "kill_process"}))?;
         }
         let trips = self.oracle.round_trips();
         let least = from.plus(HEALING_NS);
         let limit = from.plus(HEALED_WITHIN_NS);
-        let mut looked_at = Nanos(0);
+        let mut next = self.world.now().plus(SEC);
+        let mut resumes = RESUMES_MAX;
         loop {
-            let now = self.world.now();
-            if now >= limit || now >= least && now.since(looked_at) >= SEC {
-                looked_at = now;
-                let restless = self.oracle.restless(&self.world);
-                let traded = self.oracle.round_trips() > trips || self.no_entries;
-                // An order of a moment ago is no unrest: it is looked at again.
-                if (restless.is_empty() && traded) || now >= limit {
-                    return match restless.first() {
-                        _ if restless.is_empty() && traded => Ok(()),
-                        Some(what) if restless.len() > 3 || !traded => {
-                            Err(Broken { invariant: 19, why: format!("60 s after the last fault: {what}") })
-                        }
-                        Some(_) => Ok(()),
-                        None => Err(Broken {
-                            invariant: 19,
-                            why: "60 s after the last fault nothing was traded".to_owned(),
-                        }),
-                    };
-                }
+            self.until_time(next)?;
+            next = next.plus(SEC);
+            let mode = self.world.shadow().mode();
+            if matches!(mode, Mode::Halted | Mode::Killed) && resumes > 0 {
+                resumes -= 1;
+                self.operator("resume");
             }
-            self.step(limit)?;
+            let restless = self.oracle.restless(&self.world);
+            let traded = self.oracle.round_trips() > trips || self.no_entries || self.oracle.tells(DUST);
+            if restless.is_empty() && traded && self.world.now() >= least {
+                return Ok(());
+            }
+            if self.world.now() >= limit {
+                // Orders of a moment ago are no unrest: a stop resolves them.
+                if traded && restless.len() <= 3 {
+                    return Ok(());
+                }
+                let shadow = self.world.shadow();
+                let frozen: Vec<_> = shadow.why().filter_map(|it| it.frozen).collect();
+                let what = restless.first().map_or("nothing was traded", String::as_str);
+                let mode = shadow.mode();
+                let why =
+                    format!("60 s after the last fault: {what} ({mode:?} {} {frozen:?})", shadow.mode_why());
+                return Err(Broken { invariant: 19, why });
+            }
         }
     }
 
@@ -203,6 +209,13 @@ impl Session<'_> {
         self.oracle.step(&mut self.world)?;
         if self.world.is_done() && !self.stopping {
             self.restart()?;
+        }
+        Ok(())
+    }
+
+    fn until_time(&mut self, until: Nanos) -> Result<(), Broken> {
+        while self.world.now() < until {
+            self.step(until)?;
         }
         Ok(())
     }
@@ -374,8 +387,12 @@ impl Session<'_> {
 fn counts(injector: Option<usize>, order: &Value) -> bool {
     let name = injector.map_or("", |at| TABLE[at].name);
     let kind = order["kind"].as_str().unwrap_or("");
-    !matches!((name, kind), ("F11", "cut_youngest") | ("F92", "cut"))
-        && !(name == "F32" && order["door"] != "spot_rest")
+    match name {
+        "F11" => kind != "cut_youngest",
+        "F92" => kind != "cut",
+        "F32" => order["door"] == "spot_rest",
+        _ => true,
+    }
 }
 
 /// The plan with the fewest strikes that still breaks the same invariant: strikes are dropped by halves, then

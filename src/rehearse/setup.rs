@@ -10,6 +10,7 @@ use crate::agents::trader::TraderSettings;
 use crate::agents::trader::contingent::Legs;
 use crate::carry::rules::Policy;
 use crate::desk::gate::GateLimits;
+use crate::desk::risk::Caps;
 use crate::event::Latched;
 use crate::metal::disk::DiskError;
 use crate::sim;
@@ -51,6 +52,8 @@ pub struct Setup {
     pub exit_basis: Option<Ratio>,
     /// Size of one entry, in USDT.
     pub clip: Amount,
+    /// How much may be at stake.
+    pub caps: Caps,
     /// Entries per pair over the whole run; `None`: any number.
     pub entries_max: Option<u32>,
     /// The run ends so long after all feeds are live, in ns; `None`: when told to.
@@ -86,14 +89,10 @@ impl Default for Setup {
             wanted: None,
             directions: [true, false],
             legs: Legs::Together,
-            policy: Policy {
-                hold_hours: Ratio::ONE,
-                min_net_apr: Some(Ratio::from_num(15) / 100),
-                min_basis: Ratio::ZERO,
-                kappa: Ratio::ONE,
-            },
+            policy: Policy { hold_s: 3_600, kappa: Ratio::ONE, ..Policy::default() },
             exit_basis: Some(Ratio::from_num(5) / 10_000),
             clip: Amount(500 * 10i128.pow(u32::from(Amount::SCALE))),
+            caps: Caps::default(),
             entries_max: None,
             run_for_ns: None,
             until_round_trips: None,
@@ -170,6 +169,7 @@ impl Setup {
                 policy: self.policy,
                 exit_basis: self.exit_basis,
                 clip: self.clip,
+                caps: self.caps,
                 directions: self.directions,
                 recv_window_ms: self.recv_window_ms,
                 live: self.live,

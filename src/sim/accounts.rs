@@ -92,6 +92,8 @@ pub(super) struct Accounts {
     pub(super) opening_usdm: Money,
     /// Box clock of the last change, ms.
     pub(super) spot_update_ms: u64,
+    /// Box clock at which the opening balances were paid in, ms.
+    pub(super) opened_ms: u64,
     /// Sum of all funding received less paid.
     pub(super) funding: Money,
 }
@@ -104,7 +106,7 @@ pub(super) struct Charge {
 }
 
 impl Accounts {
-    pub(super) fn new(listing: &Listing, spot: Money, usdm: Money) -> Self {
+    pub(super) fn new(listing: &Listing, spot: Money, usdm: Money, opened_ms: u64) -> Self {
         let empty = Position {
             qty: 0,
             cost: Money::ZERO,
@@ -118,11 +120,17 @@ impl Accounts {
             positions: vec![empty; listing.symbols.len()],
             opening_spot: spot,
             opening_usdm: usdm,
-            spot_update_ms: 0,
+            spot_update_ms: opened_ms,
+            opened_ms,
             funding: Money::ZERO,
         };
         accounts.spot[0].free = spot;
         accounts
+    }
+
+    /// Box clock of the last change of the USD-M wallet, ms. Zero would say that it was never used.
+    pub(super) fn wallet_update_ms(&self) -> u64 {
+        self.positions.iter().map(|p| p.update_ms).fold(self.opened_ms, u64::max)
     }
 
     /// Locks what a resting spot order may spend.
@@ -227,7 +235,7 @@ mod tests {
         let listing = Listing::synthetic();
         let btc = listing.find(Market::Spot, "BTCUSDT").unwrap();
         let base = listing.symbols[btc].base;
-        let mut accounts = Accounts::new(&listing, Money::from_e8(at(1_000_000)), Money::ZERO);
+        let mut accounts = Accounts::new(&listing, Money::from_e8(at(1_000_000)), Money::ZERO, 0);
         let charge = accounts.spot_fill(&listing, btc, Side::Buy, 7_690_001_000_000, 1_234_000, None);
         assert_eq!((charge.commission.to_string(), charge.asset), ("0.00001234".into(), base));
         assert_eq!(accounts.spot[base].free.to_string(), "0.01232766");
@@ -241,7 +249,7 @@ mod tests {
     fn a_flat_position_leaves_exactly_its_cash_flow() {
         let listing = Listing::synthetic();
         let btc = listing.find(Market::Usdm, "BTCUSDT").unwrap();
-        let mut accounts = Accounts::new(&listing, Money::ZERO, Money::ZERO);
+        let mut accounts = Accounts::new(&listing, Money::ZERO, Money::ZERO, 0);
         let trades = [
             (Side::Sell, 7_690_010_000_000, 100_000),
             (Side::Sell, 7_700_000_000_000, 200_000),
@@ -264,7 +272,7 @@ mod tests {
     fn a_short_receives_a_positive_rate_and_a_long_pays_it() {
         let listing = Listing::synthetic();
         let btc = listing.find(Market::Usdm, "BTCUSDT").unwrap();
-        let mut accounts = Accounts::new(&listing, Money::ZERO, Money::ZERO);
+        let mut accounts = Accounts::new(&listing, Money::ZERO, Money::ZERO, 0);
         accounts.perp_fill(btc, Side::Sell, at(76_900), 100_000_000, true);
         let before = accounts.wallet;
         assert_eq!(accounts.settle_funding(btc, at(77_000), 10_000).to_string(), "7.7");

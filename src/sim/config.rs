@@ -30,6 +30,8 @@ pub struct Config {
     pub usdm_usdt: String,
     /// Synthetic quotes per second, per symbol and market: 1 to 1000.
     pub ticks_per_s: u32,
+    /// Coins beside the twelve of the synthetic market: up to 6, and never more.
+    pub more_coins: usize,
     /// Faults by timetable, counted from the first connection.
     pub script: Script,
 }
@@ -48,6 +50,7 @@ impl Default for Config {
             spot_usdt: "1000000".into(),
             usdm_usdt: "1000000".into(),
             ticks_per_s: 20,
+            more_coins: 0,
             script: Script::default(),
         }
     }

@@ -12,7 +12,7 @@ use super::horizon::Horizon;
 use super::hub::{Feed, Hub};
 use super::limits::Limits;
 use super::listing::{Contract, Listing, SymbolId};
-use super::market::{Book, Mark, Synthetic};
+use super::market::{Book, Day, Mark, Synthetic};
 use super::naked::Naked;
 use super::number::{E8, Money, parse_e8};
 use super::orders::OrderLog;
@@ -55,6 +55,8 @@ pub(super) enum Due {
     Answer(ConnId),
     /// A line of the script strikes.
     Script(usize),
+    /// An order that was left standing, by its place in the log, is gone on with.
+    Thaw(usize),
 }
 
 /// A settled funding rate.
@@ -89,6 +91,7 @@ pub struct Exchange {
     scheduled: u64,
     pub(super) listing: Listing,
     pub(super) books: Vec<Book>,
+    pub(super) days: Vec<Day>,
     pub(super) marks: Vec<Mark>,
     pub(super) market: Synthetic,
     pub(super) tape: Option<Player>,
@@ -138,7 +141,7 @@ impl Exchange {
             Source::Synthetic => None,
             Source::Tape(tape) => Some(Player::new(tape, clock)?),
         };
-        let listing = if tape.is_some() { Listing::for_tape() } else { Listing::synthetic() };
+        let listing = if tape.is_some() { Listing::for_tape() } else { Listing::wider(config.more_coins) };
         let symbols = listing.symbols.len();
         let mut hub = Hub::new(symbols);
         if let Some(tape) = &tape {
@@ -151,10 +154,11 @@ impl Exchange {
             queue: BinaryHeap::new(),
             scheduled: 0,
             books: vec![Book::default(); symbols],
+            days: vec![Day::default(); symbols],
             marks: vec![Mark::default(); symbols],
             market: Synthetic::new(&listing, config.seed, now),
             tape,
-            accounts: Accounts::new(&listing, spot, usdm),
+            accounts: Accounts::new(&listing, spot, usdm, clock / MS),
             log: OrderLog::new(symbols),
             limits: [Limits::spot(config.spot_orders_10s, config.spot_raw_5m), Limits::usdm()],
             faults: Faults::default(),
@@ -212,6 +216,7 @@ impl Exchange {
         for (id, symbol) in self.listing.symbols.iter().enumerate() {
             self.marks[id].mark = self.books[id].mid();
             self.marks[id].rate = symbol.rate;
+            self.days[id].see(self.books[id].bid().price);
         }
         for id in 0..self.listing.symbols.len() {
             self.refresh_index(id);
@@ -338,6 +343,7 @@ impl Exchange {
             Due::ListenKey => self.on_listen_key(),
             Due::Answer(conn) => self.conns.release(conn, self.now),
             Due::Script(line) => self.on_script(line),
+            Due::Thaw(order) => self.thaw(order),
         }
     }
 }

@@ -47,6 +47,7 @@ impl Exchange {
 
     /// Tells the best quote to those who listen, and lets depth streams take note.
     pub(super) fn publish_book(&mut self, id: SymbolId) {
+        self.days[id].see(self.books[id].bid().price);
         self.hub.book_changed(id, &self.books[id]);
         if let Some(stream) = self.hub.ticker(id) {
             let spoil = self.faults.for_quote(self.listing.symbols[id].market);

@@ -54,6 +54,28 @@ fn best(side: &[Level; LEVELS]) -> Level {
     side.iter().copied().find(|l| l.qty > 0).unwrap_or_default()
 }
 
+/// Where the best bid of a symbol has been since the box opened.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Day {
+    pub(super) open: E8,
+    pub(super) high: E8,
+    pub(super) low: E8,
+    pub(super) last: E8,
+}
+
+impl Day {
+    /// Takes the best bid of now; an empty side leaves things as they are.
+    pub(super) fn see(&mut self, bid: E8) {
+        if bid == 0 {
+            return;
+        }
+        if self.open == 0 {
+            (self.open, self.high, self.low) = (bid, bid, bid);
+        }
+        (self.high, self.low, self.last) = (self.high.max(bid), self.low.min(bid), bid);
+    }
+}
+
 /// Mark, index and funding state of a perp.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Mark {

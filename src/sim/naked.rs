@@ -76,7 +76,7 @@ mod tests {
         let listing = Listing::synthetic();
         let spot = listing.find(Market::Spot, "PEPEUSDT").unwrap();
         let perp = listing.symbols[spot].twin.unwrap();
-        let mut accounts = Accounts::new(&listing, Money::from_e8(ONE_E8 * 1000), Money::ZERO);
+        let mut accounts = Accounts::new(&listing, Money::from_e8(ONE_E8 * 1000), Money::ZERO, 0);
         let mut naked = Naked::default();
         accounts.spot_fill(&listing, spot, Side::Buy, 2_500, 10_000_000 * ONE_E8, None);
         naked.look(&listing, &accounts, spot, 100);

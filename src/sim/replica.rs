@@ -35,7 +35,7 @@ impl Exchange {
     /// Orders, fills and balances as they stood at box time `at_us`, that instant included.
     pub(super) fn as_of(&self, at_us: u64) -> (OrderLog, Accounts) {
         let (opening_spot, opening_usdm) = (self.accounts.opening_spot, self.accounts.opening_usdm);
-        let mut accounts = Accounts::new(&self.listing, opening_spot, opening_usdm);
+        let mut accounts = Accounts::new(&self.listing, opening_spot, opening_usdm, self.accounts.opened_ms);
         for (old, new) in accounts.positions.iter_mut().zip(&self.accounts.positions) {
             old.leverage = new.leverage;
         }

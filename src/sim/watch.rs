@@ -264,8 +264,7 @@ impl Exchange {
                 buys: get("side") == Some("BUY"),
                 qty: number("quantity"),
                 price: number("price"),
-                limit_ioc: get("type") == Some("LIMIT")
-                    && matches!(get("timeInForce"), Some("IOC" | "FOK")),
+                limit_ioc: get("type") == Some("LIMIT") && matches!(get("timeInForce"), Some("IOC" | "FOK")),
                 reduce_only: get("reduceOnly") == Some("true"),
                 stamp_ms: get("timestamp").and_then(|text| text.parse().ok()).unwrap_or(0),
             })

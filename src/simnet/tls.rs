@@ -23,6 +23,10 @@ const VALID: Duration = Duration::from_secs(397 * 86_400);
 /// Certificates start a day in the past, so that a client whose clock runs behind still takes them.
 const BACKDATED: Duration = Duration::from_secs(86_400);
 
+/// The names the box goes by. Libraries that tell spot from USD-M by the host (ccxt does, and reads error codes by it)
+/// may call its doors by those of the venue's demo environment.
+const NAMES: [&str; 4] = ["localhost", "demo-api.localhost", "demo-stream.localhost", "demo-fapi.localhost"];
+
 /// What went wrong while making certificates.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
@@ -43,7 +47,7 @@ pub(super) struct Authority {
 }
 
 impl Authority {
-    /// Makes a fresh authority and a certificate for `localhost`, 127.0.0.1 and `listen`.
+    /// Makes a fresh authority and a certificate for [`NAMES`], 127.0.0.1 and `listen`.
     pub(super) fn new(listen: IpAddr) -> Result<Self, TlsError> {
         let ca_key = KeyPair::generate()?;
         let mut ca = params("contango box authority");
@@ -54,7 +58,9 @@ impl Authority {
 
         let key = KeyPair::generate()?;
         let mut leaf = params("localhost");
-        leaf.subject_alt_names = vec![SanType::DnsName("localhost".try_into()?)];
+        for name in NAMES {
+            leaf.subject_alt_names.push(SanType::DnsName(name.try_into()?));
+        }
         let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
         leaf.subject_alt_names.push(SanType::IpAddress(loopback));
         if listen != loopback && !listen.is_unspecified() {

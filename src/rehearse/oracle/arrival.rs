@@ -79,7 +79,11 @@ impl Oracle {
         let clip = self.allowed.clip / 100 * 110;
         let value = i128::from(qty) * i128::from(price) * 100;
         // Lots may be larger than the clip; what the venue takes at least may be, too.
-        let least = i128::from(row.min_notional) * E10 * 3 + i128::from(row.step) * i128::from(price) * 100;
+        let legs = [Some(symbol), row.twin].into_iter().flatten().map(|leg| &self.facts.rows[leg]);
+        let lot = legs.clone().map(|leg| leg.step * leg.multiplier).max().unwrap_or(row.step);
+        let lot = i128::from(lot) * i128::from(price) * 100 / i128::from(row.multiplier);
+        let minimum = legs.map(|leg| leg.min_notional).max().unwrap_or(row.min_notional);
+        let least = (i128::from(minimum) * E10).max(lot) * 3 + lot;
         if opens(arrived) && value > clip.max(least) {
             return Err(broken(5, format!("more than a clip: {arrived:?}")));
         }

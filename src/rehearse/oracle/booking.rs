@@ -8,14 +8,13 @@ use super::books::{End, Wrote};
 use super::facts::{E10, Id, ONE};
 use super::{Broken, Oracle, broken, name_of};
 use crate::sim::{Filled, Seen};
-use crate::units::Nanos;
 use serde_json::{Map, Value};
 
 /// The two searches of evidence C lie this far apart, µs.
 const APART_US: u64 = 1_900_000;
 
 impl Oracle {
-    pub(super) fn written(&mut self, wrote: &Wrote, now: Nanos) -> Result<(), Broken> {
+    pub(super) fn written(&mut self, wrote: &Wrote) -> Result<(), Broken> {
         match wrote {
             Wrote::Fill(key) => {
                 let key = (if key.0 == "spot" { "spot" } else { "perp" }, key.1.clone(), key.2);
@@ -28,13 +27,15 @@ impl Oracle {
                     },
                 }
             }
-            Wrote::End(client, before) => self.ended(*client, before.as_ref(), now),
+            Wrote::End(client, before) => self.ended(*client, before.as_ref()),
         }
     }
 
-    fn ended(&self, client: u64, before: Option<&End>, _now: Nanos) -> Result<(), Broken> {
+    fn ended(&self, client: u64, before: Option<&End>) -> Result<(), Broken> {
         let Some(end) = self.books.ends.get(&client) else { return Ok(()) };
-        if let Some(before) = before.filter(|it| (&it.end, it.executed_units) != (&end.end, end.executed_units)) {
+        if let Some(before) =
+            before.filter(|it| (&it.end, it.executed_units) != (&end.end, end.executed_units))
+        {
             return Err(broken(14, format!("order {client} ended twice: {before:?}, {end:?}")));
         }
         let told = self.books.told.get(&client);
@@ -46,7 +47,8 @@ impl Oracle {
                 let Some(fired) = self.books.fired.get(&client) else { return Ok(()) };
                 let unit = ONE / 10i128.pow(u32::try_from(fired.decimals).unwrap_or(18));
                 if end.executed_units * unit != i128::from(executed) * E10 {
-                    let why = format!("order {client} ended with {}: {executed}e-8 is true", end.executed_units);
+                    let why =
+                        format!("order {client} ended with {}: {executed}e-8 is true", end.executed_units);
                     return Err(broken(12, why));
                 }
                 if told.is_none_or(|told| told.terminal.is_empty()) {
@@ -54,7 +56,10 @@ impl Oracle {
                 }
             }
             "B" | "C" if executed > 0 => {
-                let why = format!("order {client} ended {} ({}), and executed {executed}e-8", end.end, end.evidence);
+                let why = format!(
+                    "order {client} ended {} ({}), and executed {executed}e-8",
+                    end.end, end.evidence
+                );
                 return Err(broken(12, why));
             }
             "B" => {
@@ -66,12 +71,18 @@ impl Oracle {
                 let searched = told.map_or(&[][..], |told| &told.not_found);
                 let apart = searched.last().zip(searched.first()).map_or(0, |(last, first)| last - first);
                 if searched.len() < 2 || apart < APART_US {
-                    let why = format!("order {client} ended by C after {} searches {apart} µs apart", searched.len());
+                    let why = format!(
+                        "order {client} ended by C after {} searches {apart} µs apart",
+                        searched.len()
+                    );
                     return Err(broken(12, why));
                 }
                 let stamp_ms = self.books.fired.get(&client).map_or(0, |fired| fired.stamp_ms);
                 let age_us = end.at_us.saturating_sub(stamp_ms * 1_000);
-                if stamp_ms > 0 && !self.calendar_stepped && age_us + 100_000 < self.allowed.lost_after_ns / 1_000 {
+                if stamp_ms > 0
+                    && !self.calendar_stepped
+                    && age_us + 100_000 < self.allowed.lost_after_ns / 1_000
+                {
                     return Err(broken(12, format!("order {client} ended by C {age_us} µs after its stamp")));
                 }
             }

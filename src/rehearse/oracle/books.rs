@@ -54,6 +54,8 @@ pub(super) struct Books {
     /// Last state, spot and perp of each pair.
     pub(super) pairs: BTreeMap<String, (String, String, String)>,
     pub(super) notes: Vec<(u64, String)>,
+    /// How many of them earlier runs wrote.
+    pub(super) notes_before: usize,
     /// When a mode was written, and which.
     pub(super) modes: Vec<(u64, String)>,
     /// What nobody could explain at the last look at the account.
@@ -103,6 +105,7 @@ impl Books {
         match entry.kind {
             Kind::Start => {
                 self.runs += 1;
+                self.notes_before = self.notes.len();
                 self.stopped = false;
             }
             Kind::Fired => {

@@ -30,7 +30,10 @@ impl Oracle {
     pub(super) fn budget(&mut self, witnessed: &Witnessed) -> Result<(), Broken> {
         let Seen::Throttled { market, status, wait_s } = &witnessed.seen else { return Ok(()) };
         if !self.budget.disturbed {
-            return Err(broken(7, format!("{market:?} turned a request away with {status}, wait {wait_s} s")));
+            return Err(broken(
+                7,
+                format!("{market:?} turned a request away with {status}, wait {wait_s} s"),
+            ));
         }
         if *status != 418 {
             return Ok(());

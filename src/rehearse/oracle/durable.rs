@@ -21,6 +21,14 @@ pub struct Image {
     at: Nanos,
 }
 
+#[cfg(test)]
+impl Image {
+    /// Puts bytes behind the image's own.
+    pub(super) fn plant(&mut self, bytes: &[u8]) {
+        self.records.extend_from_slice(bytes);
+    }
+}
+
 impl Oracle {
     /// What a crash would leave now; `tail`: the bytes beyond the durable ones that survive a loss of power.
     #[must_use]

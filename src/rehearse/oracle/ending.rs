@@ -32,7 +32,8 @@ impl Oracle {
                 restless.push(format!("order {client} has no end"));
             }
         }
-        for order in self.facts.orders.values().filter(|order| order.executed > 0 && !ended(&order.id.number)) {
+        for order in self.facts.orders.values().filter(|order| order.executed > 0 && !ended(&order.id.number))
+        {
             restless.push(format!("order {} was executed and has no end", order.id.number));
         }
         let booked = self.books.fills.len();
@@ -71,10 +72,13 @@ impl Oracle {
             let before = self.facts.orders.range(first..order.id.number).next_back().map(|(_, it)| it);
             let Some(before) = before.filter(|it| it.arrived.buys == order.arrived.buys) else { continue };
             // After a loss of power an end may have been written anew, later.
-            let Some(end) = self.books.ends.get(&before.id.number).filter(|_| !self.lost_power) else { continue };
+            let Some(end) = self.books.ends.get(&before.id.number).filter(|_| !self.lost_power) else {
+                continue;
+            };
             let left_us = (self.calendar + order.wire.0) / 1_000;
             // The calendar may have been stepped: seconds tell, not milliseconds.
-            if end.evidence == "C" && !order.arrived.reduce_only && order.arrived.buys == (order.id.leg == 0) {
+            if end.evidence == "C" && !order.arrived.reduce_only && order.arrived.buys == (order.id.leg == 0)
+            {
                 return Err(broken(2, format!("{:?} repeats an opening after evidence C", order.id)));
             }
             if end.at_us > left_us + 60_000_000 {
@@ -104,7 +108,10 @@ impl Oracle {
             let Some((pair, _)) = self.facts.pair_of[*row] else { continue };
             let units = i128::from(*qty) * E10 * i128::from(self.facts.rows[*row].multiplier);
             if units != self.facts.pairs[pair].held[1] {
-                return Err(broken(4, format!("{} holds {qty}e-8 that no trade left", self.facts.rows[*row].name)));
+                return Err(broken(
+                    4,
+                    format!("{} holds {qty}e-8 that no trade left", self.facts.rows[*row].name),
+                ));
             }
         }
         let unexplained = &self.books.unexplained;
@@ -115,7 +122,7 @@ impl Oracle {
     }
 
     /// I15: opening + booked trades and fees + funding + others' trades = closing, to the last unit.
-    fn money(&self, standing: &crate::sim::Standing) -> Result<(), Broken> {
+    pub(super) fn money(&self, standing: &crate::sim::Standing) -> Result<(), Broken> {
         let mut expected: BTreeMap<&str, i128> = BTreeMap::from([("USDT", standing.opening[0])]);
         let mut wallet = standing.opening[1] + self.facts.funding;
         for fill in self.facts.trades.values().chain(&self.facts.foreign) {
@@ -135,13 +142,19 @@ impl Oracle {
         for (asset, closing) in &standing.spot {
             let expected = expected.get(asset.as_str()).copied().unwrap_or(0);
             if expected != *closing {
-                return Err(broken(15, format!("{asset}: {expected} is accounted for, {closing} is there (1e-18)")));
+                return Err(broken(
+                    15,
+                    format!("{asset}: {expected} is accounted for, {closing} is there (1e-18)"),
+                ));
             }
         }
         let trades = self.facts.trades.len() + self.facts.foreign.len();
         if (wallet - standing.wallet).abs() > CUTS * trades as i128 {
             let there = standing.wallet;
-            return Err(broken(15, format!("USD-M wallet: {wallet} is accounted for, {there} is there (1e-18)")));
+            return Err(broken(
+                15,
+                format!("USD-M wallet: {wallet} is accounted for, {there} is there (1e-18)"),
+            ));
         }
         Ok(())
     }
@@ -164,7 +177,10 @@ impl Oracle {
             // Ends after a restart, or after a step of the calendar, are another matter.
             let one_life = order.at >= self.begun && open_ns < 600 * SEC;
             if one_life && open_ns > TOLD_WITHIN_NS && !self.books.notes.iter().any(|(_, text)| told(text)) {
-                return Err(broken(20, format!("order {client} was open for {open_ns} ns and nobody was told")));
+                return Err(broken(
+                    20,
+                    format!("order {client} was open for {open_ns} ns and nobody was told"),
+                ));
             }
         }
         Ok(())

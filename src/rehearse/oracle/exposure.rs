@@ -38,12 +38,17 @@ impl Oracle {
         let exposure = self.facts.pairs[pair].exposure().abs();
         let bound = self.facts.bound(pair, mid);
         // A clip in base; lots, minima and the fee on top are within the bound and a tenth.
-        let least = self.facts.rows[self.facts.pairs[pair].rows[1]].min_notional;
-        let clip = self.allowed.clip.max(i128::from(least) * super::facts::E10 * 3) / 10 * 11;
+        let perp = &self.facts.rows[self.facts.pairs[pair].rows[1]];
+        let lot = i128::from(perp.step) * i128::from(mid) * 100 * i128::from(perp.multiplier);
+        let least = (i128::from(perp.min_notional) * super::facts::E10).max(lot) * 3 + lot;
+        let clip = self.allowed.clip.max(least) / 10 * 11;
         let clip = clip / i128::from(mid.max(1)) * (ONE / super::facts::E10);
         if exposure > clip + bound {
             let base = &self.facts.pairs[pair].base;
-            return Err(broken(1, format!("{base} is exposed by {exposure}e-18, more than a clip of {clip}")));
+            return Err(broken(
+                1,
+                format!("{base} is exposed by {exposure}e-18, more than a clip of {clip}"),
+            ));
         }
         let since = &mut self.exposure.since[pair];
         match (exposure > bound, since.is_some()) {

@@ -17,6 +17,8 @@ mod ending;
 mod exposure;
 mod facts;
 mod secrets;
+#[cfg(test)]
+mod tests;
 
 use super::World;
 use crate::sim::{Market, Seen};
@@ -60,8 +62,6 @@ pub struct Allowed {
     pub lost_after_ns: u64,
     /// Key and secret, which nothing may tell.
     pub secrets: [String; 2],
-    /// `together`: both legs of an entry leave in one breath.
-    pub together: bool,
 }
 
 /// A latch of the operator's.
@@ -147,7 +147,7 @@ impl Oracle {
             let mut wrote = std::mem::take(&mut self.wrote);
             self.books.take(&bytes, &mut wrote).map_err(|why| broken(3, why))?;
             for news in wrote.drain(..) {
-                self.written(&news, now)?;
+                self.written(&news)?;
             }
             self.wrote = wrote;
         }
@@ -235,6 +235,12 @@ impl Oracle {
     pub fn judged(&self, kind: &str) -> u64 {
         let met = self.facts.orders.values().filter(|order| order.struck == Some(kind));
         met.filter(|order| self.books.ends.contains_key(&order.id.number)).count() as u64
+    }
+
+    /// Whether the present run has told a person these words.
+    #[must_use]
+    pub fn tells(&self, words: &str) -> bool {
+        self.books.notes[self.books.notes_before..].iter().any(|(_, text)| text.contains(words))
     }
 
     /// Whether somebody else traded on the account.

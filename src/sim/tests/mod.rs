@@ -12,6 +12,7 @@ mod rest;
 mod streams;
 mod tapes;
 mod trading;
+mod wallet;
 mod ws_api;
 
 use super::{Config, ConnId, Door, Exchange, Market};

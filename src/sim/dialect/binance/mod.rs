@@ -14,8 +14,10 @@ mod rest_spot;
 mod rest_usdm;
 mod sign;
 mod streams;
+mod ticker;
 mod usdm_account;
 mod user_events;
+mod wallet;
 mod ws_api;
 
 pub(in crate::sim) use order_entry::take_order;
@@ -119,7 +121,7 @@ pub(in crate::sim) fn on_request(exchange: &mut Exchange, conn: ConnId, door: Do
     }
     let market = door.market();
     exchange.requests += 1;
-    let route = routes(market).iter().find(|r| r.path == request.path && r.method == request.method);
+    let route = routes(market).find(|r| r.path == request.path && r.method == request.method);
     let is_order = request.method == "POST" && request.path.ends_with("/order");
     let reply = respond(exchange, market, route, request, is_order);
     let clock = exchange.clock();
@@ -145,11 +147,13 @@ pub(in crate::sim) fn on_request(exchange: &mut Exchange, conn: ConnId, door: Do
     }
 }
 
-fn routes(market: Market) -> &'static [Route] {
-    match market {
-        Market::Spot => rest_spot::ROUTES,
-        Market::Usdm => rest_usdm::ROUTES,
-    }
+/// The endpoints behind a REST door; the wallet's are behind spot's.
+fn routes(market: Market) -> impl Iterator<Item = &'static Route> {
+    let (own, more) = match market {
+        Market::Spot => (rest_spot::ROUTES, wallet::ROUTES),
+        Market::Usdm => (rest_usdm::ROUTES, &[] as &[Route]),
+    };
+    own.iter().chain(more)
 }
 
 fn respond(
@@ -299,7 +303,7 @@ fn throttled(exchange: &Exchange, market: Market, throttle: Throttle) -> Refusal
 }
 
 fn not_found(market: Market, request: &Request<'_>) -> Reply {
-    let known = routes(market).iter().any(|r| r.path == request.path);
+    let known = routes(market).any(|r| r.path == request.path);
     let status = if known { 405 } else { 404 };
     let msg = format!("Path {}, Method {} is invalid", request.path, request.method);
     Reply::of(Err(Refusal { status, ..Refusal::new(-5000, msg) }))

@@ -12,7 +12,7 @@ use super::super::super::orders::{Fill, Order};
 use super::order_entry::{self, RespType};
 use super::params::Params;
 use super::refusal::Refusal;
-use super::{Auth, Outcome, Route, SYSTEM_STATUS, info};
+use super::{Auth, Outcome, Route, info, ticker};
 use std::fmt::Write as _;
 
 const SPOT: Market = Market::Spot;
@@ -23,32 +23,21 @@ pub(super) const ROUTES: &[Route] = &[
     Route { method: "POST", path: "/api/v3/order", auth: Auth::Signed, allowed: order_entry::SPOT_PARAMS, weight: |_| 1, run: place },
     Route { method: "GET", path: "/api/v3/order", auth: Auth::Signed, allowed: &["symbol", "orderId", "origClientOrderId"], weight: |_| 4, run: query },
     Route { method: "DELETE", path: "/api/v3/order", auth: Auth::Signed, allowed: &["symbol", "orderId", "origClientOrderId", "newClientOrderId"], weight: |_| 1, run: cancel },
+    Route { method: "DELETE", path: "/api/v3/openOrders", auth: Auth::Signed, allowed: &["symbol"], weight: |_| 1, run: cancel_all },
     Route { method: "GET", path: "/api/v3/openOrders", auth: Auth::Signed, allowed: &["symbol"], weight: |p| if p.get("symbol").is_some() { 6 } else { 80 }, run: open_orders },
     Route { method: "GET", path: "/api/v3/allOrders", auth: Auth::Signed, allowed: &["symbol", "orderId", "startTime", "endTime", "limit"], weight: |_| 20, run: all_orders },
     Route { method: "GET", path: "/api/v3/account", auth: Auth::Signed, allowed: &["omitZeroBalances"], weight: |_| 20, run: account },
     Route { method: "GET", path: "/api/v3/account/commission", auth: Auth::Signed, allowed: &["symbol"], weight: |_| 20, run: commission },
     Route { method: "GET", path: "/api/v3/myTrades", auth: Auth::Signed, allowed: &["symbol", "orderId", "fromId", "startTime", "endTime", "limit"], weight: |p| if p.get("orderId").is_some() { 5 } else { 20 }, run: my_trades },
     Route { method: "GET", path: "/api/v3/rateLimit/order", auth: Auth::Signed, allowed: &[], weight: |_| 40, run: rate_limit },
-    Route { method: "GET", path: "/sapi/v1/account/apiRestrictions", auth: Auth::Signed, allowed: &[], weight: |_| 1, run: restrictions },
     Route { method: "GET", path: "/api/v3/ping", auth: Auth::Open, allowed: &[], weight: |_| 1, run: |_, _| Ok("{}".into()) },
     Route { method: "GET", path: "/api/v3/time", auth: Auth::Open, allowed: &[], weight: |_| 1, run: info::time },
     Route { method: "GET", path: "/api/v3/exchangeInfo", auth: Auth::Open, allowed: &["symbol", "symbols", "permissions", "showPermissionSets", "symbolStatus"], weight: |_| 20, run: info::spot_exchange_info },
     Route { method: "GET", path: "/api/v3/ticker/bookTicker", auth: Auth::Open, allowed: &["symbol", "symbols", "symbolStatus"], weight: one_or_all, run: book_ticker },
     Route { method: "GET", path: "/api/v3/ticker/price", auth: Auth::Open, allowed: &["symbol", "symbols", "symbolStatus"], weight: one_or_all, run: price },
     Route { method: "GET", path: "/api/v3/depth", auth: Auth::Open, allowed: &["symbol", "limit"], weight: depth_weight, run: depth },
-    Route { method: "GET", path: SYSTEM_STATUS, auth: Auth::Open, allowed: &[], weight: |_| 1, run: system_status },
+    Route { method: "GET", path: "/api/v3/ticker/24hr", auth: Auth::Open, allowed: &["symbol", "symbols", "symbolStatus"], weight: ticker::spot_weight, run: ticker::spot },
 ];
-
-/// One status for the whole venue.
-fn system_status(exchange: &mut Exchange, _: &Params<'_>) -> Outcome {
-    let maintained = [SPOT, Market::Usdm].into_iter().any(|m| exchange.maintained_until(m).is_some());
-    Ok(if maintained {
-        r#"{"status":1,"msg":"system_maintenance"}"#
-    } else {
-        r#"{"status":0,"msg":"normal"}"#
-    }
-    .into())
-}
 
 fn one_or_all(params: &Params<'_>) -> u32 {
     if params.get("symbol").is_some() { 2 } else { 4 }
@@ -88,7 +77,7 @@ pub(super) fn asked(exchange: &Exchange, params: &Params<'_>) -> Result<Vec<Symb
 }
 
 /// One object for `symbol`, a list otherwise.
-fn one_or_list(params: &Params<'_>, rows: Vec<String>) -> String {
+pub(super) fn one_or_list(params: &Params<'_>, rows: Vec<String>) -> String {
     match (params.get("symbol"), rows.as_slice()) {
         (Some(_), [row]) => row.clone(),
         _ => format!("[{}]", rows.join(",")),
@@ -242,13 +231,39 @@ fn shown(exchange: &Exchange, order: &Order) -> String {
 fn cancel(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
     let unknown = || Refusal::new(-2011, "Unknown order sent.");
     let at = named_order(exchange, params)?.ok_or_else(unknown)?;
-    let own = format!("boxc{:018}", exchange.log.orders[at].id % 1_000_000_000_000_000_000);
-    let own = params.get("newClientOrderId").unwrap_or(&own);
-    if !exchange.cancel(at, own) {
+    let own = params.get("newClientOrderId").map_or_else(|| own_id(exchange, at), str::to_owned);
+    if !exchange.cancel(at, &own) {
         return Err(unknown());
     }
+    Ok(canceled(exchange, at, &own))
+}
+
+/// Cancels every open order of a symbol, each under an id of its own.
+fn cancel_all(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
+    let id = symbol(exchange, params)?;
+    let open: Vec<usize> =
+        exchange.log.open.iter().copied().filter(|at| exchange.log.orders[*at].symbol == id).collect();
+    if open.is_empty() {
+        return Err(Refusal::new(-2011, "Unknown order sent."));
+    }
+    let mut rows = Vec::with_capacity(open.len());
+    for at in open {
+        let own = own_id(exchange, at);
+        exchange.cancel(at, &own);
+        rows.push(canceled(exchange, at, &own));
+    }
+    Ok(format!("[{}]", rows.join(",")))
+}
+
+/// The id of a cancel that was sent without one.
+fn own_id(exchange: &Exchange, at: usize) -> String {
+    format!("boxc{:018}", exchange.log.orders[at].id % 1_000_000_000_000_000_000)
+}
+
+/// The answer to a cancel, under the cancel's own id.
+fn canceled(exchange: &Exchange, at: usize, own: &str) -> String {
     let order = &exchange.log.orders[at];
-    Ok(format!(
+    format!(
         r#"{{"symbol":"{}","origClientOrderId":"{}","orderId":{},"orderListId":-1,"clientOrderId":"{}","transactTime":{},"price":"{}","origQty":"{}","executedQty":"{}","origQuoteOrderQty":"{}","cummulativeQuoteQty":"{}","status":"CANCELED","timeInForce":"{}","type":"{}","side":"{}","selfTradePreventionMode":"{}"}}"#,
         exchange.listing.symbols[order.symbol].name,
         order.client_id,
@@ -264,7 +279,12 @@ fn cancel(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
         order.kind.name(),
         order.side.name(),
         order.stp
-    ))
+    )
+}
+
+/// Is it a coin of the spot wallet? The listing also names what only perps are of.
+pub(super) fn is_spot_asset(exchange: &Exchange, asset: usize) -> bool {
+    asset == 0 || exchange.listing.of(SPOT).any(|(_, s)| s.base == asset)
 }
 
 fn account(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
@@ -276,8 +296,7 @@ fn account(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
     let mut rows: Vec<(&str, String)> = Vec::new();
     for (asset, balance) in exchange.accounts.spot.iter().enumerate() {
         let name = exchange.listing.assets[asset].as_str();
-        let is_spot = asset == 0 || exchange.listing.of(SPOT).any(|(_, s)| s.base == asset);
-        if is_spot && !(omit && balance.free + balance.locked == Money::ZERO) {
+        if is_spot_asset(exchange, asset) && !(omit && balance.free + balance.locked == Money::ZERO) {
             let row = format!(
                 r#"{{"asset":"{name}","free":"{}","locked":"{}"}}"#,
                 balance.free.fixed(8),
@@ -334,13 +353,5 @@ fn rate_limit(exchange: &mut Exchange, _: &Params<'_>) -> Outcome {
     let (short_limit, long_limit) = (limits.orders_short.limit, limits.orders_long.limit);
     Ok(format!(
         r#"[{{"rateLimitType":"ORDERS","interval":"SECOND","intervalNum":10,"limit":{short_limit},"count":{short}}},{{"rateLimitType":"ORDERS","interval":"DAY","intervalNum":1,"limit":{long_limit},"count":{long}}}]"#
-    ))
-}
-
-/// A key as a careful desk has it: it may trade and cannot withdraw.
-fn restrictions(exchange: &mut Exchange, _: &Params<'_>) -> Outcome {
-    Ok(format!(
-        r#"{{"ipRestrict":true,"createTime":{},"enableReading":true,"enableWithdrawals":false,"enableInternalTransfer":false,"enableMargin":false,"enableFutures":true,"permitsUniversalTransfer":false,"enableVanillaOptions":false,"enableFixApiTrade":false,"enableFixReadOnly":false,"enableSpotAndMarginTrading":true,"enablePortfolioMarginTrading":false}}"#,
-        exchange.clock_ms()
     ))
 }

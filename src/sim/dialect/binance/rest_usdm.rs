@@ -13,7 +13,7 @@ use super::super::super::orders::{Fill, Order};
 use super::order_entry::{self, RespType};
 use super::params::Params;
 use super::refusal::Refusal;
-use super::{Auth, Outcome, Route, info, usdm_account};
+use super::{Auth, Outcome, Route, info, ticker, usdm_account};
 
 const USDM: Market = Market::Usdm;
 
@@ -23,6 +23,8 @@ pub(super) const ROUTES: &[Route] = &[
     Route { method: "POST", path: "/fapi/v1/order", auth: Auth::Signed, allowed: order_entry::USDM_PARAMS, weight: |_| 0, run: place },
     Route { method: "GET", path: "/fapi/v1/order", auth: Auth::Signed, allowed: &["symbol", "orderId", "origClientOrderId"], weight: |_| 1, run: query },
     Route { method: "DELETE", path: "/fapi/v1/order", auth: Auth::Signed, allowed: &["symbol", "orderId", "origClientOrderId"], weight: |_| 1, run: cancel },
+    Route { method: "GET", path: "/fapi/v1/openOrder", auth: Auth::Signed, allowed: &["symbol", "orderId", "origClientOrderId"], weight: |_| 1, run: open_order },
+    Route { method: "DELETE", path: "/fapi/v1/allOpenOrders", auth: Auth::Signed, allowed: &["symbol"], weight: |_| 1, run: cancel_all },
     Route { method: "GET", path: "/fapi/v1/openOrders", auth: Auth::Signed, allowed: &["symbol"], weight: |p| if p.get("symbol").is_some() { 1 } else { 40 }, run: open_orders },
     Route { method: "GET", path: "/fapi/v1/allOrders", auth: Auth::Signed, allowed: &["symbol", "orderId", "startTime", "endTime", "limit"], weight: |_| 5, run: all_orders },
     Route { method: "POST", path: "/fapi/v1/listenKey", auth: Auth::Keyed, allowed: &[], weight: |_| 1, run: |x, _| Ok(listen_key(&x.open_key())) },
@@ -39,6 +41,7 @@ pub(super) const ROUTES: &[Route] = &[
     Route { method: "GET", path: "/fapi/v1/positionSide/dual", auth: Auth::Signed, allowed: &[], weight: |_| 30, run: |_, _| Ok(r#"{"dualSidePosition":false}"#.into()) },
     Route { method: "POST", path: "/fapi/v1/positionSide/dual", auth: Auth::Signed, allowed: &["dualSidePosition"], weight: |_| 1, run: usdm_account::set_mode },
     Route { method: "POST", path: "/fapi/v1/marginType", auth: Auth::Signed, allowed: &["symbol", "marginType"], weight: |_| 1, run: usdm_account::set_margin_type },
+    Route { method: "GET", path: "/fapi/v1/leverageBracket", auth: Auth::Signed, allowed: &["symbol"], weight: |_| 1, run: usdm_account::brackets },
     Route { method: "POST", path: "/fapi/v1/leverage", auth: Auth::Signed, allowed: &["symbol", "leverage"], weight: |_| 1, run: usdm_account::set_leverage },
     Route { method: "GET", path: "/fapi/v1/rateLimit/order", auth: Auth::Signed, allowed: &[], weight: |_| 1, run: usdm_account::rate_limit },
     Route { method: "GET", path: "/fapi/v1/income", auth: Auth::Signed, allowed: &["symbol", "incomeType", "startTime", "endTime", "page", "limit"], weight: |_| 30, run: usdm_account::income },
@@ -48,6 +51,7 @@ pub(super) const ROUTES: &[Route] = &[
     Route { method: "GET", path: "/fapi/v1/exchangeInfo", auth: Auth::Open, allowed: &["symbol"], weight: |_| 1, run: info::usdm_exchange_info },
     Route { method: "GET", path: "/fapi/v1/premiumIndex", auth: Auth::Open, allowed: &["symbol"], weight: |p| if p.get("symbol").is_some() { 1 } else { 10 }, run: premium_index },
     Route { method: "GET", path: "/fapi/v1/ticker/bookTicker", auth: Auth::Open, allowed: &["symbol"], weight: |p| if p.get("symbol").is_some() { 2 } else { 5 }, run: book_ticker },
+    Route { method: "GET", path: "/fapi/v1/ticker/24hr", auth: Auth::Open, allowed: &["symbol"], weight: |p| if p.get("symbol").is_some() { 1 } else { 40 }, run: ticker::usdm },
     Route { method: "GET", path: "/fapi/v1/ticker/price", auth: Auth::Open, allowed: &["symbol"], weight: one_or_two, run: price },
     Route { method: "GET", path: "/fapi/v2/ticker/price", auth: Auth::Open, allowed: &["symbol"], weight: one_or_two, run: price },
     Route { method: "GET", path: "/fapi/v1/depth", auth: Auth::Open, allowed: &["symbol", "limit"], weight: depth_weight, run: depth },
@@ -273,6 +277,23 @@ fn query(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
     let kept = |at: &usize| !exchange.horizon[USDM.index()].forgets(&exchange.log.orders[*at], now);
     let at = named_order(exchange, params)?.filter(kept).ok_or_else(Refusal::no_such_order)?;
     Ok(shown(exchange, &exchange.log.orders[at]))
+}
+
+fn open_order(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
+    let open = |at: &usize| exchange.log.orders[*at].status.open();
+    let at = named_order(exchange, params)?.filter(open).ok_or_else(Refusal::no_such_order)?;
+    Ok(shown(exchange, &exchange.log.orders[at]))
+}
+
+/// Cancels every open order of a symbol; there may be none.
+fn cancel_all(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
+    let id = symbol(exchange, params)?;
+    let open: Vec<usize> =
+        exchange.log.open.iter().copied().filter(|at| exchange.log.orders[*at].symbol == id).collect();
+    for at in open {
+        exchange.cancel(at, "");
+    }
+    Ok(r#"{"code":200,"msg":"The operation of cancel all open order is done."}"#.into())
 }
 
 fn open_orders(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {

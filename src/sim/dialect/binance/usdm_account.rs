@@ -8,13 +8,16 @@ use super::super::super::accounts::MAINTENANCE;
 use super::super::super::config::Market;
 use super::super::super::exchange::Exchange;
 use super::super::super::listing::SymbolId;
-use super::super::super::number::{Fixed, Money};
+use super::super::super::number::{Fixed, Money, decimals_used};
 use super::params::Params;
 use super::refusal::Refusal;
 use super::rest_usdm::{asked, list, symbol};
 use super::{Outcome, user_events};
 
 const USDM: Market = Market::Usdm;
+
+/// Highest leverage the box lets set.
+const LEVERAGE_MAX: u32 = 125;
 
 /// The sums of the USD-M account at the present marks.
 struct Sums {
@@ -42,7 +45,7 @@ fn sums(exchange: &Exchange) -> Sums {
 pub(super) fn account(exchange: &mut Exchange, _: &Params<'_>) -> Outcome {
     let s = sums(exchange);
     let e = |m: Money| m.fixed(8);
-    let updated = exchange.accounts.positions.iter().map(|p| p.update_ms).max().unwrap_or(0);
+    let updated = exchange.accounts.wallet_update_ms();
     let positions = list(exchange.accounts.held().map(|(id, p)| {
         let (row, mark) = (&exchange.listing.symbols[id], exchange.marks[id].mark);
         format!(
@@ -67,7 +70,7 @@ pub(super) fn account(exchange: &mut Exchange, _: &Params<'_>) -> Outcome {
 pub(super) fn balance(exchange: &mut Exchange, _: &Params<'_>) -> Outcome {
     let s = sums(exchange);
     let e = |m: Money| m.fixed(8);
-    let updated = exchange.accounts.positions.iter().map(|p| p.update_ms).max().unwrap_or(0);
+    let updated = exchange.accounts.wallet_update_ms();
     Ok(format!(
         r#"[{{"accountAlias":"SgsR","asset":"USDT","balance":"{}","crossWalletBalance":"{}","crossUnPnl":"{}","availableBalance":"{}","maxWithdrawAmount":"{}","marginAvailable":true,"updateTime":{updated}}}]"#,
         e(s.wallet),
@@ -140,6 +143,18 @@ pub(super) fn symbol_config(exchange: &mut Exchange, params: &Params<'_>) -> Out
     })))
 }
 
+/// One bracket for all: the box has one maintenance rate.
+pub(super) fn brackets(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
+    let rows = asked(exchange, params)?.into_iter().map(|id| {
+        format!(
+            r#"{{"symbol":"{}","notionalCoef":1.0,"brackets":[{{"bracket":1,"initialLeverage":{LEVERAGE_MAX},"notionalCap":20000000,"notionalFloor":0,"maintMarginRatio":{},"cum":0.0}}]}}"#,
+            exchange.listing.symbols[id].name,
+            Fixed(MAINTENANCE, decimals_used(MAINTENANCE))
+        )
+    });
+    Ok(list(rows))
+}
+
 pub(super) fn set_mode(_: &mut Exchange, params: &Params<'_>) -> Outcome {
     match params.need("dualSidePosition")? {
         "false" => Err(Refusal::new(-4059, "No need to change position side.")),
@@ -163,7 +178,7 @@ pub(super) fn set_leverage(exchange: &mut Exchange, params: &Params<'_>) -> Outc
     let id = symbol(exchange, params)?;
     params.need("leverage")?;
     let leverage = params.number("leverage")?.and_then(|l| u32::try_from(l).ok()).unwrap_or(0);
-    if !(1..=125).contains(&leverage) {
+    if !(1..=LEVERAGE_MAX).contains(&leverage) {
         return Err(Refusal::new(-4028, format!("Leverage {leverage} is not valid")));
     }
     exchange.accounts.positions[id].leverage = leverage;
