@@ -119,6 +119,8 @@ fn tell(settings: &Settings, plan: &Plan, outcome: &Outcome) {
     for line in last {
         let _ = writeln!(page, "  {line}");
     }
+    // Told before the many sessions that make its script small.
+    eprint!("{}", std::mem::take(&mut page));
     let small = shrunk(plan, broken.invariant, SHRINKING_RUNS);
     let path = settings.out.join(format!("rehearse-{}.jsonl", outcome.seed));
     let header =

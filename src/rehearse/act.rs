@@ -15,7 +15,7 @@ use super::setup::INSTANCE;
 use super::{Room, Setup, SetupError, World};
 use crate::event::{Ask, Intent};
 use crate::sim::{Door, Row, Standing};
-use crate::store::journal::file_name;
+use crate::store::segments::file_name;
 use crate::units::Nanos;
 use crate::units::time::MS;
 use serde_json::{Value, json};
@@ -186,16 +186,17 @@ impl World {
         std::mem::take(&mut self.network.witnessed)
     }
 
-    /// How long the journal is, and how much of it would outlive a loss of power.
+    /// How long a segment of the journal is, and how much of it would outlive a loss of power; segments count
+    /// from 1, and one that is not there is empty.
     #[must_use]
-    pub fn journal_lengths(&self) -> (usize, usize) {
-        self.disk.lengths(&file_name(INSTANCE))
+    pub fn segment_lengths(&self, segment: u32) -> (usize, usize) {
+        self.disk.lengths(&file_name(INSTANCE, segment))
     }
 
-    /// The journal's bytes from `from` on.
+    /// A segment's bytes from `from` on.
     #[must_use]
-    pub fn journal_from(&self, from: usize) -> Vec<u8> {
-        self.disk.tail(&file_name(INSTANCE), from)
+    pub fn segment_from(&self, segment: u32, from: usize) -> Vec<u8> {
+        self.disk.tail(&file_name(INSTANCE, segment), from)
     }
 
     /// Client order ids of every intent record that would outlive the process now.

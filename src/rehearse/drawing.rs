@@ -274,6 +274,7 @@ fn setup(seed: u64, coins: &[&str], draw: &mut Draw<'_>) -> Setup {
         delay_ns: delay.0..=delay.1,
         idle_ns: [2 * MS, 5 * MS, 10 * MS, 20 * MS][draw.range(0, 3) as usize],
         drawn_turns: draw.coin(),
+        segment_bytes: [32 << 10, 256 << 10, 16 << 20][draw.range(0, 2) as usize],
         ..defaults
     }
 }

@@ -15,8 +15,8 @@ use crate::event::Latched;
 use crate::metal::disk::DiskError;
 use crate::sim;
 use crate::store::epoch::EpochError;
-use crate::store::journal::JournalError;
 use crate::store::recall::Recalled;
+use crate::store::segments::JournalError;
 use crate::units::time::{MS, SEC, US};
 use crate::units::{Amount, Ratio};
 use crate::venue::{self, Key};
@@ -76,6 +76,8 @@ pub struct Setup {
     pub drawn_turns: bool,
     /// Whether every top of book is kept for [`super::World::quotes`].
     pub quotes_out: bool,
+    /// What a segment of the journal takes behind its checkpoint: so little that stories come to several.
+    pub segment_bytes: u64,
 }
 
 impl Default for Setup {
@@ -104,6 +106,7 @@ impl Default for Setup {
             idle_ns: MS,
             drawn_turns: false,
             quotes_out: false,
+            segment_bytes: 32 << 10,
         }
     }
 }

@@ -4,7 +4,7 @@
 //! Never: waits, opens a port, starts a thread, or looks at anything a person could not look at.
 //! Map:   `audit` the account read whole · `budget` request budgets · `capital` caps · `classes` every class of answer ·
 //!        `control` the operator's word · `disk` a slow one · `doubt` fates unknown · `feeds` bad and lost
-//!        market data · `hot` the trader's private stream · `limits` kill latch, permit · `outage` maintenance and bans · `overdue`
+//!        market data · `forced` what the venue takes away · `hot` the trader's private stream · `limits` kill latch, permit · `outage` maintenance and bans · `overdue`
 //!        orders that should have been over · `recovery` crashes · `rehearsed` sessions
 //!        under faults · `rules` leg repair, R1 to R20 · `seeds` determinism · `start` refusals · `streams`
 //!        private streams · `tape` a real recording · `told` what journal and truth say, side by side ·
@@ -20,6 +20,7 @@ mod control;
 mod disk;
 mod doubt;
 mod feeds;
+mod forced;
 mod hot;
 mod limits;
 mod outage;

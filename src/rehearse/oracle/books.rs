@@ -43,7 +43,8 @@ pub(super) type Booked = BTreeMap<(String, String, u64), Map<String, Value>>;
 /// The journal so far.
 #[derive(Debug, Default)]
 pub(super) struct Books {
-    /// Bytes taken in.
+    /// The segment that is read, and how much of it was taken in.
+    pub(super) segment: u32,
     pub(super) read: usize,
     pub(super) fired: BTreeMap<u64, FiredLeg>,
     /// Those of them that were sent and have no end.
@@ -75,20 +76,25 @@ pub(super) enum Wrote {
 }
 
 impl Books {
+    /// A journal of which nothing was read.
+    pub(super) fn new() -> Self {
+        Self { segment: 1, ..Self::default() }
+    }
+
     /// Takes in the bytes that came behind what was read. A record that is not whole yet waits.
     ///
     /// # Errors
     ///
     /// A record that does not read back, or says what a journal must not.
     pub(super) fn take(&mut self, bytes: &[u8], wrote: &mut Vec<Wrote>) -> Result<(), String> {
-        let header = file_header();
+        let header = file_header(self.segment);
         let mut whole: Vec<u8> = Vec::new();
         let skip = if self.read == 0 { 0 } else { header.len() };
         if skip > 0 {
             whole.extend_from_slice(&header);
         }
         whole.extend_from_slice(bytes);
-        let mut reader = Reader::new(&whole);
+        let mut reader = Reader::new(&whole, self.segment);
         let mut failed = Ok(());
         for entry in reader.by_ref() {
             failed = failed.and_then(|()| self.note(&entry, wrote));
@@ -168,7 +174,8 @@ impl Books {
                 self.unexplained = rows.filter_map(Value::as_str).map(str::to_owned).collect();
             }
             Kind::Stop => self.stopped = true,
-            Kind::Epoch | Kind::Markets => {}
+            // A checkpoint says again what earlier segments said.
+            Kind::Epoch | Kind::Markets | Kind::Checkpoint => {}
         }
         Ok(())
     }

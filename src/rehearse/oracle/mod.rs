@@ -107,7 +107,7 @@ impl Oracle {
             exposure: exposure::Exposure::new(facts.pairs.len()),
             facts,
             allowed,
-            books: Books::default(),
+            books: Books::new(),
             budget: budget::Budget::default(),
             latched: (Latched::Trading, Nanos(0)),
             excused_until: Nanos(0),
@@ -141,17 +141,29 @@ impl Oracle {
             }
         }
         self.exposed(now)?;
-        if world.journal_lengths().0 > self.books.read {
-            let bytes = world.journal_from(self.books.read);
-            self.secrets("the journal", &bytes)?;
-            let mut wrote = std::mem::take(&mut self.wrote);
-            self.books.take(&bytes, &mut wrote).map_err(|why| broken(3, why))?;
-            for news in wrote.drain(..) {
-                self.written(&news)?;
+        self.read(world)
+    }
+
+    /// Reads on in the journal.
+    fn read(&mut self, world: &World) -> Result<(), Broken> {
+        loop {
+            if world.segment_lengths(self.books.segment).0 > self.books.read {
+                let bytes = world.segment_from(self.books.segment, self.books.read);
+                self.secrets("the journal", &bytes)?;
+                let mut wrote = std::mem::take(&mut self.wrote);
+                self.books.take(&bytes, &mut wrote).map_err(|why| broken(3, why))?;
+                for news in wrote.drain(..) {
+                    self.written(&news)?;
+                }
+                self.wrote = wrote;
             }
-            self.wrote = wrote;
+            // A segment ends where the next one begins.
+            if world.segment_lengths(self.books.segment + 1).0 == 0 {
+                return Ok(());
+            }
+            self.books.segment += 1;
+            self.books.read = 0;
         }
-        Ok(())
     }
 
     // ───────────────────────────── what the bench did ─────────────────────────────
