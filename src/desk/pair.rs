@@ -85,12 +85,11 @@ impl Holding {
         // are exempt from it, follows in the next round.
         let smallest = spot_quote.and_then(|quote| smallest_trade(spot, quote.bid));
         match smallest {
-            Some(smallest) if smallest <= held => {
-                let piece = wanted.max(smallest);
-                // What is left must be a piece that can be sold at the exit, or nothing.
-                let qty = if held - piece < smallest { held } else { piece };
-                Next::Unwind { leg: LegKind::Spot, side: shrinking(self.spot), qty: Qty(qty) }
-            }
+            Some(smallest) if smallest <= held => Next::Unwind {
+                leg: LegKind::Spot,
+                side: shrinking(self.spot),
+                qty: Qty(wanted.max(smallest)),
+            },
             _ => Next::Dust,
         }
     }

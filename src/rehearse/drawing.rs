@@ -196,7 +196,8 @@ impl Plan {
                     if let Some(members) = order.as_object_mut() {
                         members.remove("later_ms");
                     }
-                    strikes.push(Strike { at_ns: at_ns + later, injector, order });
+                    // Whole microseconds: a script tells no more.
+                    strikes.push(Strike { at_ns: (at_ns + later) / US * US, injector, order });
                 }
                 at_ns += draw.range(gap_ns / 2, gap_ns * 3 / 2);
             }
