@@ -1,13 +1,13 @@
 //! The books: every fill once, every asset exactly, and where the money came from.
 //!
-//! Owns:  dedupe by (instrument, trade id), amounts per asset, and the split of profit into basis,
-//!        fees and slippage (DESIGN §5).
+//! Owns:  dedupe by (instrument, trade id) and by transaction, amounts per asset, and the split of profit into basis,
+//!        fees, slippage and funding (DESIGN §5).
 //! Never: rounds an asset's amount; only the valuation of a fee in another coin is rounded (down).
 //! Map:   [`Sums`] is what any list of bookings adds up to, whoever reads it; [`Ledger`] is a run's: it knows
 //!        which trades are in its sums.
 //! Why:   basis is told at decision prices, slippage is what fills cost beyond them.
 
-use crate::event::{Asset, Fill, Instruments};
+use crate::event::{Asset, Fill, Instruments, Payment};
 use crate::units::decimal::pow10_i128;
 use crate::units::{Amount, InstrumentId, LegKind, PairId, Price, Qty, Side};
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +21,8 @@ pub struct Profit {
     pub fees: Amount,
     /// Fills against decision prices; negative when worse.
     pub slippage: Amount,
+    /// Funding received less paid, as the venue's income ledger tells it.
+    pub funding: Amount,
 }
 
 /// One leg's open quantity and what it cost at decision prices.
@@ -68,10 +70,13 @@ pub struct Trade {
 pub struct Sums {
     /// How many fills.
     pub fills: u64,
-    /// Net change per (leg's wallet, asset): spot coins and quote, and the perp wallet.
+    /// Net change per (leg's wallet, asset): spot coins and quote, and the perp wallet but for what is realised.
     pub changes: BTreeMap<(LegKind, Asset), Amount>,
     /// What each leg of a pair has open.
     pub lots: BTreeMap<(Asset, LegKind), Lot>,
+    /// What perp fills would have moved if they were paid for: with what is held at its entry prices, it is what
+    /// is realised.
+    pub perp_cash: BTreeMap<Asset, Amount>,
     /// Where the money came from.
     pub profit: Profit,
 }
@@ -91,6 +96,8 @@ impl Sums {
         if leg == LegKind::Spot {
             self.add(leg, trade.base, Amount(signed));
             self.add(leg, trade.quote, Amount(-cost(price)));
+        } else {
+            *self.perp_cash.entry(trade.quote).or_default() -= Amount(cost(price));
         }
         self.add(leg, trade.fee_asset, -trade.fee);
         let mut base = Amount(signed);
@@ -104,6 +111,15 @@ impl Sums {
             base -= trade.fee;
         }
         base
+    }
+
+    /// Adds funding that the perp wallet received or paid. What is not `earned` by a pair in its quote asset
+    /// changes the wallet alone.
+    pub fn pay(&mut self, payment: &Payment, earned: bool) {
+        self.add(LegKind::Perp, payment.asset, payment.amount);
+        if earned {
+            self.profit.funding += payment.amount;
+        }
     }
 
     /// What a leg of a pair has open.
@@ -140,6 +156,8 @@ pub struct Ledger {
     booked: BTreeSet<(InstrumentId, u64)>,
     /// What is booked of each order, by the venue's id.
     of_order: BTreeMap<(InstrumentId, u64), Qty>,
+    /// Payments that are booked.
+    paid: BTreeSet<(u64, String)>,
     sums: Sums,
 }
 
@@ -192,10 +210,16 @@ impl Ledger {
         self.sums.lots.iter().filter(|(_, lot)| lot.base != 0).map(|(of, _)| *of)
     }
 
-    /// Net change of an asset in the spot wallet (or the perp's).
+    /// Net change of an asset in the spot wallet, or in the perp's but for what is realised there.
     #[must_use]
     pub fn change(&self, leg: LegKind, asset: Asset) -> Amount {
         self.sums.changes.get(&(leg, asset)).copied().unwrap_or_default()
+    }
+
+    /// What perp fills in a quote asset add up to, sold positive; what is held cost so much less.
+    #[must_use]
+    pub fn perp_cash(&self, quote: Asset) -> Amount {
+        self.sums.perp_cash.get(&quote).copied().unwrap_or_default()
     }
 
     /// Books a fill of `pair`, decided at `decided`; `false` if it was booked before.
@@ -233,6 +257,20 @@ impl Ledger {
             fee_asset: fill.fee_asset,
         });
         true
+    }
+
+    /// Books funding that the perp wallet received or paid, as [`Sums::pay`]; `false` if it was booked before.
+    pub fn pay(&mut self, payment: &Payment, earned: bool) -> bool {
+        let fresh = self.paid.insert((payment.tran_id, payment.symbol.clone()));
+        if fresh {
+            self.sums.pay(payment, earned);
+        }
+        fresh
+    }
+
+    /// A payment that is in the sums already.
+    pub fn remember_payment(&mut self, tran_id: u64, symbol: String) {
+        self.paid.insert((tran_id, symbol));
     }
 
     /// What a leg has open, its coins at the perp's mark, against what it cost at decision prices: the
@@ -338,6 +376,7 @@ mod tests {
         // −600.0001 + 600.3990 − 0.600399
         assert_eq!(ledger.change(LegKind::Spot, "USDT".try_into().unwrap()), amount("-0.201499"));
         assert_eq!(ledger.change(LegKind::Perp, "USDT".try_into().unwrap()), amount("-0.60225"));
+        assert_eq!(ledger.perp_cash("USDT".try_into().unwrap()), amount("1.5"));
         assert_eq!(ledger.profit().slippage, amount("-0.0001"));
         // Perp: 603.0 − 601.5 = 1.5. Spot: 600.399 received for coin that cost 599.4, and the fee
         // coin, worth 0.6000001, cost 0.6.
@@ -345,6 +384,25 @@ mod tests {
         let total = ledger.profit().basis + ledger.profit().fees + ledger.profit().slippage;
         // Cash: spot −0.201499, perp fees −0.60225, perp trade +1.5.
         assert_eq!(total, amount("-0.201499") + amount("-0.60225") + amount("1.5"));
+    }
+
+    #[test]
+    fn funding_is_booked_once_and_is_no_fill() {
+        let mut ledger = Ledger::default();
+        let payment = |tran_id, symbol: &str, text| Payment {
+            tran_id,
+            symbol: symbol.to_owned(),
+            amount: amount(text),
+            asset: "USDT".try_into().unwrap(),
+            at: Unix(0),
+        };
+        assert!(ledger.pay(&payment(1, "BTCUSDT", "0.4125"), true));
+        assert!(!ledger.pay(&payment(1, "BTCUSDT", "0.4125"), true), "told again");
+        assert!(ledger.pay(&payment(1, "ETHUSDT", "-0.1"), true), "ids are of one symbol");
+        assert!(ledger.pay(&payment(2, "XYZUSDT", "7"), false), "of a position that is nobody's");
+        assert_eq!(ledger.profit().funding, amount("0.3125"));
+        assert_eq!(ledger.change(LegKind::Perp, "USDT".try_into().unwrap()), amount("7.3125"));
+        assert_eq!(ledger.fills(), 0);
     }
 
     #[test]

@@ -256,8 +256,9 @@ fn setup(seed: u64, coins: &[&str], draw: &mut Draw<'_>) -> Setup {
     let box_config = sim::Config {
         ticks_per_s,
         clock_offset_ns: (draw.range(0, 600) as i64 - 300) * MS as i64,
-        // No settlement falls into a session but those on order.
-        settle_in_ns: draw.range(25, 400) * 60 * SEC,
+        // No settlement falls into a session but those on order; and the first is never further away than the
+        // shortest interval of a coin, 1 h, or the one before it would lie ahead.
+        settle_in_ns: draw.range(25, 59) * 60 * SEC,
         ..sim::Config::default()
     };
     let defaults = Setup::default();

@@ -5,7 +5,8 @@
 
 use super::config::Market;
 use super::matching::Side;
-use serde_json::Value;
+use super::number::{E8, parse_e8};
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// What a fault does.
@@ -33,6 +34,19 @@ pub(super) enum Kind {
     Mute { stream: String, ms: u64 },
     /// The next best quote carries a 20-digit price.
     BadQuote,
+    /// A symbol's rules are these from now on; `None`: as before. Factors in millionths, sizes in 10⁻⁸.
+    Rules {
+        symbol: String,
+        up_ppm: Option<u64>,
+        down_ppm: Option<u64>,
+        tick: Option<E8>,
+        step: Option<E8>,
+        min_notional: Option<E8>,
+    },
+    /// A symbol's status is this from now on.
+    SymbolStatus { symbol: String, status: &'static str },
+    /// A perp has its day of settlement, so long from now.
+    Delivery { symbol: String, in_ms: u64 },
     /// A symbol's books show only this share, in millionths, for `for_ms`.
     Thin { symbol: String, ppm: u64, for_ms: u64 },
     /// Stream events come late by `ms`, for `for_ms`.
@@ -59,6 +73,8 @@ pub(super) enum Kind {
     ForeignOrder { symbol: String, rest: bool },
     /// Funding is paid now, on one perp or all.
     SettleNow { symbol: Option<String> },
+    /// A perp's funding is another from now on.
+    Funding(FundingOrder),
     /// The market is out of service.
     Maintenance { for_ms: u64 },
     /// Answers of the next `for_ms` tell no counters.
@@ -69,6 +85,18 @@ pub(super) enum Kind {
     Ban { for_ms: u64 },
     /// The venue forgets dead orders after `ms`, and USD-M all history after `history_ms`.
     Horizon { ms: Option<u64>, history_ms: Option<u64> },
+}
+
+/// What becomes of a perp's funding, or of all perps'.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct FundingOrder {
+    pub(super) symbol: Option<String>,
+    /// The estimate and its mean.
+    pub(super) rate: Option<E8>,
+    /// Hours between settlements.
+    pub(super) interval_h: Option<u64>,
+    /// Are new settlements kept from the history?
+    pub(super) untold: Option<bool>,
 }
 
 /// Why the venue closes a position on its own account.
@@ -96,6 +124,9 @@ impl Kind {
             Self::CutStreams => "cut_streams",
             Self::Mute { .. } => "mute",
             Self::BadQuote => "bad_quote",
+            Self::Rules { .. } => "rules",
+            Self::SymbolStatus { .. } => "symbol_status",
+            Self::Delivery { .. } => "delivery",
             Self::Thin { .. } => "thin",
             Self::Lag { .. } => "lag",
             Self::DelayAck { .. } => "delay_ack",
@@ -111,6 +142,7 @@ impl Kind {
             Self::Force { how: Forced::Settlement, .. } => "delist",
             Self::ForeignOrder { .. } => "foreign_order",
             Self::SettleNow { .. } => "settle_now",
+            Self::Funding(_) => "funding",
             Self::Maintenance { .. } => "maintenance",
             Self::NoCounters { .. } => "no_counters",
             Self::Limit { .. } => "limit",
@@ -123,10 +155,14 @@ impl Kind {
 const ALLOWED: &str = "kind is one of refuse (code, msg, status, taken), none, partial (fraction_ppm), drop_ack, lose, freeze \
                        (ms, fraction_ppm, acked: an IOC order stays NEW), \
                        html (taken), status (status, body, taken, retry_after_s), cut_streams, mute (stream, ms), bad_quote, thin (symbol, fraction_ppm, for_ms), \
+                       rules (symbol, up_ppm, down_ppm, tick, step, min_notional: from now on), \
+                       symbol_status (symbol, status TRADING|BREAK|HALT|SETTLING), delivery (symbol, in_ms: a perp's \
+                       deliveryDate; it trades on until delist), \
                        lag (ms, for_ms), delay_ack (ms), replica_lag (ms, for_ms), mute_user (ms), delay_user \
                        (ms, for_ms), dup_user, shuffle_user, cut_user, expire_listen_key, adl and liquidate \
                        (symbol, fraction_ppm), delist (symbol), foreign_order (symbol, rest), settle_now (symbol, or none for \
-                       all), maintenance (for_ms: 503 on every request but the system status, sockets closed, \
+                       all), funding (symbol, or none for all; rate per interval as decimal text, interval_h 1|2|4|8, \
+                       untold: whether new settlements are kept from the history), maintenance (for_ms: 503 on every request but the system status, sockets closed, \
                        books and accounts frozen), no_counters (for_ms: answers without X-MBX headers), limit (weight_1m, orders_10s: from now on), \
                        ban (for_ms: 418 with Retry-After, longer for who goes on, open \
                        sockets stay), horizon (ms after which orders that died unfilled are forgotten, history_ms \
@@ -202,6 +238,36 @@ impl Faults {
                 ms: number("ms", 1_000)?,
             },
             "bad_quote" => Kind::BadQuote,
+            "rules" => {
+                let given = |key: &str| members.get(key).map(|_| number(key, 0)).transpose();
+                let size = |key: &str| {
+                    let text = members.get(key).map(|it| it.as_str().unwrap_or(""));
+                    text.map(|text| parse_e8(text).map_err(|_| format!("{key} is a decimal text")))
+                        .transpose()
+                };
+                Kind::Rules {
+                    symbol: text("symbol").ok_or("rules needs symbol, such as \"BTCUSDT\"")?.to_owned(),
+                    up_ppm: given("up_ppm")?,
+                    down_ppm: given("down_ppm")?,
+                    tick: size("tick")?,
+                    step: size("step")?,
+                    min_notional: size("min_notional")?,
+                }
+            }
+            "delivery" => Kind::Delivery {
+                symbol: text("symbol").ok_or("delivery needs symbol, such as \"BTCUSDT\"")?.to_owned(),
+                in_ms: number("in_ms", 86_400_000)?,
+            },
+            "symbol_status" => {
+                let known = ["TRADING", "BREAK", "HALT", "SETTLING"];
+                let status = known.into_iter().find(|it| Some(*it) == text("status"));
+                Kind::SymbolStatus {
+                    symbol: text("symbol")
+                        .ok_or("symbol_status needs symbol, such as \"BTCUSDT\"")?
+                        .to_owned(),
+                    status: status.ok_or("symbol_status needs status: TRADING, BREAK, HALT or SETTLING")?,
+                }
+            }
             "thin" => Kind::Thin {
                 symbol: text("symbol").ok_or("thin needs symbol, such as \"BTCUSDT\"")?.to_owned(),
                 ppm: number("fraction_ppm", 20_000)?.min(1_000_000),
@@ -237,6 +303,7 @@ impl Faults {
                 },
             },
             "settle_now" => Kind::SettleNow { symbol: text("symbol").map(str::to_owned) },
+            "funding" => Kind::Funding(read_funding(members)?),
             "maintenance" => Kind::Maintenance { for_ms: number("for_ms", 1_000)? },
             "no_counters" => Kind::NoCounters { for_ms: number("for_ms", 1_000)? },
             "limit" => {
@@ -341,6 +408,34 @@ impl Faults {
         self.count(&kind);
         Some(kind)
     }
+}
+
+fn read_funding(members: &Map<String, Value>) -> Result<FundingOrder, String> {
+    let signed = |text: &str| match text.strip_prefix('-') {
+        Some(rest) => parse_e8(rest).ok().map(|rate| -rate),
+        None => parse_e8(text).ok(),
+    };
+    let rate = match members.get("rate").map(|rate| rate.as_str().and_then(signed)) {
+        Some(None) => {
+            return Err(format!(
+                "rate is decimal text of at most 8 decimals, such as \"-0.0003\"; {ALLOWED}"
+            ));
+        }
+        rate => rate.flatten(),
+    };
+    let interval_h = match members.get("interval_h").map(Value::as_u64) {
+        Some(Some(1 | 2 | 4 | 8)) | None => members.get("interval_h").and_then(Value::as_u64),
+        Some(_) => return Err(format!("interval_h is 1, 2, 4 or 8; {ALLOWED}")),
+    };
+    let untold = match members.get("untold").map(Value::as_bool) {
+        Some(None) => return Err(format!("untold is true or false; {ALLOWED}")),
+        untold => untold.flatten(),
+    };
+    if (rate, interval_h, untold) == (None, None, None) {
+        return Err(format!("funding needs rate, interval_h or untold; {ALLOWED}"));
+    }
+    let symbol = members.get("symbol").and_then(Value::as_str).map(str::to_owned);
+    Ok(FundingOrder { symbol, rate, interval_h, untold })
 }
 
 #[cfg(test)]

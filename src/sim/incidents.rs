@@ -76,15 +76,33 @@ impl Exchange {
                 let side = fault.side.unwrap_or(Side::Buy);
                 self.foreign_order(fault.market.unwrap_or(Market::Spot), symbol, side, *rest)?;
             }
-            Kind::Thin { symbol, ppm, for_ms } => {
-                let found = struck.filter_map(|market| self.listing.find(market, symbol));
-                let found: Vec<SymbolId> = found.collect();
-                if found.is_empty() {
-                    return Err(format!("symbol {symbol:?} is not listed; take one from exchangeInfo"));
+            Kind::Rules { symbol, up_ppm, down_ppm, tick, step, min_notional } => {
+                for id in self.listed(struck, symbol)? {
+                    let row = &mut self.listing.symbols[id];
+                    let factor =
+                        |ppm: u64| i64::try_from(ppm).unwrap_or(i64::MAX / 100) * (ONE_E8 / 1_000_000);
+                    row.price_up = up_ppm.map_or(row.price_up, factor);
+                    row.price_down = down_ppm.map_or(row.price_down, factor);
+                    row.tick = tick.unwrap_or(row.tick);
+                    row.step = step.unwrap_or(row.step);
+                    row.min_notional = min_notional.unwrap_or(row.min_notional);
                 }
+            }
+            Kind::Delivery { symbol, in_ms } => {
+                let (id, at) = (self.perp(symbol)?, self.clock_ms().saturating_add(*in_ms));
+                self.listing.symbols[id].delivery_ms = Some(at);
+            }
+            Kind::SymbolStatus { symbol, status } => {
+                for id in self.listed(struck, symbol)? {
+                    self.listing.symbols[id].status = status;
+                }
+            }
+            Kind::Thin { symbol, ppm, for_ms } => {
+                let found = self.listed(struck, symbol)?;
                 self.thin.extend(found.into_iter().map(|id| (id, (*ppm, until(*for_ms)))));
             }
             Kind::SettleNow { symbol } => self.settle_now(symbol.as_deref())?,
+            Kind::Funding(order) => self.order_funding(order)?,
             Kind::Maintenance { for_ms } => struck.for_each(|market| self.maintain(market, until(*for_ms))),
             Kind::NoCounters { for_ms } => {
                 markets.for_each(|market| self.uncounted[market] = until(*for_ms));
@@ -115,6 +133,15 @@ impl Exchange {
         Ok(())
     }
 
+    /// The symbols of that name on these markets.
+    fn listed(&self, markets: impl Iterator<Item = Market>, name: &str) -> Result<Vec<SymbolId>, String> {
+        let found: Vec<SymbolId> = markets.filter_map(|market| self.listing.find(market, name)).collect();
+        if found.is_empty() {
+            return Err(format!("symbol {name:?} is not listed; take one from exchangeInfo"));
+        }
+        Ok(found)
+    }
+
     /// Cuts all sockets of market streams, or all that carry private events.
     fn cut(&mut self, market: Option<Market>, private: bool) {
         let hit = |door: Door| market.is_none_or(|m| m == door.market());
@@ -134,7 +161,7 @@ impl Exchange {
         }
     }
 
-    fn perp(&self, name: &str) -> Result<SymbolId, String> {
+    pub(super) fn perp(&self, name: &str) -> Result<SymbolId, String> {
         let found = self.listing.find(Market::Usdm, name);
         found.ok_or_else(|| format!("symbol {name:?} is no perp of the box; take one from its exchangeInfo"))
     }
@@ -211,17 +238,5 @@ impl Exchange {
             frozen: false,
         };
         binance::take_order(self, order)
-    }
-
-    /// Pays funding at once on one perp, or on all.
-    fn settle_now(&mut self, name: Option<&str>) -> Result<(), String> {
-        let only = name.map(|name| self.perp(name)).transpose()?;
-        let time_ms = self.clock_ms();
-        for id in 0..self.listing.symbols.len() {
-            if self.marks[id].next_funding_ms != 0 && only.is_none_or(|o| o == id) {
-                self.pay_funding(id, time_ms, false);
-            }
-        }
-        Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! What the box lists: assets, symbols with their filters, and which spot and perp are one coin.
 //!
 //! Owns:  every instrument's rules, and names by market.
-//! Never: changes after the box has opened.
+//! Never: changes after the box has opened, but for what a fault orders: rules and status.
 //! Quirk: some rows exist to be left out by a careful client: a TradFi perp, a delivery contract, a settling perp,
 //!        a symbol in BREAK, a name that is not ASCII, coins with one leg, and LUNA/LUNA2, whose names differ.
 
@@ -34,6 +34,8 @@ pub(super) struct Symbol {
     pub(super) quote: usize,
     pub(super) contract: Contract,
     pub(super) status: &'static str,
+    /// When a perpetual is settled for good, box clock, ms; `None`: never.
+    pub(super) delivery_ms: Option<u64>,
     pub(super) tick: E8,
     pub(super) step: E8,
     pub(super) min_price: E8,
@@ -54,9 +56,9 @@ pub(super) struct Symbol {
     pub(super) multiplier: i64,
     /// The other leg: the perp of a spot symbol and the reverse.
     pub(super) twin: Option<SymbolId>,
-    /// Funding interval of a perp, hours.
+    /// Funding interval of a perp before the box opened and until told otherwise, hours.
     pub(super) interval_h: u64,
-    /// Slow mean of the funding estimate.
+    /// Slow mean of the funding estimate, until told otherwise.
     pub(super) rate: E8,
 }
 
@@ -129,7 +131,7 @@ const COINS: [Coin; 12] = [
     coin(("AVAX",     3_500_000_000, (1_000_000, 1_000_000),   "AVAXUSDT",     1,    (100_000, 4),    (100_000_000, 0), 5,  (4, 10_000))),
     coin(("LTC",      9_500_000_000, (1_000_000, 100_000),     "LTCUSDT",      1,    (1_000_000, 2),  (100_000, 3),     5,  (8, 7_500))),
     coin(("BNB",     89_000_000_000, (1_000_000, 100_000),     "BNBUSDT",      1,    (1_000_000, 3),  (1_000_000, 2),   5,  (8, 2_000))),
-    coin(("DOT",        700_000_000, (100_000, 1_000_000),     "DOTUSDT",      1,    (100_000, 6),    (10_000_000, 1),  5,  (8, 10_000))),
+    coin(("DOT",        700_000_000, (100_000, 1_000_000),     "DOTUSDT",      1,    (100_000, 6),    (10_000_000, 1),  5,  (2, 2_500))),
     coin(("PEPE",             2_500, (1, 100_000_000),         "1000PEPEUSDT", 1000, (10, 7),         (100_000_000, 0), 5,  (1, 1_250))),
 ];
 
@@ -222,6 +224,7 @@ impl Listing {
             quote: 0,
             contract: Contract::Spot,
             status: "TRADING",
+            delivery_ms: None,
             tick: coin.spot_tick,
             step: coin.spot_step,
             min_price: coin.spot_tick,
@@ -254,6 +257,7 @@ impl Listing {
             quote: 0,
             contract,
             status: "TRADING",
+            delivery_ms: None,
             tick: coin.perp_tick,
             step: coin.perp_step,
             min_price: coin.perp_tick,

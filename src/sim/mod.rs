@@ -7,8 +7,8 @@
 //! Map:   [`Exchange`] (`exchange`) is the door and the clock: connections (`sockets`, `conn`, `http`) carry
 //!        requests to a dialect (`dialect::binance`), which checks them; `trading` acts on orders (`matching`,
 //!        `orders`) and money (`accounts`); prices come from `market` or `tape` and leave through `feeds` and
-//!        `hub`, those of the account through `private`; `limits` counts, `faults`, `incidents`, `outage` and
-//!        `script` inject, `replica` remembers, `horizon` forgets, `truth` tells at the end and
+//!        `hub`, those of the account through `private`; `funding` settles; `limits` counts, `faults`, `incidents`,
+//!        `outage` and `script` inject, `replica` remembers, `horizon` forgets, `truth` tells at the end and
 //!        `watch` as it happens, `naked` measures.
 
 mod accounts;
@@ -19,6 +19,7 @@ mod dialect;
 mod exchange;
 mod faults;
 mod feeds;
+mod funding;
 mod horizon;
 mod http;
 mod hub;

@@ -36,6 +36,7 @@ impl Exchange {
     pub(super) fn as_of(&self, at_us: u64) -> (OrderLog, Accounts) {
         let (opening_spot, opening_usdm) = (self.accounts.opening_spot, self.accounts.opening_usdm);
         let mut accounts = Accounts::new(&self.listing, opening_spot, opening_usdm, self.accounts.opened_ms);
+        accounts.grant(&self.accounts.opening_coins);
         for (old, new) in accounts.positions.iter_mut().zip(&self.accounts.positions) {
             old.leverage = new.leverage;
         }
@@ -56,7 +57,12 @@ impl Exchange {
             let order = &mut log.orders[fill.order];
             match fill.market {
                 Market::Spot => {
-                    accounts.spot_fill(&self.listing, fill.symbol, order.side, fill.price, fill.qty, None);
+                    let (side, price) = (order.side, fill.price);
+                    let mut charge =
+                        accounts.spot_fill(&self.listing, fill.symbol, side, price, fill.qty, None);
+                    if fill.burnt {
+                        accounts.swap_fee(&mut charge, fill.commission_asset, fill.commission);
+                    }
                     accounts.spot_update_ms = fill.time_us / 1_000;
                 }
                 Market::Usdm => {

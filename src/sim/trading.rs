@@ -4,6 +4,7 @@
 //! Never: parses a request or knows a venue's filter: what arrives here is well formed.
 //! Quirk: the box's own resting orders never trade with each other, so self-trade prevention has nothing to do.
 
+use super::accounts::{Charge, SPOT_FEE_BNB};
 use super::config::Market;
 use super::dialect::binance;
 use super::exchange::Exchange;
@@ -11,7 +12,7 @@ use super::faults::Forced;
 use super::listing::SymbolId;
 use super::market::Level;
 use super::matching::{self, Side, Want};
-use super::number::{E8, Money};
+use super::number::{E8, Money, ONE_E8, mul_div};
 use super::orders::{Fill, Order, OrderType, Status, Tif};
 use super::private::Change;
 use super::watch::Seen;
@@ -203,7 +204,7 @@ impl Exchange {
             let order = &self.log.orders[at];
             (order.market, order.symbol, order.side, order.price)
         };
-        let charge = match market {
+        let mut charge = match market {
             Market::Spot => {
                 let locked = maker.then_some(price);
                 self.accounts.spot_update_ms = time_us / 1_000;
@@ -215,6 +216,7 @@ impl Exchange {
             }
         };
         let quote = Money::product(level.price, level.qty);
+        let burnt = market == Market::Spot && self.burn(&mut charge, quote);
         let order = &mut self.log.orders[at];
         if market == Market::Spot && order.executed == 0 {
             let clock = self.now.saturating_add_signed(self.config.clock_offset_ns);
@@ -235,6 +237,7 @@ impl Exchange {
             quote,
             commission: charge.commission,
             commission_asset: charge.asset,
+            burnt,
             realized: charge.realized,
             maker,
             time_us,
@@ -242,6 +245,23 @@ impl Exchange {
         self.see_fill(self.log.fills.len() - 1);
         self.note(at, &Change::Trade(self.log.fills.len() - 1));
         self.publish_trade(self.log.fills.len() - 1);
+    }
+
+    /// The fee switch: a spot fee is paid in BNB at its present price, while there is any; silently not after that.
+    fn burn(&mut self, charge: &mut Charge, quote: Money) -> bool {
+        let Some(&(bnb, _)) = self.accounts.opening_coins.first() else { return false };
+        let price = self.coin_mid(bnb);
+        if price == 0 {
+            return false;
+        }
+        let fee = Money(mul_div(quote.times(SPOT_FEE_BNB).0, ONE_E8, price)).cut8();
+        self.accounts.swap_fee(charge, bnb, fee)
+    }
+
+    /// The middle of the spot book that sells a coin for USDT; zero if there is none.
+    fn coin_mid(&self, asset: usize) -> E8 {
+        let found = self.listing.of(Market::Spot).find(|(_, row)| row.base == asset);
+        found.map_or(0, |(id, _)| self.books[id].mid())
     }
 
     /// Tells a fill to the trade streams of its symbol. A tape's trade streams carry the tape alone.

@@ -7,7 +7,7 @@ use super::super::body::{OPEN_MAX, TEXT_MAX};
 use super::*;
 use crate::event::{
     Answer, Asset, Counted, Doubt, End, Fill, Fired, FiredLeg, Instrument, Instruments, Made, Pair,
-    PairState, Refusal, RefusalKind, Source, Symbol, Verdict, WalletRow, Wire,
+    PairState, Payment, Refusal, RefusalKind, Source, Symbol, Verdict, WalletRow, Wire,
 };
 use crate::units::id::ClientIdParts;
 use crate::units::{
@@ -35,6 +35,7 @@ fn instrument(id: u16, leg: LegKind, symbol: &str, price_decimals: u8, qty_decim
         reduce_only_exempt: true,
         price_range: (Price(1), Price::MAX),
         taker_fee: Rate::ZERO,
+        band: None,
         buy_fee_in_base: true,
     }
 }
@@ -194,6 +195,9 @@ pub(in super::super) fn all() -> Vec<Record> {
         }],
         unexplained: vec!["x".repeat(2 * TEXT_MAX); OPEN_MAX + 3],
     });
+    let asset = "USDT".try_into().unwrap();
+    let payment = Payment { tran_id: 9, symbol: "BTCUSDT".to_owned(), amount: -amount, asset, at: AT };
+    records.push(Record::Funding { at: AT, payment, earned: true });
     records.push(Record::Mode { at: AT, mode: "HALT", why: "F59".to_owned() });
     records.push(Record::Note { at: AT, text: "x".repeat(2 * TEXT_MAX) });
     records.push(Record::Stop { at: AT, open: vec!["BTC".to_owned(); OPEN_MAX + 3] });

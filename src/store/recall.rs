@@ -10,11 +10,14 @@ use super::ids::Ids;
 use super::journal::{Entry, Kind};
 use super::row::{Row, decimals_of};
 use crate::desk::ledger::{Sums, Trade};
-use crate::event::Asset;
+use crate::event::{Asset, Payment};
 use crate::units::decimal::pow10_i128;
 use crate::units::{Amount, Class, ClientId, LegKind, Price, Qty, Side, Unix};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// How late a payment may be told of after its stamp.
+pub(super) const LATE_NS: i64 = 600_000_000_000;
 
 /// A record that lacks what every record of its kind holds.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -167,6 +170,8 @@ pub struct Recalled {
     pub markets: BTreeMap<u32, (u32, Markets)>,
     /// What a wallet held that no booking explains: before the first run, or since by another hand.
     pub openings: BTreeMap<(LegKind, Asset), Amount>,
+    /// Booked payments by transaction and symbol, and when they were paid; old ones are in `sums` alone.
+    pub payments: BTreeMap<(u64, String), Unix>,
     /// Pairs by name that held both legs when last told.
     pub hedged: BTreeSet<String>,
     /// How many records of each kind were read for this.
@@ -212,6 +217,7 @@ impl Recalled {
                     self.openings.insert((held.leg()?, held.asset("asset")?), held.amount("opening")?);
                 }
             }
+            Kind::Funding => self.on_payment(&row)?,
             Kind::Checkpoint => self.on_part(&row)?,
             Kind::Pair => {
                 let name = row.text("pair")?;
@@ -254,6 +260,28 @@ impl Recalled {
     #[must_use]
     pub fn crashes_since(&self, since: Unix) -> usize {
         self.runs.iter().filter(|run| run.began >= since && !run.stopped).count()
+    }
+
+    /// From when on funding payments may be missing: the newest booked one and a while before it, since rows may
+    /// come late; without one, the first run's beginning.
+    #[must_use]
+    pub fn paid_since(&self) -> Option<Unix> {
+        let newest = self.payments.values().max();
+        newest.map(|at| Unix(at.0 - LATE_NS)).max(self.runs.first().map(|run| run.began))
+    }
+
+    fn on_payment(&mut self, row: &Row<'_>) -> Result<(), RecallError> {
+        let payment = Payment {
+            tran_id: row.number("tran_id")?,
+            symbol: row.text("symbol")?.to_owned(),
+            amount: row.amount("amount")?,
+            asset: row.asset("asset")?,
+            at: row.moment("paid_us")?,
+        };
+        if self.payments.insert((payment.tran_id, payment.symbol.clone()), payment.at).is_none() {
+            self.sums.pay(&payment, row.flag("earned")?);
+        }
+        Ok(())
     }
 
     fn on_fired(&mut self, row: &Row<'_>) -> Result<(), RecallError> {

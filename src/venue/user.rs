@@ -24,6 +24,8 @@ pub struct UserStream {
     pub subscribe: fn(LegKind, &Key, Unix) -> Vec<String>,
     /// Reads one message.
     pub decode: fn(&mut Scratch, &Symbols, LegKind, &[u8]) -> Result<UserHeard, Unreadable>,
+    /// Names of strings on its sockets that are nobody's business: a session file gets them blanked.
+    pub secrets: &'static [&'static str],
 }
 
 /// One market's private socket.
@@ -86,6 +88,8 @@ pub enum UserHeard {
         /// The fill, when all of it is told: under no client order id, since it is nobody's order.
         fill: Option<Fill>,
     },
+    /// The venue paid or took funding: the income ledger will say how much.
+    Paid,
     /// Balances, positions, settings: read elsewhere.
     Account,
     /// A subscription was taken.

@@ -104,7 +104,7 @@ impl Clerk {
         let mut body = letter.body;
         if self.hear(leg, letter.counted, sent, received) && status != 200 {
             // Turned away, not answered.
-            self.ask_again(tag);
+            self.ask_again(tag, received);
             return;
         }
         let outcome = match tag {
@@ -122,6 +122,9 @@ impl Clerk {
             Errand::Listing(leg) => (venue.read_listing)(leg, &mut body).map(|listing| {
                 self.listings.insert(leg, listing);
             }),
+            Errand::Relisting(leg) => {
+                (venue.read_listing)(leg, &mut body).map(|listing| self.on_relisted(leg, &listing))
+            }
             Errand::Marks => (venue.read_marks)(&mut body, &self.symbols).map(|rows| {
                 let marks = rows.into_iter().map(|row| Mark {
                     instrument: row.instrument,
@@ -134,6 +137,11 @@ impl Clerk {
                 let marks = marks.collect();
                 self.tell(News::Marks(marks));
             }),
+            Errand::Settled(id) => {
+                self.read_settled(id, &mut body).map(|rows| self.on_settled(id, &rows, received))
+            }
+            Errand::Intervals => (venue.funding.read_intervals)(&mut body, &self.symbols)
+                .map(|rows| self.on_intervals(&rows, received)),
             Errand::Fees(leg, instrument) => (venue.read_fees)(leg, &mut body).map(|fees| {
                 if fees.can_trade == Some(false) {
                     self.refuse("this key may not trade; allow trading for it at the venue".to_owned());
@@ -159,7 +167,7 @@ impl Clerk {
             {
                 self.faults += 1;
                 self.errands.pause(lane(self.settings.target.venue.id, leg), now.plus(FAULT_PAUSE_NS));
-                self.ask_again(errand);
+                self.ask_again(errand, now);
             }
             // The account said no to our key: nothing signed will ever pass.
             (Errand::Fees(..), BadBody::Code { code, .. }) => {
@@ -168,8 +176,9 @@ impl Clerk {
                 );
                 self.refuse(why);
             }
-            // The streams bring them within seconds.
-            (Errand::Marks, _) => {}
+            // The streams bring them within seconds; rules are read again in a minute.
+            (Errand::Marks | Errand::Relisting(_), _) => {}
+            (Errand::Settled(_) | Errand::Intervals, _) => self.history_failed(errand, false, now),
             (Errand::Time(leg), _) => {
                 if let Some(samples) = self.clocks.get_mut(&leg) {
                     samples.asked = false;
@@ -308,20 +317,21 @@ impl Clerk {
         let instruments = Arc::new(instruments);
         let limits = limits(target.venue, self.listings.values());
         let loaded = Arc::new(Loaded { instruments: Arc::clone(&instruments), forms });
-        for door in &mut self.doors.loaded {
-            // One generation a run fits every such ring.
-            let _ = door.push(Arc::clone(&loaded));
-        }
+        self.hand_out(loaded);
         self.tell(News::Instruments { instruments: Arc::clone(&instruments), limits });
         self.symbols = Arc::new(Symbols::new(&instruments, self.settings.target.venue.id));
         self.ask_for_marks();
+        self.history.begin(&instruments, self.settings.target.venue.funding.unnamed_hours);
         self.want_rooms(&instruments);
         self.stage = Stage::Linking;
     }
 }
 
 /// The limits of a venue's lanes: what its listings tell, else what it documents, kind by kind.
-fn limits<'a>(venue: &venue::Venue, listings: impl Iterator<Item = &'a venue::Listing>) -> Vec<Limit> {
+pub(super) fn limits<'a>(
+    venue: &venue::Venue,
+    listings: impl Iterator<Item = &'a venue::Listing>,
+) -> Vec<Limit> {
     let told: Vec<_> = listings.flat_map(|listing| listing.limits.iter()).copied().collect();
     let known = |(leg, kind)| {
         let of = |rules: &[BucketRule]| {

@@ -24,11 +24,17 @@ impl Shadow {
                 self.instruments = instruments;
                 self.recall(now);
             }
+            News::Relisted { lane, instruments, shut, ending, limits } => {
+                self.take_ending(ending);
+                self.on_relisted(lane, instruments, shut, &limits, now);
+            }
             News::Marks(marks) => {
                 for mark in marks {
                     self.take_mark(mark);
                 }
             }
+            News::Settled { instrument, rows } => self.on_settled(instrument, &rows),
+            News::Intervals(rows) => self.on_intervals(&rows),
             News::Ready { venue } => {
                 if self.phase == Phase::Starting {
                     self.phase = Phase::Recovering(venue);
@@ -69,10 +75,10 @@ impl Shadow {
             if matches!(handed.purpose, Purpose::User { .. }) {
                 self.take_stream(handed, now);
             } else if let Purpose::Query { venue, leg } = handed.purpose {
-                let clock = self.clock.clone();
+                let (clock, tap) = (self.clock.clone(), &self.doors.tap);
                 self.couriers
                     .entry(crate::event::lane(venue, leg))
-                    .or_insert_with(|| Courier::new(crate::venue::get(venue), clock))
+                    .or_insert_with(|| Courier::new(crate::venue::get(venue), clock, tap))
                     .attach(handed.link);
             }
         }
@@ -83,6 +89,7 @@ impl Shadow {
                 match delivery {
                     Delivery::Answer(letter) => self.on_letter(letter, now),
                     Delivery::Lost { tag: Question::Audit(item), .. } => self.audit_lost(item),
+                    Delivery::Lost { tag: Question::Income(_), .. } => self.income_lost(),
                     // The order's own timer asks again.
                     Delivery::Lost { .. } => {}
                     Delivery::Broken { link, why } => {
@@ -106,6 +113,7 @@ impl Shadow {
     }
 
     pub(super) fn take_mark(&mut self, mark: Mark) {
+        self.on_announced(&mark);
         let instruments = Arc::clone(&self.instruments);
         for book in &mut self.books {
             if instruments.pair(book.pair).perp == mark.instrument {

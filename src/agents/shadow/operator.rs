@@ -308,6 +308,7 @@ impl Shadow {
             basis,
             weighed: book.pulse.map_or([0; 4], |pulse| pulse.weighed),
             gate: book.pulse.and_then(|pulse| pulse.gate),
+            funding: self.funding_told(book.pair, now),
             reasons: self.reasons(at, now),
         }
     }
@@ -337,6 +338,8 @@ impl Shadow {
             }
         }
         say(book.frozen.is_some(), book.frozen.clone().unwrap_or_default());
+        let shut = self.shut_why(book.pair);
+        say(shut.is_some(), shut.unwrap_or_default());
         say(book.state == PairState::Hedged, "it is held already".to_owned());
         say(
             matches!(book.state, PairState::Busy | PairState::Unknown),

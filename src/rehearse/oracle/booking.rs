@@ -1,6 +1,6 @@
 //! Each record as it is written: booked fills and ends of orders against the truth.
 //!
-//! Owns:  I3 (what is booked was made, once), I12 (an end has its evidence and is true), I14 (an end is final).
+//! Owns:  I3 (what is booked was made, or paid, once), I12 (an end has its evidence and is true), I14 (an end is final).
 //! Never: waits for the end of a session with what can be told at once.
 
 use super::super::Witnessed;
@@ -27,8 +27,23 @@ impl Oracle {
                     },
                 }
             }
+            Wrote::Paid(of) => self.paid(&of.1, &self.books.payments[of]),
             Wrote::End(client, before) => self.ended(*client, before.as_ref()),
         }
+    }
+
+    /// A payment of this perp and this amount was booked: so many settled, or more.
+    fn paid(&self, symbol: &str, amount: &str) -> Result<(), Broken> {
+        let settled = self.facts.payments.iter();
+        let settled = settled.filter(|(row, received)| {
+            self.facts.rows[*row].name == symbol && Some(*received) == parse(amount)
+        });
+        let booked = self.books.payments.iter();
+        let booked = booked.filter(|((_, of), text)| of == symbol && parse(text) == parse(amount));
+        if booked.count() > settled.count() {
+            return Err(broken(3, format!("funding of {amount} is booked for {symbol} and was not settled")));
+        }
+        Ok(())
     }
 
     fn ended(&self, client: u64, before: Option<&End>) -> Result<(), Broken> {

@@ -52,6 +52,8 @@ pub(super) struct Books {
     pub(super) told: BTreeMap<u64, Told>,
     pub(super) ends: BTreeMap<u64, End>,
     pub(super) fills: Booked,
+    /// Booked funding, by transaction and symbol: its amount as text.
+    pub(super) payments: BTreeMap<(u64, String), String>,
     /// Last state, spot and perp of each pair.
     pub(super) pairs: BTreeMap<String, (String, String, String)>,
     pub(super) notes: Vec<(u64, String)>,
@@ -71,6 +73,8 @@ pub(super) struct Books {
 #[derive(Clone, Debug)]
 pub(super) enum Wrote {
     Fill((String, String, u64)),
+    /// Funding, by transaction and symbol.
+    Paid((u64, String)),
     /// An order's end; the one written before, if there was one.
     End(u64, Option<End>),
 }
@@ -151,6 +155,13 @@ impl Books {
                     return Err(format!("booked twice: {key:?}"));
                 }
                 wrote.push(Wrote::Fill(key));
+            }
+            Kind::Funding => {
+                let of = (body.get("tran_id").and_then(Value::as_u64).unwrap_or(0), text("symbol"));
+                if self.payments.insert(of.clone(), text("amount")).is_some() {
+                    return Err(format!("a payment booked twice: {of:?}"));
+                }
+                wrote.push(Wrote::Paid(of));
             }
             Kind::OrderEnd => {
                 let units = body.get("executed_units").and_then(Value::as_i64).unwrap_or(0);

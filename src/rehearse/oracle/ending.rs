@@ -60,6 +60,7 @@ impl Oracle {
                 return Err(broken(3, format!("made and never booked: {key:?}")));
             }
         }
+        self.funding()?;
         self.positions(&standing.positions)?;
         self.money(&standing)?;
         self.alarms()
@@ -115,8 +116,23 @@ impl Oracle {
             }
         }
         let unexplained = &self.books.unexplained;
-        if !unexplained.is_empty() && self.facts.funding == 0 {
+        if !unexplained.is_empty() {
             return Err(broken(4, format!("the last look at the account left unexplained: {unexplained:?}")));
+        }
+        Ok(())
+    }
+
+    /// I15: every payment the venue made is booked, to the last unit.
+    pub(super) fn funding(&self) -> Result<(), Broken> {
+        let booked: i128 = self.books.payments.values().filter_map(|text| parse(text)).sum();
+        let (payments, settled) = (self.books.payments.len(), &self.facts.payments);
+        if payments != settled.len() || booked != self.facts.funding {
+            let why = format!(
+                "{payments} payments of {booked} are booked, {} of {} were made (1e-18)",
+                settled.len(),
+                self.facts.funding
+            );
+            return Err(broken(15, why));
         }
         Ok(())
     }

@@ -89,6 +89,8 @@ pub(super) struct Facts {
     pub(super) foreign: Vec<Filled>,
     /// Funding received less paid, quote, 10⁻¹⁸.
     pub(super) funding: i128,
+    /// What it consists of: the perp's row, and what was received.
+    pub(super) payments: Vec<(usize, i128)>,
     /// The venue's own trades: when, of which pair.
     pub(super) forced: Vec<(Nanos, usize)>,
 }
@@ -142,8 +144,10 @@ impl Facts {
                 None
             }
             Seen::Filled(fill) => self.fill(fill, witnessed.at),
-            Seen::Funding { received, .. } => {
+            Seen::Funding { symbol, received } => {
                 self.funding += received;
+                // Nothing paid is no row of the venue's ledger.
+                self.payments.extend((*received != 0).then_some((*symbol, *received)));
                 None
             }
             Seen::Taken { .. } | Seen::Throttled { .. } => None,

@@ -271,6 +271,25 @@ fn i15_money_that_no_trade_explains_is_found() {
 }
 
 #[test]
+fn i3_i15_funding_that_was_not_paid_or_not_booked_is_found() {
+    let mut bench = Bench::new();
+    let booked = |bench: &mut Bench, tran_id, amount: &str| {
+        let of = (tran_id, bench.oracle.facts.rows[PERP].name.clone());
+        bench.oracle.books.payments.insert(of.clone(), amount.to_owned());
+        bench.oracle.written(&Wrote::Paid(of))
+    };
+    breaks(3, booked(&mut bench, 1, "-0.25"));
+    let paid = bench.at(Seen::Funding { symbol: PERP, received: -ONE / 4 });
+    let mut bench = Bench::new();
+    bench.witness(&paid).unwrap();
+    breaks(15, bench.oracle.funding());
+    booked(&mut bench, 1, "-0.25").unwrap();
+    bench.oracle.funding().unwrap();
+    breaks(3, booked(&mut bench, 2, "-0.25"));
+    breaks(15, bench.oracle.funding());
+}
+
+#[test]
 fn i17_i18_i19_secrets_lost_records_and_open_ends_are_found() {
     let mut bench = Bench::new();
     bench.oracle.secrets("a note", b"key the-ke and secret the-secre").unwrap();

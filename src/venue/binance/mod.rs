@@ -8,6 +8,7 @@ mod account;
 mod answers;
 mod audit;
 mod feed;
+mod funding;
 mod limits;
 mod listing;
 pub(super) mod orders;
@@ -32,6 +33,9 @@ pub static VENUE: Venue = Venue {
     limits: &limits::DOCUMENTED,
     listing_requests: listing::requests,
     read_listing: listing::read,
+    relisting_requests: listing::again,
+    reference_requests: account::reference_requests,
+    read_reference: account::read_reference,
     feeds: feed::plans,
     decode: feed::decode,
     time_request: account::time_request,
@@ -51,6 +55,7 @@ pub static VENUE: Venue = Venue {
     read_trades: answers::read_trades,
     user: user::STREAM,
     audit: audit::AUDIT,
+    funding: funding::FUNDING,
 };
 
 const fn rest(leg: LegKind) -> &'static str {

@@ -24,7 +24,8 @@ use simd_json::prelude::*;
 use std::fmt::Write;
 
 /// Binance's private streams.
-pub(super) const STREAM: UserStream = UserStream { plan, ticket, read_ticket, path, subscribe, decode };
+pub(super) const STREAM: UserStream =
+    UserStream { plan, ticket, read_ticket, path, subscribe, decode, secrets: &["listenKey", "apiKey"] };
 
 /// A listen key lives an hour; it is renewed at half of that.
 const RENEW_NS: u64 = 30 * 60 * SEC;
@@ -161,10 +162,13 @@ fn event(event: &Object<'_, '_>, symbols: &Symbols, leg: LegKind) -> Result<User
             Ok(UserHeard::Ended)
         }
         ("serverShutdown", _) => Ok(UserHeard::Ended),
-        ("outboundAccountPosition" | "balanceUpdate" | "externalLockUpdate", LegKind::Spot)
-        | ("ACCOUNT_UPDATE" | "ACCOUNT_CONFIG_UPDATE" | "MARGIN_CALL", LegKind::Perp) => {
-            Ok(UserHeard::Account)
+        ("ACCOUNT_UPDATE", LegKind::Perp) => {
+            let why = event.get("a").and_then(|inner| inner.as_object());
+            let why = why.and_then(|inner| text(&inner, "m"));
+            Ok(if why == Some("FUNDING_FEE") { UserHeard::Paid } else { UserHeard::Account })
         }
+        ("outboundAccountPosition" | "balanceUpdate" | "externalLockUpdate", LegKind::Spot)
+        | ("ACCOUNT_CONFIG_UPDATE" | "MARGIN_CALL", LegKind::Perp) => Ok(UserHeard::Account),
         ("executionReport" | "ORDER_TRADE_UPDATE" | "TRADE_LITE", _) => Err(wrong("e", Why::Type)),
         _ => Ok(UserHeard::Unknown),
     }
