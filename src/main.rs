@@ -4,7 +4,8 @@
 //! Map:   `contango::cli` knows the commands; `lib.rs` is the map of the house.
 
 use contango::cli::{
-    self, Command, Exit, Settings, backtest, ctl, demo, earnings, fetch, pairs, replay, run, sim, store,
+    self, Command, Exit, Settings, backtest, ctl, demo, earnings, fetch, pairs, rehearse, replay, run, sim,
+    store,
 };
 use contango::metal::alloc::Counting;
 
@@ -28,5 +29,6 @@ fn act(command: Command, settings: &Settings) -> Exit {
         Command::Pairs => pairs::act(settings),
         Command::FetchFunding => fetch::act(settings),
         Command::Sim => sim::act(settings),
+        Command::Rehearse => rehearse::act(settings),
     }
 }

@@ -100,7 +100,8 @@ fn program() -> clap::Command {
              contango report                     what it earned, and where that came from\n  \
              contango pairs                      what can be traded, and why the rest can't\n  \
              contango backtest --help            the rules over years of funding and prices\n  \
-             contango sim --json                 an exchange on this machine, for any client\n\n\
+             contango sim --json                 an exchange on this machine, for any client\n  \
+             contango rehearse                   hours of trading under faults, in seconds\n\n\
              Exit codes: 0 done, 1 failed, 2 wrong usage or configuration,\n\
              3 refused for safety, 4 stopped with work open",
         )
@@ -198,6 +199,17 @@ fn subcommand(command: Command) -> clap::Command {
              contango fetch-funding --pairs PEPEUSDT --since 7d\n\n\
              Columns: funding_time_ms (the venue's own stamp, some ms late at times), funding_rate (per interval).\n\
              Needs no key. Without --csv the rows go to standard output.",
+        ),
+        Command::Rehearse => (
+            "Lives through sessions of trading under faults, in virtual time, and judges every step",
+            "Examples:\n  \
+             contango rehearse --sessions 200\n  \
+             contango rehearse --sessions 8000 --seed 1 --json\n  \
+             contango rehearse --sessions 1 --seed 77\n  \
+             contango rehearse --kept tests/regress/ack_lost.jsonl\n\n\
+             The engine's rooms, the exchange in a box, network, disk, host and operator are in one thread; everything\n\
+             follows from the seed. Faults strike, then all stop, and everything must be well within 60 s.\n\
+             Exit codes: 0 no invariant broke, 1 one did: its script is written to --out.",
         ),
         Command::Backtest => ("Runs the engine's rules over history, or over recorded quotes", BACKTEST),
         Command::Sim => (

@@ -24,6 +24,8 @@ pub enum Command {
     Ctl,
     /// A look at what an engine keeps on the disk.
     Store,
+    /// Sessions of trading under faults, in virtual time.
+    Rehearse,
     /// The engine's eyes alone, into a session file.
     Record,
     /// A session again.
@@ -40,7 +42,7 @@ pub enum Command {
 
 impl Command {
     /// All, in the order help lists them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Demo,
         Self::Run,
         Self::Record,
@@ -52,6 +54,7 @@ impl Command {
         Self::Backtest,
         Self::FetchFunding,
         Self::Sim,
+        Self::Rehearse,
     ];
 
     /// The word on the command line.
@@ -63,6 +66,7 @@ impl Command {
             Self::Run => "run",
             Self::Ctl => "ctl",
             Self::Store => "store",
+            Self::Rehearse => "rehearse",
             Self::Record => "record",
             Self::Replay => "replay",
             Self::Report => "report",
@@ -210,6 +214,12 @@ pub struct Settings {
     pub ticks_per_s: u32,
     /// Whether the box answers `/truth` and `/fault`.
     pub control: bool,
+    /// How many sessions are rehearsed.
+    pub sessions: usize,
+    /// On how many threads; 0: one a core.
+    pub jobs: usize,
+    /// Kept sessions to rehearse instead of drawn ones.
+    pub kept: Vec<PathBuf>,
     /// Funding and prices to run the rules over.
     pub histories: Vec<PathBuf>,
     /// What a taker is taken to pay, on spot and on the perp.
@@ -277,6 +287,9 @@ impl Default for Settings {
             spot_order_limit: 0,
             ticks_per_s: 0,
             control: false,
+            sessions: 0,
+            jobs: 0,
+            kept: Vec::new(),
             histories: Vec::new(),
             assumed_fees: [Rate::ZERO; 2],
             slippage: Rate::ZERO,

@@ -2,15 +2,17 @@
 //!
 //! Owns:  names, units, defaults, examples and help of all settings, and which commands take them.
 //! Never: reads a value itself; `value.rs` does.
-//! Map:   `table_research` and `table_box` hold the lines that only those take · flag `--order-links` = key
+//! Map:   `table_research`, `table_box` and `table_rehearse` hold the lines that only those take · flag `--order-links` = key
 //!        `order_links` of its section. `--config` has no key: a file can't name itself. A new setting is
 //!        one entry here (or there) and one field of `Settings`.
 
 use super::settings::{Command, Directions, EndpointAt, KeyFileAt, Kind, Layout, Legs, Setting};
-use super::{table_box, table_research, value};
+use super::{table_box, table_rehearse, table_research, value};
 use crate::metal::runner::Idle;
 
 const ALL: &[Command] = &[Command::Demo, Command::Run, Command::Record, Command::Sim];
+/// Whatever has a seed.
+const DRAWN: &[Command] = &[Command::Demo, Command::Run, Command::Record, Command::Sim, Command::Rehearse];
 const EVERY: &[Command] = &Command::ALL;
 const ENGINE: &[Command] = &[Command::Demo, Command::Run, Command::Record];
 /// Engines that may trade.
@@ -47,11 +49,11 @@ pub(super) const PLAIN: Setting = Setting {
 
 /// Every setting, in the order help shows them.
 pub static TABLE: &[Setting] = &joined::<
-    { LINES.len() + table_research::LINES.len() + table_box::LINES.len() },
->([LINES, table_research::LINES, table_box::LINES]);
+    { LINES.len() + table_research::LINES.len() + table_box::LINES.len() + table_rehearse::LINES.len() },
+>([LINES, table_research::LINES, table_box::LINES, table_rehearse::LINES]);
 
 /// All lines behind one another.
-const fn joined<const N: usize>(parts: [&[Setting]; 3]) -> [Setting; N] {
+const fn joined<const N: usize>(parts: [&[Setting]; 4]) -> [Setting; N] {
     let mut all = [PLAIN; N];
     let (mut at, mut part) = (0, 0);
     while part < parts.len() {
@@ -96,6 +98,7 @@ const LINES: &[Setting] = &[
         default: Some("1"),
         example: "7",
         help: "Seed of everything random: the same seed makes the same market",
+        on: DRAWN,
         set: |s, v| value::count(v, 0, i64::MAX as u64).map(|n| s.seed = n),
         ..PLAIN
     },
@@ -116,7 +119,8 @@ const LINES: &[Setting] = &[
         unit: "DIR",
         default: Some("./out"),
         example: "/tmp/contango-out",
-        help: "Write histograms, truth and certificates here",
+        help: "Write histograms, truth, certificates and scripts of what broke here",
+        on: DRAWN,
         set: |s, v| value::path(v).map(|path| s.out = path),
         ..PLAIN
     },

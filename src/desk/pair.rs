@@ -56,7 +56,14 @@ impl Holding {
         let (spot, perp) = (instruments.get(row.spot), instruments.get(row.perp));
         let exposure = self.exposure();
         let excess = exposure.0.abs();
+        let lot = base_of(perp.lot, perp, row.size_factor).0;
         if excess <= bound(spot, perp, row.size_factor) {
+            // A last lot of perp beside spot dust is no hedge, though it is within bound: an exit would find
+            // no spot to sell, and the pair would be held for ever (R18).
+            let held = Qty(in_lots(self.perp.0.abs(), perp, row.size_factor));
+            if held > Qty::ZERO && self.spot.0.abs() < lot / 2 {
+                return Next::Unwind { leg: LegKind::Perp, side: shrinking(self.perp), qty: held };
+            }
             return Next::Settled { hedged: self.perp != Amount::ZERO };
         }
         // E carries the sign of the leg that is too big.
@@ -65,7 +72,7 @@ impl Holding {
             let held = Qty(in_lots(self.perp.0.abs(), perp, row.size_factor));
             // Spot dust hedges nothing: an exit whose perp leg failed is finished whole, and not left
             // with one lot of perp that no spot leg can follow (R18).
-            let hedges = self.spot.0.abs() >= base_of(perp.lot, perp, row.size_factor).0;
+            let hedges = self.spot.0.abs() >= lot;
             let qty = if hedges { Qty(in_lots(excess, perp, row.size_factor)) } else { held };
             return match qty.min(held) {
                 Qty::ZERO => Next::Dust,
@@ -259,6 +266,8 @@ mod tests {
         check("0.010", "-0.006", "sell spot 400"); // R3
         check("0.004", "-0.010", "buy perp 6"); // R4
         check("0.00000999", "-0.010", "buy perp 10"); // R18: the dust of an exit keeps no perp
+        check("0.00000999", "-0.001", "buy perp 1"); // R18: nor one lot of it, though that is within bound
+        check("0.00051", "-0.001", "hedged");
         check("-0.010", "0.004", "buy spot 600"); // R5, long
         check("-0.004", "0.010", "sell perp 6");
     }

@@ -30,6 +30,20 @@ impl DiskPeer {
         self.memory.state().room = bytes;
     }
 
+    /// How long a file is, and how much of it would outlive a loss of power.
+    #[must_use]
+    pub fn lengths(&self, name: &str) -> (usize, usize) {
+        let state = self.memory.state();
+        state.files.get(name).map_or((0, 0), |file| (file.now.len(), file.durable.unwrap_or(0)))
+    }
+
+    /// The bytes of a file from `from` on.
+    #[must_use]
+    pub fn tail(&self, name: &str, from: usize) -> Vec<u8> {
+        let state = self.memory.state();
+        state.files.get(name).and_then(|file| file.now.get(from..)).map_or_else(Vec::new, <[u8]>::to_vec)
+    }
+
     /// Loses the power: a new disk with what was durable, and of each file up to `tail` bytes more
     /// that happened to be written back already. The old one is of no use any more.
     #[must_use]

@@ -3,11 +3,22 @@
 //! Owns:  worlds whose every event follows from a seed, so that a story can be told again.
 //! Never: changes a room for the rehearsal's sake, or tells it anything but through its doors.
 //! Map:   `world` the loop and what a story may look at and do · `network` chunks on their way, the
-//!        box behind them, the hash of all that passed · `setup` what a world is made of.
+//!        box behind them, the hash of all that passed, `weather` on it · `setup` what a world is made of.
+//!        Sessions: `drawing` a seed becomes a plan, `faults` the table it is drawn from, `act` carries
+//!        them out, `session` lives through it, `oracle` judges.
 
+mod act;
+mod drawing;
+pub mod faults;
 mod network;
+pub mod oracle;
+pub mod session;
 mod setup;
+mod weather;
 mod world;
 
+pub use act::Done;
+pub use drawing::{Plan, Strike};
+pub use network::Witnessed;
 pub use setup::{Setup, SetupError};
 pub use world::{Room, World};

@@ -5,12 +5,14 @@
 //! Never: reorders or changes a byte; looks into a chunk; reads a clock.
 //! Model: TCP connects after two one-way delays; every chunk takes one delay of its own, drawn from
 //!        the seed, and never overtakes the one before it. What flies on a cut connection is lost.
+//! Map:   bad weather is in `weather`.
 
+use super::weather::Weather;
 use crate::metal::clock::Clock;
 use crate::metal::dial::{DialError, DialPeer, DialRequest};
 use crate::metal::entropy::Entropy;
 use crate::metal::link::MemoryPeer;
-use crate::sim::{self, ConnId, Door, Exchange};
+use crate::sim::{self, ConnId, Door, Exchange, Seen};
 use crate::units::Nanos;
 use ring::digest;
 use std::collections::BTreeMap;
@@ -18,7 +20,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 
 /// The doors by their endpoint names, which are also the names of their hosts in a world.
-const DOORS: [(&str, Door); 6] = [
+pub(super) const DOORS: [(&str, Door); 6] = [
     ("spot_rest", Door::SpotRest),
     ("spot_ws", Door::SpotWs),
     ("spot_ws_api", Door::SpotWsApi),
@@ -27,24 +29,39 @@ const DOORS: [(&str, Door); 6] = [
     ("usdm_ws_api", Door::UsdmWsApi),
 ];
 
+/// Something the venue saw, when, and when the bytes that made it left the host (if any did).
+#[derive(Clone, Debug)]
+pub struct Witnessed {
+    /// When it happened.
+    pub at: Nanos,
+    /// When the last bytes that reached the venue before it left the host.
+    pub wire: Nanos,
+    /// When bytes of market data had last come in then: spot, USD-M.
+    pub fed: [Nanos; 2],
+    /// What.
+    pub seen: Seen,
+}
+
 /// One connection, both ends.
-struct Line {
-    door: Door,
-    peer: MemoryPeer,
+pub(super) struct Line {
+    pub(super) door: Door,
+    pub(super) peer: MemoryPeer,
     /// When the newest chunk of each direction arrives: to the box, to the engine.
     last: [Nanos; 2],
     /// The engine closed its end; that is on its way to the box.
     leaving: bool,
     /// What arrived while the door was held; `None` stands for the end.
     held: Vec<Option<Vec<u8>>>,
+    /// What was said while nothing got out of the host.
+    pub(super) stuck: Vec<u8>,
 }
 
 /// Something on its way.
 enum Flight {
     /// A connection request reaches its door.
     Dial(DialRequest),
-    /// Bytes reach the box.
-    Up(ConnId, Vec<u8>),
+    /// Bytes reach the box; when they left, and when the feeds had last been heard then.
+    Up(ConnId, Vec<u8>, Nanos, [Nanos; 2]),
     /// The engine's goodbye reaches the box.
     UpEnd(ConnId),
     /// Bytes reach the engine.
@@ -57,7 +74,7 @@ enum Flight {
 pub(super) struct Network {
     pub(super) exchange: Exchange,
     dials: DialPeer,
-    lines: BTreeMap<ConnId, Line>,
+    pub(super) lines: BTreeMap<ConnId, Line>,
     /// By arrival, then by the order of sending.
     flights: BTreeMap<(Nanos, u64), Flight>,
     sent: u64,
@@ -75,6 +92,12 @@ pub(super) struct Network {
     pub(super) events: u64,
     hash: digest::Context,
     scratch: Vec<u8>,
+    pub(super) weather: Weather,
+    /// When bytes from each door reached the engine last.
+    pub(super) heard: [Nanos; 6],
+    /// What the venue saw and nobody has taken yet, while somebody watches.
+    pub(super) witnessed: Vec<Witnessed>,
+    seen: Vec<Seen>,
 }
 
 impl Network {
@@ -107,6 +130,10 @@ impl Network {
             events: 0,
             hash: digest::Context::new(&digest::SHA256),
             scratch: Vec::new(),
+            weather: Weather::default(),
+            heard: [Nanos(0); 6],
+            witnessed: Vec::new(),
+            seen: Vec::new(),
         })
     }
 
@@ -130,6 +157,7 @@ impl Network {
             }
             // The box first: what reaches it at this very instant finds it up to date.
             self.exchange.advance(self.unix(at));
+            self.witness(at, at, [at; 2]);
             self.collect(at);
             while let Some(entry) = self.flights.first_entry().filter(|entry| entry.key().0 <= at) {
                 let flight = entry.remove();
@@ -139,7 +167,14 @@ impl Network {
             }
         }
         self.exchange.advance(self.unix(now));
+        self.witness(now, now, [now; 2]);
         self.collect(now);
+    }
+
+    /// Takes up what the venue saw.
+    fn witness(&mut self, at: Nanos, wire: Nanos, fed: [Nanos; 2]) {
+        self.exchange.take_seen(&mut self.seen);
+        self.witnessed.extend(self.seen.drain(..).map(|seen| Witnessed { at, wire, fed, seen }));
     }
 
     /// Takes up what the rooms said in this turn: requests to connect, bytes, goodbyes.
@@ -153,20 +188,32 @@ impl Network {
         let mut said = Vec::new();
         for (conn, line) in &mut self.lines {
             if line.peer.take(&mut self.scratch) > 0 {
-                said.push((*conn, std::mem::take(&mut self.scratch)));
+                if self.weather.mute.contains(&line.door) {
+                    line.stuck.append(&mut self.scratch);
+                } else {
+                    said.push((*conn, std::mem::take(&mut self.scratch)));
+                }
             }
-            if !line.leaving && line.peer.link_closed() {
+            if !line.leaving && line.peer.link_closed() && !self.weather.mute.contains(&line.door) {
                 line.leaving = true;
                 leaving.push(*conn);
             }
         }
         for (conn, bytes) in said {
-            let at = self.in_order(conn, UP, now);
-            self.fly(at, Flight::Up(conn, bytes));
+            self.send_up(conn, bytes, now);
         }
         for conn in leaving {
             let at = self.in_order(conn, UP, now);
             self.fly(at, Flight::UpEnd(conn));
+        }
+    }
+
+    /// Sends bytes to the box, in as many chunks as the weather makes of them.
+    pub(super) fn send_up(&mut self, conn: ConnId, bytes: Vec<u8>, now: Nanos) {
+        let fed = [Door::SpotWs, Door::UsdmWs].map(|door| self.heard[door as usize]);
+        for chunk in self.weather.slices(bytes) {
+            let at = self.in_order(conn, UP, now);
+            self.fly(at, Flight::Up(conn, chunk, now, fed));
         }
     }
 
@@ -257,13 +304,14 @@ impl Network {
     fn arrive(&mut self, flight: Flight, now: Nanos) {
         match flight {
             Flight::Dial(request) => self.answer_dial(&request, now),
-            Flight::Up(conn, bytes) => {
+            Flight::Up(conn, bytes, wire, fed) => {
                 if let Some(door) = self.lines.get(&conn).map(|line| line.door) {
                     if matches!(door, Door::SpotRest | Door::UsdmRest) {
                         self.asked.push((now, door));
                     }
                     self.note(now, b'>', conn, &bytes);
                     self.exchange.receive(conn, &bytes, self.unix(now));
+                    self.witness(now, wire, fed);
                 }
             }
             Flight::UpEnd(conn) => {
@@ -294,7 +342,10 @@ impl Network {
         let conn = self.exchange.open(door, self.unix(now));
         let peer = self.dials.accept(request);
         self.note(now, b'o', conn, request.host.as_bytes());
-        self.lines.insert(conn, Line { door, peer, last: [now; 2], leaving: false, held: Vec::new() });
+        self.lines.insert(
+            conn,
+            Line { door, peer, last: [now; 2], leaving: false, held: Vec::new(), stuck: Vec::new() },
+        );
     }
 
     fn reach_engine(&mut self, conn: ConnId, chunk: Option<Vec<u8>>, now: Nanos) {
@@ -307,6 +358,7 @@ impl Network {
             Some(bytes) => line.peer.deliver(bytes),
             None => line.peer.close(),
         }
+        self.heard[line.door as usize] = now;
         self.note(now, b'<', conn, chunk.as_deref().unwrap_or(b""));
     }
 
@@ -316,8 +368,10 @@ impl Network {
             let mut bytes = Vec::new();
             let ends = self.exchange.take_output(conn, &mut bytes);
             if !bytes.is_empty() {
-                let at = self.in_order(conn, DOWN, now);
-                self.fly(at, Flight::Down(conn, bytes));
+                for chunk in self.weather.slices(bytes) {
+                    let at = self.in_order(conn, DOWN, now);
+                    self.fly(at, Flight::Down(conn, chunk));
+                }
             }
             if ends {
                 let at = self.in_order(conn, DOWN, now);
@@ -328,7 +382,7 @@ impl Network {
 
     fn delay(&mut self) -> u64 {
         let (low, high) = (*self.delay_ns.start(), *self.delay_ns.end());
-        low + self.delays.u64() % (high.saturating_sub(low) + 1)
+        low + self.delays.u64() % (high.saturating_sub(low) + 1) + self.weather.slow_ns
     }
 
     /// When what is sent now arrives: behind everything sent before in this direction.

@@ -26,7 +26,7 @@ use crate::store::epoch::{self, EpochError};
 use crate::store::recall::Recalled;
 use crate::store::segments::{self, JournalError};
 use crate::store::{latch, session};
-use crate::units::time::{SEC, US};
+use crate::units::time::{MS, SEC, US};
 use crate::units::{Amount, Ratio};
 use crate::venue::{self, Key};
 use std::io;
@@ -79,6 +79,10 @@ pub struct Setup {
     pub crashes_max: (usize, u64),
     /// One-way delay of a chunk, in ns: drawn evenly from this range.
     pub delay_ns: RangeInclusive<u64>,
+    /// The longest step while nothing happens, in ns: rooms have timers, and turn at least so often.
+    pub idle_ns: u64,
+    /// Whether the order in which rooms turn is drawn anew in each step, and some of them left out.
+    pub drawn_turns: bool,
     /// Whether every top of book is kept for [`super::World::quotes`].
     pub quotes_out: bool,
     /// Whether what the rooms take in is kept for [`super::World::session`].
@@ -110,6 +114,8 @@ impl Default for Setup {
             settle_ns: 10 * SEC,
             crashes_max: (3, 600 * SEC),
             delay_ns: 40 * US..=80 * US,
+            idle_ns: MS,
+            drawn_turns: false,
             quotes_out: false,
             record: false,
             segment_bytes: 32 << 10,

@@ -4,7 +4,7 @@
 //! Never: hands a room anything but through its doors; reads the host's clock, disk or network.
 //! Order: what arrives comes first, then reader, trader, shadow, clerk, scribe turn once each, then
 //!        what they said sets out. A turn in which a room worked takes [`BUSY_NS`]; otherwise time
-//!        goes on to the next event, at most by [`IDLE_NS`], since rooms have timers.
+//!        goes on to the next event, at most by [`Setup::idle_ns`], since rooms have timers.
 
 use super::network::Network;
 use super::setup::{INSTANCE, Setup, SetupError};
@@ -22,14 +22,14 @@ use crate::metal::intents::IntentsMemory;
 use crate::metal::runner::Agent;
 use crate::sim::Door;
 use crate::store::{segments, session};
-use crate::units::time::{MS, SEC, US};
+use crate::units::time::{SEC, US};
 use crate::units::{ClientId, Nanos};
 use serde_json::Value;
 
+/// Told apart from every other use of the seed.
+const TURNS: u64 = 0x7475_726e_7321_0000;
 /// How long a turn in which a room worked takes.
 const BUSY_NS: u64 = 5 * US;
-/// The longest step while nothing happens.
-const IDLE_NS: u64 = MS;
 /// The longest a stop may take: the engine's own 15 s, and the disk.
 const STOP_WITHIN_NS: u64 = 30 * SEC;
 
@@ -51,24 +51,29 @@ pub enum Room {
 /// The engine and the box in one thread. The same setup and the same calls tell the same story.
 #[derive(Debug)]
 pub struct World {
-    time: VirtualTime,
-    now: Nanos,
-    engine: Engine,
-    network: Network,
-    disk: DiskPeer,
-    intents: IntentsMemory,
-    clock: Clock,
-    seeds: Entropy,
-    frozen: Vec<Room>,
-    watching: bool,
-    turns: u64,
-    lines: Vec<String>,
-    quotes: Vec<Quote>,
+    pub(super) time: VirtualTime,
+    pub(super) now: Nanos,
+    pub(super) engine: Engine,
+    pub(super) network: Network,
+    pub(super) disk: DiskPeer,
+    pub(super) intents: IntentsMemory,
+    pub(super) clock: Clock,
+    pub(super) seeds: Entropy,
+    pub(super) frozen: Vec<Room>,
+    pub(super) watching: bool,
+    pub(super) turns: u64,
+    pub(super) lines: Vec<String>,
+    pub(super) quotes: Vec<Quote>,
     /// How the session file of the present process begins.
-    session_begun: Vec<u8>,
+    pub(super) session_begun: Vec<u8>,
     /// What its rooms took in, as blocks.
-    turns_taken: Vec<u8>,
-    replies: Vec<Reply>,
+    pub(super) turns_taken: Vec<u8>,
+    pub(super) replies: Vec<Reply>,
+    idle_ns: u64,
+    /// How far the calendar was stepped, ns.
+    pub(super) stepped_ns: i64,
+    /// Draws the order of turns, where that is drawn.
+    turn_order: Option<Entropy>,
 }
 
 impl World {
@@ -102,6 +107,9 @@ impl World {
             intents,
             frozen: Vec::new(),
             watching: false,
+            idle_ns: setup.idle_ns,
+            stepped_ns: 0,
+            turn_order: setup.drawn_turns.then(|| Entropy::seeded(setup.seed ^ TURNS)),
             turns: 0,
             lines: Vec::new(),
             quotes: Vec::new(),
@@ -213,10 +221,11 @@ impl World {
         self.run_until(Self::is_done, STOP_WITHIN_NS)
     }
 
-    fn step(&mut self, until: Nanos) {
+    /// One turn of the rooms, and time on to what comes next, at most to `until`.
+    pub(super) fn step(&mut self, until: Nanos) {
         let worked = self.turn();
         self.network.pick_up(self.now);
-        let pause = self.now.plus(if worked { BUSY_NS } else { IDLE_NS });
+        let pause = self.now.plus(if worked { BUSY_NS } else { self.idle_ns });
         let next = self.network.next_due().min(pause).max(self.now.plus(1)).min(until);
         self.now = next;
         self.time.set(next);
@@ -226,16 +235,26 @@ impl World {
     fn turn(&mut self) -> bool {
         self.turns += 1;
         let (now, engine) = (self.now, &mut self.engine);
-        let rooms: [(Room, &mut dyn Agent); 5] = [
+        let mut rooms: [(Room, &mut dyn Agent); 5] = [
             (Room::Reader, &mut engine.reader),
             (Room::Trader, &mut engine.trader),
             (Room::Shadow, &mut engine.shadow),
             (Room::Clerk, &mut engine.clerk),
             (Room::Scribe, &mut engine.scribe),
         ];
+        // Threads of their own: any of them may come first, or not at all for a while.
+        let mut left_out = 0;
+        if let Some(entropy) = &mut self.turn_order {
+            let mut drawn = entropy.u64();
+            for at in (1..rooms.len()).rev() {
+                rooms.swap(at, (drawn % (at as u64 + 1)) as usize);
+                drawn /= at as u64 + 1;
+            }
+            left_out = drawn as u8 & (drawn >> 8) as u8 & (drawn >> 16) as u8;
+        }
         let mut work = 0;
         for (room, agent) in rooms {
-            if !self.frozen.contains(&room) {
+            if left_out & 1 << room as u8 == 0 && !self.frozen.contains(&room) {
                 // The hot rooms' allocations are counted where a counting allocator is installed.
                 alloc::watch(self.watching && matches!(room, Room::Reader | Room::Trader));
                 work += agent.do_work(now);

@@ -20,6 +20,7 @@ use super::private::Private;
 use super::replica::Behind;
 use super::tape::Player;
 use super::trading::Refused;
+use super::watch::Watch;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use tungstenite::Utf8Bytes;
@@ -120,6 +121,7 @@ pub struct Exchange {
     pub(super) horizon: [Horizon; 2],
     pub(super) script_started: bool,
     pub(super) script_refused: Vec<serde_json::Value>,
+    pub(super) watch: Watch,
 }
 
 impl Exchange {
@@ -185,6 +187,7 @@ impl Exchange {
             horizon: [Market::Spot, Market::Usdm].map(Horizon::of),
             script_started: false,
             script_refused: Vec::new(),
+            watch: Watch::default(),
             config,
             listing,
         };

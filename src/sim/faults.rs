@@ -346,6 +346,12 @@ impl Faults {
         }
     }
 
+    /// Drops every fault that waits for its moment.
+    pub(super) fn forget_waiting(&mut self) {
+        self.waiting.clear();
+        self.hold_answer_ms = 0;
+    }
+
     /// Counts a fault that was carried out at once.
     pub(super) fn count(&mut self, kind: &Kind) {
         *self.struck.entry(kind.name()).or_default() += 1;

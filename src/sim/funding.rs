@@ -11,6 +11,7 @@ use super::exchange::{Due, Exchange, MS, Settled};
 use super::faults::FundingOrder;
 use super::listing::SymbolId;
 use super::number::E8;
+use super::watch::Seen;
 
 const HOUR_MS: u64 = 3_600_000;
 /// Days of history the box has from before it opened.
@@ -55,6 +56,7 @@ impl Exchange {
         let (at_us, fills_before) = (self.clock() / 1_000, self.log.fills.len());
         self.settled.push(Settled { symbol: id, time_ms, rate, mark, received, untold, at_us, fills_before });
         if self.accounts.positions[id].qty != 0 {
+            self.watch.see(|| Seen::Funding { symbol: id, received: received.0 });
             let event = binance::funding_event(self, id, received);
             self.hear(Market::Usdm, &event);
         }

@@ -7,8 +7,9 @@
 //! Map:   [`Exchange`] (`exchange`) is the door and the clock: connections (`sockets`, `conn`, `http`) carry
 //!        requests to a dialect (`dialect::binance`), which checks them; `trading` acts on orders (`matching`,
 //!        `orders`) and money (`accounts`); prices come from `market` or `tape` and leave through `feeds` and
-//!        `hub`, those of the account through `private`; `funding` settles; `limits` counts, `faults`, `incidents`, `outage` and
-//!        `script` inject, `replica` remembers, `horizon` forgets, `truth` tells, `naked` measures.
+//!        `hub`, those of the account through `private`; `funding` settles; `limits` counts, `faults`, `incidents`,
+//!        `outage` and `script` inject, `replica` remembers, `horizon` forgets, `truth` tells at the end and
+//!        `watch` as it happens, `naked` measures.
 
 mod accounts;
 mod chance;
@@ -40,7 +41,9 @@ mod tape;
 mod tests;
 mod trading;
 mod truth;
+mod watch;
 
 pub use config::{Config, ConfigError, ConnId, Door, Market, Source, Tape, TapeFrame, TapeKind};
 pub use exchange::Exchange;
 pub use script::{Script, ScriptError};
+pub use watch::{Arrived, Filled, Row, Seen, Standing};

@@ -15,6 +15,7 @@ use super::matching::{self, Side, Want};
 use super::number::{E8, Money, ONE_E8, mul_div};
 use super::orders::{Fill, Order, OrderType, Status, Tif};
 use super::private::Change;
+use super::watch::Seen;
 
 /// A well-formed order, before anything is known of its fate.
 #[derive(Clone, Debug)]
@@ -105,6 +106,12 @@ impl Exchange {
             usdm_update_id: usdm,
         };
         let at = self.log.add(order);
+        self.watch.see(|| Seen::Taken {
+            market: new.market,
+            client_id: self.log.orders[at].client_id.clone(),
+            executed: filled,
+            rests: status.open(),
+        });
         // The venue tells its own orders by their fills alone.
         if new.forced.is_none() {
             self.note(at, &Change::New);
@@ -235,6 +242,7 @@ impl Exchange {
             maker,
             time_us,
         });
+        self.see_fill(self.log.fills.len() - 1);
         self.note(at, &Change::Trade(self.log.fills.len() - 1));
         self.publish_trade(self.log.fills.len() - 1);
     }

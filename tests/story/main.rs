@@ -7,7 +7,7 @@
 //!        market data · `forced` what the venue takes away · `funding` settled weeks · `hot` the trader's private
 //!        stream · `limits` kill latch, permit · `market` its own rules · `money` funding paid, profit split ·
 //!        `outage` maintenance and bans · `overdue` orders that should have been over · `recovery` crashes ·
-//!        `rules` leg repair, R1 to R20 · `seeds` determinism · `start` refusals · `streams`
+//!        `rehearsed` sessions under faults · `rules` leg repair, R1 to R20 · `seeds` determinism · `start` refusals · `streams`
 //!        private streams · `tape` a real recording · `told` what journal and truth say, side by side ·
 //!        `trade` the demo's setting · `waiting` contingent legs.
 
@@ -30,6 +30,7 @@ mod money;
 mod outage;
 mod overdue;
 mod recovery;
+mod rehearsed;
 mod rules;
 mod seeds;
 mod session;

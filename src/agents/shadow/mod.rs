@@ -190,7 +190,8 @@ struct Book {
     retry_at: Nanos,
     /// How the present repair goes.
     mending: mending::Mending,
-    refusals: u8,
+    /// When the two orders before the next one were refused, the older first.
+    refused_at: [Option<Nanos>; 2],
     /// Why entries are off for good, if they are.
     frozen: Option<String>,
     mark: Option<Mark>,

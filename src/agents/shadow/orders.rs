@@ -21,8 +21,8 @@ use crate::units::{Amount, Class, ClientId, LegKind, Nanos, PairId, Qty, Unix, V
 use crate::venue::{self, UserHeard};
 use std::sync::Arc;
 
-/// Refusals of one kind on a pair before its entries end (FAULTS F53).
-const REFUSALS_MAX: u8 = 3;
+/// Three refusals of a pair within this take it out of trading (FAULTS F53).
+const REFUSALS_WITHIN_NS: u64 = 60 * SEC;
 /// How long a refused stamp or a throttle keeps a venue's entries off, unless it says otherwise.
 pub(super) const PAUSE_NS: u64 = 10 * SEC;
 
@@ -296,11 +296,14 @@ impl Shadow {
                 }
                 let name = self.instruments.pair(pair).name;
                 let book = &mut self.books[usize::from(pair.0)];
-                book.refusals = book.refusals.saturating_add(1);
-                if book.refusals >= REFUSALS_MAX && book.frozen.is_none() {
+                let [first, second] = std::mem::take(&mut book.refused_at);
+                book.refused_at = [second, Some(now)];
+                let often = first.is_some_and(|first| now.since(first) <= REFUSALS_WITHIN_NS);
+                if often && book.frozen.is_none() {
                     let why = format!(
-                        "pair {name}: {} orders refused (last code {}); no new entries; check balance, margin and filters",
-                        book.refusals, refusal.code
+                        "pair {name}: three orders refused within a minute (last code {}); no new entries; check \
+                         balance, margin and filters",
+                        refusal.code
                     );
                     book.frozen = Some(why.clone());
                     self.note(why);

@@ -38,7 +38,7 @@ impl Book {
             asked: None,
             retry_at: Nanos::ZERO,
             mending: super::mending::Mending::default(),
-            refusals: 0,
+            refused_at: [None; 2],
             frozen: None,
             mark: None,
             pulse: None,

@@ -36,6 +36,7 @@ use super::super::faults::Kind;
 use super::super::http::{self, Request};
 use super::super::limits::Throttle;
 use super::super::matching::Side;
+use super::super::watch::Seen;
 use params::Params;
 use refusal::Refusal;
 
@@ -171,9 +172,14 @@ fn respond(
         (Some(route), Ok(params)) => (route.weight)(params),
         _ => 1,
     };
+    if let (true, Ok(params)) = (is_order, &params) {
+        exchange.see_arrival(market, |name| params.get(name));
+    }
     let clock = exchange.clock();
     if let Err(throttle) = exchange.limits[market.index()].admit(clock, cost) {
         let refusal = throttled(exchange, market, throttle);
+        let (status, wait_s) = (refusal.status, refusal.retry_after_s.unwrap_or(0));
+        exchange.watch.see(|| Seen::Throttled { market, status, wait_s });
         if let (Some(route), Ok(params)) = (route, &params) {
             note_refusal(exchange, market, route, params, &refusal);
         }
@@ -189,6 +195,10 @@ fn respond(
         _ => None,
     });
     let spoil = exchange.faults.for_answer(market, side.filter(|_| is_order));
+    if let (true, Some(kind), Ok(params)) = (is_order, &spoil, &params) {
+        let (client_id, kind) = (params.get("newClientOrderId").unwrap_or("").to_owned(), kind.name());
+        exchange.watch.see(|| Seen::Struck { client_id, kind });
+    }
     let taken = match &spoil {
         None => true,
         Some(Kind::Html { taken } | Kind::Status { taken, .. }) => *taken || !is_order,
@@ -257,6 +267,12 @@ fn note_refusal(
 ) {
     if route.method == "POST" && route.path.ends_with("/order") && !refusal.cut {
         let received_us = exchange.clock() / 1_000;
+        exchange.watch.see(|| Seen::Refused {
+            market,
+            client_id: params.get("newClientOrderId").unwrap_or("").to_owned(),
+            code: refusal.code,
+            msg: refusal.msg.clone(),
+        });
         exchange.refused.push(super::super::trading::Refused {
             market,
             client_id: params.get("newClientOrderId").unwrap_or("").to_owned(),

@@ -15,6 +15,7 @@ use super::super::super::matching::Side;
 use super::super::super::number::{BadNumber, E8, Money, parse_e8};
 use super::super::super::orders::{OrderType, Tif};
 use super::super::super::trading::NewOrder;
+use super::super::super::watch::Seen;
 use super::filters;
 use super::params::Params;
 use super::refusal::Refusal;
@@ -87,6 +88,9 @@ pub(super) fn place(
         return Err(Refusal { status: 429, retry_after_s: Some(wait), ..Refusal::new(-1015, msg) });
     }
     let fault = exchange.faults.for_order(market, order.side);
+    if let Some(kind) = &fault {
+        exchange.watch.see(|| Seen::Struck { client_id: order.client_id.clone(), kind: kind.name() });
+    }
     match &fault {
         Some(Kind::Lose) => return Err(Refusal::cut()),
         Some(Kind::Refuse { code, msg, status, taken: false }) => {

@@ -1,0 +1,49 @@
+//! The settings of rehearsals, as lines of the table.
+//!
+//! Owns:  the lines that `rehearse` alone takes: how many sessions, on how many threads, or which kept ones.
+//! Map:   `table.rs` joins all lines.
+
+use super::settings::{Command, Kind, Setting};
+use super::table::PLAIN;
+use super::value;
+
+const REHEARSE: &[Command] = &[Command::Rehearse];
+
+/// In the order help shows them.
+pub(super) const LINES: &[Setting] = &[
+    Setting {
+        name: "sessions",
+        section: "rehearse",
+        kind: Kind::Count,
+        unit: "N",
+        default: Some("100"),
+        example: "8000",
+        help: "Rehearse so many sessions, of this seed and those that follow it",
+        on: REHEARSE,
+        set: |s, v| value::count(v, 1, 100_000_000).map(|n| s.sessions = n as usize),
+        ..PLAIN
+    },
+    Setting {
+        name: "jobs",
+        section: "rehearse",
+        kind: Kind::Count,
+        unit: "N",
+        default: Some("0"),
+        example: "1",
+        help: "On so many threads, each session on one; 0: as many as there are cores",
+        on: REHEARSE,
+        set: |s, v| value::count(v, 0, 1_024).map(|n| s.jobs = n as usize),
+        ..PLAIN
+    },
+    Setting {
+        name: "kept",
+        section: "rehearse",
+        kind: Kind::Many,
+        unit: "FILE",
+        example: "tests/regress/ack_lost.jsonl",
+        help: "Rehearse this kept session (its seed, and its faults one by one) instead of drawn ones; may be repeated",
+        on: REHEARSE,
+        set: |s, v| value::path(v).map(|path| s.kept.push(path)),
+        ..PLAIN
+    },
+];

@@ -1,0 +1,310 @@
+//! A session as drawn from its seed: what is traded and how, and which faults strike when.
+//!
+//! Owns:  every random choice of a session; the script of its faults, as text and back.
+//! Never: draws anything once the session runs: dropping a fault leaves all others as they were.
+
+use super::Setup;
+use super::faults::{Level, PACKS, TABLE, index_of};
+use crate::agents::trader::contingent::Legs;
+use crate::metal::entropy::Entropy;
+use crate::sim;
+use crate::units::time::{MS, SEC, US};
+use crate::units::{Amount, Ratio};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// Coins that the box lists with both legs.
+const COINS: [&str; 12] =
+    ["BTC", "ETH", "SOL", "XRP", "DOGE", "ADA", "LINK", "AVAX", "LTC", "BNB", "DOT", "PEPE"];
+/// Answers that say nothing for sure: HTTP status and body (FAULTS part 5, row U).
+const UNSURE: [(u16, &str); 6] = [
+    (500, r#"{"code":-1000,"msg":"An unknown error occurred while processing the request."}"#),
+    (504, r#"{"code":-1001,"msg":"Internal error; unable to process your request. Please try again."}"#),
+    (408, r#"{"code":-1007,"msg":"Timeout waiting for response from backend server."}"#),
+    (500, r#"{"code":-1006,"msg":"An unexpected response was received from the message bus."}"#),
+    (502, "<html>Bad Gateway</html>"),
+    (503, r#"{"msg":"Unknown error, please check your request or try again later."}"#),
+];
+/// Shortest and longest time with faults.
+const SAFETY_S: (u64, u64) = (80, 150);
+
+/// One fault on its way.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Strike {
+    /// After the feeds were live, ns.
+    pub at_ns: u64,
+    /// Whose: an index into [`TABLE`].
+    pub injector: usize,
+    /// What.
+    pub order: Value,
+}
+
+/// A session before it runs.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// All else follows from it.
+    pub seed: u64,
+    /// The world.
+    pub setup: Setup,
+    /// How long faults may strike, ns.
+    pub safety_ns: u64,
+    /// What strikes, in order of time.
+    pub strikes: Vec<Strike>,
+}
+
+/// Random choices for one fault.
+#[derive(Debug)]
+struct Draw<'a> {
+    entropy: &'a mut Entropy,
+    coins: &'a [&'static str],
+}
+
+impl Draw<'_> {
+    /// A number from `low` to `high`, both included.
+    fn range(&mut self, low: u64, high: u64) -> u64 {
+        low + self.entropy.u64() % (high - low + 1)
+    }
+
+    /// Heads or tails.
+    fn coin(&mut self) -> bool {
+        self.range(0, 1) == 1
+    }
+
+    fn pick<'t>(&mut self, of: &[&'t str]) -> &'t str {
+        of[self.range(0, of.len() as u64 - 1) as usize]
+    }
+
+    /// A spot symbol that is traded.
+    fn spot(&mut self) -> String {
+        format!("{}USDT", self.pick(self.coins))
+    }
+
+    /// A perp that is traded.
+    fn perp(&mut self) -> String {
+        match self.pick(self.coins) {
+            "PEPE" => "1000PEPEUSDT".to_owned(),
+            coin => format!("{coin}USDT"),
+        }
+    }
+
+    /// What a `$` word of an order stands for.
+    fn choice(&mut self, word: &str) -> Value {
+        let text = match word {
+            "$door" => self.pick(&["spot_rest", "usdm_rest", "spot_ws", "usdm_ws", "spot_ws_api"]),
+            "$rest" => self.pick(&["spot_rest", "usdm_rest"]),
+            "$room" => self.pick(&["reader", "trader", "shadow", "clerk", "scribe"]),
+            "$buy_or_sell" => self.pick(&["BUY", "SELL"]),
+            "$market" => self.pick(&["spot", "usdm", "both"]),
+            "$spot" => return self.spot().into(),
+            "$perp" => return self.perp().into(),
+            "$stream" => {
+                let symbol = if self.coin() { self.spot() } else { self.perp() };
+                return format!("{}@bookTicker", symbol.to_lowercase()).into();
+            }
+            "$coin" => return self.coin().into(),
+            // How many unsynced bytes outlive a loss of power: none, some, or all.
+            "$tail" => {
+                return match self.range(0, 3) {
+                    0 => 0,
+                    1 => self.range(1, 40),
+                    2 => self.range(1, 4_000),
+                    _ => 1 << 30,
+                }
+                .into();
+            }
+            other => other,
+        };
+        text.into()
+    }
+
+    /// An order of the table with every choice made. `made` keeps the choices of one strike.
+    fn order(&mut self, template: &str, made: &mut BTreeMap<String, Value>) -> Value {
+        // The table is constant, and a test reads all of it.
+        let mut order: Value = serde_json::from_str(template).unwrap_or_default();
+        let Some(members) = order.as_object_mut() else { return order };
+        for value in members.values_mut() {
+            if let [Some(low), Some(high)] = [0, 1].map(|at| value.get(at).and_then(Value::as_i64)) {
+                *value = (low + self.range(0, (high - low) as u64) as i64).into();
+            }
+            if let Some(word) = value.as_str().filter(|text| text.starts_with('$')).map(str::to_owned) {
+                if !made.contains_key(&word) && !matches!(word.as_str(), "$order" | "$side") {
+                    let chosen = self.choice(&word);
+                    made.insert(word.clone(), chosen);
+                }
+                *value = made.get(&word).cloned().unwrap_or_else(|| word.into());
+            }
+        }
+        // Where it strikes: a market or both, the next order there, the next order there of one side.
+        match members.remove("where").as_ref().and_then(Value::as_str) {
+            Some(place @ ("$order" | "$side")) => {
+                members.insert("market".to_owned(), self.pick(&["spot", "usdm"]).into());
+                if place == "$side" || self.coin() {
+                    members.insert("client_side".to_owned(), self.pick(&["BUY", "SELL"]).into());
+                }
+            }
+            Some(market) => {
+                members.insert("market".to_owned(), market.into());
+            }
+            None => {}
+        }
+        if members.remove("unsure").is_some() {
+            let (status, body) = UNSURE[self.range(0, UNSURE.len() as u64 - 1) as usize];
+            members.insert("status".to_owned(), status.into());
+            members.insert("body".to_owned(), body.into());
+        }
+        order
+    }
+}
+
+impl Plan {
+    /// Draws a session.
+    #[must_use]
+    pub fn drawn(seed: u64) -> Self {
+        let mut entropy = Entropy::seeded(seed ^ 0x7265_6865_6172_7365);
+        let mut draw = Draw { entropy: &mut entropy, coins: &COINS };
+        let pairs = match draw.range(0, 15) {
+            0 => draw.range(4, 12),
+            1..=4 => draw.range(2, 3),
+            _ => 1,
+        };
+        let mut coins = COINS.to_vec();
+        while coins.len() as u64 > pairs {
+            let at = draw.range(0, coins.len() as u64 - 1) as usize;
+            coins.remove(at);
+        }
+        let setup = setup(seed, &coins, &mut draw);
+        let safety_ns = draw.range(SAFETY_S.0, SAFETY_S.1) * SEC;
+        let levels = levels(&mut draw);
+        // How far apart the faults of this session are, whatever they are.
+        let spread = [1, 2, 4, 12][draw.range(0, 3) as usize];
+        let mut strikes = Vec::new();
+        let mut draw = Draw { entropy: &mut entropy, coins: &coins };
+        for (injector, level) in levels.into_iter().enumerate() {
+            let every_ns = TABLE[injector].every_s * SEC * spread;
+            let gap_ns = match level {
+                Level::Off => continue,
+                Level::Rare => every_ns,
+                Level::Frequent => every_ns / 5,
+                Level::Storm => every_ns / 40,
+            };
+            let mut at_ns = draw.range(0, 2 * gap_ns);
+            while at_ns < safety_ns {
+                let mut made = BTreeMap::new();
+                for template in TABLE[injector].orders {
+                    let mut order = draw.order(template, &mut made);
+                    let later = order["later_ms"].as_u64().unwrap_or(0) * MS;
+                    if let Some(members) = order.as_object_mut() {
+                        members.remove("later_ms");
+                    }
+                    // Whole microseconds: a script tells no more.
+                    strikes.push(Strike { at_ns: (at_ns + later) / US * US, injector, order });
+                }
+                at_ns += draw.range(gap_ns / 2, gap_ns * 3 / 2);
+            }
+        }
+        strikes.sort_by_key(|strike| strike.at_ns);
+        Self { seed, setup, safety_ns, strikes }
+    }
+
+    /// Its script: a line that names the seed, then one line a fault.
+    #[must_use]
+    pub fn script(&self) -> String {
+        let mut text = format!("{}\n", json!({"seed": self.seed}));
+        for strike in &self.strikes {
+            let line = json!({
+                "at_us": strike.at_ns / US, "fault": TABLE[strike.injector].name, "do": strike.order,
+            });
+            text.push_str(&format!("{line}\n"));
+        }
+        text
+    }
+
+    /// Reads a script back: the session of its seed, with these faults and no others.
+    ///
+    /// # Errors
+    ///
+    /// Which line can't be read, and why.
+    pub fn read(text: &str) -> Result<Self, String> {
+        let lines = text.lines().enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+        let mut plan = None;
+        for (at, line) in lines {
+            let wrong = |why: &str| format!("line {}: {why}", at + 1);
+            let row: Value = serde_json::from_str(line).map_err(|error| wrong(&error.to_string()))?;
+            match &mut plan {
+                None => {
+                    let seed =
+                        row["seed"].as_u64().ok_or_else(|| wrong("the first line is {\"seed\": N}"))?;
+                    plan = Some(Self { strikes: Vec::new(), ..Self::drawn(seed) });
+                }
+                Some(Self { strikes, .. }) => {
+                    let name = row["fault"].as_str().unwrap_or("");
+                    let injector = index_of(name).ok_or_else(|| wrong(&format!("no fault {name:?}")))?;
+                    let at_us = row["at_us"].as_u64().ok_or_else(|| wrong("at_us is a whole number"))?;
+                    strikes.push(Strike { at_ns: at_us * US, injector, order: row["do"].clone() });
+                }
+            }
+        }
+        plan.ok_or_else(|| "it is empty; its first line is {\"seed\": N}".to_owned())
+    }
+}
+
+fn setup(seed: u64, coins: &[&str], draw: &mut Draw<'_>) -> Setup {
+    let delays = [(40 * US, 80 * US), (200 * US, 2 * MS), (MS, 15 * MS), (10 * MS, 60 * MS)];
+    let delay = delays[draw.range(0, 3) as usize];
+    let few = coins.len() <= 3;
+    let ticks_per_s = if few { draw.range(4, 20) } else { draw.range(2, 5) } as u32;
+    let box_config = sim::Config {
+        ticks_per_s,
+        clock_offset_ns: (draw.range(0, 600) as i64 - 300) * MS as i64,
+        // No settlement falls into a session but those on order; and the first is never further away than the
+        // shortest interval of a coin, 1 h, or the one before it would lie ahead.
+        settle_in_ns: draw.range(25, 59) * 60 * SEC,
+        ..sim::Config::default()
+    };
+    let defaults = Setup::default();
+    Setup {
+        seed,
+        key: (box_config.key.clone(), box_config.secret.clone()),
+        box_config,
+        wanted: Some(coins.iter().map(|coin| (*coin).to_owned()).collect()),
+        legs: [Legs::Together, Legs::Together, Legs::PerpFirst, Legs::SpotFirst][draw.range(0, 3) as usize],
+        clip: Amount(i128::from(draw.range(200, 900)) * 10i128.pow(u32::from(Amount::SCALE))),
+        exit_basis: Some(Ratio::from_num(draw.range(3, 9)) / 10_000),
+        order_links: draw.range(1, 3) as usize,
+        // Kill loops raise it; a session in four keeps the limit.
+        crashes_max: if draw.range(0, 3) == 0 { defaults.crashes_max } else { (1_000, 600 * SEC) },
+        delay_ns: delay.0..=delay.1,
+        idle_ns: [2 * MS, 5 * MS, 10 * MS, 20 * MS][draw.range(0, 3) as usize],
+        drawn_turns: draw.coin(),
+        segment_bytes: [32 << 10, 256 << 10, 16 << 20][draw.range(0, 2) as usize],
+        ..defaults
+    }
+}
+
+/// How often each fault strikes: about half are off; sometimes a pack comes on top.
+fn levels(draw: &mut Draw<'_>) -> Vec<Level> {
+    // What ends trading for good ends most of a session's worth with it.
+    let grave = draw.range(0, 7) == 0;
+    let mut levels: Vec<Level> = TABLE
+        .iter()
+        .map(|it| {
+            let drawn = match draw.range(0, 31) {
+                0..=15 => Level::Off,
+                16..=25 => Level::Rare,
+                26..=29 => Level::Frequent,
+                _ => Level::Storm,
+            };
+            let ends = it.after == super::faults::After::NoEntries;
+            if ends && !grave { Level::Off } else { drawn }
+        })
+        .collect();
+    if draw.range(0, 7) == 0 {
+        let (_, pack) = PACKS[draw.range(0, PACKS.len() as u64 - 1) as usize];
+        for (name, level) in pack {
+            if let Some(at) = index_of(name) {
+                levels[at] = levels[at].max(*level);
+            }
+        }
+    }
+    levels
+}

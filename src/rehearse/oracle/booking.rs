@@ -1,0 +1,147 @@
+//! Each record as it is written: booked fills and ends of orders against the truth.
+//!
+//! Owns:  I3 (what is booked was made, or paid, once), I12 (an end has its evidence and is true), I14 (an end is final).
+//! Never: waits for the end of a session with what can be told at once.
+
+use super::super::Witnessed;
+use super::books::{End, Wrote};
+use super::facts::{E10, Id, ONE};
+use super::{Broken, Oracle, broken, name_of};
+use crate::sim::{Filled, Seen};
+use serde_json::{Map, Value};
+
+/// The two searches of evidence C lie this far apart, µs.
+const APART_US: u64 = 1_900_000;
+
+impl Oracle {
+    pub(super) fn written(&mut self, wrote: &Wrote) -> Result<(), Broken> {
+        match wrote {
+            Wrote::Fill(key) => {
+                let key = (if key.0 == "spot" { "spot" } else { "perp" }, key.1.clone(), key.2);
+                let booked = &self.books.fills[&(key.0.to_owned(), key.1.clone(), key.2)];
+                match self.facts.trades.get(&key) {
+                    None => Err(broken(3, format!("booked and never made: {key:?}"))),
+                    Some(made) => match differs(booked, made) {
+                        Some(what) => Err(broken(3, format!("{key:?} is booked with another {what}"))),
+                        None => Ok(()),
+                    },
+                }
+            }
+            Wrote::Paid(of) => self.paid(&of.1, &self.books.payments[of]),
+            Wrote::End(client, before) => self.ended(*client, before.as_ref()),
+        }
+    }
+
+    /// A payment of this perp and this amount was booked: so many settled, or more.
+    fn paid(&self, symbol: &str, amount: &str) -> Result<(), Broken> {
+        let settled = self.facts.payments.iter();
+        let settled = settled.filter(|(row, received)| {
+            self.facts.rows[*row].name == symbol && Some(*received) == parse(amount)
+        });
+        let booked = self.books.payments.iter();
+        let booked = booked.filter(|((_, of), text)| of == symbol && parse(text) == parse(amount));
+        if booked.count() > settled.count() {
+            return Err(broken(3, format!("funding of {amount} is booked for {symbol} and was not settled")));
+        }
+        Ok(())
+    }
+
+    fn ended(&self, client: u64, before: Option<&End>) -> Result<(), Broken> {
+        let Some(end) = self.books.ends.get(&client) else { return Ok(()) };
+        if let Some(before) =
+            before.filter(|it| (&it.end, it.executed_units) != (&end.end, end.executed_units))
+        {
+            return Err(broken(14, format!("order {client} ended twice: {before:?}, {end:?}")));
+        }
+        let told = self.books.told.get(&client);
+        let order = self.facts.orders.get(&client);
+        let executed = order.map_or(0, |it| it.executed);
+        match end.evidence.as_str() {
+            "A" => {
+                // Without its send round in the journal (lost with the power) the unit is not known.
+                let Some(fired) = self.books.fired.get(&client) else { return Ok(()) };
+                let unit = ONE / 10i128.pow(u32::try_from(fired.decimals).unwrap_or(18));
+                if end.executed_units * unit != i128::from(executed) * E10 {
+                    let why =
+                        format!("order {client} ended with {}: {executed}e-8 is true", end.executed_units);
+                    return Err(broken(12, why));
+                }
+                if told.is_none_or(|told| told.terminal.is_empty()) {
+                    return Err(broken(12, format!("order {client} ended by A, and no answer said so")));
+                }
+            }
+            "B" | "C" if executed > 0 => {
+                let why = format!(
+                    "order {client} ended {} ({}), and executed {executed}e-8",
+                    end.end, end.evidence
+                );
+                return Err(broken(12, why));
+            }
+            "B" => {
+                if end.end == "refused" && told.is_none_or(|told| !told.refused) {
+                    return Err(broken(12, format!("order {client} ended by B, and no answer said so")));
+                }
+            }
+            "C" => {
+                let searched = told.map_or(&[][..], |told| &told.not_found);
+                let apart = searched.last().zip(searched.first()).map_or(0, |(last, first)| last - first);
+                if searched.len() < 2 || apart < APART_US {
+                    let why = format!(
+                        "order {client} ended by C after {} searches {apart} µs apart",
+                        searched.len()
+                    );
+                    return Err(broken(12, why));
+                }
+                let stamp_ms = self.books.fired.get(&client).map_or(0, |fired| fired.stamp_ms);
+                let age_us = end.at_us.saturating_sub(stamp_ms * 1_000);
+                if stamp_ms > 0
+                    && !self.calendar_stepped
+                    && age_us + 100_000 < self.allowed.lost_after_ns / 1_000
+                {
+                    return Err(broken(12, format!("order {client} ended by C {age_us} µs after its stamp")));
+                }
+            }
+            other => return Err(broken(12, format!("order {client} ended by {other:?}"))),
+        }
+        Ok(())
+    }
+
+    /// I12: nothing is executed once an end was told by B or C, or in full by A.
+    pub(super) fn fill_after_end(&self, witnessed: &Witnessed) -> Result<(), Broken> {
+        let Seen::Filled(fill) = &witnessed.seen else { return Ok(()) };
+        let Some(id) = Id::read(&fill.client_id) else { return Ok(()) };
+        match self.books.ends.get(&id.number) {
+            Some(end) => Err(broken(12, format!("{id:?} executed after its end ({end:?}): {fill:?}"))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Which fact of a booked fill is not the one of the trade.
+fn differs(booked: &Map<String, Value>, made: &Filled) -> Option<&'static str> {
+    let text = |key: &str| booked.get(key).and_then(Value::as_str).unwrap_or("");
+    let number = |key: &str| parse(text(key));
+    let side = if made.buys { "buy" } else { "sell" };
+    let client = if made.forced { "0" } else { made.client_id.as_str() };
+    let pairs = [
+        ("market", text("market") == name_of(made.market)),
+        ("side", text("side") == side),
+        ("client id", text("client_id") == client),
+        ("price", number("price") == Some(i128::from(made.price) * E10)),
+        ("quantity", number("qty") == Some(i128::from(made.qty) * E10)),
+        ("fee", number("fee") == Some(made.fee)),
+        ("fee asset", text("fee_asset") == made.fee_asset),
+    ];
+    pairs.into_iter().find(|(_, same)| !same).map(|(what, _)| what)
+}
+
+/// A decimal text as a count of 10⁻¹⁸; `None`: no number, or finer than that.
+pub(super) fn parse(text: &str) -> Option<i128> {
+    let (sign, text) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    if part.len() > 18 || whole.is_empty() {
+        return None;
+    }
+    let scaled = format!("{whole}{part:0<18}");
+    scaled.parse::<i128>().ok().map(|value| sign * value)
+}

@@ -1,0 +1,66 @@
+//! I7: the venue never has to turn a request away, and nothing is sent to one that has.
+//!
+//! Owns:  who was throttled when, and whether the bench itself had caused it.
+//! Never: takes the engine's counters for what was used.
+
+use super::super::Witnessed;
+use super::{Broken, Oracle, broken};
+use crate::sim::{Seen, Standing};
+use crate::units::Nanos;
+use crate::units::time::SEC;
+
+/// From the first answer of a ban to the last request that had not heard of it.
+const HEARD_NS: u64 = 2 * SEC;
+
+/// What the bench did to the budgets, and what followed.
+#[derive(Debug, Default)]
+pub(super) struct Budget {
+    /// A ban on order, or a stranger's requests: the venue's counters are not the engine's alone.
+    pub(super) disturbed: bool,
+    /// When each market first said that we are banned, until when, and when it was heard by this process.
+    banned: [Option<(Nanos, Nanos)>; 2],
+}
+
+impl Oracle {
+    /// The bench spends the budget, or bans the host.
+    pub fn disturb_budget(&mut self) {
+        self.budget.disturbed = true;
+    }
+
+    pub(super) fn budget(&mut self, witnessed: &Witnessed) -> Result<(), Broken> {
+        let Seen::Throttled { market, status, wait_s } = &witnessed.seen else { return Ok(()) };
+        if !self.budget.disturbed {
+            return Err(broken(
+                7,
+                format!("{market:?} turned a request away with {status}, wait {wait_s} s"),
+            ));
+        }
+        if *status != 418 {
+            return Ok(());
+        }
+        let banned = &mut self.budget.banned[usize::from(super::name_of(*market) == "perp")];
+        let until = witnessed.at.plus(wait_s * SEC);
+        match banned {
+            Some((since, end)) if witnessed.at < *end => {
+                let heard = since.plus(HEARD_NS).max(self.excused_until).max(self.begun.plus(HEARD_NS));
+                if witnessed.wire > heard {
+                    let ms = witnessed.wire.since(*since) / 1_000_000;
+                    return Err(broken(7, format!("{market:?} was asked {ms} ms after it had banned us")));
+                }
+                *end = until;
+            }
+            _ => *banned = Some((witnessed.at, until)),
+        }
+        Ok(())
+    }
+
+    /// Of no budget more than nine tenths were used.
+    pub(super) fn peaks(&self, standing: &Standing) -> Result<(), Broken> {
+        for (market, window, limit, peak) in &standing.peaks {
+            if !self.budget.disturbed && u64::from(*peak) * 10 > u64::from(*limit) * 9 {
+                return Err(broken(7, format!("{market:?} {window}: {peak} of {limit} were used")));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,79 @@
+//! I18: what was on the disk when a process ended is what the next one goes on with.
+//!
+//! Owns:  the journal's image at a crash, and the comparison with what the next process made of it.
+//! Never: expects a byte that no sync had made durable.
+
+use super::super::World;
+use super::books::Books;
+use super::{Broken, Oracle, broken};
+use crate::store::journal::{Kind, Reader};
+use crate::units::Nanos;
+use crate::units::time::SEC;
+
+/// An operator's word is on the disk so long after it was said, where the disk is well.
+const LATCH_DURABLE_NS: u64 = 10 * SEC;
+
+/// A journal as a crash left it: the whole records of each segment.
+#[derive(Debug)]
+pub struct Image {
+    segments: Vec<Vec<u8>>,
+    power: bool,
+    at: Nanos,
+}
+
+#[cfg(test)]
+impl Image {
+    /// Puts bytes behind the image's own.
+    pub(super) fn plant(&mut self, bytes: &[u8]) {
+        self.segments[0].extend_from_slice(bytes);
+    }
+}
+
+impl Oracle {
+    /// What a crash would leave now; `tail`: the bytes beyond the durable ones that survive a loss of power.
+    #[must_use]
+    pub fn image(&self, world: &World, tail: Option<usize>) -> Image {
+        let mut segments = Vec::new();
+        for number in 1.. {
+            let (_, durable) = world.segment_lengths(number);
+            let mut bytes = world.segment_from(number, 0);
+            bytes.truncate(tail.map_or(usize::MAX, |tail| durable.saturating_add(tail)));
+            let mut reader = Reader::new(&bytes, number);
+            let tells = reader.by_ref().filter(|entry| entry.kind != Kind::Checkpoint).count();
+            let whole = reader.good();
+            // A checkpoint without anything behind it may be moved aside: the segment before says the same.
+            if bytes.is_empty() || tells == 0 && number > 1 {
+                break;
+            }
+            bytes.truncate(whole);
+            segments.push(bytes);
+        }
+        Image { segments, power: tail.is_some(), at: world.now() }
+    }
+
+    /// A new process stands where the image was taken.
+    ///
+    /// # Errors
+    ///
+    /// I18, and what reading the journal from its beginning finds.
+    pub fn reborn(&mut self, world: &mut World, image: &Image) -> Result<(), Broken> {
+        for (number, records) in (1..).zip(&image.segments) {
+            let bytes = world.segment_from(number, 0);
+            if !bytes.starts_with(records) {
+                let (kept, had) = (bytes.len(), records.len());
+                let why = format!(
+                    "of {had} bytes of whole records in segment {number} the next process has {kept}"
+                );
+                return Err(broken(18, why));
+            }
+        }
+        self.begun = world.now();
+        self.lost_power |= image.power;
+        self.books = Books::new();
+        // A latch of the last moments may not have reached the disk.
+        if self.latched.1.plus(LATCH_DURABLE_NS) > image.at {
+            self.latched = (super::Latched::Trading, world.now());
+        }
+        self.step(world)
+    }
+}

@@ -1,0 +1,284 @@
+//! The oracle: after every step, is everything that must never happen still not happening (FAULTS part 3)?
+//!
+//! Owns:  what is true (`facts`, from the venue's own eyes), what was written down (`books`, from the journal),
+//!        and each invariant held against both, by its number.
+//! Never: looks into a room of the engine, or takes its word for what is true.
+//! Map:   `arrival` I5, I6, I8–I11, I13 at each order · `exposure` I1 · `attempts` I2 · `booking` I3, I12, I14 at
+//!        each record · `budget` I7 · `durable` I18 · `secrets` I17 · `ending` I2–I4, I15, I19, I20 at rest.
+//! Not checked here: I16 (no clock or allocator in a virtual world: tests/no_alloc, perf).
+
+mod arrival;
+mod attempts;
+mod booking;
+mod books;
+mod budget;
+mod durable;
+mod ending;
+mod exposure;
+mod facts;
+mod secrets;
+#[cfg(test)]
+mod tests;
+
+use super::World;
+use crate::sim::{Market, Seen};
+use crate::units::Nanos;
+use books::Books;
+use facts::Facts;
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+
+/// Events kept for the report of a failure.
+const LAST: usize = 200;
+
+/// An invariant that did not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// Which: 3 is I3; 0: the session itself (no process, no trade at all).
+    pub invariant: u8,
+    /// What was seen.
+    pub why: String,
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "I{}: {}", self.invariant, self.why)
+    }
+}
+
+/// Breaks `invariant`.
+fn broken(invariant: u8, why: impl Into<String>) -> Broken {
+    Broken { invariant, why: why.into() }
+}
+
+/// What the rehearsed operator chose, as far as it decides what is allowed.
+#[derive(Clone, Debug)]
+pub struct Allowed {
+    /// Which engine of the desk it is.
+    pub instance: u8,
+    /// Size of one entry, quote, 10⁻¹⁸.
+    pub clip: i128,
+    /// `recvWindow` plus settling time: earliest age of evidence C, ns.
+    pub lost_after_ns: u64,
+    /// Key and secret, which nothing may tell.
+    pub secrets: [String; 2],
+}
+
+/// A latch of the operator's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Latched {
+    Trading,
+    /// No entry and no exit; repairs only.
+    Halted,
+    /// Nothing at all.
+    Killed,
+}
+
+/// Everything a session is judged by.
+#[derive(Debug)]
+pub struct Oracle {
+    allowed: Allowed,
+    facts: Facts,
+    books: Books,
+    exposure: exposure::Exposure,
+    budget: budget::Budget,
+    latched: (Latched, Nanos),
+    /// While this lies ahead, every route of a hedge is shut or a fact is withheld.
+    excused_until: Nanos,
+    /// When the last process began, and whether what it found may be torn.
+    begun: Nanos,
+    lost_power: bool,
+    /// Calendar of the host at monotonic zero, ns.
+    calendar: u64,
+    calendar_stepped: bool,
+    last: VecDeque<String>,
+    /// Steps that were checked.
+    pub steps: u64,
+    wrote: Vec<books::Wrote>,
+}
+
+impl Oracle {
+    /// An oracle for a world at its first moment.
+    #[must_use]
+    pub fn new(world: &mut World, allowed: Allowed) -> Self {
+        world.watch_venue();
+        let facts = Facts::of(world.rows());
+        Self {
+            exposure: exposure::Exposure::new(facts.pairs.len()),
+            facts,
+            allowed,
+            books: Books::new(),
+            budget: budget::Budget::default(),
+            latched: (Latched::Trading, Nanos(0)),
+            excused_until: Nanos(0),
+            begun: world.now(),
+            lost_power: false,
+            calendar: world.calendar(),
+            calendar_stepped: false,
+            last: VecDeque::new(),
+            steps: 0,
+            wrote: Vec::new(),
+        }
+    }
+
+    /// Looks at one step.
+    ///
+    /// # Errors
+    ///
+    /// The first invariant that does not hold.
+    pub fn step(&mut self, world: &mut World) -> Result<(), Broken> {
+        self.steps += 1;
+        let now = world.now();
+        for witnessed in world.take_witnessed() {
+            self.keep(|| format!("{:>13} {:?}", witnessed.at.0 / 1_000, witnessed.seen));
+            self.arrival(&witnessed, world)?;
+            self.attempts(&witnessed)?;
+            self.budget(&witnessed)?;
+            let moved = self.facts.take(&witnessed);
+            self.fill_after_end(&witnessed)?;
+            if let Some(pair) = moved {
+                self.moved(pair, witnessed.at, world)?;
+            }
+        }
+        self.exposed(now)?;
+        self.read(world)
+    }
+
+    /// Reads on in the journal.
+    fn read(&mut self, world: &World) -> Result<(), Broken> {
+        loop {
+            if world.segment_lengths(self.books.segment).0 > self.books.read {
+                let bytes = world.segment_from(self.books.segment, self.books.read);
+                self.secrets("the journal", &bytes)?;
+                let mut wrote = std::mem::take(&mut self.wrote);
+                self.books.take(&bytes, &mut wrote).map_err(|why| broken(3, why))?;
+                for news in wrote.drain(..) {
+                    self.written(&news)?;
+                }
+                self.wrote = wrote;
+            }
+            // A segment ends where the next one begins.
+            if world.segment_lengths(self.books.segment + 1).0 == 0 {
+                return Ok(());
+            }
+            self.books.segment += 1;
+            self.books.read = 0;
+        }
+    }
+
+    // ───────────────────────────── what the bench did ─────────────────────────────
+
+    /// For so long every hedge route is shut, or a fact is withheld from every stream and query.
+    pub fn excuse(&mut self, until: Nanos) {
+        self.excused_until = self.excused_until.max(until);
+    }
+
+    /// Routes are open again from then on.
+    pub fn excuse_ends(&mut self, at: Nanos) {
+        self.excused_until = self.excused_until.min(at);
+    }
+
+    /// The host's calendar jumped: its stamps can't be held against the venue's any more.
+    pub fn step_calendar(&mut self) {
+        self.calendar_stepped = true;
+    }
+
+    /// An order of the bench was carried out.
+    pub fn acted(&mut self, now: Nanos, what: &str) {
+        self.keep(|| format!("{:>13} bench {what}", now.0 / 1_000));
+    }
+
+    /// The operator pressed kill, halted, or resumed.
+    pub fn told(&mut self, ask: &str, now: Nanos) {
+        let latched = match ask {
+            "kill" => Latched::Killed,
+            "halt" if self.latched.0 != Latched::Killed => Latched::Halted,
+            "resume" => Latched::Trading,
+            _ => return,
+        };
+        self.latched = (latched, now);
+    }
+
+    // ───────────────────────────── what it knows ─────────────────────────────
+
+    /// The last events, oldest first.
+    pub fn last(&self) -> impl Iterator<Item = &str> {
+        self.last.iter().map(String::as_str)
+    }
+
+    /// Round trips the venue saw.
+    #[must_use]
+    pub fn round_trips(&self) -> u64 {
+        self.facts.round_trips()
+    }
+
+    /// Order requests of ours that reached the venue.
+    #[must_use]
+    pub fn orders(&self) -> u64 {
+        self.facts.orders.len() as u64
+    }
+
+    /// Orders whose fate was written down as unknown.
+    #[must_use]
+    pub fn unknown_outcomes(&self) -> u64 {
+        self.books.notes.iter().filter(|(_, text)| text.contains("fate unknown")).count() as u64
+    }
+
+    /// How often the journal tells an answer of this verdict, with this code, status or reason.
+    #[must_use]
+    pub fn answers(&self) -> &BTreeMap<String, u64> {
+        &self.books.answers
+    }
+
+    /// How often a note of the journal holds these words.
+    #[must_use]
+    pub fn noted(&self, words: &str) -> u64 {
+        self.books.notes.iter().filter(|(_, text)| text.contains(words)).count() as u64
+    }
+
+    /// How often the journal tells of a mode.
+    #[must_use]
+    pub fn modes(&self, name: &str) -> u64 {
+        self.books.modes.iter().filter(|(_, mode)| mode == name).count() as u64
+    }
+
+    /// Orders that a fault of this kind met, and that have an end in the journal.
+    #[must_use]
+    pub fn judged(&self, kind: &str) -> u64 {
+        let met = self.facts.orders.values().filter(|order| order.struck == Some(kind));
+        met.filter(|order| self.books.ends.contains_key(&order.id.number)).count() as u64
+    }
+
+    /// Whether the present run has told a person these words.
+    #[must_use]
+    pub fn tells(&self, words: &str) -> bool {
+        self.books.notes[self.books.notes_before..].iter().any(|(_, text)| text.contains(words))
+    }
+
+    /// Whether somebody else traded on the account.
+    #[must_use]
+    pub fn foreign(&self) -> bool {
+        !self.facts.foreign.is_empty()
+    }
+
+    fn keep(&mut self, text: impl FnOnce() -> String) {
+        if self.last.len() == LAST {
+            self.last.pop_front();
+        }
+        self.last.push_back(text());
+    }
+}
+
+/// The market's name in texts.
+const fn name_of(market: Market) -> &'static str {
+    facts::market_name(market)
+}
+
+/// The client order id a sighting is about.
+fn about(seen: &Seen) -> Option<&str> {
+    match seen {
+        Seen::Arrived(arrived) => Some(&arrived.client_id),
+        Seen::Filled(fill) => Some(&fill.client_id),
+        _ => None,
+    }
+}

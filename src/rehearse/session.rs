@@ -1,0 +1,423 @@
+//! One session: a world under the faults of its plan, then without them, judged after every step.
+//!
+//! Owns:  the two phases (safety, healing), restarts, and what a session adds up to.
+//! Never: goes on past a broken invariant, or lets an engine pass that did not trade.
+
+use super::drawing::{Plan, Strike};
+use super::faults::{After, Sign, TABLE, market_of};
+use super::oracle::{Allowed, Broken, Oracle};
+use super::{Done, World};
+use crate::event::{Closed, Mode};
+use crate::sim::Market;
+use crate::units::Nanos;
+use crate::units::time::{MS, SEC};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// Until the feeds are live, at a start.
+const LIVE_WITHIN_NS: u64 = 60 * SEC;
+/// I19: all is well again so long after the last fault, or after the venue's own stated end.
+const HEALED_WITHIN_NS: u64 = 60 * SEC;
+/// A healthy engine goes on for at least this.
+const HEALING_NS: u64 = 12 * SEC;
+/// After a fault that shut every route, before its effects count.
+const GRACE_NS: u64 = 3 * SEC;
+/// How often a person lets a halted engine go on while it heals.
+const RESUMES_MAX: u32 = 2;
+/// What an engine says of a pair whose rest no leg can trade (R12): it takes no entry by rule.
+const DUST: &str = "less than any leg can trade";
+/// Pause before a process that ended by itself is started again.
+const RESTART_NS: u64 = SEC;
+/// So often, and no more.
+const RESTARTS_MAX: u32 = 200;
+
+/// What a session adds up to.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// Its seed.
+    pub seed: u64,
+    /// SHA-256 of all its events.
+    pub hash: String,
+    /// Things that arrived somewhere.
+    pub events: u64,
+    /// Turns of the rooms, each checked.
+    pub turns: u64,
+    /// Virtual time, ns.
+    pub simulated_ns: u64,
+    /// Orders that reached the venue.
+    pub orders: u64,
+    /// Round trips the venue saw.
+    pub round_trips: u64,
+    /// Orders whose fate was unknown for a while.
+    pub unknown_outcomes: u64,
+    /// Processes killed, hosts without power.
+    pub crashes: u64,
+    /// By position in the table: how often each fault was injected, and how often the engine showed it.
+    pub faults: Vec<(u64, u64)>,
+    /// What broke, at which step, and the last events before it.
+    pub broken: Option<(Broken, u64, Vec<String>)>,
+}
+
+struct Session<'a> {
+    plan: &'a Plan,
+    world: World,
+    oracle: Oracle,
+    /// What happens next, and whether it is a strike (its injector) or the end of one.
+    queue: BTreeMap<(Nanos, u64), (Option<usize>, Value)>,
+    queued: u64,
+    injected: Vec<u64>,
+    crashes: u64,
+    restarts: u32,
+    /// The bench itself ends the run.
+    stopping: bool,
+    /// Entries are off for good by what was injected.
+    no_entries: bool,
+    /// Gate counts of processes that are gone.
+    gate: [u64; Closed::ALL.len()],
+}
+
+/// Runs a session to its end, or to the first invariant that breaks.
+#[must_use]
+pub fn run(plan: &Plan) -> Outcome {
+    let dead = |why: String| Outcome {
+        seed: plan.seed,
+        faults: vec![(0, 0); TABLE.len()],
+        broken: Some((Broken { invariant: 0, why }, 0, Vec::new())),
+        ..Outcome::default()
+    };
+    let mut world = match World::new(&plan.setup) {
+        Ok(world) => world,
+        Err(error) => return dead(error.to_string()),
+    };
+    let setup = &plan.setup;
+    let allowed = Allowed {
+        instance: super::setup::INSTANCE,
+        clip: setup.clip.0,
+        lost_after_ns: u64::from(setup.recv_window_ms) * MS + setup.settle_ns,
+        secrets: [setup.key.0.clone(), setup.key.1.clone()],
+    };
+    let oracle = Oracle::new(&mut world, allowed);
+    let mut session = Session {
+        plan,
+        world,
+        oracle,
+        queue: BTreeMap::new(),
+        queued: 0,
+        injected: vec![0; TABLE.len()],
+        crashes: 0,
+        restarts: 0,
+        stopping: false,
+        no_entries: false,
+        gate: [0; Closed::ALL.len()],
+    };
+    let ended = session.live_through();
+    session.outcome(ended.err())
+}
+
+impl Session<'_> {
+    fn live_through(&mut self) -> Result<(), Broken> {
+        let live = |it: &Self| it.world.ended().live_at.is_some();
+        if !self.until(LIVE_WITHIN_NS, live)? {
+            return Err(self.dead("the feeds never became live"));
+        }
+        let begun = self.world.now();
+        for Strike { at_ns, injector, order } in &self.plan.strikes {
+            self.put(begun.plus(*at_ns), Some(*injector), order.clone());
+        }
+        let end = begun.plus(self.plan.safety_ns);
+        while self.world.now() < end {
+            let next = self.queue.keys().next().map_or(end, |(at, _)| *at).min(end);
+            if self.world.now() < next {
+                self.step(next)?;
+            }
+            while let Some(entry) = self.queue.first_entry().filter(|it| it.key().0 <= self.world.now()) {
+                let (injector, order) = entry.remove();
+                self.strike(injector, &order)?;
+            }
+        }
+        self.heal()?;
+        if !self.world.is_done() {
+            self.gather();
+        }
+        if !self.stop()? {
+            return Err(self.dead("a stop took more than 30 s"));
+        }
+        for line in self.world.lines() {
+            self.oracle.secrets("a line for a person", line.as_bytes())?;
+        }
+        self.oracle.at_rest(&self.world)
+    }
+
+    /// All faults are off: everything becomes well, and trading goes on (I19).
+    fn heal(&mut self) -> Result<(), Broken> {
+        self.queue.clear();
+        self.world.calm();
+        self.oracle.acted(self.world.now(), "calm");
+        let open_at = [Market::Spot, Market::Usdm].map(|market| self.world.open_at(market));
+        let from = open_at[0].max(open_at[1]);
+        self.oracle.excuse(from.plus(GRACE_NS));
+        self.until_time(from)?;
+        // A person looks. What a pair's entries are off for is over, or it will be told again.
+        if self.oracle.tells("no new entries") && !self.no_entries {
+            self.oracle.acted(self.world.now(), "restart by a person");
+            self.crash(&json!({"kind": "kill_process"}))?;
+        }
+        let trips = self.oracle.round_trips();
+        let least = from.plus(HEALING_NS);
+        let limit = from.plus(HEALED_WITHIN_NS);
+        let mut next = self.world.now().plus(SEC);
+        let mut resumes = RESUMES_MAX;
+        loop {
+            self.until_time(next)?;
+            next = next.plus(SEC);
+            let mode = self.world.shadow().mode();
+            if matches!(mode, Mode::Halted | Mode::Killed) && resumes > 0 {
+                resumes -= 1;
+                self.operator("resume");
+            }
+            let restless = self.oracle.restless(&self.world);
+            let traded = self.oracle.round_trips() > trips || self.no_entries || self.oracle.tells(DUST);
+            if restless.is_empty() && traded && self.world.now() >= least {
+                return Ok(());
+            }
+            if self.world.now() >= limit {
+                // Orders of a moment ago are no unrest: a stop resolves them.
+                if traded && restless.len() <= 3 {
+                    return Ok(());
+                }
+                let shadow = self.world.shadow();
+                let frozen: Vec<_> = shadow.why().filter_map(|it| it.frozen).collect();
+                let what = restless.first().map_or("nothing was traded", String::as_str);
+                let mode = shadow.mode();
+                let why =
+                    format!("60 s after the last fault: {what} ({mode:?} {} {frozen:?})", shadow.mode_why());
+                return Err(Broken { invariant: 19, why });
+            }
+        }
+    }
+
+    fn stop(&mut self) -> Result<bool, Broken> {
+        self.stopping = true;
+        self.world.tell_stop();
+        self.until(30 * SEC, |it| it.world.is_done())
+    }
+
+    // ───────────────────────────── time ─────────────────────────────
+
+    fn step(&mut self, until: Nanos) -> Result<(), Broken> {
+        self.world.step(until);
+        self.oracle.step(&mut self.world)?;
+        if self.world.is_done() && !self.stopping {
+            self.restart()?;
+        }
+        Ok(())
+    }
+
+    fn until_time(&mut self, until: Nanos) -> Result<(), Broken> {
+        while self.world.now() < until {
+            self.step(until)?;
+        }
+        Ok(())
+    }
+
+    fn until(&mut self, limit_ns: u64, seen: impl Fn(&Self) -> bool) -> Result<bool, Broken> {
+        let until = self.world.now().plus(limit_ns);
+        while self.world.now() < until && !seen(self) {
+            self.step(until)?;
+        }
+        Ok(seen(self))
+    }
+
+    /// The process ended by itself: whoever watches over it starts another.
+    fn restart(&mut self) -> Result<(), Broken> {
+        self.restarts += 1;
+        if self.restarts > RESTARTS_MAX {
+            return Err(self.dead("the process ended by itself again and again"));
+        }
+        let ended = format!("ended: {:?}", self.world.ended());
+        self.oracle.acted(self.world.now(), &ended);
+        let order = json!({"kind": "kill_process", "after_ms": RESTART_NS / MS});
+        self.crash(&order)
+    }
+
+    // ───────────────────────────── faults ─────────────────────────────
+
+    fn put(&mut self, at: Nanos, injector: Option<usize>, order: Value) {
+        self.queued += 1;
+        self.queue.insert((at, self.queued), (injector, order));
+    }
+
+    fn strike(&mut self, injector: Option<usize>, order: &Value) -> Result<(), Broken> {
+        let now = self.world.now();
+        let name = injector.map_or("end", |at| TABLE[at].name);
+        self.oracle.acted(now, &format!("{name} {order}"));
+        if let Some(ask) = order["ask"].as_str() {
+            self.operator(ask);
+            self.count(injector.filter(|_| ask != "resume"));
+            return Ok(());
+        }
+        if matches!(order["kind"].as_str(), Some("kill_process" | "lose_power")) {
+            self.count(injector);
+            return self.crash(order);
+        }
+        match self.act(order)? {
+            Done::Missed(_) => {}
+            Done::Lasts(end) => {
+                self.count(injector.filter(|_| counts(injector, order)));
+                if let Some(at) = injector {
+                    self.follows(TABLE[at].after, order);
+                }
+                if let Some((after_ns, end)) = end {
+                    self.put(self.world.now().plus(after_ns), None, end);
+                }
+            }
+        }
+        self.oracle.step(&mut self.world)
+    }
+
+    /// What the judge must know of a fault.
+    fn follows(&mut self, after: After, order: &Value) {
+        let now = self.world.now();
+        let lasts_ms = ["ms", "for_ms"].map(|key| order[key].as_u64().unwrap_or(0));
+        let until = now.plus(lasts_ms[0].max(lasts_ms[1]) * MS + GRACE_NS);
+        let shut = matches!(after, After::Shut | After::ShutBudget);
+        if shut || after == After::NoEntries {
+            self.oracle.excuse(until);
+        }
+        if matches!(after, After::Budget | After::ShutBudget) {
+            self.oracle.disturb_budget();
+            for market in [Market::Spot, Market::Usdm] {
+                if market_of(order).is_none_or(|it| it == market) {
+                    self.oracle.excuse(self.world.open_at(market).plus(GRACE_NS));
+                }
+            }
+        }
+        self.no_entries |= after == After::NoEntries;
+        if after == After::Calendar {
+            self.oracle.step_calendar();
+        }
+    }
+
+    fn act(&mut self, order: &Value) -> Result<Done, Broken> {
+        let done = self.world.act(order, &self.plan.setup);
+        done.map_err(|error| self.dead(&format!("no new process: {error}")))
+    }
+
+    fn operator(&mut self, ask: &str) {
+        self.oracle.told(ask, self.world.now());
+        let _ = self.world.act(&json!({"kind": "operator", "ask": ask}), &self.plan.setup);
+        if ask == "kill" {
+            // Until it is left again nothing may be repaired.
+            self.oracle.excuse(Nanos::NEVER);
+        } else if ask == "resume" {
+            self.oracle.excuse_ends(self.world.now().plus(GRACE_NS));
+        }
+    }
+
+    fn crash(&mut self, order: &Value) -> Result<(), Broken> {
+        self.gather();
+        self.crashes += 1;
+        let tail = order["tail"].as_u64().map(|tail| usize::try_from(tail).unwrap_or(usize::MAX));
+        let image = self.oracle.image(&self.world, tail);
+        self.act(order)?;
+        // A new process connects, reads the account, and repairs then.
+        let back = self.world.now().plus(LIVE_WITHIN_NS / 2);
+        self.oracle.excuse(back);
+        self.oracle.reborn(&mut self.world, &image)
+    }
+
+    fn count(&mut self, injector: Option<usize>) {
+        if let Some(at) = injector {
+            self.injected[at] += 1;
+        }
+    }
+
+    // ───────────────────────────── what it adds up to ─────────────────────────────
+
+    /// Takes over what a process counted.
+    fn gather(&mut self) {
+        for (sum, count) in self.gate.iter_mut().zip(self.world.trader().closed) {
+            *sum += count;
+        }
+    }
+
+    fn observed(&self, at: usize) -> u64 {
+        let oracle = &self.oracle;
+        let seen = match TABLE[at].sign {
+            Sign::Judged(kind) => oracle.judged(kind),
+            Sign::Heard(kind) => self.world.struck().find(|(it, _)| *it == kind).map_or(0, |(_, n)| n),
+            Sign::Answer(begins) => {
+                let of_it = oracle.answers().iter().filter(|(text, _)| text.starts_with(begins));
+                of_it.map(|(_, times)| times).sum()
+            }
+            Sign::Note(words) => oracle.noted(words),
+            Sign::Mode(name) => oracle.modes(name),
+            Sign::Gate(reasons) => reasons.iter().map(|reason| self.gate[*reason as usize]).sum(),
+            Sign::Restart => self.crashes,
+        };
+        seen.min(self.injected[at])
+    }
+
+    fn outcome(&self, broken: Option<Broken>) -> Outcome {
+        let (world, oracle) = (&self.world, &self.oracle);
+        let last = || oracle.last().map(str::to_owned).collect();
+        Outcome {
+            seed: self.plan.seed,
+            hash: world.event_hash(),
+            events: world.events(),
+            turns: world.turns(),
+            simulated_ns: world.now().0,
+            orders: oracle.orders(),
+            round_trips: oracle.round_trips(),
+            unknown_outcomes: oracle.unknown_outcomes(),
+            crashes: self.crashes,
+            faults: (0..TABLE.len()).map(|at| (self.injected[at], self.observed(at))).collect(),
+            broken: broken.map(|broken| (broken, oracle.steps, last())),
+        }
+    }
+
+    fn dead(&self, why: &str) -> Broken {
+        let lines = self.world.lines();
+        let tail = lines[lines.len().saturating_sub(5)..].join(" · ");
+        Broken { invariant: 0, why: format!("{why}; {:?}; {tail}", self.world.ended()) }
+    }
+}
+
+/// Whether an order is the fault itself, not a part that only makes it felt.
+fn counts(injector: Option<usize>, order: &Value) -> bool {
+    let name = injector.map_or("", |at| TABLE[at].name);
+    let kind = order["kind"].as_str().unwrap_or("");
+    match name {
+        "F11" => kind != "cut_youngest",
+        "F92" => kind != "cut",
+        "F32" => order["door"] == "spot_rest",
+        _ => true,
+    }
+}
+
+/// The plan with the fewest strikes that still breaks the same invariant: strikes are dropped by halves, then
+/// one by one, at most `runs` sessions.
+#[must_use]
+pub fn shrunk(plan: &Plan, invariant: u8, mut runs: u32) -> Plan {
+    let mut best = plan.clone();
+    let mut size = best.strikes.len().div_ceil(2);
+    while size > 0 && runs > 0 {
+        let mut at = 0;
+        let mut dropped = false;
+        while at < best.strikes.len() && runs > 0 {
+            let mut fewer = best.clone();
+            fewer.strikes.drain(at..(at + size).min(best.strikes.len()));
+            runs -= 1;
+            if run(&fewer).broken.is_some_and(|(broken, ..)| broken.invariant == invariant) {
+                (best, dropped) = (fewer, true);
+            } else {
+                at += size;
+            }
+        }
+        if size == 1 && !dropped {
+            break;
+        }
+        size = if size > 1 { size / 2 } else { 1 };
+    }
+    best
+}

@@ -1,0 +1,80 @@
+//! Bad weather on the network: slow, in slices, one way only, cut short, or with no room to send.
+//!
+//! Owns:  what lies between a connection that works and one that is cut.
+//! Never: loses a byte of a connection that lives: TCP does not.
+
+use super::network::Network;
+use crate::sim::{ConnId, Door};
+use crate::units::Nanos;
+
+/// What the weather is like now.
+#[derive(Debug, Default)]
+pub(super) struct Weather {
+    /// Every chunk takes so much longer.
+    pub(super) slow_ns: u64,
+    /// Nothing said to these doors leaves the host.
+    pub(super) mute: Vec<Door>,
+    /// Chunks are at most so long; `None`: as they were written.
+    pub(super) slice: Option<usize>,
+}
+
+impl Weather {
+    /// A chunk as the pieces it travels in.
+    pub(super) fn slices(&self, bytes: Vec<u8>) -> Vec<Vec<u8>> {
+        match self.slice {
+            Some(most) if bytes.len() > most => bytes.chunks(most.max(1)).map(<[u8]>::to_vec).collect(),
+            _ => vec![bytes],
+        }
+    }
+}
+
+impl Network {
+    /// Lets nothing reach a door any more (`true`), or everything that was said meanwhile (`false`).
+    pub(super) fn mute(&mut self, door: Door, muted: bool, now: Nanos) {
+        self.weather.mute.retain(|it| *it != door);
+        if muted {
+            self.weather.mute.push(door);
+            return;
+        }
+        let waited: Vec<(ConnId, Vec<u8>)> = self
+            .lines
+            .iter_mut()
+            .filter(|(_, line)| line.door == door && !line.stuck.is_empty())
+            .map(|(conn, line)| (*conn, std::mem::take(&mut line.stuck)))
+            .collect();
+        for (conn, bytes) in waited {
+            self.send_up(conn, bytes, now);
+        }
+    }
+
+    /// So many bytes fit into the send buffer of every connection that is open now.
+    pub(super) fn limit_room(&mut self, bytes: Option<usize>) {
+        for line in self.lines.values_mut() {
+            line.peer.limit_outbox(bytes);
+        }
+    }
+
+    /// Ends every connection of a door without a goodbye, behind what was delivered.
+    pub(super) fn truncate(&mut self, door: Door, now: Nanos) {
+        let of_door: Vec<ConnId> =
+            self.lines.iter().filter(|(_, line)| line.door == door).map(|(conn, _)| *conn).collect();
+        for conn in of_door {
+            if let Some(mut line) = self.lines.remove(&conn) {
+                line.peer.truncate();
+            }
+            self.exchange.closed(conn, self.unix(now));
+        }
+    }
+
+    /// Ends all bad weather: what waited on either side arrives.
+    pub(super) fn clear_up(&mut self, now: Nanos) {
+        self.weather.slow_ns = 0;
+        self.weather.slice = None;
+        self.limit_room(None);
+        for (_, door) in super::network::DOORS {
+            self.mute(door, false, now);
+            self.hold(door, false, now);
+            self.shut(door, false);
+        }
+    }
+}
