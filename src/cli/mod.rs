@@ -24,6 +24,7 @@ pub mod store;
 pub mod table;
 mod table_box;
 mod table_research;
+mod table_rules;
 mod threads;
 mod value;
 

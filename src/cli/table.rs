@@ -2,21 +2,22 @@
 //!
 //! Owns:  names, units, defaults, examples and help of all settings, and which commands take them.
 //! Never: reads a value itself; `value.rs` does.
-//! Map:   `table_research` and `table_box` hold the lines that only those take · flag `--order-links` = key
+//! Map:   `table_rules` holds exits, growth and caps · `table_research` and `table_box` the lines that only
+//!        those take · flag `--order-links` = key
 //!        `order_links` of its section. `--config` has no key: a file can't name itself. A new setting is
 //!        one entry here (or there) and one field of `Settings`.
 
 use super::settings::{Command, Directions, EndpointAt, KeyFileAt, Kind, Layout, Legs, Setting};
-use super::{table_box, table_research, value};
+use super::{table_box, table_research, table_rules, value};
 use crate::metal::runner::Idle;
 
 const ALL: &[Command] = &[Command::Demo, Command::Run, Command::Sim];
 const EVERY: &[Command] = &Command::ALL;
-const ENGINE: &[Command] = &[Command::Demo, Command::Run];
+pub(super) const ENGINE: &[Command] = &[Command::Demo, Command::Run];
 /// An engine, who talks to it, and who looks at what it keeps.
 const ENGINES: &[Command] = &[Command::Demo, Command::Run, Command::Ctl, Command::Store];
 /// Whoever decides about trades, live or over history.
-const DECIDERS: &[Command] = &[Command::Demo, Command::Run, Command::Backtest];
+pub(super) const DECIDERS: &[Command] = &[Command::Demo, Command::Run, Command::Backtest];
 const RUN: &[Command] = &[Command::Run];
 /// A demo keeps its data where `--out` says.
 const KEEPERS: &[Command] = &[Command::Run, Command::Ctl, Command::Store];
@@ -37,11 +38,11 @@ pub(super) const PLAIN: Setting = Setting {
 
 /// Every setting, in the order help shows them.
 pub static TABLE: &[Setting] = &joined::<
-    { LINES.len() + table_research::LINES.len() + table_box::LINES.len() },
->([LINES, table_research::LINES, table_box::LINES]);
+    { LINES.len() + table_rules::LINES.len() + table_research::LINES.len() + table_box::LINES.len() },
+>([LINES, table_rules::LINES, table_research::LINES, table_box::LINES]);
 
 /// All lines behind one another.
-const fn joined<const N: usize>(parts: [&[Setting]; 3]) -> [Setting; N] {
+const fn joined<const N: usize>(parts: [&[Setting]; 4]) -> [Setting; N] {
     let mut all = [PLAIN; N];
     let (mut at, mut part) = (0, 0);
     while part < parts.len() {
@@ -341,29 +342,6 @@ const LINES: &[Setting] = &[
         help: "Notional of one entry",
         on: DECIDERS,
         set: |s, v| value::usdt(v).map(|amount| s.clip_usdt = amount),
-        ..PLAIN
-    },
-    Setting {
-        name: "deployed-max",
-        section: "trade",
-        unit: "PCT",
-        default: Some("25%"),
-        example: "10%",
-        help: "Deploy at most this share of the account's equity: spot cost and initial margin",
-        on: ENGINE,
-        set: |s, v| value::part(v).map(|rate| s.deployed_max = rate),
-        ..PLAIN
-    },
-    Setting {
-        name: "leverage",
-        section: "trade",
-        kind: Kind::Count,
-        unit: "N",
-        default: Some("2"),
-        example: "1",
-        help: "Perp notional per unit of margin on a venue, at most",
-        on: ENGINE,
-        set: |s, v| value::count(v, 1, 10).map(|n| s.leverage = n as u32),
         ..PLAIN
     },
     Setting {
