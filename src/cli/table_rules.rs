@@ -4,7 +4,7 @@
 //! Map:   `table.rs` joins all lines, and has those of the entry.
 
 use super::settings::{Kind, Setting};
-use super::table::{DECIDERS, ENGINE, PLAIN};
+use super::table::{DECIDERS, ENGINE, PLAIN, WATCHERS};
 use super::value;
 
 /// In the order help shows them.
@@ -51,7 +51,7 @@ pub(super) const LINES: &[Setting] = &[
         default: Some("1"),
         example: "4",
         help: "Clips a position may grow to, where each pays by itself",
-        on: ENGINE,
+        on: WATCHERS,
         set: |s, v| value::count(v, 1, 1_000).map(|n| s.clips_max = n as u32),
         ..PLAIN
     },
@@ -62,7 +62,7 @@ pub(super) const LINES: &[Setting] = &[
         default: Some("10m"),
         example: "1h",
         help: "Wait this long after a clip before the next",
-        on: ENGINE,
+        on: WATCHERS,
         set: |s, v| value::some_duration(v).map(|ns| s.clip_cool_down_ns = ns),
         ..PLAIN
     },

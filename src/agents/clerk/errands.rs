@@ -17,6 +17,8 @@ use std::collections::{BTreeMap, VecDeque};
 pub enum Errand {
     /// What trades on a market.
     Listing(LegKind),
+    /// What trades there still, and by which rules.
+    Relisting(LegKind),
     /// What time it is there.
     Time(LegKind),
     /// Marks and funding estimates, once, so that a start need not wait for their streams.
@@ -41,7 +43,7 @@ pub enum Errand {
 pub(super) struct Errands {
     /// With the weight each is known to have, at least.
     waiting: BTreeMap<LegKind, VecDeque<(Errand, u32)>>,
-    allowed: Reads,
+    pub(super) allowed: Reads,
     spent: [u64; LANES],
     /// An answer to us asked to be left alone until then; the shadow says so a moment later.
     quiet: [Nanos; LANES],
@@ -51,6 +53,14 @@ impl Errands {
     /// Sends nothing to a market before `until`.
     pub(super) fn pause(&mut self, lane: usize, until: Nanos) {
         self.quiet[lane] = self.quiet[lane].max(until);
+    }
+
+    /// Adds what does not wait already.
+    pub(super) fn add_once(&mut self, leg: LegKind, errand: Errand) {
+        let waiting = self.waiting.get(&leg);
+        if !waiting.is_some_and(|waiting| waiting.iter().any(|(it, _)| *it == errand)) {
+            self.add(leg, errand);
+        }
     }
 
     pub(super) fn add(&mut self, leg: LegKind, errand: Errand) {
@@ -149,6 +159,10 @@ impl Clerk {
                 let of_leg = |ask: &Ask| venue.endpoint(ask.endpoint).is_some_and(|it| it.leg == leg);
                 (venue.listing_requests)().into_iter().find(of_leg)
             }
+            Errand::Relisting(leg) => {
+                let of_leg = |ask: &Ask| venue.endpoint(ask.endpoint).is_some_and(|it| it.leg == leg);
+                (venue.relisting_requests)(self.present()?).into_iter().find(of_leg)
+            }
             Errand::Time(leg) => Some((venue.time_request)(leg)),
             Errand::Marks => Some((venue.marks_request)()),
             Errand::Settled(id) => self.settled_ask(id, now),
@@ -195,6 +209,7 @@ impl Clerk {
                 }
             }
             Errand::Listing(leg) | Errand::Fees(leg, _) => self.errands.add(leg, errand),
+            Errand::Relisting(leg) => self.errands.add_once(leg, errand),
             Errand::Marks => self.errands.add(LegKind::Perp, errand),
             Errand::Settled(_) | Errand::Intervals => self.history_failed(errand, true, now),
         }

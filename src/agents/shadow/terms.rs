@@ -158,7 +158,8 @@ impl Shadow {
         let settles = mark.next_funding.zip(offset).map(|(at, offset)| entries_until(at).0 - offset);
         let guard = settles.map_or(Nanos::ZERO, |at| Nanos(u64::try_from(at).unwrap_or(0)));
         terms.valid_until = guard.min(mark.received.plus(ESTIMATE_STALE_NS));
-        let open = trading && !frozen && book.frozen.is_none() && weighing.leaving.is_none();
+        let shut = self.shut_why(row.id).is_some();
+        let open = trading && !frozen && !shut && book.frozen.is_none() && weighing.leaving.is_none();
         if !open || terms.clip[0] == Qty::ZERO || self.parted(at) {
             return Some(terms);
         }

@@ -171,6 +171,9 @@ impl Shadow {
     pub(super) fn tick_weighing(&mut self, now: Nanos) {
         for at in 0..self.books.len() {
             self.weigh_pair(at, now);
+            if self.books[at].held.is_some() && self.ends_soon(self.books[at].pair) {
+                self.give_up(at, "its perp is settled for good within a day".to_owned());
+            }
         }
     }
 

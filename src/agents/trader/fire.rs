@@ -158,7 +158,7 @@ impl Trader {
         let (venue, instrument) = (stall.venues[leg as usize], stall.legs[leg as usize]);
         let quote = *self.books.tops(pair)[leg as usize].ok_or(Closed::NoQuote)?;
         let row = loaded.instruments.get(instrument);
-        let (opens, collar_ppm) = match command {
+        let (opens, collar_ppm, edge) = match command {
             Command::Complete { worst, until, .. } => {
                 if now > until {
                     return Err(Closed::Late);
@@ -169,15 +169,19 @@ impl Trader {
                 self.settings.gate.check(&self.books, pair, stall.venues, &self.offsets, now)?;
                 let (touch, _) = touch(&quote, side);
                 let room = (worst.0 - touch.0).saturating_mul(side.sign());
-                (true, collar_within(room, touch, row.tick, EXIT_COLLAR_PPM).ok_or(Closed::Dear)?)
+                (true, collar_within(room, touch, row.tick, EXIT_COLLAR_PPM).ok_or(Closed::Dear)?, None)
             }
-            Command::Unwind { collar_ppm, .. } => (false, collar_ppm),
+            Command::Unwind { collar_ppm, edge, .. } => (false, collar_ppm, edge),
             Command::Free { .. } => return Ok(()),
         };
+        let (price, visible) = touch(&quote, side);
+        // Nobody is on the other side: an order would have no price, and no slice a size.
+        if price <= Price(0) || visible.0 <= 0 {
+            return Err(Closed::Thin);
+        }
         let qty = match command {
             Command::Unwind { sliced: true, .. } => {
-                let (price, visible) = touch(&quote, side);
-                slice(qty, visible, row.lot, least_unwind(row, price).unwrap_or(qty.0))
+                slice(qty, visible, row.lot, least_unwind(row, price).ok_or(Closed::Thin)?)
             }
             _ => qty,
         };
@@ -190,6 +194,7 @@ impl Trader {
             qty,
             reduce_only: leg == LegKind::Perp && !opens,
             collar_ppm,
+            edge,
         };
         let stamp = self.offsets.venue_time(lane(venue, leg), now).ok_or(Closed::NoClock)?;
         let form = loaded.form(instrument).ok_or(Closed::NoLink)?;
