@@ -186,7 +186,7 @@ fn subcommand(command: Command) -> clap::Command {
         .help("Read settings from this TOML file; flags win over it");
     let mut made = clap::Command::new(command.name()).about(about).after_help(examples).arg(config);
     if command == Command::Ctl {
-        let action = Arg::new("action").value_name("ACTION").num_args(0..=2);
+        let action = Arg::new("action").value_name("ACTION").num_args(0..=3);
         let reason = Arg::new("reason").long("reason").value_name("TEXT");
         made = made
             .arg(action.help("status, why PAIR, halt, resume, flatten, kill or grant PAIR QTY"))
