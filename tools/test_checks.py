@@ -17,6 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import check_report
 import check_tape
 import check_truth
 import journal
@@ -307,6 +308,79 @@ class Truth(unittest.TestCase):
             code, out = run(check_truth.main, folder)
         self.assertEqual(code, 2)
         self.assertIn("truth.json cannot be read", out)
+
+
+class Reports(unittest.TestCase):
+    """One short pair opened and half closed: bought 0.01 at 60000.5, sold the perp at 60010, half of both back."""
+
+    def setUp(self):
+        rows = [
+            {"market": "spot", "symbol": "BTCUSDT", "base": "BTC", "quote": "USDT"},
+            {"market": "perp", "symbol": "BTCUSDT", "base": "BTC", "quote": "USDT"},
+        ]
+        pair = {"name": "BTC", "spot": 0, "perp": 1, "price_factor": 1, "size_factor": "1"}
+        self.records = [(journal.MARKETS, {"instruments": rows, "pairs": [pair]})]
+        leg = {"market": "spot", "symbol": "BTCUSDT"}
+        fired = {"at_us": 1_772_694_601_600_123, "legs": [leg], "perp_price": "60011"}
+        self.records.append((journal.FIRED, fired))
+        self.fill(1, "spot", "buy", "60000.5", "0.01", "0.00001", "BTC", "60000")
+        self.fill(2, "perp", "sell", "60010", "0.01", "0.3", "USDT", "60011")
+        self.fill(3, "perp", "buy", "60001", "0.005", "0.15", "USDT", "60001", day=1)
+        self.report = {
+            "fills": 3,
+            "pnl": {
+                # 0.045 closed on the perp; the coins left over, and the perp's other half, at 60001.
+                "basis": "0.05",
+                "fees": "-1.050005",
+                "slippage": "-0.015",
+                "funding": "0",
+                "borrow": "0",
+                "revaluation": "0.059995",
+                "total": "-0.95501",
+            },
+            "pairs": [{"pair": "BTC", "spot": "0.00999", "perp": "-0.005"}],
+            "days": [{"day": "2026-03-05", "equity": "-0.8051"}, {"day": "2026-03-06", "equity": "-0.95501"}],
+        }
+
+    def fill(self, trade_id, market, side, price, qty, fee, asset, decided, day=0):
+        body = {
+            "at_us": 1_772_694_601_600_123 + day * 86_400_000_000,
+            "market": market,
+            "symbol": "BTCUSDT",
+            "trade_id": trade_id,
+            "side": side,
+            "price": price,
+            "qty": qty,
+            "fee": fee,
+            "fee_asset": asset,
+            "decided": decided,
+        }
+        self.records.append((journal.FILL, body))
+
+    def differences(self):
+        found = []
+        check_report.check(self.report, self.records, found.append)
+        return found
+
+    def test_a_true_report_passes(self):
+        self.assertEqual(self.differences(), [])
+
+    def test_each_planted_difference_is_named(self):
+        for part in self.report["pnl"]:
+            changed = copy.deepcopy(self.report)
+            self.report["pnl"][part] += "1"
+            self.assertTrue(self.differences(), part)
+            self.report = changed
+        for text, change in (
+            ("fills", lambda it: it.update(fills=4)),
+            ("pair BTC", lambda it: it["pairs"][0].update(perp="0")),
+            ("2026-03-05", lambda it: it["days"][0].update(equity="0")),
+            ("2026-03-06", lambda it: it["days"].pop()),
+        ):
+            kept = copy.deepcopy(self.report)
+            change(self.report)
+            self.assertRegex(" ".join(self.differences()), text)
+            self.report = kept
 
 
 class JournalFiles(unittest.TestCase):

@@ -6,7 +6,7 @@
 use super::boot::{self, BootError, Finished};
 use super::report::Exposure;
 use super::settings::{EndpointAt, KeyFileAt};
-use super::{Exit, Settings, say, sim};
+use super::{Exit, Settings, say, sim, store};
 use crate::metal::intents;
 use crate::simnet;
 use crate::store::segments;
@@ -51,6 +51,7 @@ fn run(settings: &Settings) -> Result<Exit, BootError> {
             name.is_some_and(|name| segments::is_journal(settings.instance, name)).then_some(path.clone()),
         );
     }
+    old.push(engine.data_dir.join(store::projection_name(settings.instance)));
     for old in old {
         match std::fs::remove_file(&old) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

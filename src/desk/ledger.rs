@@ -25,6 +25,14 @@ pub struct Profit {
     pub funding: Amount,
 }
 
+impl Profit {
+    /// All of it that is no longer open.
+    #[must_use]
+    pub fn total(&self) -> Amount {
+        self.funding + self.basis + self.fees + self.slippage
+    }
+}
+
 /// One leg's open quantity and what it cost at decision prices.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lot {
@@ -128,6 +136,22 @@ impl Sums {
         self.lots.get(&(pair, leg)).copied().unwrap_or_default()
     }
 
+    /// What a leg has open, its coins at the perp's price, against what it cost at decision prices: the
+    /// unrealised part. `price_factor` is the pair's m: coins one unit of that price is the price of.
+    #[must_use]
+    pub fn unrealised(
+        &self,
+        pair: Asset,
+        leg: LegKind,
+        price: Price,
+        price_decimals: u8,
+        price_factor: i64,
+    ) -> Amount {
+        let lot = self.lot(pair, leg);
+        let units = Amount(lot.base / i128::from(price_factor.max(1)));
+        worth(units, price, price_decimals) - Amount(lot.cost)
+    }
+
     fn add(&mut self, leg: LegKind, asset: Asset, amount: Amount) {
         *self.changes.entry((leg, asset)).or_default() += amount;
     }
@@ -193,16 +217,16 @@ impl Ledger {
         self.sums.fills
     }
 
+    /// What all of them add up to.
+    #[must_use]
+    pub const fn sums(&self) -> &Sums {
+        &self.sums
+    }
+
     /// Where the money came from.
     #[must_use]
     pub fn profit(&self) -> Profit {
         self.sums.profit
-    }
-
-    /// What a leg of a pair has open.
-    #[must_use]
-    pub fn lot(&self, pair: Asset, leg: LegKind) -> Lot {
-        self.sums.lot(pair, leg)
     }
 
     /// Pairs by name, and their legs that have anything open.
@@ -271,22 +295,6 @@ impl Ledger {
     /// A payment that is in the sums already.
     pub fn remember_payment(&mut self, tran_id: u64, symbol: String) {
         self.paid.insert((tran_id, symbol));
-    }
-
-    /// What a leg has open, its coins at the perp's mark, against what it cost at decision prices: the
-    /// unrealised part. `price_factor` is the pair's m: coins one unit of the mark is the price of.
-    #[must_use]
-    pub fn unrealised(
-        &self,
-        pair: Asset,
-        leg: LegKind,
-        mark: Price,
-        price_decimals: u8,
-        price_factor: i64,
-    ) -> Amount {
-        let lot = self.sums.lot(pair, leg);
-        let units = Amount(lot.base / i128::from(price_factor.max(1)));
-        worth(units, mark, price_decimals) - Amount(lot.cost)
     }
 
     /// What a leg's open quantity cost at decision prices, signed: paid positive.
@@ -419,7 +427,7 @@ mod tests {
         );
         assert_eq!(base, amount("-0.01"));
         assert_eq!(
-            ledger.unrealised("BTC".try_into().unwrap(), LegKind::Perp, Price(599_000), 1, 1),
+            ledger.sums().unrealised("BTC".try_into().unwrap(), LegKind::Perp, Price(599_000), 1, 1),
             amount("1")
         );
     }

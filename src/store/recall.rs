@@ -145,6 +145,7 @@ struct Traded {
     pair: Asset,
     base: Asset,
     quote: Asset,
+    price_factor: i64,
     size_factor: Amount,
 }
 
@@ -245,6 +246,13 @@ impl Recalled {
     pub fn markets_of(&self, epoch: u32) -> Option<&Markets> {
         let (_, (last, markets)) = self.markets.range(..=epoch).next_back()?;
         (*last >= epoch).then_some(markets)
+    }
+
+    /// The pair that a market belongs to, and its m.
+    #[must_use]
+    pub fn pair_of(&self, leg: LegKind, symbol: &str) -> Option<(Asset, i64)> {
+        let market = Market { leg, symbol: symbol.to_owned() };
+        self.traded.get(&market).map(|traded| (traded.pair, traded.price_factor))
     }
 
     /// How many records were read for this: what a start costs.
@@ -407,8 +415,13 @@ impl Recalled {
     pub(super) fn know_markets(&mut self, first: u32, last: u32, markets: Markets) {
         for pair in &markets.pairs {
             for row in pair.legs.into_iter().filter_map(|leg| markets.instruments.get(leg)) {
-                let (pair, size_factor) = (pair.name, pair.size_factor);
-                let traded = Traded { pair, base: row.base, quote: row.quote, size_factor };
+                let traded = Traded {
+                    pair: pair.name,
+                    base: row.base,
+                    quote: row.quote,
+                    price_factor: i64::try_from(pair.price_factor).unwrap_or(i64::MAX),
+                    size_factor: pair.size_factor,
+                };
                 self.traded.insert(row.market.clone(), traded);
             }
         }

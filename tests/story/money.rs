@@ -49,7 +49,7 @@ fn total(world: &World, truth: &Value) -> Amount {
         let symbol = shadow.instruments().get(pair.perp).symbol;
         let mark = Price::parse(truth["marks"][symbol.as_str()].as_str().unwrap().as_bytes(), 8).unwrap();
         for leg in LegKind::BOTH {
-            total += shadow.ledger().unrealised(pair.name, leg, mark, 8, pair.price_factor);
+            total += shadow.ledger().sums().unrealised(pair.name, leg, mark, 8, pair.price_factor);
         }
     }
     total

@@ -176,7 +176,7 @@ impl Shadow {
             }
         }
         for book in &mut self.books {
-            let held = |leg| Amount(self.ledger.lot(self.instruments.pair(book.pair).name, leg).base);
+            let held = |leg| Amount(self.ledger.sums().lot(self.instruments.pair(book.pair).name, leg).base);
             book.holding = Holding { spot: held(LegKind::Spot), perp: held(LegKind::Perp) };
         }
         let traded = |name| self.instruments.pairs.iter().any(|pair| pair.name == name);

@@ -107,7 +107,7 @@ impl Shadow {
             let row = self.instruments.pair(book.pair);
             let decimals = self.instruments.get(row.perp).price_decimals;
             for leg in LegKind::BOTH {
-                sum += self.ledger.unrealised(row.name, leg, mark.mark, decimals, row.price_factor);
+                sum += self.ledger.sums().unrealised(row.name, leg, mark.mark, decimals, row.price_factor);
             }
         }
         sum
