@@ -14,7 +14,9 @@ from collections import defaultdict
 from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow, setcontext
 from pathlib import Path
 
-START, EPOCH, FIRED, ANSWER, FILL, ORDER_END, PAIR, MODE, STOP, NOTE, MARKETS, BASELINE, CHECKPOINT, FUNDING = range(1, 15)
+(
+    START, EPOCH, FIRED, ANSWER, FILL, ORDER_END, PAIR, MODE, STOP, NOTE, MARKETS, BASELINE, CHECKPOINT, FUNDING, GRANT,
+) = range(1, 16)
 
 # A start reads payments again from so long before the newest one on.
 PAID_LATE_US = 600_000_000
@@ -94,7 +96,7 @@ def read_file(path, number):
             raise Damaged(f"{path}: byte {at}: {len(data) - at} bytes at the end are no whole record")
         length, version, kind, crc = RECORD.unpack_from(data, at)
         body = data[at + RECORD.size : at + RECORD.size + length]
-        if version != 1 or not START <= kind <= FUNDING:
+        if version != 1 or not START <= kind <= GRANT:
             raise Damaged(f"{path}: byte {at}: record version {version}, kind {kind} are unknown")
         if len(body) < length:
             raise Damaged(f"{path}: byte {at}: a record of {length} bytes is cut after {len(body)}")
@@ -117,7 +119,7 @@ class Chain:
     def __init__(self):
         self.records, self.parts, self.added = [], [], 0
         self.fills, self.changes, self.trades = 0, defaultdict(Decimal), {}
-        self.openings, self.hedged, self.assets = {}, set(), {}
+        self.openings, self.hedged, self.assets, self.granted = {}, set(), {}, {}
         self.funding, self.cash, self.payments = Decimal(0), defaultdict(Decimal), {}
 
     def take(self, kind, body, where):
@@ -160,6 +162,8 @@ class Chain:
         elif kind == BASELINE:
             for row in body["held"]:
                 self.openings[row["market"], row["asset"]] = number(row["opening"], "opening")
+        elif kind == GRANT:
+            self.granted[body["pair"]] = number(body["qty"], "qty")
         elif kind == PAIR and body["state"] in ("hedged", "flat"):
             (self.hedged.add if body["state"] == "hedged" else self.hedged.discard)(body["pair"])
 
@@ -189,6 +193,7 @@ class Chain:
             ("recent payments that are not named", sorted(late - paid.keys()), []),
             ("named payments that nobody booked", sorted(paid.items() - self.payments.items()), []),
             ("openings", wallet("openings"), self.openings),
+            ("grants", {row["pair"]: number(row["qty"], "qty") for row in sums["granted"]}, self.granted),
             ("hedged pairs", set(sums["hedged"]), self.hedged),
             ("recent trades that are not named", sorted(recent - named.keys()), []),
             ("named trades that nobody booked", sorted(named.items() - self.trades.items()), []),

@@ -433,6 +433,7 @@ class JournalFiles(unittest.TestCase):
             "perp_cash": [{"asset": "USDT", "cash": "600.1"}],
             "openings": [{"market": "spot", "asset": "USDT", "opening": "1000"}],
             "hedged": ["BTC"],
+            "granted": [{"pair": "BTC", "qty": "0.5"}],
             **changed,
         }
         named = [
@@ -456,6 +457,7 @@ class JournalFiles(unittest.TestCase):
                 (journal.FUNDING, self.PAID),
                 (journal.BASELINE, self.HELD),
                 (journal.PAIR, {"pair": "BTC", "state": "hedged"}),
+                (journal.GRANT, {"pair": "BTC", "qty": "0.5"}),
             ]
             write_journal(folder, first)
             write_journal(folder, [*head, (journal.STOP, {"at_us": 2})], number=2)
@@ -464,8 +466,8 @@ class JournalFiles(unittest.TestCase):
             return journal.read_journal(Path(folder) / "journal")
 
     def test_segments_are_one_history_and_checkpoints_are_none(self):
-        self.assertEqual([kind for kind, _ in self.chain(self.checkpoint())], [11, 5, 5, 14, 14, 12, 7, 9])
-        self.assertEqual(len(self.chain(self.checkpoint(known_since_us=6_000_000, trades=[]))), 8, "too old to name")
+        self.assertEqual([kind for kind, _ in self.chain(self.checkpoint())], [11, 5, 5, 14, 14, 12, 7, 15, 9])
+        self.assertEqual(len(self.chain(self.checkpoint(known_since_us=6_000_000, trades=[]))), 9, "too old to name")
 
     def test_a_checkpoint_that_is_not_what_was_before_it_is_noticed(self):
         changes = [{"market": "spot", "asset": "BTC", "change": "0.01"}]
@@ -480,6 +482,7 @@ class JournalFiles(unittest.TestCase):
             ("changes", {"changes": changes}),
             ("openings", {"openings": []}),
             ("hedged", {"hedged": []}),
+            ("grants", {"granted": []}),
             ("not named", {"trades": []}),
             ("nobody booked", {"trades": other, "known_since_us": 6_000_000}),
         ):
@@ -525,7 +528,7 @@ class JournalFiles(unittest.TestCase):
     def test_a_file_of_another_version_is_refused(self):
         self.refused(lambda data: b"CTJ2" + data[4:], "not a CTJ1 journal")
         self.refused(lambda data: data + frame(1, {}, version=2), "version 2")
-        self.refused(lambda data: data + frame(15, {}), "kind 15")
+        self.refused(lambda data: data + frame(16, {}), "kind 16")
         self.refused(lambda data: data + frame(1, []), "not a JSON object")
 
 

@@ -134,7 +134,7 @@ class Tailed(unittest.TestCase):
             # A start emptied what a crash left of the next segment; then it is begun again.
             (path / "journal-0-000002.ctj").write_bytes(b"")
             self.assertEqual(tail.read(), told)
-            none = {key: [] for key in ("changes", "perp_cash", "openings", "hedged")}
+            none = {key: [] for key in ("changes", "perp_cash", "openings", "hedged", "granted")}
             sums = {"what": "sums", "fills": 0, "known_since_us": 0, "funding": "0", **none}
             write_journal(folder, [(journal.CHECKPOINT, {"part": 1, "parts": 1, **sums})], number=2)
             self.assertEqual(tail.read(), told)

@@ -90,6 +90,13 @@ pub struct ScaleIn {
     pub cool_down_ns: u64,
 }
 
+impl Default for ScaleIn {
+    /// One clip, ten minutes.
+    fn default() -> Self {
+        Self { clips_max: 1, cool_down_ns: 600 * SEC }
+    }
+}
+
 /// Whether another clip may be added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Adding {

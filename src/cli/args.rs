@@ -151,16 +151,18 @@ fn subcommand(command: Command) -> clap::Command {
              wrote the file; 1 if they are not, or the session is damaged or incomplete.",
         ),
         Command::Ctl => (
-            "Asks or orders a running engine: status, why PAIR, halt, resume, flatten, kill",
+            "Asks or orders a running engine: status, why PAIR, halt, resume, flatten, kill, grant PAIR QTY",
             "Examples:\n  \
              contango ctl status --data-dir ./data\n  \
              contango ctl why BTC --json\n  \
              contango ctl halt --reason lunch\n  \
              contango ctl flatten\n  \
              contango ctl kill\n  \
-             contango ctl resume --reason checked\n\n\
+             contango ctl resume --reason checked\n  \
+             contango ctl grant BTC 0.5\n\n\
              halt: no entry, no exit; what is broken is repaired. flatten: every pair is closed, then halt.\n\
              kill: no order any more, at once. Both outlive a restart; only resume with a reason leaves them.\n\
+             grant: long positions of a pair may sell so many coins of the account's altogether; 0 takes it back.\n\
              A demo keeps its socket in OUT/journal.",
         ),
         Command::Store => (
@@ -227,10 +229,10 @@ fn subcommand(command: Command) -> clap::Command {
         .help("Read settings from this TOML file; flags win over it");
     let mut made = clap::Command::new(command.name()).about(about).after_help(examples).arg(config);
     if command == Command::Ctl {
-        let action = Arg::new("action").value_name("ACTION").num_args(0..=2);
+        let action = Arg::new("action").value_name("ACTION").num_args(0..=3);
         let reason = Arg::new("reason").long("reason").value_name("TEXT");
         made = made
-            .arg(action.help("status, why PAIR, halt, resume, flatten or kill"))
+            .arg(action.help("status, why PAIR, halt, resume, flatten, kill or grant PAIR QTY"))
             .arg(reason.help("Why; goes into the journal; resume needs one"));
     }
     if command == Command::Store {

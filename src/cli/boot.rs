@@ -17,6 +17,7 @@ use crate::agents::engine::{Engine, EngineSettings, Ground, INTENT_SLOTS};
 use crate::agents::reader::Reader;
 use crate::agents::shadow::{Shadow, ShadowSettings};
 use crate::agents::trader::{Trader, TraderSettings};
+use crate::carry::pace::ScaleIn;
 use crate::carry::rules::Policy;
 use crate::desk::gate::GateLimits;
 use crate::desk::risk::Caps;
@@ -302,6 +303,7 @@ pub(super) fn shadow_settings(
             leverage: i128::from(settings.leverage),
             ..Caps::default()
         },
+        scale_in: ScaleIn { clips_max: settings.clips_max, cool_down_ns: settings.clip_cool_down_ns },
         directions: settings.directions.allowed(),
         recv_window_ms: settings.recv_window_ms,
         live: settings.live,
@@ -350,7 +352,9 @@ pub(super) fn policy(settings: &Settings) -> Policy {
         min_net_apr: settings.min_net_apr.map(Rate::ratio_ceil),
         min_basis: settings.min_basis.map_or(NO_BASIS_BAR, Rate::ratio_ceil),
         kappa: settings.kappa.ratio_floor(),
-        ..Policy::default()
+        require_expanding: settings.require_expanding,
+        rho: settings.rho.ratio_ceil(),
+        unwind_apr: settings.unwind_apr,
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// The engine answers within 2 s, whatever its disk does.
 const WAIT: Duration = Duration::from_secs(5);
-const ACTIONS: &str = "status, why PAIR, halt, resume --reason TEXT, flatten, kill";
+const ACTIONS: &str = "status, why PAIR, halt, resume --reason TEXT, flatten, kill, grant PAIR QTY";
 
 /// Runs the command.
 pub fn act(settings: &Settings) -> Exit {
@@ -57,6 +57,12 @@ fn line(settings: &Settings) -> Result<String, String> {
     let mut row = match words.as_slice() {
         [action @ ("status" | "halt" | "resume" | "flatten" | "kill")] => json!({"ask": action}),
         ["why", pair] => json!({"ask": "why", "pair": pair}),
+        ["grant", pair, qty] => json!({"ask": "grant", "pair": pair, "qty": qty}),
+        ["grant", ..] => {
+            return Err("`grant` needs a pair and how many coins its long positions may sell, such as \
+                        `contango ctl grant BTC 0.5`; 0 takes it back"
+                .to_owned());
+        }
         ["why"] => return Err("`why` needs a pair, such as `contango ctl why BTC`".to_owned()),
         [] => return Err(format!("ask for one of: {ACTIONS}")),
         _ => return Err(format!("`{}` is nothing to ask; ask for one of: {ACTIONS}", words.join(" "))),
@@ -201,6 +207,17 @@ fn pair(row: &Value) -> String {
         text(&row["basis_bps"]),
         text(&row["best_basis_bps"])
     ));
+    for decision in rows(&row["decisions"]) {
+        let numbers = decision.as_object().into_iter().flatten();
+        let numbers = numbers.filter(|(name, _)| *name != "decision" && *name != "verdict");
+        let numbers: Vec<String> = numbers.map(|(name, number)| format!("{name} {}", text(number))).collect();
+        out.push_str(&format!(
+            "decision  {}: {}\n          {}\n",
+            text(&decision["decision"]),
+            text(&decision["verdict"]),
+            numbers.join(", ")
+        ));
+    }
     for (what, count) in row["weighed"].as_object().into_iter().flatten() {
         out.push_str(&format!("weighed   {count} times: {what}\n"));
     }
@@ -246,6 +263,7 @@ mod tests {
             (&["resume"], Some("looked at \"it\"")),
             (&["flatten"], None),
             (&["kill"], None),
+            (&["grant", "BTC", "0.5"], None),
         ] {
             let line = wanted(words, reason).unwrap();
             assert!(crate::ops::words::ask(line.trim_end().as_bytes()).is_ok(), "{line}");
@@ -258,6 +276,8 @@ mod tests {
             (&[][..], None, "status, why PAIR"),
             (&["reboot"], None, "status, why PAIR"),
             (&["why"], None, "ctl why BTC"),
+            (&["grant", "BTC"], None, "ctl grant BTC 0.5"),
+            (&["grant", "BTC", "1"], Some("x"), "takes no --reason"),
             (&["status", "now"], None, "status, why PAIR"),
             (&["resume"], None, "--reason TEXT"),
             (&["resume"], Some(" "), "--reason TEXT"),

@@ -37,6 +37,7 @@ pub mod table;
 mod table_box;
 mod table_rehearse;
 mod table_research;
+mod table_rules;
 mod threads;
 mod value;
 

@@ -180,6 +180,16 @@ pub struct Settings {
     pub hold_ns: u64,
     /// Notional of one clip, in USDT.
     pub clip_usdt: Amount,
+    /// ρ: what share of a round trip's fees an exit must pay for.
+    pub rho: Rate,
+    /// A position is left once funding stayed below this APR across a settlement.
+    pub unwind_apr: Rate,
+    /// No entry while the estimate is below the seven-day mean.
+    pub require_expanding: bool,
+    /// Clips one position may have.
+    pub clips_max: u32,
+    /// How long after a clip the next may follow, in ns.
+    pub clip_cool_down_ns: u64,
     /// Share of equity that may be deployed.
     pub deployed_max: Rate,
     /// Perp notional per unit of margin.
@@ -270,6 +280,11 @@ impl Default for Settings {
             kappa: Rate::ZERO,
             hold_ns: 0,
             clip_usdt: Amount::ZERO,
+            rho: Rate::ZERO,
+            unwind_apr: Rate::ZERO,
+            require_expanding: false,
+            clips_max: 0,
+            clip_cool_down_ns: 0,
             deployed_max: Rate::ZERO,
             leverage: 0,
             max_entries: None,

@@ -2,29 +2,30 @@
 //!
 //! Owns:  names, units, defaults, examples and help of all settings, and which commands take them.
 //! Never: reads a value itself; `value.rs` does.
-//! Map:   `table_research`, `table_box` and `table_rehearse` hold the lines that only those take · flag `--order-links` = key
+//! Map:   `table_rules` holds exits, growth and caps · `table_research`, `table_box` and `table_rehearse` the
+//!        lines that only those take · flag `--order-links` = key
 //!        `order_links` of its section. `--config` has no key: a file can't name itself. A new setting is
 //!        one entry here (or there) and one field of `Settings`.
 
 use super::settings::{Command, Directions, EndpointAt, KeyFileAt, Kind, Layout, Legs, Setting};
-use super::{table_box, table_rehearse, table_research, value};
+use super::{table_box, table_rehearse, table_research, table_rules, value};
 use crate::metal::runner::Idle;
 
 const ALL: &[Command] = &[Command::Demo, Command::Run, Command::Record, Command::Sim];
 /// Whatever has a seed.
 const DRAWN: &[Command] = &[Command::Demo, Command::Run, Command::Record, Command::Sim, Command::Rehearse];
 const EVERY: &[Command] = &Command::ALL;
-const ENGINE: &[Command] = &[Command::Demo, Command::Run, Command::Record];
+pub(super) const ENGINE: &[Command] = &[Command::Demo, Command::Run, Command::Record];
 /// Engines that may trade.
 const PENS: &[Command] = &[Command::Demo, Command::Run];
 /// An engine, who talks to it, and who looks at what it keeps.
 const ENGINES: &[Command] =
     &[Command::Demo, Command::Run, Command::Record, Command::Ctl, Command::Store, Command::Report];
 /// Whoever decides about trades, live or over history.
-const DECIDERS: &[Command] =
+pub(super) const DECIDERS: &[Command] =
     &[Command::Demo, Command::Run, Command::Record, Command::Replay, Command::Backtest];
 /// Whoever decides about trades of a market that is told.
-const WATCHERS: &[Command] = &[Command::Demo, Command::Run, Command::Record, Command::Replay];
+pub(super) const WATCHERS: &[Command] = &[Command::Demo, Command::Run, Command::Record, Command::Replay];
 const RUN: &[Command] = &[Command::Run];
 /// Whoever asks venues without the box beside it.
 const VENUES: &[Command] = &[Command::Run, Command::Record, Command::Pairs, Command::FetchFunding];
@@ -48,12 +49,19 @@ pub(super) const PLAIN: Setting = Setting {
 };
 
 /// Every setting, in the order help shows them.
-pub static TABLE: &[Setting] = &joined::<
-    { LINES.len() + table_research::LINES.len() + table_box::LINES.len() + table_rehearse::LINES.len() },
->([LINES, table_research::LINES, table_box::LINES, table_rehearse::LINES]);
+pub static TABLE: &[Setting] =
+    &joined::<
+        {
+            LINES.len()
+                + table_rules::LINES.len()
+                + table_research::LINES.len()
+                + table_box::LINES.len()
+                + table_rehearse::LINES.len()
+        },
+    >([LINES, table_rules::LINES, table_research::LINES, table_box::LINES, table_rehearse::LINES]);
 
 /// All lines behind one another.
-const fn joined<const N: usize>(parts: [&[Setting]; 4]) -> [Setting; N] {
+const fn joined<const N: usize>(parts: [&[Setting]; 5]) -> [Setting; N] {
     let mut all = [PLAIN; N];
     let (mut at, mut part) = (0, 0);
     while part < parts.len() {
@@ -365,29 +373,6 @@ const LINES: &[Setting] = &[
         help: "Notional of one entry",
         on: DECIDERS,
         set: |s, v| value::usdt(v).map(|amount| s.clip_usdt = amount),
-        ..PLAIN
-    },
-    Setting {
-        name: "deployed-max",
-        section: "trade",
-        unit: "PCT",
-        default: Some("25%"),
-        example: "10%",
-        help: "Deploy at most this share of the account's equity: spot cost and initial margin",
-        on: ENGINE,
-        set: |s, v| value::part(v).map(|rate| s.deployed_max = rate),
-        ..PLAIN
-    },
-    Setting {
-        name: "leverage",
-        section: "trade",
-        kind: Kind::Count,
-        unit: "N",
-        default: Some("2"),
-        example: "1",
-        help: "Perp notional per unit of margin on a venue, at most",
-        on: ENGINE,
-        set: |s, v| value::count(v, 1, 10).map(|n| s.leverage = n as u32),
         ..PLAIN
     },
     Setting {

@@ -5,6 +5,7 @@
 
 use super::{Asset, Closed, Kind, PairState};
 use crate::units::{Amount, ClientId, Rate, Ratio, Unix};
+use std::fmt;
 
 /// What the engine may do at all, from most to least.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,6 +58,13 @@ pub enum Ask {
     Resume(String),
     /// Close every pair that is held, then halt.
     Flatten(String),
+    /// Long positions of a pair may sell so many coins that the account holds; 0: none.
+    Grant {
+        /// Whose.
+        pair: String,
+        /// How many coins altogether.
+        qty: Amount,
+    },
     /// No order any more. The kill latch was set before this was asked.
     Kill(String),
 }
@@ -158,8 +166,43 @@ pub struct PairTold {
     pub gate: Option<Closed>,
     /// What its perp's funding is; `None`: nothing is known of it.
     pub funding: Option<FundingTold>,
+    /// The rules' decisions about it.
+    pub decisions: Vec<Decision>,
     /// What keeps it from entering, each told with its way out; empty: nothing.
     pub reasons: Vec<String>,
+}
+
+/// How capital stands, in the quote asset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CapitalTold {
+    /// Everything on every venue.
+    pub equity: Amount,
+    /// Spot cost and initial margin of what is held, orders in doubt at full size.
+    pub deployed: Amount,
+    /// What may be deployed beyond that.
+    pub room: Amount,
+    /// How far prices may move against the perps before a venue liquidates, in parts per million; `None`:
+    /// there are none.
+    pub distance_ppm: Option<i128>,
+}
+
+/// One decision of the rules: the numbers it came from, and what follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Which: `enter_short`, `leave_long`, `unwind` and so on.
+    pub name: String,
+    /// By name, with the unit in it; `-` for what is not known.
+    pub numbers: Vec<(&'static str, String)>,
+    /// What follows, in words.
+    pub verdict: String,
+}
+
+impl fmt::Display for Decision {
+    /// `enter_short: carry_bps 21.00, …: enters from a basis of 3.50 bps on`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let numbers: Vec<String> = self.numbers.iter().map(|(name, n)| format!("{name} {n}")).collect();
+        write!(f, "{}: {}: {}", self.name, numbers.join(", "), self.verdict)
+    }
 }
 
 /// What is known of a perp's funding.
@@ -177,20 +220,6 @@ pub struct FundingTold {
     pub settled: Option<(Unix, Rate)>,
     /// The coming one.
     pub next: Option<Unix>,
-}
-
-/// How capital stands, in the quote asset.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CapitalTold {
-    /// Everything on every venue.
-    pub equity: Amount,
-    /// Spot cost and initial margin of what is held, orders in doubt at full size.
-    pub deployed: Amount,
-    /// What may be deployed beyond that.
-    pub room: Amount,
-    /// How far prices may move against the perps before a venue liquidates, in parts per million; `None`:
-    /// there are none.
-    pub distance_ppm: Option<i128>,
 }
 
 /// How much of one published limit is used.

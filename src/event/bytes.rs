@@ -151,7 +151,7 @@ structs! {
 
 choices! {
     Ask {
-        0 Status, 1 Why(pair), 2 Halt(why), 3 Resume(why), 4 Flatten(why), 5 Kill(why)
+        0 Status, 1 Why(pair), 2 Halt(why), 3 Resume(why), 4 Flatten(why), 5 Kill(why), 6 Grant { pair, qty }
     }
     Class { 0 Entry, 1 Exit, 2 Repair, 3 Flatten }
     Closed {
@@ -510,6 +510,7 @@ mod tests {
         ];
         all.extend(news.iter().map(comes_back));
         all.push(comes_back(&Asked { from: 1, ask: Ask::Why("BTC".into()) }));
+        all.push(comes_back(&Asked { from: 1, ask: Ask::Grant { pair: "BTC".into(), qty: Amount(2) } }));
         all
     }
 

@@ -73,6 +73,10 @@ pub struct Fold {
 impl Fold {
     /// A threshold nothing passes.
     pub const NEVER: Self = Self { mantissa: 0, shift: 0 };
+    /// A threshold that every price is below.
+    pub const ANY_AT_MOST: Self = Self { mantissa: (1 << 63) - 1, shift: 0 };
+    /// A threshold that every price is above.
+    pub const ANY_AT_LEAST: Self = Self { mantissa: 1, shift: 66 };
 
     /// Whether `perp ≥ ratio · spot`; never, if there is no threshold.
     #[inline]

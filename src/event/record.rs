@@ -204,6 +204,15 @@ pub enum Record {
         /// The trader's turn in this run.
         turn: u64,
     },
+    /// Coins that long positions of a pair may sell from now on, the sold ones included.
+    Grant {
+        /// Calendar time.
+        at: Unix,
+        /// Its canonical name.
+        name: Asset,
+        /// How many.
+        qty: Amount,
+    },
     /// Something a person should read.
     Note {
         /// Calendar time.

@@ -3,7 +3,7 @@
 //! Owns:  reading an ask and writing a reply; the keys, which never change once released.
 //! Never: takes a line it does not know to the last key; holds a secret.
 //! Wire:  in `{"ask":"status"}`, `{"ask":"why","pair":"BTC"}`, `{"ask":"halt","reason":"…"}` (so
-//!        `resume`, `flatten`, `kill`); out `{"ok":true,…}` or `{"ok":false,"kind":…,"error":…}` with
+//!        `resume`, `flatten`, `kill`), `{"ask":"grant","pair":"BTC","qty":"0.5"}`; out `{"ok":true,…}` or `{"ok":false,"kind":…,"error":…}` with
 //!        the kinds `usage`, `refused`, `failed`.
 
 use crate::agents::shadow::terms::bps_text;
@@ -11,7 +11,7 @@ use crate::agents::trader::Weighed;
 use crate::event::{Ask, FundingTold, PairState, PairTold, Reply, Status};
 use crate::units::decimal::short;
 use crate::units::time::MS;
-use crate::units::{Rate, Ratio, Unix};
+use crate::units::{Amount, Rate, Ratio, Unix};
 use serde_json::{Map, Value, json};
 
 /// Longest line that is read.
@@ -32,14 +32,16 @@ pub fn ask(line: &[u8]) -> Result<Ask, String> {
     let own_key = match word {
         "status" => None,
         "why" => Some("pair"),
+        "grant" => Some("pair"),
         "halt" | "resume" | "flatten" | "kill" => Some("reason"),
         _ => {
             return Err(format!(
-                "`{word}` is nothing to ask; ask status, why, halt, resume, flatten or kill"
+                "`{word}` is nothing to ask; ask status, why, halt, resume, flatten, kill or grant"
             ));
         }
     };
-    if let Some(key) = row.keys().find(|key| *key != "ask" && Some(key.as_str()) != own_key) {
+    let known = |key: &str| key == "ask" || Some(key) == own_key || (word == "grant" && key == "qty");
+    if let Some(key) = row.keys().find(|key| !known(key)) {
         return Err(format!("`{word}` knows no `{key}`"));
     }
     let text = |key: &str| match row.get(key) {
@@ -50,6 +52,14 @@ pub fn ask(line: &[u8]) -> Result<Ask, String> {
     let reason = || Ok::<_, String>(text("reason")?.unwrap_or_else(|| BY_HAND.to_owned()));
     Ok(match word {
         "why" => Ask::Why(text("pair")?.ok_or("`why` needs a `pair`, such as BTC")?),
+        "grant" => {
+            let qty = text("qty")?.and_then(|text| Amount::parse(text.as_bytes()).ok());
+            let qty = qty.filter(|qty| *qty >= Amount::ZERO);
+            Ask::Grant {
+                pair: text("pair")?.ok_or("`grant` needs a `pair`, such as BTC")?,
+                qty: qty.ok_or("`grant` needs a `qty`, how many coins as decimal text, such as \"0.5\"")?,
+            }
+        }
         "halt" => Ask::Halt(reason()?),
         "flatten" => Ask::Flatten(reason()?),
         "kill" => Ask::Kill(reason()?),
@@ -159,6 +169,13 @@ fn pair_row(pair: &PairTold) -> Map<String, Value> {
         "gate": pair.gate.map(crate::event::Closed::text),
         "funding": pair.funding.map(|it| funding_row(&it)),
         "weighed": weighed,
+        "decisions": pair.decisions.iter().map(|it| {
+            let mut row: Map<String, Value> =
+                it.numbers.iter().map(|(name, number)| ((*name).to_owned(), json!(number))).collect();
+            row.insert("decision".to_owned(), json!(it.name));
+            row.insert("verdict".to_owned(), json!(it.verdict));
+            Value::Object(row)
+        }).collect::<Vec<_>>(),
         "reasons": pair.reasons,
     });
     match row {
@@ -185,6 +202,8 @@ mod tests {
         assert_eq!(said(r#"{"ask":"kill","reason":"now"}"#), Ok(Ask::Kill("now".to_owned())));
         assert_eq!(said(r#"{"ask":"flatten","reason":"out"}"#), Ok(Ask::Flatten("out".to_owned())));
         assert_eq!(said(r#"{"ask":"resume"}"#), Ok(Ask::Resume(String::new())), "the shadow refuses it");
+        let grant = Ask::Grant { pair: "BTC".to_owned(), qty: Amount::parse(b"0.5").unwrap() };
+        assert_eq!(said(r#"{"ask":"grant","pair":"BTC","qty":"0.5"}"#), Ok(grant));
         for wrong in [
             "",
             "status",
@@ -195,6 +214,11 @@ mod tests {
             r#"{"ask":"status","reason":"x"}"#,
             r#"{"ask":"halt","reason":7}"#,
             r#"{"ask":"halt","raeson":"x"}"#,
+            r#"{"ask":"grant","pair":"BTC"}"#,
+            r#"{"ask":"grant","qty":"1"}"#,
+            r#"{"ask":"grant","pair":"BTC","qty":1}"#,
+            r#"{"ask":"grant","pair":"BTC","qty":"-1"}"#,
+            r#"{"ask":"why","pair":"BTC","qty":"1"}"#,
         ] {
             assert!(said(wrong).is_err(), "{wrong}");
         }

@@ -11,6 +11,7 @@ use crate::agents::replay::{Made, Replay};
 use crate::agents::shadow::ShadowSettings;
 use crate::agents::trader::TraderSettings;
 use crate::agents::trader::contingent::Legs;
+use crate::carry::pace::ScaleIn;
 use crate::carry::rules::Policy;
 use crate::desk::gate::GateLimits;
 use crate::desk::risk::Caps;
@@ -61,6 +62,8 @@ pub struct Setup {
     pub exit_basis: Option<Ratio>,
     /// Size of one entry, in USDT.
     pub clip: Amount,
+    /// How a position grows.
+    pub scale_in: ScaleIn,
     /// How much may be at stake.
     pub caps: Caps,
     /// Entries per pair over the whole run; `None`: any number.
@@ -105,6 +108,7 @@ impl Default for Setup {
             policy: Policy { hold_s: 3_600, kappa: Ratio::ONE, ..Policy::default() },
             exit_basis: Some(Ratio::from_num(5) / 10_000),
             clip: Amount(500 * 10i128.pow(u32::from(Amount::SCALE))),
+            scale_in: ScaleIn::default(),
             caps: Caps::default(),
             entries_max: None,
             run_for_ns: None,
@@ -244,6 +248,7 @@ impl Setup {
                 exit_basis: self.exit_basis,
                 clip: self.clip,
                 caps: self.caps,
+                scale_in: self.scale_in,
                 directions: self.directions,
                 recv_window_ms: self.recv_window_ms,
                 live: self.live,

@@ -62,6 +62,9 @@ pub(super) fn body(record: &Record) -> (Kind, Value) {
                 "paid_us": us(payment.at), "earned": earned,
             }),
         ),
+        Record::Grant { at, name, qty } => {
+            (Kind::Grant, json!({"at_us": us(*at), "pair": name.as_str(), "qty": qty.to_string()}))
+        }
         Record::OrderEnd { at, client, end } => {
             let mut body = json!({"at_us": us(*at), "client_id": client.to_string()});
             match end {

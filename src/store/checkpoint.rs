@@ -112,6 +112,8 @@ impl Recalled {
                 "base": Amount(lot.base).to_string(), "cost": Amount(lot.cost).to_string(),
             })
         });
+        let granted = self.granted.iter();
+        let granted = granted.map(|(pair, qty)| json!({"pair": pair.as_str(), "qty": qty.to_string()}));
         json!({
             "what": "sums", "fills": fills, "known_since_us": us(self.known_since),
             "basis": profit.basis.to_string(), "fees": profit.fees.to_string(),
@@ -119,6 +121,7 @@ impl Recalled {
             "perp_cash": cash.collect::<Vec<_>>(), "changes": wallet("change", changes),
             "lots": lots.collect::<Vec<_>>(), "openings": wallet("opening", &self.openings),
             "hedged": self.hedged.iter().collect::<Vec<_>>(),
+            "granted": granted.collect::<Vec<_>>(),
         })
     }
 
@@ -178,6 +181,10 @@ impl Recalled {
         for one in row.list("openings")? {
             let one = row.within(one)?;
             self.openings.insert((one.leg()?, one.asset("asset")?), one.amount("opening")?);
+        }
+        for one in row.list("granted")? {
+            let one = row.within(one)?;
+            self.granted.insert(one.asset("pair")?, one.amount("qty")?);
         }
         for name in row.list("hedged")? {
             self.hedged.insert(name.as_str().ok_or_else(|| row.lacks("hedged"))?.to_owned());

@@ -217,6 +217,7 @@ proptest! {
         prop_assert_eq!(&read.markets, &whole.markets);
         prop_assert_eq!(&read.openings, &whole.openings);
         prop_assert_eq!(&read.hedged, &whole.hedged);
+        prop_assert_eq!(&read.granted, &whole.granted);
         prop_assert_eq!(read.last_at, whole.last_at);
         prop_assert_eq!(read.ended_well(), whole.ended_well());
         prop_assert_eq!(read.crashes_since(Unix(0)), whole.crashes_since(Unix(0)));

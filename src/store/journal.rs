@@ -60,11 +60,13 @@ pub enum Kind {
     Checkpoint = 13,
     /// Funding received or paid.
     Funding = 14,
+    /// Coins that long positions may sell.
+    Grant = 15,
 }
 
 impl Kind {
     /// All, in the order of their numbers.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Start,
         Self::Epoch,
         Self::Fired,
@@ -79,6 +81,7 @@ impl Kind {
         Self::Baseline,
         Self::Checkpoint,
         Self::Funding,
+        Self::Grant,
     ];
 
     /// Its name in reports.
@@ -99,6 +102,7 @@ impl Kind {
             Self::Baseline => "baseline",
             Self::Checkpoint => "checkpoint",
             Self::Funding => "funding",
+            Self::Grant => "grant",
         }
     }
 

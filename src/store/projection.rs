@@ -203,7 +203,7 @@ impl Projection {
                 )
             }
             Kind::Baseline => self.baseline(&row),
-            Kind::Markets | Kind::Checkpoint => Ok(()),
+            Kind::Markets | Kind::Checkpoint | Kind::Grant => Ok(()),
         }
     }
 

@@ -175,6 +175,8 @@ pub struct Recalled {
     pub payments: BTreeMap<(u64, String), Unix>,
     /// Pairs by name that held both legs when last told.
     pub hedged: BTreeSet<String>,
+    /// Coins that long positions of a pair may sell.
+    pub granted: BTreeMap<Asset, Amount>,
     /// How many records of each kind were read for this.
     pub counts: BTreeMap<Kind, u64>,
     traded: BTreeMap<Market, Traded>,
@@ -219,6 +221,7 @@ impl Recalled {
                 }
             }
             Kind::Funding => self.on_payment(&row)?,
+            Kind::Grant => drop(self.granted.insert(row.asset("pair")?, row.amount("qty")?)),
             Kind::Checkpoint => self.on_part(&row)?,
             Kind::Pair => {
                 let name = row.text("pair")?;

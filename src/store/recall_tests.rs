@@ -433,6 +433,7 @@ const NEEDED: &[(Kind, &[&str])] = &[
     ),
     (Kind::Baseline, &["at_us", "held", "held/market", "held/asset", "held/opening"]),
     (Kind::Funding, &["at_us", "tran_id", "symbol", "amount", "asset", "paid_us", "earned"]),
+    (Kind::Grant, &["at_us", "pair", "qty"]),
 ];
 
 /// The object that holds a field, and the field's own name.

@@ -22,7 +22,15 @@ fn eager(spot: &str, usdm: &str) -> Setup {
     Setup {
         box_config,
         order_links: 16,
-        policy: Policy { min_net_apr: None, min_basis: -Ratio::ONE / 50, ..Setup::default().policy },
+        // What was entered at any basis is left at none.
+        policy: Policy {
+            min_net_apr: None,
+            min_basis: -Ratio::ONE / 50,
+            rho: Ratio::from_num(100),
+            // And no other basis is worth a move.
+            kappa: Ratio::ZERO,
+            ..Setup::default().policy
+        },
         exit_basis: None,
         entries_max: Some(1),
         ..Setup::default()

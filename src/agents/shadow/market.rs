@@ -9,7 +9,7 @@ use super::{Question, Shadow};
 use crate::agents::courier::Letter;
 use crate::desk::budget::Line;
 use crate::desk::pair::band_edge;
-use crate::event::{Headers, Instruments, Limit, Mode, PairState, lane};
+use crate::event::{Headers, Instruments, Limit, PairState, lane};
 use crate::units::time::SEC;
 use crate::units::{InstrumentId, LegKind, Nanos, PairId, Price, Side, Unix};
 use crate::venue;
@@ -104,11 +104,11 @@ impl Shadow {
         }
     }
 
-    /// Whether a pair is to be closed because its contract ends soon (F105). Not by a halted engine: that closes
+    /// Whether a pair is to be left because its contract ends soon (F105). Not by a halted engine: that closes
     /// nothing by itself.
     pub(super) fn ends_soon(&self, pair: PairId) -> bool {
         let at = self.ending.get(&self.instruments.pair(pair).perp);
-        self.mode() <= Mode::ReduceOnly && at.is_some_and(|at| self.clock.unix().0 >= at.0 - BEFORE_END_NS)
+        self.may_trade() && at.is_some_and(|at| self.clock.unix().0 >= at.0 - BEFORE_END_NS)
     }
 
     /// Why a leg of a pair can't be traded now, if so.

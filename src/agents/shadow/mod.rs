@@ -8,8 +8,9 @@
 //!        the venue's whole view · `phases` of a run · `repair` settled or unwound · `completing` the other
 //!        cure · `mending` the pace and alarms of both · `forced` ADL and its like · `margin` after a
 //!        liquidation · `market` its rules · `late` told of after the end · `funding` what is settled and
-//!        coming · `income` what was paid · `terms` thresholds · `risk` what may be at stake · `budget` what
-//!        may leave · `lag` a slow disk · `operator` modes ·
+//!        coming · `income` what was paid · `weighing` the rules · `terms` what follows for the trader · `risk`
+//!        what may be at stake · `rotation` moving on · `granted` coins of long ones · `budget` what may
+//!        leave · `lag` a slow disk · `operator` modes ·
 //!        `told` what it can say of a run · `totals` what it adds up to.
 
 mod adopt;
@@ -18,6 +19,7 @@ mod compare;
 mod completing;
 mod forced;
 mod funding;
+mod granted;
 mod income;
 mod lag;
 mod late;
@@ -33,13 +35,16 @@ mod recall;
 mod recon;
 mod repair;
 mod risk;
+mod rotation;
 mod streams;
 pub mod terms;
 pub mod told;
 pub mod totals;
+mod weighing;
 
 use super::courier::Courier;
 use super::{Dead, Handed, session};
+use crate::carry::pace::ScaleIn;
 use crate::carry::rules::Policy;
 use crate::desk::budget::Lane;
 use crate::desk::ledger::Ledger;
@@ -47,8 +52,8 @@ use crate::desk::order::Order;
 use crate::desk::pair::Holding;
 use crate::desk::risk::Caps;
 use crate::event::{
-    Bind, Command, FillList, Instruments, LANES, Latched, Mark, News, Offsets, PERMIT_WORDS, PairState,
-    Permit, Pulse, READS_WORDS, Reads, Record, TERMS_WORDS, Terms, Told,
+    Asset, Bind, Command, FillList, Instruments, LANES, Latched, Mark, News, Offsets, PERMIT_WORDS,
+    PairState, Permit, Pulse, READS_WORDS, Reads, Record, TERMS_WORDS, Terms, Told,
 };
 use crate::metal::clock::Clock;
 use crate::metal::entropy::Entropy;
@@ -89,6 +94,8 @@ pub struct ShadowSettings {
     pub clip: Amount,
     /// How much may be at stake.
     pub caps: Caps,
+    /// How a position grows.
+    pub scale_in: ScaleIn,
     /// Which directions may be entered: short, long.
     pub directions: [bool; 2],
     /// W, for signed queries, in ms.
@@ -208,8 +215,8 @@ struct Book {
     terms: Terms,
     /// The perp price and the dust the clip was computed for.
     clip_for: Option<(Price, Amount)>,
-    /// The entry threshold last computed, for people.
-    enter: [Option<Ratio>; 2],
+    /// How the rules see it.
+    weighing: weighing::Weighing,
     /// The best executable entry basis seen, for people.
     best: Option<Ratio>,
 }
@@ -229,10 +236,10 @@ enum Question {
     Reference(InstrumentId, usize),
     /// Something of the account as a whole.
     Audit(recon::Item),
-    /// Which funding was paid, and what the wallet holds.
-    Income(income::Part),
     /// What a market's wallet holds.
     Wallet(usize),
+    /// Which funding was paid, and what the wallet holds.
+    Income(income::Part),
 }
 
 /// The room.
@@ -254,9 +261,11 @@ pub struct Shadow {
     streams: Streams,
     recovered: recall::Recovered,
     recon: recon::Recon,
+    risk: risk::Risk,
+    /// Coins that long positions of a pair may sell, the sold ones included.
+    granted: BTreeMap<Asset, Amount>,
     funding: funding::Funding,
     income: income::Income,
-    risk: risk::Risk,
     books: Vec<Book>,
     ledger: Ledger,
     permit: Permit,
@@ -326,9 +335,10 @@ impl Shadow {
             streams,
             recovered: recall::Recovered::default(),
             recon: recon::Recon::default(),
+            risk: risk::Risk::default(),
+            granted: BTreeMap::new(),
             funding: funding::Funding::default(),
             income: income::Income::default(),
-            risk: risk::Risk::default(),
             books: Vec::new(),
             ledger: Ledger::default(),
             permit: Permit::default(),
@@ -435,13 +445,16 @@ impl Agent for Shadow {
             self.tick_streams();
             self.tick_early(now);
             self.tick_recon(now);
-            self.tick_income(now);
             self.tick_risk(now);
+            self.tick_income(now);
             self.free_slots();
             self.tick_lag(now);
             self.tick_rechecks(now);
             self.tick_margin(now);
             self.tick_mending(now);
+            self.tick_weighing(now);
+            self.watch_capital();
+            self.tick_rotation(now);
             for at in 0..self.books.len() {
                 self.publish_terms(at, now);
             }

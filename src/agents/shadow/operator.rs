@@ -65,6 +65,11 @@ impl Operator {
         }
         Self { mode, why, flattening: false, waiting: Vec::new(), links: BTreeMap::new(), begun }
     }
+
+    /// When the run began.
+    pub(super) const fn begun(&self) -> Nanos {
+        self.begun
+    }
 }
 
 impl Shadow {
@@ -166,6 +171,7 @@ impl Shadow {
                     present.name()
                 ))
             }
+            Ask::Grant { pair, qty } => self.grant(&pair, qty, now),
             _ if present == Mode::Killed => {
                 Err(format!("killed: nothing is sent, so nothing can be stopped or closed; {WAY_OUT}"))
             }
@@ -268,22 +274,29 @@ impl Shadow {
     }
 
     fn why_pair(&self, name: &str, now: Nanos) -> Reply {
+        match self.find_pair(name) {
+            Some(at) => Reply::Why(Box::new(self.pair_told(at, now))),
+            None => Reply::Unknown(self.no_such_pair(name)),
+        }
+    }
+
+    /// The pair of this name, or with a market of this symbol.
+    pub(super) fn find_pair(&self, name: &str) -> Option<usize> {
         let wanted = name.to_uppercase();
-        let found = self.books.iter().position(|book| {
+        self.books.iter().position(|book| {
             let row = self.instruments.pair(book.pair);
             let symbol = |leg| self.instruments.get(leg).symbol;
             row.name.as_str() == wanted
                 || symbol(row.spot).as_str() == wanted
                 || symbol(row.perp).as_str() == wanted
-        });
-        match found {
-            Some(at) => Reply::Why(Box::new(self.pair_told(at, now))),
-            None => {
-                let names = self.books.iter().map(|book| self.instruments.pair(book.pair).name);
-                let names: Vec<_> = names.map(|name| name.to_string()).collect();
-                Reply::Unknown(format!("there is no pair {name}; there are {}", names.join(", ")))
-            }
-        }
+        })
+    }
+
+    /// Says which pairs there are instead.
+    pub(super) fn no_such_pair(&self, name: &str) -> String {
+        let names = self.books.iter().map(|book| self.instruments.pair(book.pair).name);
+        let names: Vec<_> = names.map(|name| name.to_string()).collect();
+        format!("there is no pair {name}; there are {}", names.join(", "))
     }
 
     fn pair_told(&self, at: usize, now: Nanos) -> PairTold {
@@ -303,12 +316,13 @@ impl Shadow {
             state: book.state,
             spot: book.holding.spot,
             perp: book.holding.perp,
-            enter: book.enter,
+            enter: book.weighing.enter(),
             best: book.best,
             basis,
             weighed: book.pulse.map_or([0; 4], |pulse| pulse.weighed),
             gate: book.pulse.and_then(|pulse| pulse.gate),
             funding: self.funding_told(book.pair, now),
+            decisions: self.decisions(at, now),
             reasons: self.reasons(at, now),
         }
     }
@@ -354,7 +368,20 @@ impl Shadow {
         let mut learned = learned.map(|(leg, row)| self.offsets.0[lane(row.venue, leg)].is_some());
         say(!learned.all(|learned| learned), Closed::NoClock.text().to_owned());
         say(book.mark.is_some() && now > book.terms.valid_until, Closed::TermsExpired.text().to_owned());
-        say(book.mark.is_some() && book.enter == [None; 2], "no threshold: no basis would pay".to_owned());
+        say(
+            book.mark.is_some() && self.parted(at),
+            "its mark and its market are more than 2 % apart".to_owned(),
+        );
+        let long = self.settings.directions[1] && book.clip[0] > Qty::ZERO;
+        say(
+            long && !self.covers_long(at, book.clip[0], now),
+            format!(
+                "a long entry sells granted coins, and {} may be sold; grant some with `contango ctl grant {} QTY`",
+                self.to_sell(at, now),
+                row.name
+            ),
+        );
+        self.rule_reasons(at).into_iter().for_each(|why| say(true, why));
         reasons
     }
 }

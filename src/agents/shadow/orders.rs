@@ -130,6 +130,15 @@ impl Shadow {
                 self.totals.record(Stage::LegSkew, second.since(first));
             }
         }
+        let why = match fired.class {
+            _ if second => None,
+            Class::Entry => Some(format!("enter_{}", fired.direction)),
+            Class::Exit => Some(format!("leave_{}", fired.direction)),
+            Class::Flatten | Class::Repair => None,
+        };
+        if let Some(why) = why {
+            self.log_decision(at, &why, now);
+        }
         self.hear_early(fired, now);
         self.settle(fired.pair, now);
     }

@@ -66,8 +66,8 @@ impl Shadow {
         let client = match letter.tag {
             Question::Order(client) | Question::Trades(client) | Question::Cancel(client) => client,
             Question::Audit(item) => return self.on_audit(item, letter, now),
+            Question::Wallet(of_lane) => return self.on_wallet_read(of_lane, letter, now),
             Question::Income(part) => return self.on_income(part, letter, now),
-            Question::Wallet(of_lane) => return self.on_wallet(of_lane, letter, now),
             Question::Margin(of_lane) => return self.on_margin(of_lane, letter, now),
             Question::Reference(instrument, nth) => return self.on_reference(instrument, nth, letter, now),
         };

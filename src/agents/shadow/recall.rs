@@ -125,6 +125,7 @@ impl Shadow {
             let hedged = recalled.hedged.contains(instruments.pair(self.books[at].pair).name.as_str());
             self.hold(at, hedged);
         }
+        self.granted.clone_from(&recalled.granted);
         crash::point("K15d");
         let mut found = 0;
         for (client, old) in &recalled.orders {

@@ -163,6 +163,10 @@ impl Shadow {
         }
         if !hedged && had {
             self.totals.closed += 1;
+            book.weighing.on_left(now);
+        }
+        if hedged && book.began_as == Class::Entry {
+            book.weighing.on_grown(now);
         }
         book.bound.0 = Bind::default();
         for slot in std::mem::take(&mut book.slots) {

@@ -12,9 +12,9 @@ use crate::desk::budget::Line;
 use crate::desk::ledger::worth;
 use crate::desk::pair::base_of;
 use crate::desk::risk::{Account, micro_ceil};
-use crate::event::{Asset, Bind, CapitalTold, Headers, LANES, Stakes, VENUES, lane, market_of};
+use crate::event::{Asset, Bind, CapitalTold, Headers, LANES, PairState, Stakes, VENUES, lane, market_of};
 use crate::units::time::SEC;
-use crate::units::{Amount, Class, Direction, LegKind, Nanos, Price, Qty};
+use crate::units::{Amount, Class, Direction, LegKind, Nanos, Price, Qty, Ratio};
 use crate::venue;
 use crate::venue::audit::BalanceRow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,6 +47,10 @@ pub(super) struct Risk {
     /// What may be bound beyond that, as last computed.
     room: Stakes,
     told: Option<CapitalTold>,
+    /// A person was told that liquidation is near.
+    warned: bool,
+    /// When a move from one pair to another is looked for again.
+    pub(super) rotate_due: Nanos,
 }
 
 impl Risk {
@@ -106,7 +110,7 @@ impl Shadow {
     }
 
     /// An answer about a wallet.
-    pub(super) fn on_wallet(&mut self, of_lane: usize, mut letter: Letter<Question>, now: Nanos) {
+    pub(super) fn on_wallet_read(&mut self, of_lane: usize, mut letter: Letter<Question>, now: Nanos) {
         let (venue, leg) = market_of(of_lane);
         self.hear_counted(&Headers { lane: of_lane, counted: letter.counted, sent: letter.sent }, now);
         match (venue::get(venue).audit.read_balances)(leg, &mut letter.body) {
@@ -125,19 +129,83 @@ impl Shadow {
         let traded = self.instruments.instruments.iter().filter(|row| lane(row.venue, row.leg) == of_lane);
         // An asset that is not listed is not there.
         let total = |asset| rows.iter().find(|row| row.asset == asset).map_or(Amount::ZERO, |row| row.total);
+        let booked = |asset| self.booked_in(leg, asset);
         let before = traded
             .flat_map(|row| [row.base, row.quote])
-            .map(|asset| (asset, total(asset) - self.ledger.change(leg, asset)))
+            .map(|asset| (asset, total(asset) - booked(asset)))
             .collect();
         self.risk.wallets.insert(of_lane, Wallet { before, read: Some(now), asked: None });
     }
 
+    /// Closes positions while liquidation is too near or too much is deployed, one at a time: the one that
+    /// loses most, or that earns least.
+    pub(super) fn watch_capital(&mut self) {
+        let Some(told) = self.risk.told else { return };
+        let caps = self.settings.caps;
+        let near = told.distance_ppm.filter(|distance| *distance < caps.warn_ppm);
+        if near.is_none() {
+            self.risk.warned = false;
+        } else if !std::mem::replace(&mut self.risk.warned, true) {
+            self.alert(format!(
+                "liquidation is {} % away (warned below {} %, positions are closed below {} %); add margin to the perp \
+                 wallet, or flatten",
+                tenths(told.distance_ppm.unwrap_or(0)),
+                tenths(caps.warn_ppm),
+                tenths(caps.exit_ppm)
+            ));
+        }
+        let leaving = self.books.iter().any(|book| book.weighing.leaving.is_some());
+        let most = told.equity.0.max(0) / 1_000_000 * caps.deployed_max_ppm;
+        let over = told.deployed.0 > most + most / OVER_CAP;
+        if leaving || !self.may_trade() {
+            return;
+        }
+        if near.is_some_and(|distance| distance < caps.exit_ppm) {
+            let losses = |book: &Book| self.unrealised_perp(book);
+            let worst = self.held_pairs().min_by_key(|at| losses(&self.books[*at]));
+            let why = format!("liquidation is {} % away", tenths(told.distance_ppm.unwrap_or(0)));
+            worst.into_iter().for_each(|at| self.give_up(at, why.clone()));
+        } else if over {
+            let why = format!(
+                "{} of {} equity are deployed, more than a tenth above --deployed-max",
+                told.deployed.0 / UNIT,
+                told.equity.0 / UNIT
+            );
+            let least = self.held_pairs().min_by_key(|at| self.carry_held(*at));
+            least.into_iter().for_each(|at| self.give_up(at, why.clone()));
+        }
+    }
+
+    /// Pairs with a position that nothing is under way on.
+    pub(super) fn held_pairs(&self) -> impl Iterator<Item = usize> {
+        (0..self.books.len()).filter(|at| self.books[*at].state == PairState::Hedged)
+    }
+
+    /// What a held pair is counted on to earn over the hold; one that is not known comes first.
+    pub(super) fn carry_held(&self, at: usize) -> Option<Ratio> {
+        let book = &self.books[at];
+        book.weighing.entries[book.held?.direction as usize]?.carry
+    }
+
+    fn unrealised_perp(&self, book: &Book) -> Amount {
+        let row = self.instruments.pair(book.pair);
+        let decimals = self.instruments.get(row.perp).price_decimals;
+        let mark = book.mark.map_or(Price(0), |mark| mark.mark);
+        self.ledger.sums().unrealised(row.name, LegKind::Perp, mark, decimals, row.price_factor)
+    }
+
     /// What a wallet holds of an asset now; `None` while it is not known.
-    fn in_wallet(&self, of_lane: usize, asset: Asset, now: Nanos) -> Option<Amount> {
+    pub(super) fn in_wallet(&self, of_lane: usize, asset: Asset, now: Nanos) -> Option<Amount> {
         let (_, leg) = market_of(of_lane);
         let wallet = self.risk.wallets.get(&of_lane)?;
         wallet.read.filter(|read| now.since(*read) < STALE_NS)?;
-        wallet.before.get(&asset).map(|before| *before + self.ledger.change(leg, asset))
+        wallet.before.get(&asset).map(|before| *before + self.booked_in(leg, asset))
+    }
+
+    /// What is booked of a wallet. A perp's cash is not: its wallet moves only by what is realised, and that
+    /// shows in the next reading.
+    fn booked_in(&self, leg: LegKind, asset: Asset) -> Amount {
+        if leg == LegKind::Spot { self.ledger.change(leg, asset) } else { Amount::ZERO }
     }
 
     /// What the permit's stakes are now.
@@ -290,6 +358,15 @@ impl Shadow {
             )
         })
     }
+}
+
+/// Positions are closed once more than one part in so many is deployed above the cap: what prices do to a
+/// full cap is no reason.
+const OVER_CAP: i128 = 10;
+
+/// Parts per million as percent with a decimal.
+fn tenths(ppm: i128) -> String {
+    crate::units::decimal::Text(ppm / 1_000, 1).to_string()
 }
 
 /// One unit of the quote asset.

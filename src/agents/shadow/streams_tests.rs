@@ -77,6 +77,7 @@ fn alone() -> Alone {
         exit_basis: None,
         clip: Amount::ZERO,
         caps: crate::desk::risk::Caps::default(),
+        scale_in: crate::carry::pace::ScaleIn::default(),
         directions: [true, false],
         recv_window_ms: 1_000,
         live: true,

@@ -5,18 +5,20 @@
 
 use super::{Book, Shadow};
 use crate::carry::funding::ESTIMATE_STALE_NS;
-use crate::carry::pace::entries_until;
+use crate::carry::pace::{Adding, entries_until};
 use crate::carry::rules::Costs;
-use crate::carry::signal::Signal;
 use crate::desk::basis::{Bound, Scales};
+use crate::desk::book::mid;
 use crate::desk::ledger::sellable;
 use crate::desk::pair;
 use crate::event::{Bind, Fold, Held, PairState, Pulse, Terms, lane};
 use crate::units::decimal::pow10_i128;
-use crate::units::{Direction, LegKind, Nanos, PairId, Price, Qty, Rate, Ratio, VenueId};
+use crate::units::{Amount, Direction, LegKind, Nanos, PairId, Price, Qty, Rate, Ratio, VenueId};
 
 /// The clip is computed anew when the price has moved by one part in so many.
 const CLIP_DRIFT: i64 = 20;
+/// No entry while mark and market are further apart than one part in so many.
+const MARK_APART: i64 = 50;
 /// Entry collar, as `agents/trader/pen` prices it, in parts per million.
 const COLLAR_PPM: i64 = crate::agents::trader::pen::ENTRY_COLLAR_PPM as i64;
 
@@ -48,7 +50,7 @@ impl Book {
             bind: Bind::default(),
             terms: Terms::default(),
             clip_for: None,
-            enter: [None; 2],
+            weighing: super::weighing::Weighing::default(),
             best: None,
         }
     }
@@ -92,7 +94,7 @@ impl Shadow {
             held: self.books[at].closable(),
             ..Terms::default()
         });
-        terms.flatten = self.flattening() || self.ends_soon(self.books[at].pair);
+        terms.flatten = self.flattening();
         let book = &mut self.books[at];
         if terms != book.terms
             && let Some(cell) = self.doors.terms.get_mut(at)
@@ -106,11 +108,12 @@ impl Shadow {
         let instruments = std::sync::Arc::clone(&self.instruments);
         let book = &mut self.books[at];
         let Some(perp) = book.pulse.as_ref().and_then(|pulse| pulse.quotes[1]) else { return };
-        let dust = book.holding.spot;
+        // What is not matched: it goes with the next trade.
+        let dust = book.holding.exposure();
         let outdated = book
             .clip_for
             .is_none_or(|(price, then)| (perp.bid.0 - price.0).abs() > price.0 / CLIP_DRIFT || dust != then);
-        if !outdated || book.state != PairState::Flat {
+        if !outdated || book.state.is_open() {
             return;
         }
         book.clip_for = Some((perp.bid, dust));
@@ -138,10 +141,8 @@ impl Shadow {
         let trading = self.may_trade() && !self.books[at].late;
         let frozen = self.is_frozen(spot.venue, now) || self.is_frozen(perp.venue, now);
         let offset = self.offsets.0[lane(perp.venue, LegKind::Perp)];
-        let shut = [spot.id, perp.id].iter().any(|id| self.shut.contains_key(id));
-        let carry = self.carry(row.id, now);
-        let settings = &self.settings;
-        let book = &mut self.books[at];
+        let book = &self.books[at];
+        let weighing = &book.weighing;
 
         let mut terms = Terms {
             generation: instruments.generation,
@@ -150,33 +151,61 @@ impl Shadow {
             held: book.closable(),
             ..Terms::default()
         };
-        if trading && let (Some(held), Some(exit)) = (terms.held, settings.exit_basis) {
-            let bound = if held.direction == Direction::Short { Bound::AtMost } else { Bound::AtLeast };
-            terms.exit = scales.fold(exit, bound).unwrap_or(Fold::NEVER);
+        if trading && let Some(held) = terms.held {
+            terms.exit = self.exit_fold(at, held.direction, scales);
         }
-        if let (Some(mark), Some(pulse)) = (book.mark, &book.pulse) {
-            let quotes = pulse.quotes;
-            let costs = costs(pulse, [spot, perp], quotes.map(|q| q.map(|q| q.ask)))?;
-            let policy = &settings.policy;
-            book.enter = [Direction::Short, Direction::Long].map(|direction| {
-                let carry = carry.filter(|_| settings.directions[direction as usize])?;
-                let signal = Signal::new(&carry, direction);
-                policy.enter(policy.min_net_apr, signal, &costs).enter.ok()
-            });
-            let settles = mark.next_funding.zip(offset).map(|(at, offset)| entries_until(at).0 - offset);
-            let guard = settles.map_or(Nanos::ZERO, |at| Nanos(u64::try_from(at).unwrap_or(0)));
-            terms.valid_until = guard.min(mark.received.plus(ESTIMATE_STALE_NS));
-            if trading && !frozen && !shut && book.frozen.is_none() && terms.clip[0] > Qty::ZERO {
-                let [short, long] = book.enter;
-                let fold = |enter: Option<Ratio>, sign: i64, bound| {
-                    enter
-                        .and_then(|enter| scales.fold(enter * Ratio::from_num(sign), bound))
-                        .unwrap_or(Fold::NEVER)
-                };
-                terms.enter = [fold(short, 1, Bound::AtLeast), fold(long, -1, Bound::AtMost)];
-            }
+        let Some(mark) = book.mark else { return Some(terms) };
+        let settles = mark.next_funding.zip(offset).map(|(at, offset)| entries_until(at).0 - offset);
+        let guard = settles.map_or(Nanos::ZERO, |at| Nanos(u64::try_from(at).unwrap_or(0)));
+        terms.valid_until = guard.min(mark.received.plus(ESTIMATE_STALE_NS));
+        let shut = self.shut_why(row.id).is_some();
+        let open = trading && !frozen && !shut && book.frozen.is_none() && weighing.leaving.is_none();
+        if !open || terms.clip[0] == Qty::ZERO || self.parted(at) {
+            return Some(terms);
+        }
+        for (direction, bound) in [(Direction::Short, Bound::AtLeast), (Direction::Long, Bound::AtMost)] {
+            let may = match book.held {
+                None => true,
+                Some(held) => held.direction == direction && self.adding(at, now) == Adding::Open,
+            };
+            let may = may && (direction == Direction::Short || self.covers_long(at, terms.clip[0], now));
+            let enter = weighing.entries[direction as usize].and_then(|entry| entry.enter.ok());
+            terms.enter[direction as usize] = enter
+                .filter(|_| may)
+                .and_then(|enter| scales.fold(signed(enter, direction), bound))
+                .unwrap_or(Fold::NEVER);
         }
         Some(terms)
+    }
+
+    /// Where a position is left: by the rule, at `--exit-basis`, or at any basis once it is given up.
+    fn exit_fold(&self, at: usize, direction: Direction, scales: Scales) -> Fold {
+        let weighing = &self.books[at].weighing;
+        let rule = weighing.exits[direction as usize].and_then(|exit| exit.leave);
+        let (bound, any) = match direction {
+            Direction::Short => (Bound::AtMost, Fold::ANY_AT_MOST),
+            Direction::Long => (Bound::AtLeast, Fold::ANY_AT_LEAST),
+        };
+        if weighing.leaving.is_some() {
+            return any;
+        }
+        let leave = rule.max(self.settings.exit_basis);
+        leave.and_then(|leave| scales.fold(signed(leave, direction), bound)).unwrap_or(Fold::NEVER)
+    }
+
+    /// Whether a clip of spot can be sold from granted coins.
+    pub(super) fn covers_long(&self, at: usize, clip: Qty, now: Nanos) -> bool {
+        let spot = self.instruments.leg(self.books[at].pair, LegKind::Spot);
+        self.to_sell(at, now) >= Amount::of(clip, spot.qty_decimals)
+    }
+
+    /// Whether a perp's mark and its market have parted: then neither is believed (FAULTS F49).
+    pub(super) fn parted(&self, at: usize) -> bool {
+        let book = &self.books[at];
+        let (Some(mark), Some(quote)) = (book.mark, book.pulse.and_then(|pulse| pulse.quotes[1])) else {
+            return true;
+        };
+        (mark.mark.0 - mid(&quote).0).abs() > quote.bid.0 / MARK_APART
     }
 
     /// What the trader may close, after a pair settled.
@@ -197,7 +226,11 @@ impl Shadow {
 }
 
 /// What a round trip costs, each number rounded against us; `None` if one is missing.
-fn costs(pulse: &Pulse, legs: [&crate::event::Instrument; 2], asks: [Option<Price>; 2]) -> Option<Costs> {
+pub(super) fn costs(
+    pulse: &Pulse,
+    legs: [&crate::event::Instrument; 2],
+    asks: [Option<Price>; 2],
+) -> Option<Costs> {
     let fees: i64 = legs.iter().map(|leg| leg.taker_fee.0).sum();
     let mut slip = Ratio::ZERO;
     for (leg, ask) in legs.into_iter().zip(asks) {
@@ -211,6 +244,14 @@ fn costs(pulse: &Pulse, legs: [&crate::event::Instrument; 2], asks: [Option<Pric
         exit_spread: Ratio::from_num(pulse.spread_ppb) / 1_000_000_000,
         slip,
     })
+}
+
+/// A basis in a position's own sign as one of the perp's price over the spot's.
+fn signed(basis: Ratio, direction: Direction) -> Ratio {
+    match direction {
+        Direction::Short => basis,
+        Direction::Long => -basis,
+    }
 }
 
 /// A basis as text in basis points with two decimals, for people and summaries.

@@ -118,7 +118,7 @@ impl Shadow {
     pub fn why(&self) -> impl Iterator<Item = Why<'_>> {
         self.books.iter().map(|book| Why {
             pair: self.instruments.pair(book.pair).name.as_str(),
-            enter: book.enter,
+            enter: book.weighing.enter(),
             best: book.best,
             frozen: book.frozen.as_deref().or(self.streams.missing.as_deref()),
         })

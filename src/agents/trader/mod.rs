@@ -345,8 +345,10 @@ impl Trader {
                 Direction::Long => terms.exit.at_least(perp.bid, spot.ask),
             };
             let class = if terms.flatten { Class::Flatten } else { Class::Exit };
-            let signal = Signal { class, direction: held.direction };
-            return if passed || terms.flatten { Ok(signal) } else { Err(Weighed::Below) };
+            if passed || terms.flatten {
+                return Ok(Signal { class, direction: held.direction });
+            }
+            // Otherwise it may grow by a clip, where the shadow left a threshold for that.
         }
         let enough = |spot_qty: Qty, perp_qty: Qty| spot_qty >= terms.clip[0] && perp_qty >= terms.clip[1];
         let [short, long] = terms.enter;
@@ -355,7 +357,7 @@ impl Trader {
         } else if long.at_most(perp.ask, spot.bid) {
             (Direction::Long, enough(spot.bid_qty, perp.ask_qty))
         } else {
-            let never = short == Fold::NEVER && long == Fold::NEVER;
+            let never = terms.held.is_none() && short == Fold::NEVER && long == Fold::NEVER;
             return Err(if never { Weighed::NoThreshold } else { Weighed::Below });
         };
         if enough { Ok(Signal { class: Class::Entry, direction }) } else { Err(Weighed::Thin) }

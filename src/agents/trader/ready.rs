@@ -80,7 +80,7 @@ impl Trader {
         let at = leg as usize;
         let opening = signal.direction.opening(leg);
         let (side, qty, reduce_only, collar_ppm) = match (signal.class, stall.terms.held) {
-            (Class::Entry, None) => (opening, stall.terms.clip[at], false, ENTRY_COLLAR_PPM),
+            (Class::Entry, _) => (opening, stall.terms.clip[at], false, ENTRY_COLLAR_PPM),
             (Class::Exit | Class::Flatten, Some(held)) => {
                 let qty = [held.spot, held.perp][at];
                 let collar = if signal.class == Class::Exit { EXIT_COLLAR_PPM } else { FLATTEN_COLLAR_PPM };
