@@ -4,7 +4,7 @@
 //! Never: decides; a refusal comes from the rooms, and is turned into an exit code here.
 
 use super::budgets::Bucket;
-use super::keys::KeyFile;
+use super::keys::{Env, KeyFile};
 use super::report::{HotPath, Latency, Orders, Pairs, Pnl, Summary, WhyPair};
 use super::settings::{Directions, Settings};
 use super::threads::{self, Rooms};
@@ -31,6 +31,7 @@ use crate::store::recall::Recalled;
 use crate::store::{epoch, journal, latch};
 use crate::units::time::{MS, SEC};
 use crate::units::{Amount, Rate, Ratio};
+use crate::venue::standing::Wants;
 use crate::venue::{self, Key, Venue};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -93,6 +94,7 @@ pub(super) fn target(settings: &Settings, venue: &'static Venue) -> Result<Targe
     for (name, url) in &urls {
         hosts.insert(*name, host_of(url)?);
     }
+    let mut test = false;
     let key = match settings.key_files.iter().find(|at| at.venue == venue.name) {
         None => None,
         Some(at) => {
@@ -107,10 +109,11 @@ pub(super) fn target(settings: &Settings, venue: &'static Venue) -> Result<Targe
                     BootError { why, exit: error.into() }
                 })?;
             }
+            test = file.env == Env::Test;
             Some(Arc::new(Key::new(file.key.clone(), file.secret.to_string())))
         }
     };
-    Ok(Target { venue, hosts, key })
+    Ok(Target { venue, hosts, key, test })
 }
 
 fn host_of(url: &str) -> Result<Host, BootError> {
@@ -261,12 +264,14 @@ fn engine_settings(
         Directions::Both => [true, true],
     };
     let hours = Ratio::from_num(settings.hold_ns / SEC) / Ratio::from_num(3_600);
+    let wants = Wants { leverage: settings.leverage, test: target.test };
     EngineSettings {
         clerk: ClerkSettings {
             target,
             wanted: (!settings.pairs.is_empty()).then(|| settings.pairs.clone()),
             live: settings.live,
             order_links: usize::from(settings.order_links),
+            wants,
             recv_window_ms: settings.recv_window_ms,
         },
         trader: TraderSettings {
@@ -290,6 +295,7 @@ fn engine_settings(
             },
             exit_basis: settings.exit_basis.map(Rate::ratio_floor),
             clip: settings.clip_usdt,
+            first_entries: settings.first_entries,
             directions,
             recv_window_ms: settings.recv_window_ms,
             live: settings.live,

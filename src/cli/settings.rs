@@ -132,6 +132,10 @@ pub struct Settings {
     pub hold_ns: u64,
     /// Notional of one clip, in USDT.
     pub clip_usdt: Amount,
+    /// Perp notional per unit of margin.
+    pub leverage: u32,
+    /// So many positions are opened at the least size first.
+    pub first_entries: u64,
     /// Stop entering after this many entries; `None`: no such bar.
     pub max_entries: Option<u64>,
     /// `--t-settle`, in ns.
@@ -192,6 +196,8 @@ impl Default for Settings {
             kappa: Rate::ZERO,
             hold_ns: 0,
             clip_usdt: Amount::ZERO,
+            leverage: 0,
+            first_entries: 0,
             max_entries: None,
             settle_ns: 0,
             restart_limit: (0, 0),

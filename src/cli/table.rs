@@ -334,6 +334,30 @@ pub static TABLE: &[Setting] = &[
         ..PLAIN
     },
     Setting {
+        name: "first-entries",
+        section: "trade",
+        kind: Kind::Count,
+        unit: "N",
+        default: Some("3"),
+        demo: Some("0"),
+        example: "10",
+        help: "Open this many positions at the least size the venue takes, then go on with --clip",
+        on: ENGINE,
+        set: |s, v| value::count(v, 0, u64::from(u32::MAX)).map(|n| s.first_entries = n),
+        ..PLAIN
+    },
+    Setting {
+        name: "leverage",
+        section: "trade",
+        kind: Kind::Count,
+        unit: "N",
+        default: Some("2"),
+        example: "1",
+        help: "Perp notional per unit of margin, at most: the account must be set to just this, and the box's is",
+        set: |s, v| value::count(v, 1, 10).map(|n| s.leverage = n as u32),
+        ..PLAIN
+    },
+    Setting {
         name: "pairs",
         section: "trade",
         kind: Kind::List,

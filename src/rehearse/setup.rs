@@ -18,6 +18,7 @@ use crate::store::journal::JournalError;
 use crate::store::recall::Recalled;
 use crate::units::time::{SEC, US};
 use crate::units::{Amount, Ratio};
+use crate::venue::standing::Wants;
 use crate::venue::{self, Key};
 use std::io;
 use std::ops::RangeInclusive;
@@ -37,8 +38,12 @@ pub struct Setup {
     pub box_config: sim::Config,
     /// Key and secret the engine signs with.
     pub key: (String, String),
+    /// Whether the venue is a test exchange for the engine.
+    pub test_key: bool,
     /// Whether orders may leave.
     pub live: bool,
+    /// Leverage the engine wants to find.
+    pub leverage: u32,
     /// Symbols or coins to trade; `None`: every pair found.
     pub wanted: Option<Vec<String>>,
     /// Which directions may be entered: short, long.
@@ -51,6 +56,8 @@ pub struct Setup {
     pub exit_basis: Option<Ratio>,
     /// Size of one entry, in USDT.
     pub clip: Amount,
+    /// So many positions are opened at the least size first.
+    pub first_entries: u64,
     /// Entries per pair over the whole run; `None`: any number.
     pub entries_max: Option<u32>,
     /// The run ends so long after all feeds are live, in ns; `None`: when told to.
@@ -78,7 +85,9 @@ impl Default for Setup {
             seed: 1,
             key: (box_config.key.clone(), box_config.secret.clone()),
             box_config,
+            test_key: false,
             live: true,
+            leverage: 2,
             wanted: None,
             directions: [true, false],
             legs: Legs::Together,
@@ -90,6 +99,7 @@ impl Default for Setup {
             },
             exit_basis: Some(Ratio::from_num(5) / 10_000),
             clip: Amount(500 * 10i128.pow(u32::from(Amount::SCALE))),
+            first_entries: 0,
             entries_max: None,
             run_for_ns: None,
             until_round_trips: None,
@@ -139,6 +149,7 @@ impl Setup {
             venue,
             hosts: venue.endpoints.iter().map(|endpoint| host(endpoint.name)).collect(),
             key: Some(Arc::new(key)),
+            test: self.test_key,
         };
         EngineSettings {
             clerk: ClerkSettings {
@@ -146,6 +157,7 @@ impl Setup {
                 wanted: self.wanted.clone(),
                 live: self.live,
                 order_links: self.order_links,
+                wants: Wants { leverage: self.leverage, test: self.test_key },
                 recv_window_ms: self.recv_window_ms,
             },
             trader: TraderSettings {
@@ -164,6 +176,7 @@ impl Setup {
                 policy: self.policy,
                 exit_basis: self.exit_basis,
                 clip: self.clip,
+                first_entries: self.first_entries,
                 directions: self.directions,
                 recv_window_ms: self.recv_window_ms,
                 live: self.live,

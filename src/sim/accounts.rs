@@ -14,8 +14,6 @@ pub(super) const SPOT_FEE: E8 = ONE_E8 / 1_000;
 pub(super) const USDM_MAKER_FEE: E8 = ONE_E8 / 5_000;
 /// USD-M taker fee: 0.05 %.
 pub(super) const USDM_TAKER_FEE: E8 = ONE_E8 / 2_000;
-/// USD-M leverage of every symbol until it is set.
-pub(super) const LEVERAGE_DEFAULT: u32 = 20;
 /// Maintenance margin rate: 2.5 %, one bracket for all.
 pub(super) const MAINTENANCE: E8 = ONE_E8 / 40;
 
@@ -107,13 +105,7 @@ pub(super) struct Charge {
 
 impl Accounts {
     pub(super) fn new(listing: &Listing, spot: Money, usdm: Money, opened_ms: u64) -> Self {
-        let empty = Position {
-            qty: 0,
-            cost: Money::ZERO,
-            leverage: LEVERAGE_DEFAULT,
-            update_ms: 0,
-            realized: Money::ZERO,
-        };
+        let empty = Position { qty: 0, cost: Money::ZERO, leverage: 1, update_ms: 0, realized: Money::ZERO };
         let mut accounts = Self {
             spot: vec![Balance::default(); listing.assets.len()],
             wallet: usdm,
@@ -126,6 +118,12 @@ impl Accounts {
         };
         accounts.spot[0].free = spot;
         accounts
+    }
+
+    /// The same, with every perp at this leverage.
+    pub(super) fn leveraged(mut self, leverage: u32) -> Self {
+        self.positions.iter_mut().for_each(|position| position.leverage = leverage);
+        self
     }
 
     /// Box clock of the last change of the USD-M wallet, ms. Zero would say that it was never used.
@@ -144,7 +142,8 @@ impl Accounts {
         self.lock(asset, -amount);
     }
 
-    /// Books a spot fill. `resting`: the order's limit price when its funds were locked beforehand.
+    /// Books a spot fill. `resting`: the order's limit price when its funds were locked beforehand. `fee`: asset and
+    /// amount, where they are not the usual ones.
     pub(super) fn spot_fill(
         &mut self,
         listing: &Listing,
@@ -153,6 +152,7 @@ impl Accounts {
         price: E8,
         qty: E8,
         resting: Option<E8>,
+        fee: Option<(usize, Money)>,
     ) -> Charge {
         let (base, quote) = (listing.symbols[symbol].base, listing.symbols[symbol].quote);
         let (coins, cash) = (Money::from_e8(qty), Money::product(price, qty));
@@ -163,20 +163,14 @@ impl Accounts {
             }
         }
         // A buyer pays in the coin received, a seller in the quote.
-        let (commission, asset) = match side {
-            Side::Buy => {
-                let fee = coins.times(SPOT_FEE).cut8();
-                self.spot[quote].free -= cash;
-                self.spot[base].free += coins - fee;
-                (fee, base)
-            }
-            Side::Sell => {
-                let fee = cash.times(SPOT_FEE).cut8();
-                self.spot[base].free -= coins;
-                self.spot[quote].free += cash - fee;
-                (fee, quote)
-            }
-        };
+        let (asset, commission) = fee.unwrap_or_else(|| match side {
+            Side::Buy => (base, coins.times(SPOT_FEE).cut8()),
+            Side::Sell => (quote, cash.times(SPOT_FEE).cut8()),
+        });
+        let sign = i128::from(side.sign());
+        self.spot[base].free += Money(coins.0 * sign);
+        self.spot[quote].free -= Money(cash.0 * sign);
+        self.spot[asset].free -= commission;
         Charge { commission, asset, realized: Money::ZERO }
     }
 
@@ -236,11 +230,11 @@ mod tests {
         let btc = listing.find(Market::Spot, "BTCUSDT").unwrap();
         let base = listing.symbols[btc].base;
         let mut accounts = Accounts::new(&listing, Money::from_e8(at(1_000_000)), Money::ZERO, 0);
-        let charge = accounts.spot_fill(&listing, btc, Side::Buy, 7_690_001_000_000, 1_234_000, None);
+        let charge = accounts.spot_fill(&listing, btc, Side::Buy, 7_690_001_000_000, 1_234_000, None, None);
         assert_eq!((charge.commission.to_string(), charge.asset), ("0.00001234".into(), base));
         assert_eq!(accounts.spot[base].free.to_string(), "0.01232766");
         assert_eq!(accounts.spot[0].free.to_string(), "999051.0538766");
-        let charge = accounts.spot_fill(&listing, btc, Side::Sell, 7_690_000_000_000, 1_232_000, None);
+        let charge = accounts.spot_fill(&listing, btc, Side::Sell, 7_690_000_000_000, 1_232_000, None, None);
         assert_eq!((charge.commission.to_string(), charge.asset), ("0.947408".into(), 0));
         assert_eq!(accounts.spot[0].free.to_string(), "999997.5144686");
     }

@@ -30,6 +30,8 @@ pub struct Config {
     pub usdm_usdt: String,
     /// Synthetic quotes per second, per symbol and market: 1 to 1000.
     pub ticks_per_s: u32,
+    /// Leverage of every perp at the start, 1 to 125.
+    pub leverage: u32,
     /// Faults by timetable, counted from the first connection.
     pub script: Script,
 }
@@ -48,6 +50,7 @@ impl Default for Config {
             spot_usdt: "1000000".into(),
             usdm_usdt: "1000000".into(),
             ticks_per_s: 20,
+            leverage: 2,
             script: Script::default(),
         }
     }
@@ -173,6 +176,9 @@ pub enum ConfigError {
     /// The key or the secret is empty.
     #[error("the account needs a key and a secret; set both")]
     Key,
+    /// No leverage the venue lets set.
+    #[error("leverage = {0} is outside 1 to 125; choose one within")]
+    Leverage(u32),
     /// The pace of quotes is out of range.
     #[error("ticks_per_s = {0} is outside 1 to 1000; choose one within")]
     Pace(u32),

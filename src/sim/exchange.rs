@@ -18,6 +18,7 @@ use super::number::{E8, Money, parse_e8};
 use super::orders::OrderLog;
 use super::private::Private;
 use super::replica::Behind;
+use super::standing::Standing;
 use super::tape::Player;
 use super::trading::Refused;
 use std::cmp::Reverse;
@@ -93,6 +94,7 @@ pub struct Exchange {
     pub(super) market: Synthetic,
     pub(super) tape: Option<Player>,
     pub(super) accounts: Accounts,
+    pub(super) standing: Standing,
     pub(super) log: OrderLog,
     pub(super) limits: [Limits; 2],
     pub(super) faults: Faults,
@@ -124,6 +126,9 @@ impl Exchange {
         if config.key.is_empty() || config.secret.is_empty() {
             return Err(ConfigError::Key);
         }
+        if !(1..=125).contains(&config.leverage) {
+            return Err(ConfigError::Leverage(config.leverage));
+        }
         if !(1..=1000).contains(&config.ticks_per_s) {
             return Err(ConfigError::Pace(config.ticks_per_s));
         }
@@ -154,7 +159,8 @@ impl Exchange {
             marks: vec![Mark::default(); symbols],
             market: Synthetic::new(&listing, config.seed, now),
             tape,
-            accounts: Accounts::new(&listing, spot, usdm, clock / MS),
+            accounts: Accounts::new(&listing, spot, usdm, clock / MS).leveraged(config.leverage),
+            standing: Standing::default(),
             log: OrderLog::new(symbols),
             limits: [Limits::spot(config.spot_orders_10s, config.spot_raw_5m), Limits::usdm()],
             faults: Faults::default(),

@@ -5,6 +5,7 @@
 
 use super::config::Market;
 use super::matching::Side;
+use super::standing::Change;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -59,6 +60,8 @@ pub(super) enum Kind {
     Maintenance { for_ms: u64 },
     /// The client's address is banned.
     Ban { for_ms: u64 },
+    /// The account is changed by somebody at the venue's pages.
+    Account(Box<Change>),
     /// The venue forgets dead orders after `ms`, and USD-M all history after `history_ms`.
     Horizon { ms: Option<u64>, history_ms: Option<u64> },
 }
@@ -103,6 +106,7 @@ impl Kind {
             Self::SettleNow { .. } => "settle_now",
             Self::Maintenance { .. } => "maintenance",
             Self::Ban { .. } => "ban",
+            Self::Account(_) => "account",
             Self::Horizon { .. } => "horizon",
         }
     }
@@ -116,7 +120,9 @@ const ALLOWED: &str = "kind is one of refuse (code, msg, status, taken), none, p
                        all), maintenance (for_ms: 503 on every request but the system status, sockets closed, \
                        books and accounts frozen), ban (for_ms: 418 with Retry-After, longer for who goes on, open \
                        sockets stay), horizon (ms after which orders that died unfilled are forgotten, history_ms \
-                       for all of USD-M's orders, trades and income); each with optional count, market \
+                       for all of USD-M's orders, trades and income), account (withdraw, ip_restrict, spot, futures: \
+                       rights of the key; hedge, multi_assets, spot_burn, fee_burn; sapi: is it served; isolated and leverage of symbol \
+                       or all perps); each with optional count, market \
                        \"spot\"|\"usdm\"|\"both\", client_side \"BUY\"|\"SELL\"";
 
 /// One fault waiting for its moment.
@@ -222,6 +228,9 @@ impl Faults {
                     return Err(format!("horizon needs ms or history_ms; {ALLOWED}"));
                 }
                 Kind::Horizon { ms, history_ms }
+            }
+            "account" => {
+                Kind::Account(Box::new(Change::read(members).map_err(|why| format!("{why}; {ALLOWED}"))?))
             }
             "lag" => Kind::Lag { ms: number("ms", 100)?, for_ms: number("for_ms", 1_000)? },
             other => return Err(format!("kind {other:?} is unknown; {ALLOWED}")),

@@ -76,6 +76,7 @@ impl Exchange {
                 let side = fault.side.unwrap_or(Side::Buy);
                 self.foreign_order(fault.market.unwrap_or(Market::Spot), symbol, side, *rest)?;
             }
+            Kind::Account(change) => self.change_standing(change)?,
             Kind::SettleNow { symbol } => self.settle_now(symbol.as_deref())?,
             Kind::Maintenance { for_ms } => struck.for_each(|market| self.maintain(market, until(*for_ms))),
             Kind::Ban { for_ms } => struck.for_each(|market| self.ban(market, for_ms.saturating_mul(MS))),

@@ -8,7 +8,8 @@
 //!        requests to a dialect (`dialect::binance`), which checks them; `trading` acts on orders (`matching`,
 //!        `orders`) and money (`accounts`); prices come from `market` or `tape` and leave through `feeds` and
 //!        `hub`, those of the account through `private`; `limits` counts, `faults`, `incidents`, `outage` and
-//!        `script` inject, `replica` remembers, `horizon` forgets, `truth` tells, `naked` measures.
+//!        `script` inject, `replica` remembers, `horizon` forgets, `standing` holds the key's rights
+//!        and the account's modes, `truth` tells, `naked` measures.
 
 mod accounts;
 mod chance;
@@ -34,6 +35,7 @@ mod private;
 mod replica;
 mod script;
 mod sockets;
+mod standing;
 mod tape;
 #[cfg(test)]
 mod tests;

@@ -56,7 +56,9 @@ impl Exchange {
             let order = &mut log.orders[fill.order];
             match fill.market {
                 Market::Spot => {
-                    accounts.spot_fill(&self.listing, fill.symbol, order.side, fill.price, fill.qty, None);
+                    let fee = Some((fill.commission_asset, fill.commission));
+                    let (side, price) = (order.side, fill.price);
+                    accounts.spot_fill(&self.listing, fill.symbol, side, price, fill.qty, None, fee);
                     accounts.spot_update_ms = fill.time_us / 1_000;
                 }
                 Market::Usdm => {

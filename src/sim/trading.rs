@@ -4,6 +4,7 @@
 //! Never: parses a request or knows a venue's filter: what arrives here is well formed.
 //! Quirk: the box's own resting orders never trade with each other, so self-trade prevention has nothing to do.
 
+use super::accounts::SPOT_FEE;
 use super::config::Market;
 use super::dialect::binance;
 use super::exchange::Exchange;
@@ -11,7 +12,7 @@ use super::faults::Forced;
 use super::listing::SymbolId;
 use super::market::Level;
 use super::matching::{self, Side, Want};
-use super::number::{E8, Money};
+use super::number::{E8, Money, ONE_E8, mul_div};
 use super::orders::{Fill, Order, OrderType, Status, Tif};
 use super::private::Change;
 
@@ -154,8 +155,9 @@ impl Exchange {
         let charge = match market {
             Market::Spot => {
                 let locked = maker.then_some(price);
+                let fee = self.burnt_fee(Money::product(level.price, level.qty));
                 self.accounts.spot_update_ms = time_us / 1_000;
-                self.accounts.spot_fill(&self.listing, symbol, side, level.price, level.qty, locked)
+                self.accounts.spot_fill(&self.listing, symbol, side, level.price, level.qty, locked, fee)
             }
             Market::Usdm => {
                 self.accounts.positions[symbol].update_ms = time_us / 1_000;
@@ -189,6 +191,22 @@ impl Exchange {
         });
         self.note(at, &Change::Trade(self.log.fills.len() - 1));
         self.publish_trade(self.log.fills.len() - 1);
+    }
+
+    /// The fee of a spot fill worth `cash` in BNB, three quarters of the usual one, where the account pays so and has
+    /// enough; else the usual one is taken without a word. The USD-M wallet holds no BNB.
+    fn burnt_fee(&self, cash: Money) -> Option<(usize, Money)> {
+        if !self.standing.burns[Market::Spot.index()] {
+            return None;
+        }
+        let id = self.listing.find(Market::Spot, "BNBUSDT")?;
+        let (bnb, price) = (self.listing.symbols[id].base, self.books[id].mid());
+        if price == 0 {
+            return None;
+        }
+        let worth = cash.times(SPOT_FEE / 4 * 3);
+        let fee = Money(mul_div(worth.0, ONE_E8, price)).cut8();
+        (self.accounts.spot[bnb].free >= fee).then_some((bnb, fee))
     }
 
     /// Tells a fill to the trade streams of its symbol. A tape's trade streams carry the tape alone.

@@ -4,7 +4,8 @@
 //! Never: opens a socket, reads a clock, or lets a venue's word out: above this folder there are
 //!        quotes, verdicts and fills, wherever they came from.
 //! Map:   `scan`, `json` read bytes · `symbols` finds instruments · `sign` signs · `pairing` makes
-//!        pairs · `user` the private streams' common words · `audit` the account's · one folder per venue.
+//!        pairs · `user` the private streams' common words · `audit` the account's · `standing`
+//!        its rights and modes · one folder per venue.
 
 pub mod audit;
 pub mod binance;
@@ -12,6 +13,7 @@ pub mod json;
 pub mod pairing;
 pub mod scan;
 pub mod sign;
+pub mod standing;
 pub mod symbols;
 pub mod user;
 
@@ -19,6 +21,7 @@ pub use audit::Audit;
 pub use json::Scratch;
 pub use pairing::{PairError, pair_up};
 pub use sign::Key;
+pub use standing::Standing;
 pub use symbols::Symbols;
 pub use user::{Unreadable, UserHeard, UserPlan, UserStream};
 
@@ -104,6 +107,8 @@ pub struct Venue {
     pub user: UserStream,
     /// How the account is read whole, for reconciliation.
     pub audit: Audit,
+    /// How the account stands, for a start.
+    pub standing: Standing,
 }
 
 impl Venue {

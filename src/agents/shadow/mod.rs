@@ -78,6 +78,8 @@ pub struct ShadowSettings {
     pub exit_basis: Option<Ratio>,
     /// Size of one entry, in the quote asset.
     pub clip: Amount,
+    /// So many positions are opened at the least size first.
+    pub first_entries: u64,
     /// Which directions may be entered: short, long.
     pub directions: [bool; 2],
     /// W, for signed queries, in ms.
@@ -180,8 +182,8 @@ struct Book {
     clip: [crate::units::Qty; 2],
     /// What was published last.
     terms: Terms,
-    /// The perp price and the dust the clip was computed for.
-    clip_for: Option<(Price, Amount)>,
+    /// The perp price, the dust and the notional the clip was computed for.
+    clip_for: Option<(Price, Amount, Amount)>,
     /// The entry threshold last computed, for people.
     enter: [Option<Ratio>; 2],
     /// The best executable entry basis seen, for people.

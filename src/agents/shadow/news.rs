@@ -29,6 +29,7 @@ impl Shadow {
                     self.take_mark(mark);
                 }
             }
+            News::Account { lines } => lines.into_iter().for_each(|line| self.note(line)),
             News::Ready { venue } => {
                 if self.phase == Phase::Starting {
                     self.phase = Phase::Recovering(venue);

@@ -79,6 +79,7 @@ fn alone() -> Alone {
         },
         exit_basis: None,
         clip: Amount::ZERO,
+        first_entries: 0,
         directions: [true, false],
         recv_window_ms: 1_000,
         live: true,

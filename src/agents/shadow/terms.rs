@@ -11,7 +11,7 @@ use crate::desk::pair;
 use crate::event::{Fold, Held, PairState, Pulse, Terms, lane};
 use crate::units::decimal::pow10_i128;
 use crate::units::time::SEC;
-use crate::units::{Direction, LegKind, Nanos, PairId, Price, Qty, Rate, Ratio, VenueId};
+use crate::units::{Amount, Direction, LegKind, Nanos, PairId, Price, Qty, Rate, Ratio, VenueId};
 
 /// No entry so long before a pair's settlement (FAULTS F8).
 const SETTLEMENT_GUARD_NS: i64 = 15 * 60 * SEC as i64;
@@ -19,6 +19,8 @@ const SETTLEMENT_GUARD_NS: i64 = 15 * 60 * SEC as i64;
 const FUNDING_STALE_NS: u64 = 6 * 3_600 * SEC;
 /// The clip is computed anew when the price has moved by one part in so many.
 const CLIP_DRIFT: i64 = 20;
+/// A pair whose minima exceed so many clips is left out.
+const CLIP_STRETCH: i128 = 4;
 /// Entry collar, as `agents/trader/pen` prices it, in parts per million.
 const COLLAR_PPM: i64 = crate::agents::trader::pen::ENTRY_COLLAR_PPM as i64;
 
@@ -102,21 +104,30 @@ impl Shadow {
         }
     }
 
+    /// What an entry is to be worth now: as little as the venue takes until the first few have gone well (FAULTS
+    /// F118), since what is wrong in a configuration shows in them.
+    fn clip_wanted(&self) -> Amount {
+        let proven = !self.settings.live || self.totals.opened >= self.settings.first_entries;
+        if proven { self.settings.clip } else { Amount::ZERO }
+    }
+
     fn size_clip(&mut self, at: usize) {
+        let wanted = self.clip_wanted();
         let instruments = std::sync::Arc::clone(&self.instruments);
         let book = &mut self.books[at];
         let Some(perp) = book.pulse.as_ref().and_then(|pulse| pulse.quotes[1]) else { return };
         let dust = book.holding.spot;
-        let outdated = book
-            .clip_for
-            .is_none_or(|(price, then)| (perp.bid.0 - price.0).abs() > price.0 / CLIP_DRIFT || dust != then);
+        let outdated = book.clip_for.is_none_or(|(price, then, size)| {
+            (perp.bid.0 - price.0).abs() > price.0 / CLIP_DRIFT || dust != then || wanted != size
+        });
         if !outdated || book.state != PairState::Flat {
             return;
         }
-        book.clip_for = Some((perp.bid, dust));
+        book.clip_for = Some((perp.bid, dust, wanted));
         // Direction short is sized up for the base-coin fee; long sells what it needs, no more.
         let direction = if self.settings.directions[0] { Direction::Short } else { Direction::Long };
-        let clip = pair::clip(&instruments, book.pair, direction, self.settings.clip, perp.bid, dust);
+        let most = Amount(self.settings.clip.0.saturating_mul(CLIP_STRETCH));
+        let clip = pair::clip(&instruments, book.pair, direction, wanted, most, perp.bid, dust);
         book.clip = clip.unwrap_or_default();
         if clip.is_none() {
             let name = instruments.pair(book.pair).name;

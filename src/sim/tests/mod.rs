@@ -9,6 +9,7 @@ mod incidents;
 mod outage;
 mod private;
 mod rest;
+mod standing;
 mod streams;
 mod tapes;
 mod trading;

@@ -11,6 +11,7 @@ mod feed;
 mod limits;
 mod listing;
 pub(super) mod orders;
+mod standing;
 mod user;
 
 use super::{Endpoint, Venue};
@@ -51,6 +52,7 @@ pub static VENUE: Venue = Venue {
     read_trades: answers::read_trades,
     user: user::STREAM,
     audit: audit::AUDIT,
+    standing: standing::STANDING,
 };
 
 const fn rest(leg: LegKind) -> &'static str {

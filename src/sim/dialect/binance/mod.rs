@@ -26,7 +26,8 @@ pub(in crate::sim) use streams::{
     trade_event,
 };
 pub(in crate::sim) use user_events::{
-    KEY_EXPIRED, account_event, funding_event, key_expired, order_events, wrap_spot, wrap_usdm,
+    KEY_EXPIRED, account_event, funding_event, key_expired, leverage_event, order_events, wrap_spot,
+    wrap_usdm,
 };
 
 use super::super::config::{ConnId, Door, Market};
@@ -120,7 +121,9 @@ pub(in crate::sim) fn on_request(exchange: &mut Exchange, conn: ConnId, door: Do
     }
     let market = door.market();
     exchange.requests += 1;
-    let route = routes(market).find(|r| r.path == request.path && r.method == request.method);
+    let served = |path: &str| exchange.standing.sapi || !path.starts_with("/sapi/");
+    let route =
+        routes(market).find(|r| r.path == request.path && r.method == request.method && served(r.path));
     let is_order = request.method == "POST" && request.path.ends_with("/order");
     let reply = respond(exchange, market, route, request, is_order);
     let clock = exchange.clock();
@@ -229,6 +232,7 @@ fn handle(
         Auth::Keyed => sign::check_key(exchange, request.header("x-mbx-apikey")),
         Auth::Signed => sign::check(exchange, market, request, params),
     };
+    let outcome = outcome.and_then(|()| may(exchange, market, route));
     let outcome = outcome.and_then(|()| params.only(route.allowed, route.auth == Auth::Signed));
     let outcome = outcome.and_then(|()| {
         if route.method == "GET" && REPLICATED.contains(&route.path) {
@@ -241,6 +245,20 @@ fn handle(
         note_refusal(exchange, market, route, params, refusal);
     }
     outcome
+}
+
+/// Has the key the right that an endpoint needs? Spot reads without one; nothing of USD-M is signed without one.
+fn may(exchange: &Exchange, market: Market, route: &Route) -> Result<(), Refusal> {
+    let needs = match market {
+        Market::Spot => {
+            route.auth == Auth::Signed && route.method != "GET" && route.path.starts_with("/api/")
+        }
+        Market::Usdm => route.auth != Auth::Open,
+    };
+    if needs && !exchange.standing.trades[market.index()] {
+        return Err(Refusal::new(-2015, "Invalid API-key, IP, or permissions for action."));
+    }
+    Ok(())
 }
 
 /// Orders that were refused are part of the truth.
