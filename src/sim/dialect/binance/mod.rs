@@ -121,9 +121,9 @@ pub(in crate::sim) fn on_request(exchange: &mut Exchange, conn: ConnId, door: Do
     }
     let market = door.market();
     exchange.requests += 1;
-    let served = |path: &str| exchange.standing.sapi || !path.starts_with("/sapi/");
-    let route =
-        routes(market).find(|r| r.path == request.path && r.method == request.method && served(r.path));
+    let sapi = exchange.standing.sapi;
+    let mut served = routes(market).filter(|r| sapi || !r.path.starts_with("/sapi/"));
+    let route = served.find(|r| r.path == request.path && r.method == request.method);
     let is_order = request.method == "POST" && request.path.ends_with("/order");
     let reply = respond(exchange, market, route, request, is_order);
     let clock = exchange.clock();
@@ -181,7 +181,7 @@ fn respond(
     if exchange.maintained_until(market).is_some() && request.path != SYSTEM_STATUS {
         return Reply::json(503, r#"{"msg":"Service Unavailable."}"#.to_owned());
     }
-    let Some(route) = route else { return not_found(market, request) };
+    let Some(route) = route else { return not_found(exchange, market, request) };
     let side = params.as_ref().ok().and_then(|p| p.get("side")).and_then(|side| match side {
         "BUY" => Some(Side::Buy),
         "SELL" => Some(Side::Sell),
@@ -304,8 +304,9 @@ fn throttled(exchange: &Exchange, market: Market, throttle: Throttle) -> Refusal
     Refusal { status, retry_after_s: Some(wait), ..Refusal::new(-1003, msg) }
 }
 
-fn not_found(market: Market, request: &Request<'_>) -> Reply {
-    let known = routes(market).any(|r| r.path == request.path);
+fn not_found(exchange: &Exchange, market: Market, request: &Request<'_>) -> Reply {
+    let hidden = !exchange.standing.sapi && request.path.starts_with("/sapi/");
+    let known = !hidden && routes(market).any(|r| r.path == request.path);
     let status = if known { 405 } else { 404 };
     let msg = format!("Path {}, Method {} is invalid", request.path, request.method);
     Reply::of(Err(Refusal { status, ..Refusal::new(-5000, msg) }))
