@@ -15,12 +15,14 @@ pub mod ctl;
 pub mod demo;
 pub mod hist;
 pub mod keys;
+mod paper;
 pub mod report;
 pub mod run;
 pub mod settings;
 pub mod sim;
 pub mod store;
 pub mod table;
+mod tee;
 mod threads;
 mod value;
 

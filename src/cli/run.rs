@@ -1,10 +1,10 @@
-//! `contango run`: the engine against a venue, or against a box of another process.
+//! `contango run`: the engine against a venue, or against a box of another process; on paper unless told otherwise.
 //!
 //! Owns:  from settings to exit code.
 //! Never: sends a real order unless the file says `live = true` and the flag says `--live`.
 
 use super::boot::{self, BootError};
-use super::{Exit, Settings, say};
+use super::{Exit, Settings, paper, say};
 
 /// Runs the command.
 pub fn act(settings: &Settings) -> Exit {
@@ -18,6 +18,9 @@ pub fn act(settings: &Settings) -> Exit {
 }
 
 fn run(settings: &Settings) -> Result<Exit, BootError> {
+    if !settings.live {
+        return paper::run(settings);
+    }
     let target = boot::target(settings, boot::venue())?;
     let trust = boot::trust(settings)?;
     let market = if settings.endpoints.is_empty() { "live" } else { "endpoints" };

@@ -102,6 +102,8 @@ pub struct Settings {
     pub quotes_out: Option<PathBuf>,
     /// Real orders: only if both the file and the flag say so.
     pub live: bool,
+    /// On paper: how long an order is under way, in ns.
+    pub paper_rtt_ns: u64,
     /// Which rooms share a thread.
     pub layout: Layout,
     /// Cores to pin to, hot first; empty: unpinned.
@@ -181,6 +183,7 @@ impl Default for Settings {
             out: PathBuf::new(),
             quotes_out: None,
             live: false,
+            paper_rtt_ns: 0,
             layout: Layout::Fused,
             cores: Vec::new(),
             idle: Idle::Spin,

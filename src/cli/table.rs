@@ -105,9 +105,20 @@ pub static TABLE: &[Setting] = &[
         kind: Kind::Switch,
         default: Some("off"),
         example: "on",
-        help: "Send real orders; needs `live = true` in the file's [engine] as well",
+        help: "Send real orders; needs `live = true` in the file's [engine] as well. Without it: paper trading",
         on: RUN,
         set: |s, v| value::switch(v).map(|on| s.live = on),
+        ..PLAIN
+    },
+    Setting {
+        name: "paper-rtt",
+        section: "engine",
+        unit: "DURATION",
+        default: Some("20ms"),
+        example: "150ms",
+        help: "Without --live: an order meets the quote of this long after it was sent",
+        on: RUN,
+        set: |s, v| value::some_duration(v).map(|ns| s.paper_rtt_ns = ns),
         ..PLAIN
     },
     Setting {

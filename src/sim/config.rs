@@ -3,6 +3,7 @@
 //! Owns:  the plain types that a driver hands in, and why a configuration is refused.
 //! Never: has a default that depends on the host.
 
+use super::fed::FedSymbol;
 use super::script::Script;
 
 /// Everything that makes one box differ from another. Equal configurations and equal calls give equal bytes.
@@ -32,6 +33,8 @@ pub struct Config {
     pub ticks_per_s: u32,
     /// Leverage of every perp at the start, 1 to 125.
     pub leverage: u32,
+    /// How long what a REST client sends is under way before it is looked at, ns.
+    pub wire_ns: u64,
     /// Faults by timetable, counted from the first connection.
     pub script: Script,
 }
@@ -51,6 +54,7 @@ impl Default for Config {
             usdm_usdt: "1000000".into(),
             ticks_per_s: 20,
             leverage: 2,
+            wire_ns: 0,
             script: Script::default(),
         }
     }
@@ -63,6 +67,8 @@ pub enum Source {
     Synthetic,
     /// A recording, played at its own pace.
     Tape(Tape),
+    /// Quotes of another market, fed in as they come ([`super::Exchange::feed`]); its symbols.
+    Fed(Vec<FedSymbol>),
 }
 
 /// Recorded market frames, sorted by receive stamp.
@@ -182,6 +188,11 @@ pub enum ConfigError {
     /// The pace of quotes is out of range.
     #[error("ticks_per_s = {0} is outside 1 to 1000; choose one within")]
     Pace(u32),
+    /// A fed symbol that cannot be.
+    #[error(
+        "fed symbol {0}: tick, step, multiplier and max_qty are above zero, and its twin lies in the list; correct it"
+    )]
+    Fed(usize),
     /// A tape frame that cannot be played.
     #[error("tape frame {index}: {why}; cut it from the tape")]
     Tape {

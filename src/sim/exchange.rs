@@ -8,6 +8,7 @@ use super::accounts::Accounts;
 use super::config::{Config, ConfigError, ConnId, Door, Market, Source};
 use super::conn::Conns;
 use super::faults::Faults;
+use super::fed::FedSymbol;
 use super::horizon::Horizon;
 use super::hub::{Feed, Hub};
 use super::limits::Limits;
@@ -53,6 +54,8 @@ pub(super) enum Due {
     ListenKey,
     /// An answer that was held back leaves.
     Answer(ConnId),
+    /// The oldest bytes under way on a connection are there.
+    Arrived(ConnId),
     /// A line of the script strikes.
     Script(usize),
 }
@@ -92,6 +95,8 @@ pub struct Exchange {
     pub(super) days: Vec<Day>,
     pub(super) marks: Vec<Mark>,
     pub(super) market: Synthetic,
+    /// Do quotes and marks come from outside?
+    pub(super) fed: bool,
     pub(super) tape: Option<Player>,
     pub(super) accounts: Accounts,
     pub(super) standing: Standing,
@@ -138,11 +143,26 @@ impl Exchange {
         };
         let (spot, usdm) = (money("spot_usdt", &config.spot_usdt)?, money("usdm_usdt", &config.usdm_usdt)?);
         let clock = now.checked_add_signed(config.clock_offset_ns).ok_or(ConfigError::Clock)?;
-        let tape = match std::mem::replace(&mut config.source, Source::Synthetic) {
-            Source::Synthetic => None,
+        let source = std::mem::replace(&mut config.source, Source::Synthetic);
+        let listing = match &source {
+            Source::Synthetic => Listing::synthetic(),
+            Source::Tape(_) => Listing::for_tape(),
+            Source::Fed(symbols) => {
+                let wrong = |it: &FedSymbol| {
+                    it.tick.min(it.step).min(it.multiplier).min(it.max_qty) <= 0
+                        || it.twin.is_some_and(|twin| twin >= symbols.len())
+                };
+                if let Some(at) = symbols.iter().position(wrong) {
+                    return Err(ConfigError::Fed(at));
+                }
+                Listing::fed(symbols)
+            }
+        };
+        let fed = matches!(source, Source::Fed(_));
+        let tape = match source {
+            Source::Synthetic | Source::Fed(_) => None,
             Source::Tape(tape) => Some(Player::new(tape, clock)?),
         };
-        let listing = if tape.is_some() { Listing::for_tape() } else { Listing::synthetic() };
         let symbols = listing.symbols.len();
         let mut hub = Hub::new(symbols);
         if let Some(tape) = &tape {
@@ -158,6 +178,7 @@ impl Exchange {
             days: vec![Day::default(); symbols],
             marks: vec![Mark::default(); symbols],
             market: Synthetic::new(&listing, config.seed, now),
+            fed,
             tape,
             accounts: Accounts::new(&listing, spot, usdm, clock / MS).leveraged(config.leverage),
             standing: Standing::default(),
@@ -200,7 +221,7 @@ impl Exchange {
                     self.set_top(id, update_id, bid, ask);
                 }
             }
-        } else {
+        } else if !self.fed {
             for coin in 0..self.market.coins.len() {
                 let (spot, perp) = (self.market.coins[coin].spot, self.market.coins[coin].perp);
                 for (id, due) in [(spot, Due::Spot(coin)), (perp, Due::Perp(coin))] {
@@ -223,7 +244,7 @@ impl Exchange {
             self.refresh_index(id);
             let perpetual =
                 matches!(self.listing.symbols[id].contract, Contract::Perpetual | Contract::Tradfi);
-            if perpetual && self.listing.symbols[id].trades() {
+            if perpetual && self.listing.symbols[id].trades() && !self.fed {
                 self.marks[id].next_funding_ms = self.clock_at(settle_at) / MS;
                 self.schedule(settle_at, Due::Funding(id));
             }
@@ -262,12 +283,24 @@ impl Exchange {
     pub fn receive(&mut self, conn: ConnId, bytes: &[u8], now: u64) {
         self.advance(now);
         let Some(it) = self.conns.get(conn).filter(|c| !c.close) else { return };
+        if self.config.wire_ns > 0 && matches!(it.door, Door::SpotRest | Door::UsdmRest) {
+            it.under_way.push_back(bytes.to_vec());
+            self.schedule(self.now + self.config.wire_ns, Due::Arrived(conn));
+            return;
+        }
         it.inbox.extend_from_slice(bytes);
         if it.socket.is_some() {
             self.pump_socket(conn);
         } else {
             self.pump_http(conn);
         }
+    }
+
+    fn arrive(&mut self, conn: ConnId) {
+        let Some(it) = self.conns.get(conn) else { return };
+        let Some(bytes) = it.under_way.pop_front().filter(|_| !it.close) else { return };
+        it.inbox.extend_from_slice(&bytes);
+        self.pump_http(conn);
     }
 
     /// The client is gone.
@@ -342,6 +375,7 @@ impl Exchange {
                 }
             }
             Due::ListenKey => self.on_listen_key(),
+            Due::Arrived(conn) => self.arrive(conn),
             Due::Answer(conn) => self.conns.release(conn, self.now),
             Due::Script(line) => self.on_script(line),
         }

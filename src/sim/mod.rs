@@ -6,7 +6,7 @@
 //!        line with the engine it checks.
 //! Map:   [`Exchange`] (`exchange`) is the door and the clock: connections (`sockets`, `conn`, `http`) carry
 //!        requests to a dialect (`dialect::binance`), which checks them; `trading` acts on orders (`matching`,
-//!        `orders`) and money (`accounts`); prices come from `market` or `tape` and leave through `feeds` and
+//!        `orders`) and money (`accounts`); prices come from `market`, `tape` or `fed` and leave through `feeds` and
 //!        `hub`, those of the account through `private`; `limits` counts, `faults`, `incidents`, `outage` and
 //!        `script` inject, `replica` remembers, `horizon` forgets, `standing` holds the key's rights
 //!        and the account's modes, `truth` tells, `naked` measures.
@@ -18,6 +18,7 @@ mod conn;
 mod dialect;
 mod exchange;
 mod faults;
+mod fed;
 mod feeds;
 mod horizon;
 mod http;
@@ -44,4 +45,5 @@ mod truth;
 
 pub use config::{Config, ConfigError, ConnId, Door, Market, Source, Tape, TapeFrame, TapeKind};
 pub use exchange::Exchange;
+pub use fed::{Fed, FedSymbol};
 pub use script::{Script, ScriptError};

@@ -192,7 +192,9 @@ fn funding_rate(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
         let at_its_hour = here.filter(|s| s.scheduled).map(|s| s.time_ms).next();
         let first = at_its_hour.unwrap_or(mark.next_funding_ms);
         let every = symbol.interval_h * 3_600_000;
-        for back in 1..=HISTORY_DAYS * 24 / symbol.interval_h {
+        // A fed market's past is not made up.
+        let days = if exchange.fed { 0 } else { HISTORY_DAYS };
+        for back in 1..=days * 24 / symbol.interval_h {
             let Some(time) = first.checked_sub(back * every) else { break };
             let seed = exchange.config.seed ^ ((id as u64) << 32) ^ back;
             let noise = if exchange.tape.is_some() { 0 } else { Chance::new(seed).range(-4_000, 4_000) };
