@@ -32,6 +32,8 @@ pub struct Config {
     pub ticks_per_s: u32,
     /// Leverage of every perp at the start, 1 to 125.
     pub leverage: u32,
+    /// Coins beside the twelve of the synthetic market: up to 6, and never more.
+    pub more_coins: usize,
     /// Faults by timetable, counted from the first connection.
     pub script: Script,
 }
@@ -51,6 +53,7 @@ impl Default for Config {
             usdm_usdt: "1000000".into(),
             ticks_per_s: 20,
             leverage: 2,
+            more_coins: 0,
             script: Script::default(),
         }
     }

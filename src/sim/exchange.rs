@@ -55,6 +55,8 @@ pub(super) enum Due {
     Answer(ConnId),
     /// A line of the script strikes.
     Script(usize),
+    /// An order that was left standing, by its place in the log, is gone on with.
+    Thaw(usize),
 }
 
 /// A settled funding rate.
@@ -142,7 +144,7 @@ impl Exchange {
             Source::Synthetic => None,
             Source::Tape(tape) => Some(Player::new(tape, clock)?),
         };
-        let listing = if tape.is_some() { Listing::for_tape() } else { Listing::synthetic() };
+        let listing = if tape.is_some() { Listing::for_tape() } else { Listing::wider(config.more_coins) };
         let symbols = listing.symbols.len();
         let mut hub = Hub::new(symbols);
         if let Some(tape) = &tape {
@@ -344,6 +346,7 @@ impl Exchange {
             Due::ListenKey => self.on_listen_key(),
             Due::Answer(conn) => self.conns.release(conn, self.now),
             Due::Script(line) => self.on_script(line),
+            Due::Thaw(order) => self.thaw(order),
         }
     }
 }
