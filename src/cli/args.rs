@@ -96,6 +96,7 @@ fn program() -> clap::Command {
              contango demo --help                what can be changed\n  \
              contango ctl status                 how a running engine stands; halt, flatten, kill\n  \
              contango store check                whether what an engine keeps on the disk is sound\n  \
+             contango backtest --help            the rules over years of funding and prices\n  \
              contango sim --json                 an exchange on this machine, for any client\n\n\
              Exit codes: 0 done, 1 failed, 2 wrong usage or configuration,\n\
              3 refused for safety, 4 stopped with work open",
@@ -146,6 +147,7 @@ fn subcommand(command: Command) -> clap::Command {
              Journal, epoch file and latch file are read and nothing is written, whether the engine runs or not.\n\
              Exit codes: 0 sound, 1 damaged or something is wrong with it, 2 there is no such store.",
         ),
+        Command::Backtest => ("Runs the engine's rules over history, or over recorded quotes", BACKTEST),
         Command::Sim => (
             "Runs the exchange in a box alone, for the engine or any other client",
             "Examples:\n  \
@@ -173,6 +175,29 @@ fn subcommand(command: Command) -> clap::Command {
     }
     made.args(settings_of(command).map(|setting| flag(setting, command)))
 }
+
+/// Its examples, and all it takes to compute a run by hand.
+const BACKTEST: &str = "Examples:
+  contango backtest --history btcusdt_8h.csv --html backtest.html
+  contango backtest --history a.csv --history b.csv --min-net-apr 5% --hold 30d --json
+  contango backtest --history a.csv --sweep hold=1d,7d,30d --sweep min-net-apr=off,5%,15% --csv runs.csv
+  contango backtest --tape spot.jsonl.gz --tape usdm.jsonl.gz --funding 0.01% --min-net-apr off
+
+A history is a CSV of time_ms,spot_close,perp_close,funding_rate: closes of the candle that opens at time_ms and
+lasts until the next row, and the rate settled at time_ms; rows 1, 2, 4 or 8 h apart.
+
+How a run is computed:
+  At a row's time t, prices are the closes of the row before (its candle ends at t), and known are the rates
+  settled up to t. The estimate is the rate settled at t; the 7-day mean needs a row at or before t - 168 h.
+  The reference basis is the median (of two middle ones the lower) of perp/spot - 1, in the position's sign,
+  over the last 21 samples, one in 8 h, t's own included; it is 0 below 3 samples.
+  One decision a row: an open position takes the settlement of t, and is held or left; with none open, an entry
+  is weighed, short before long. A position is one clip: clip / spot close, rounded down to 10^-8.
+  Fills: close x (1 + slippage) for a buy, rounded up; close x (1 - slippage) for a sell, rounded down; to 10^-8.
+  Fees: rate x filled price x quantity, rounded up to 10^-18. Funding: rate x perp close x quantity, rounded
+  down to 10^-18. The rules count 4 slippages as the spread and the collars of a round trip.
+  Profit = funding + basis (both legs at decision prices) + fees + slippage (fills against decision prices). A
+  position still open at the end is told as open, valued at the last closes (revaluation), without exit costs.";
 
 fn flag(setting: &'static Setting, command: Command) -> Arg {
     let arg = Arg::new(setting.name).long(setting.name).help(help(setting, command));

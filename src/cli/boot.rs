@@ -6,7 +6,7 @@
 use super::budgets::Bucket;
 use super::keys::{Env, KeyFile};
 use super::report::{HotPath, Latency, Orders, Pairs, Pnl, Summary, WhyPair};
-use super::settings::{Directions, Settings};
+use super::settings::Settings;
 use super::threads::{self, Rooms};
 use super::{Exit, hist};
 use crate::agents::clerk::{ClerkSettings, Host, Target};
@@ -16,6 +16,7 @@ use crate::agents::shadow::{Shadow, ShadowSettings};
 use crate::agents::trader::{Trader, TraderSettings};
 use crate::carry::rules::Policy;
 use crate::desk::gate::GateLimits;
+use crate::desk::risk::Caps;
 use crate::event::{Closed, Intent, Latched, Mode};
 use crate::metal::alloc;
 use crate::metal::clock::Clock;
@@ -258,12 +259,7 @@ fn engine_settings(
     recalled: Recalled,
     about: String,
 ) -> EngineSettings {
-    let directions = match settings.directions {
-        Directions::Short => [true, false],
-        Directions::Long => [false, true],
-        Directions::Both => [true, true],
-    };
-    let hours = Ratio::from_num(settings.hold_ns / SEC) / Ratio::from_num(3_600);
+    let directions = settings.directions.allowed();
     let wants = Wants { leverage: settings.leverage, test: target.test };
     EngineSettings {
         clerk: ClerkSettings {
@@ -287,15 +283,15 @@ fn engine_settings(
         shadow: ShadowSettings {
             about,
             identity: (settings.instance, epoch),
-            policy: Policy {
-                hold_hours: hours,
-                min_net_apr: settings.min_net_apr.map(Rate::ratio_ceil),
-                min_basis: settings.min_basis.ratio_ceil(),
-                kappa: settings.kappa.ratio_floor(),
-            },
+            policy: policy(settings),
             exit_basis: settings.exit_basis.map(Rate::ratio_floor),
             clip: settings.clip_usdt,
             first_entries: settings.first_entries,
+            caps: Caps {
+                deployed_max_ppm: i128::from(settings.deployed_max.0 / 1_000_000_000_000),
+                leverage: i128::from(settings.leverage),
+                ..Caps::default()
+            },
             directions,
             recv_window_ms: settings.recv_window_ms,
             live: settings.live,
@@ -307,6 +303,21 @@ fn engine_settings(
             crashes_max: settings.restart_limit,
         },
         quotes_out: settings.quotes_out.is_some(),
+    }
+}
+
+/// `--min-basis off`: the legs of a pair that may trade agree within 2 % (the gate sees to it), so none of
+/// them has a basis of −50 %.
+const NO_BASIS_BAR: Ratio = Ratio::from_bits(-(1 << 63));
+
+/// What the trader of money chose, each number rounded against us.
+pub(super) fn policy(settings: &Settings) -> Policy {
+    Policy {
+        hold_s: (settings.hold_ns / SEC).max(1),
+        min_net_apr: settings.min_net_apr.map(Rate::ratio_ceil),
+        min_basis: settings.min_basis.map_or(NO_BASIS_BAR, Rate::ratio_ceil),
+        kappa: settings.kappa.ratio_floor(),
+        ..Policy::default()
     }
 }
 

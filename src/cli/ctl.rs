@@ -132,6 +132,19 @@ fn status(row: &Value) -> String {
         "orders    {}\n",
         if open.is_empty() { "none open".to_owned() } else { format!("open: {}", open.join(", ")) }
     ));
+    let capital = &row["capital"];
+    if *capital != Value::Null {
+        let near = match &capital["liquidation_distance_pct"] {
+            Value::Null => "no perp is held".to_owned(),
+            distance => format!("liquidation {} % away", text(distance)),
+        };
+        out.push_str(&format!(
+            "capital   equity {}, deployed {}, free {}; {near}\n",
+            text(&capital["equity"]),
+            text(&capital["deployed"]),
+            text(&capital["free"])
+        ));
+    }
     for lane in rows(&row["budget"]) {
         let window = lane["window_ms"].as_u64().unwrap_or(0) / 1_000;
         out.push_str(&format!(

@@ -8,6 +8,7 @@
 //!        summary · `hist` histograms · one file a command.
 
 pub mod args;
+pub mod backtest;
 mod boot;
 pub mod budgets;
 pub mod config;
@@ -22,6 +23,8 @@ pub mod settings;
 pub mod sim;
 pub mod store;
 pub mod table;
+mod table_box;
+mod table_research;
 mod tee;
 mod threads;
 mod value;

@@ -483,7 +483,7 @@ fn micros(ns: u64) -> String {
 }
 
 /// An amount as people read it: four decimals, rounded to the nearest, with its sign if asked.
-fn money(amount: Amount, signed: bool) -> String {
+pub(super) fn money(amount: Amount, signed: bool) -> String {
     const DECIMALS: u8 = 4;
     let step = decimal::pow10_i128(Amount::SCALE - DECIMALS);
     let rounded = (amount.0 + amount.0.signum() * (step / 2)) / step;

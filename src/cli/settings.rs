@@ -4,6 +4,7 @@
 //! Never: reads a file or an argument; `config.rs` and `args.rs` do, by walking `table.rs`.
 
 pub use crate::agents::trader::contingent::Legs;
+pub use crate::carry::backtest::Leave;
 use crate::metal::runner::Idle;
 use crate::units::{Amount, Rate};
 use std::net::{IpAddr, Ipv4Addr};
@@ -22,11 +23,13 @@ pub enum Command {
     Ctl,
     /// A look at what an engine keeps on the disk.
     Store,
+    /// The rules over history, or over a tape.
+    Backtest,
 }
 
 impl Command {
     /// All, in the order help lists them.
-    pub const ALL: [Self; 5] = [Self::Demo, Self::Run, Self::Ctl, Self::Store, Self::Sim];
+    pub const ALL: [Self; 6] = [Self::Demo, Self::Run, Self::Ctl, Self::Store, Self::Backtest, Self::Sim];
 
     /// The word on the command line.
     #[must_use]
@@ -37,6 +40,7 @@ impl Command {
             Self::Run => "run",
             Self::Ctl => "ctl",
             Self::Store => "store",
+            Self::Backtest => "backtest",
         }
     }
 }
@@ -59,6 +63,14 @@ pub enum Directions {
     Long,
     /// Either.
     Both,
+}
+
+impl Directions {
+    /// Whether short and whether long may be entered: indexed by [`Direction`](crate::units::Direction).
+    #[must_use]
+    pub const fn allowed(self) -> [bool; 2] {
+        [!matches!(self, Self::Long), !matches!(self, Self::Short)]
+    }
 }
 
 /// Another address for one of a venue's endpoints.
@@ -124,8 +136,8 @@ pub struct Settings {
     pub directions: Directions,
     /// Least net APR of an entry; `None`: no such bar.
     pub min_net_apr: Option<Rate>,
-    /// Least executable basis of an entry.
-    pub min_basis: Rate,
+    /// Least executable basis of an entry; `None`: no such bar.
+    pub min_basis: Option<Rate>,
     /// Close at this basis or below; `None`: by the rules of DESIGN §5 alone.
     pub exit_basis: Option<Rate>,
     /// κ: what share of a positive entry basis is counted, 0–1.
@@ -134,10 +146,12 @@ pub struct Settings {
     pub hold_ns: u64,
     /// Notional of one clip, in USDT.
     pub clip_usdt: Amount,
-    /// Perp notional per unit of margin.
-    pub leverage: u32,
     /// So many positions are opened at the least size first.
     pub first_entries: u64,
+    /// Share of equity that may be deployed.
+    pub deployed_max: Rate,
+    /// Perp notional per unit of margin.
+    pub leverage: u32,
     /// Stop entering after this many entries; `None`: no such bar.
     pub max_entries: Option<u64>,
     /// `--t-settle`, in ns.
@@ -168,6 +182,22 @@ pub struct Settings {
     pub ticks_per_s: u32,
     /// Whether the box answers `/truth` and `/fault`.
     pub control: bool,
+    /// Funding and prices to run the rules over.
+    pub histories: Vec<PathBuf>,
+    /// What a taker is taken to pay, on spot and on the perp.
+    pub assumed_fees: [Rate; 2],
+    /// How much worse than its decision price a fill is taken to be.
+    pub slippage: Rate,
+    /// The funding a tape is taken to earn, per 8 h; `None`: it is not known.
+    pub assumed_funding: Option<Rate>,
+    /// What ends a position by force.
+    pub leave: Leave,
+    /// Settings to vary, each with its values, as given.
+    pub sweeps: Vec<(String, Vec<String>)>,
+    /// Where to write rows for a spreadsheet.
+    pub csv: Option<PathBuf>,
+    /// Where to write a page with plots.
+    pub html: Option<PathBuf>,
 }
 
 impl Default for Settings {
@@ -194,13 +224,14 @@ impl Default for Settings {
             legs: Legs::Together,
             directions: Directions::Both,
             min_net_apr: None,
-            min_basis: Rate::ZERO,
+            min_basis: None,
             exit_basis: None,
             kappa: Rate::ZERO,
             hold_ns: 0,
             clip_usdt: Amount::ZERO,
-            leverage: 0,
             first_entries: 0,
+            deployed_max: Rate::ZERO,
+            leverage: 0,
             max_entries: None,
             settle_ns: 0,
             restart_limit: (0, 0),
@@ -216,6 +247,14 @@ impl Default for Settings {
             spot_order_limit: 0,
             ticks_per_s: 0,
             control: false,
+            histories: Vec::new(),
+            assumed_fees: [Rate::ZERO; 2],
+            slippage: Rate::ZERO,
+            assumed_funding: None,
+            leave: Leave::Starved,
+            sweeps: Vec::new(),
+            csv: None,
+            html: None,
         }
     }
 }
@@ -238,7 +277,7 @@ pub enum Kind {
 }
 
 /// One line of the table.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Setting {
     /// The flag without its dashes.
     pub name: &'static str,
@@ -274,7 +313,7 @@ impl Setting {
     pub fn default_in(&self, command: Command) -> Option<&'static str> {
         match command {
             Command::Demo => self.demo.or(self.default),
-            Command::Run | Command::Ctl | Command::Store | Command::Sim => self.default,
+            Command::Run | Command::Ctl | Command::Store | Command::Backtest | Command::Sim => self.default,
         }
     }
 }

@@ -2,11 +2,12 @@
 //!
 //! Owns:  names, units, defaults, examples and help of all settings, and which commands take them.
 //! Never: reads a value itself; `value.rs` does.
-//! Map:   flag `--order-links` = key `order_links` of its section. `--config` has no key: a file
-//!        can't name itself. A new setting is one entry here and one field of `Settings`.
+//! Map:   `table_research` and `table_box` hold the lines that only those take · flag `--order-links` = key
+//!        `order_links` of its section. `--config` has no key: a file can't name itself. A new setting is
+//!        one entry here (or there) and one field of `Settings`.
 
 use super::settings::{Command, Directions, EndpointAt, KeyFileAt, Kind, Layout, Legs, Setting};
-use super::value;
+use super::{table_box, table_research, value};
 use crate::metal::runner::Idle;
 
 const ALL: &[Command] = &[Command::Demo, Command::Run, Command::Sim];
@@ -14,15 +15,14 @@ const EVERY: &[Command] = &Command::ALL;
 const ENGINE: &[Command] = &[Command::Demo, Command::Run];
 /// An engine, who talks to it, and who looks at what it keeps.
 const ENGINES: &[Command] = &[Command::Demo, Command::Run, Command::Ctl, Command::Store];
+/// Whoever decides about trades, live or over history.
+const DECIDERS: &[Command] = &[Command::Demo, Command::Run, Command::Backtest];
 const RUN: &[Command] = &[Command::Run];
 /// A demo keeps its data where `--out` says.
 const KEEPERS: &[Command] = &[Command::Run, Command::Ctl, Command::Store];
-const BOX: &[Command] = &[Command::Sim];
-/// The box inside `demo` can be shaped as the one alone.
-const BOXES: &[Command] = &[Command::Demo, Command::Sim];
 
 /// The common rest of most lines.
-const PLAIN: Setting = Setting {
+pub(super) const PLAIN: Setting = Setting {
     name: "",
     section: "",
     kind: Kind::Text,
@@ -36,7 +36,28 @@ const PLAIN: Setting = Setting {
 };
 
 /// Every setting, in the order help shows them.
-pub static TABLE: &[Setting] = &[
+pub static TABLE: &[Setting] = &joined::<
+    { LINES.len() + table_research::LINES.len() + table_box::LINES.len() },
+>([LINES, table_research::LINES, table_box::LINES]);
+
+/// All lines behind one another.
+const fn joined<const N: usize>(parts: [&[Setting]; 3]) -> [Setting; N] {
+    let mut all = [PLAIN; N];
+    let (mut at, mut part) = (0, 0);
+    while part < parts.len() {
+        let mut line = 0;
+        while line < parts[part].len() {
+            all[at] = parts[part][line];
+            (at, line) = (at + 1, line + 1);
+        }
+        part += 1;
+    }
+    assert!(at == N, "every line has its place");
+    all
+}
+
+/// The settings of the engine and of all commands.
+const LINES: &[Setting] = &[
     Setting {
         name: "for",
         section: "session",
@@ -116,7 +137,7 @@ pub static TABLE: &[Setting] = &[
         unit: "DURATION",
         default: Some("20ms"),
         example: "150ms",
-        help: "Without --live: an order meets the quote of this long after it was sent",
+        help: "On paper: an order meets the quote of this long after it was sent, and its answer takes as long back",
         on: RUN,
         set: |s, v| value::some_duration(v).map(|ns| s.paper_rtt_ns = ns),
         ..PLAIN
@@ -255,7 +276,7 @@ pub static TABLE: &[Setting] = &[
         default: Some("short"),
         example: "both",
         help: "short: buy spot, short the perp; long: sell spot, long the perp",
-        on: ENGINE,
+        on: DECIDERS,
         set: |s, v| {
             let words =
                 [("short", Directions::Short), ("long", Directions::Long), ("both", Directions::Both)];
@@ -270,19 +291,19 @@ pub static TABLE: &[Setting] = &[
         default: Some("15%"),
         example: "12.5%",
         help: "Enter only if the net APR after all costs is at least this",
-        on: ENGINE,
+        on: DECIDERS,
         set: |s, v| value::fraction_or_off(v).map(|rate| s.min_net_apr = rate),
         ..PLAIN
     },
     Setting {
         name: "min-basis",
         section: "trade",
-        unit: "BPS",
+        unit: "BPS|off",
         default: Some("0bps"),
         example: "-3bps",
         help: "Enter only if the executable basis is at least this: -3bps, 0.05%",
-        on: ENGINE,
-        set: |s, v| value::fraction(v).map(|rate| s.min_basis = rate),
+        on: DECIDERS,
+        set: |s, v| value::fraction_or_off(v).map(|rate| s.min_basis = rate),
         ..PLAIN
     },
     Setting {
@@ -306,7 +327,7 @@ pub static TABLE: &[Setting] = &[
         demo: Some("1"),
         example: "0.5",
         help: "Share of a favourable entry basis that counts as profit",
-        on: ENGINE,
+        on: DECIDERS,
         set: |s, v| value::share(v).map(|rate| s.kappa = rate),
     },
     Setting {
@@ -317,7 +338,7 @@ pub static TABLE: &[Setting] = &[
         demo: Some("1h"),
         example: "1d",
         help: "How long a position is expected to be held",
-        on: ENGINE,
+        on: DECIDERS,
         set: |s, v| value::some_duration(v).map(|ns| s.hold_ns = ns),
         ..PLAIN
     },
@@ -329,8 +350,19 @@ pub static TABLE: &[Setting] = &[
         default: Some("500"),
         example: "250",
         help: "Notional of one entry",
-        on: ENGINE,
+        on: DECIDERS,
         set: |s, v| value::usdt(v).map(|amount| s.clip_usdt = amount),
+        ..PLAIN
+    },
+    Setting {
+        name: "deployed-max",
+        section: "trade",
+        unit: "PCT",
+        default: Some("25%"),
+        example: "10%",
+        help: "Deploy at most this share of the account's equity: spot cost and initial margin",
+        on: ENGINE,
+        set: |s, v| value::part(v).map(|rate| s.deployed_max = rate),
         ..PLAIN
     },
     Setting {
@@ -414,95 +446,6 @@ pub static TABLE: &[Setting] = &[
         set: |s, v| {
             value::venue_file(v).map(|(venue, file)| s.key_files.push(KeyFileAt { venue, file: file.into() }))
         },
-        ..PLAIN
-    },
-    Setting {
-        name: "tape",
-        section: "box",
-        kind: Kind::Many,
-        unit: "FILE",
-        example: "btcusdt_spot.jsonl.gz",
-        help: "Play these recorded frames instead of a synthetic market; may be repeated",
-        on: BOX,
-        set: |s, v| value::path(v).map(|path| s.tapes.push(path)),
-        ..PLAIN
-    },
-    Setting {
-        name: "script",
-        section: "box",
-        unit: "FILE",
-        example: "faults.jsonl",
-        help: "Faults the box carries out by itself: lines of {\"at_ms\", \"fault\"}, counted from its first connection",
-        on: BOXES,
-        set: |s, v| value::path(v).map(|path| s.script = Some(path)),
-        ..PLAIN
-    },
-    Setting {
-        name: "listen",
-        section: "box",
-        unit: "IP",
-        default: Some("127.0.0.1"),
-        example: "127.0.0.2",
-        help: "Listen on this address; the ports are picked by the kernel and told",
-        on: BOX,
-        set: |s, v| value::address(v).map(|address| s.listen = address),
-        ..PLAIN
-    },
-    Setting {
-        name: "clock-offset",
-        section: "box",
-        unit: "DURATION",
-        default: Some("0s"),
-        example: "-250ms",
-        help: "Shift the box's clock against the host's",
-        on: BOXES,
-        set: |s, v| value::signed_duration(v).map(|ns| s.clock_offset_ns = ns),
-        ..PLAIN
-    },
-    Setting {
-        name: "settle-in",
-        section: "box",
-        unit: "DURATION",
-        default: Some("30m"),
-        example: "20s",
-        help: "The box's next funding settlement comes this long after start",
-        on: BOXES,
-        set: |s, v| value::some_duration(v).map(|ns| s.settle_in_ns = ns),
-        ..PLAIN
-    },
-    Setting {
-        name: "spot-order-limit",
-        section: "box",
-        kind: Kind::Count,
-        unit: "N",
-        default: Some("100"),
-        example: "10",
-        help: "Orders the box's spot market takes in 10 s",
-        on: BOXES,
-        set: |s, v| value::count(v, 1, 1_000_000).map(|n| s.spot_order_limit = n as u32),
-        ..PLAIN
-    },
-    Setting {
-        name: "ticks-per-s",
-        section: "box",
-        kind: Kind::Count,
-        unit: "N",
-        default: Some("20"),
-        example: "50",
-        help: "Quotes the box makes per second, for each symbol and market",
-        on: BOXES,
-        set: |s, v| value::count(v, 1, 10_000).map(|n| s.ticks_per_s = n as u32),
-        ..PLAIN
-    },
-    Setting {
-        name: "control",
-        section: "box",
-        kind: Kind::Switch,
-        default: Some("on"),
-        example: "off",
-        help: "Answer /truth and /fault on the control port",
-        on: BOX,
-        set: |s, v| value::switch(v).map(|on| s.control = on),
         ..PLAIN
     },
 ];

@@ -71,9 +71,38 @@ pub(super) fn fraction(text: &str) -> Result<Rate, String> {
     i64::try_from(value).map(Rate).map_err(|_| bad("is beyond ±900%"))
 }
 
+/// A fraction of a whole, above 0 % and at most 100 %.
+pub(super) fn part(text: &str) -> Result<Rate, String> {
+    let part = fraction(text)?;
+    if part > Rate::ZERO && part.0 <= 1_000_000_000_000_000_000 {
+        Ok(part)
+    } else {
+        Err(format!("`{text}` is no part of a whole; write above 0% and at most 100%"))
+    }
+}
+
 /// As [`fraction`], or `off`.
 pub(super) fn fraction_or_off(text: &str) -> Result<Option<Rate>, String> {
     if text == "off" { Ok(None) } else { fraction(text).map(Some).map_err(|error| error + ", or off") }
+}
+
+/// A fee or another cost: a [`fraction`] above −1 % (a rebate) and below 10 %.
+pub(super) fn cost(text: &str) -> Result<Rate, String> {
+    let percent = 10_000_000_000_000_000;
+    fraction(text).and_then(|rate| {
+        let sane = -percent < rate.0 && rate.0 < 10 * percent;
+        if sane { Ok(rate) } else { Err(format!("`{text}` is no cost; write one below 10%, such as 0.05%")) }
+    })
+}
+
+/// A setting's name and the values it takes in turn: `hold=1d,3d,7d`.
+pub(super) fn sweep(text: &str) -> Result<(String, Vec<String>), String> {
+    let (name, values) = text.split_once('=').unwrap_or_default();
+    let values: Vec<String> = parts(values).map(str::to_owned).collect();
+    if name.is_empty() || values.is_empty() || values.iter().any(String::is_empty) {
+        return Err(format!("`{text}` is no sweep; write NAME=VALUES, such as hold=1d,3d,7d"));
+    }
+    Ok((name.to_owned(), values))
 }
 
 /// A plain share between 0 and 1, such as `0.5`.
@@ -277,6 +306,10 @@ mod tests {
         }
         assert!(fraction("0.15").unwrap_err().contains("0.05%"));
         assert_eq!(fraction_or_off("off"), Ok(None));
+        assert_eq!(part("100%"), fraction("100%"));
+        for text in ["0%", "-1%", "101%"] {
+            assert!(part(text).unwrap_err().contains("at most 100%"), "{text}");
+        }
         assert!(fraction_or_off("of").unwrap_err().ends_with(", or off"));
     }
 
@@ -319,6 +352,12 @@ mod tests {
         assert_eq!(usdt("500USDT"), Ok(Amount(500 * 10i128.pow(18))));
         assert!(usdt("500USD").is_err());
         assert!(usdt("0").is_err());
+        assert_eq!(cost("-0.02%"), Ok(Rate(-200_000_000_000_000)), "a rebate");
+        assert!(cost("10%").is_err() && cost("-1%").is_err() && cost("0.001").is_err());
+        assert_eq!(sweep("hold=1d,3d"), Ok(("hold".into(), vec!["1d".into(), "3d".into()])));
+        for text in ["hold", "hold=", "=1d", "hold=1d,,3d", ""] {
+            assert!(sweep(text).is_err(), "{text}");
+        }
         assert_eq!(share("0.5"), Ok(Rate(500_000_000_000_000_000)));
         assert!(share("1.1").is_err());
         assert!(share("-0.1").is_err());
@@ -338,6 +377,8 @@ mod tests {
             let _ = cores(&text);
             let _ = symbols(&text);
             let _ = endpoint(&text);
+            let _ = cost(&text);
+            let _ = sweep(&text);
             let _ = venue_file(&text);
         }
 

@@ -129,6 +129,12 @@ impl Ledger {
         worth(units, mark, price_decimals) - Amount(lot.cost)
     }
 
+    /// What a leg's open quantity cost at decision prices, signed: paid positive.
+    #[must_use]
+    pub fn open_cost(&self, pair: PairId, leg: LegKind) -> Amount {
+        self.lots.get(&(pair, leg)).map_or(Amount::ZERO, |lot| Amount(lot.cost))
+    }
+
     fn add(&mut self, leg: LegKind, asset: Asset, amount: Amount) {
         *self.changes.entry((leg, asset)).or_default() += amount;
     }
@@ -161,7 +167,8 @@ fn share(value: i128, part: i128, whole: i128) -> i128 {
 }
 
 /// What an amount of coin is worth at a price, rounded toward zero.
-fn worth(amount: Amount, price: Price, price_decimals: u8) -> Amount {
+#[must_use]
+pub fn worth(amount: Amount, price: Price, price_decimals: u8) -> Amount {
     let unit = pow10_i128(price_decimals);
     Amount(amount.0 / unit * i128::from(price.0) + amount.0 % unit * i128::from(price.0) / unit)
 }

@@ -16,6 +16,8 @@ pub const T_ACK_NS: u64 = 5 * SEC;
 const APART_NS: u64 = 2 * SEC;
 /// Still unknown for this long: a person is asked.
 pub const QUARANTINE_NS: u64 = 60 * SEC;
+/// How soon an order that is still not over is cancelled again.
+const CANCEL_AGAIN_NS: u64 = 2 * SEC;
 /// Waits between queries, then every last one.
 const BACKOFF_NS: [u64; 6] = [100 * MS, 200 * MS, 400 * MS, 800 * MS, 1_600 * MS, 2 * SEC];
 
@@ -41,6 +43,8 @@ pub enum Action {
     Query,
     /// Its executed quantity is proven but not all of it is booked: ask for its trades.
     FetchTrades,
+    /// It should have been over long ago: end it at the venue by client id.
+    Cancel,
 }
 
 /// One order of ours.
@@ -64,6 +68,10 @@ pub struct Order {
     pub state: State,
     asked: u8,
     ask_at: Nanos,
+    /// When it is cancelled, or cancelled again; never, while the venue says that there is nothing to cancel.
+    cancel_at: Nanos,
+    /// Left by a process that died: nobody waits for it, so it is cancelled as soon as it is seen open.
+    orphan: bool,
     /// Queries that found no such order. No evidence by itself.
     not_found: u8,
     /// When the venue has dropped it or shows it, for sure: its deadline and settling time are over.
@@ -91,6 +99,8 @@ impl Order {
             state,
             asked: 0,
             ask_at: leg.sent.plus(T_SOFT_NS),
+            cancel_at: leg.sent.plus(T_ACK_NS),
+            orphan: false,
             not_found: 0,
             settles_at: Nanos::NEVER,
             lost: None,
@@ -111,7 +121,7 @@ impl Order {
     pub fn found(leg: FiredLeg, pair: PairId, class: Class, sequence: u32, order_id: u64) -> Self {
         let ask_at = leg.sent;
         let order = Self::fired(leg, pair, class, sequence);
-        Self { state: State::Unknown, order_id, ask_at, ..order }
+        Self { state: State::Unknown, order_id, ask_at, orphan: true, ..order }
     }
 
     /// Its client order id.
@@ -170,7 +180,15 @@ impl Order {
                 if self.state == State::Wire {
                     self.state = State::Acked;
                 }
+                if self.orphan {
+                    (self.cancel_at, self.orphan) = (now, false);
+                } else if self.cancel_at == Nanos::NEVER {
+                    // It shows itself, or a replica is behind: in both cases there is no hurry.
+                    self.cancel_at = now.plus(CANCEL_AGAIN_NS);
+                }
             }
+            // Nothing is there to be cancelled: it filled, or ended, or never came. Only a query can tell.
+            (Verdict::NotFound, Source::Cancel) => (self.cancel_at, self.ask_at) = (Nanos::NEVER, now),
             // A refusal ends the order only if it answers the order itself: a refused *query* says
             // nothing about it.
             (Verdict::Refused(refusal), Source::Answer) if !self.ended() && self.executed == Qty::ZERO => {
@@ -196,11 +214,18 @@ impl Order {
     /// Time passes.
     #[must_use = "the order may want to be asked about"]
     pub fn on_tick(&mut self, now: Nanos) -> Action {
-        if self.closed() || now < self.ask_at {
+        if now < self.due() {
             return Action::Wait;
         }
         if !self.ended() && now.since(self.leg.sent) >= T_ACK_NS {
             self.state = State::Unknown;
+        }
+        if !self.ended() && now >= self.cancel_at {
+            self.cancel_at = now.plus(CANCEL_AGAIN_NS);
+            return Action::Cancel;
+        }
+        if now < self.ask_at {
+            return Action::Wait;
         }
         self.ask_at = now.plus(BACKOFF_NS[usize::from(self.asked).min(BACKOFF_NS.len() - 1)]);
         self.asked = self.asked.saturating_add(1);
@@ -237,7 +262,11 @@ impl Order {
     /// When it next wants to be looked at.
     #[must_use]
     pub fn due(&self) -> Nanos {
-        if self.closed() { Nanos::NEVER } else { self.ask_at }
+        match self.state {
+            _ if self.closed() => Nanos::NEVER,
+            State::Ended(_) => self.ask_at,
+            _ => self.ask_at.min(self.cancel_at),
+        }
     }
 }
 
@@ -301,8 +330,52 @@ mod tests {
             Action::Wait
         );
         assert_eq!(order.state, State::Wire, "not found proves nothing");
-        assert_eq!(order.on_tick(Nanos(T_ACK_NS)), Action::Query);
+        assert_eq!(order.on_tick(Nanos(T_ACK_NS)), Action::Cancel);
         assert_eq!(order.state, State::Unknown);
+        assert_eq!(order.on_tick(Nanos(T_ACK_NS)), Action::Query);
+    }
+
+    #[test]
+    fn what_is_not_over_after_five_seconds_is_cancelled_and_only_the_venue_ends_it() {
+        let not_found = said(Verdict::NotFound, Source::Cancel);
+        let mut order = order();
+        let _ = order.on_answer(&said(Verdict::Open { executed: Qty::ZERO }, Source::Answer), Nanos(1));
+        assert_eq!(order.state, State::Acked);
+        let mut cancelled = Vec::new();
+        let mut at = Nanos(1);
+        while at < Nanos(9 * SEC) {
+            at = order.due();
+            if order.on_tick(at) == Action::Cancel {
+                cancelled.push(at.0);
+            }
+        }
+        assert_eq!(cancelled, [5 * SEC, 7 * SEC, 9 * SEC]);
+        assert_eq!(order.state, State::Unknown);
+        // Nothing to cancel: asked about at once, and left alone until it shows itself again.
+        assert_eq!(order.on_answer(&not_found, at), Action::Query);
+        assert!(!order.ended() && order.missing().is_none(), "no end, and no evidence C");
+        while at < Nanos(20 * SEC) {
+            at = order.due();
+            assert_ne!(order.on_tick(at), Action::Cancel);
+        }
+        let _ = order.on_answer(&said(Verdict::Open { executed: Qty::ZERO }, Source::Query), at);
+        let again = at.plus(CANCEL_AGAIN_NS);
+        while at < again {
+            at = order.due();
+            assert_eq!(order.on_tick(at) == Action::Cancel, at == again);
+        }
+        let _ = order.on_answer(&said(Verdict::Terminal { executed: Qty(3) }, Source::Cancel), again);
+        assert_eq!((order.state, order.closed()), (State::Ended(End::Terminal(Qty(3))), false));
+    }
+
+    #[test]
+    fn an_open_order_of_a_dead_process_is_cancelled_once_it_is_seen() {
+        let fired = order();
+        let mut order = Order::found(fired.leg, PairId(0), Class::Entry, 1, 0);
+        assert_eq!(order.on_tick(order.due()), Action::Query);
+        let open = said(Verdict::Open { executed: Qty::ZERO }, Source::Query);
+        assert_eq!(order.on_answer(&open, Nanos(MS)), Action::Cancel);
+        assert_ne!(order.on_answer(&open, Nanos(2 * MS)), Action::Cancel, "once");
     }
 
     #[test]
@@ -361,12 +434,12 @@ mod tests {
         /// Whatever comes in whatever order: executed never falls, an end is never left, and an end
         /// needs evidence A or B.
         #[test]
-        fn the_order_moves_one_way(events in prop::collection::vec((0u8..7, 0i64..=10, any::<bool>()), 0..20)) {
+        fn the_order_moves_one_way(events in prop::collection::vec((0u8..7, 0i64..=10, 0usize..3), 0..20)) {
             let mut order = order();
             let mut proven = false;
-            for (i, (kind, qty, query)) in events.into_iter().enumerate() {
+            for (i, (kind, qty, source)) in events.into_iter().enumerate() {
                 let before = order;
-                let source = if query { Source::Query } else { Source::Answer };
+                let source = [Source::Query, Source::Answer, Source::Cancel][source];
                 let verdict = match kind {
                     0 => Verdict::Terminal { executed: Qty(qty) },
                     1 => Verdict::Open { executed: Qty(qty) },
@@ -376,7 +449,7 @@ mod tests {
                     5 => Verdict::Duplicate,
                     _ => { order.on_fill(Qty(qty)); prop_assert!(order.executed >= before.executed); continue; }
                 };
-                proven |= kind == 0 || (kind == 2 && !query);
+                proven |= kind == 0 || (kind == 2 && source == Source::Answer);
                 let _ = order.on_answer(&said(verdict, source), Nanos(i as u64 * 400 * MS));
                 prop_assert!(order.executed >= before.executed);
                 if before.ended() { prop_assert_eq!(order.state, before.state); }

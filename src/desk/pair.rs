@@ -133,14 +133,39 @@ pub fn smallest_trade(instrument: &Instrument, price: Price) -> Option<i64> {
 /// at least 2.2 × both minima; the spot buy is sized up for a base-coin fee (FAULTS F110), and down
 /// by `dust`, the coins that earlier round trips left: they go with the next trade (R12), or they
 /// would add up until every entry is out of bound.
-/// `None` if the minima exceed `most`: the pair is left out.
+/// `None` if the minima do not fit into four times the notional: the pair is left out.
 #[must_use]
 pub fn clip(
     instruments: &Instruments,
     pair: PairId,
     direction: Direction,
     notional: Amount,
-    most: Amount,
+    perp_price: Price,
+    dust: Amount,
+) -> Option<[Qty; 2]> {
+    sized(instruments, pair, direction, [notional, Amount(notional.0.checked_mul(4)?)], perp_price, dust)
+}
+
+/// As [`clip`], of the least size there is.
+#[must_use]
+pub fn least_clip(
+    instruments: &Instruments,
+    pair: PairId,
+    direction: Direction,
+    notional: Amount,
+    perp_price: Price,
+    dust: Amount,
+) -> Option<[Qty; 2]> {
+    let most = Amount(notional.0.checked_mul(4)?);
+    sized(instruments, pair, direction, [Amount::ZERO, most], perp_price, dust)
+}
+
+/// `[notional, most]`: what it is to be worth, and the most that the minima may make of it.
+fn sized(
+    instruments: &Instruments,
+    pair: PairId,
+    direction: Direction,
+    [notional, most]: [Amount; 2],
     perp_price: Price,
     dust: Amount,
 ) -> Option<[Qty; 2]> {
@@ -242,28 +267,12 @@ mod tests {
     #[test]
     fn a_bought_clip_still_covers_the_short_after_its_fee() {
         let notional = Amount::parse(b"500").unwrap();
-        let [spot, perp] = clip(
-            &one_pair(),
-            PairId(0),
-            Direction::Short,
-            notional,
-            Amount(notional.0 * 4),
-            Price(600_000),
-            Amount::ZERO,
-        )
-        .unwrap();
+        let [spot, perp] =
+            clip(&one_pair(), PairId(0), Direction::Short, notional, Price(600_000), Amount::ZERO).unwrap();
         assert_eq!(perp, Qty(8), "0.008 BTC is 480 USDT");
         assert_eq!(spot, Qty(801), "0.008 / 0.999, rounded up to the lot");
-        let [spot, perp] = clip(
-            &one_pair(),
-            PairId(0),
-            Direction::Long,
-            notional,
-            Amount(notional.0 * 4),
-            Price(600_000),
-            Amount::ZERO,
-        )
-        .unwrap();
+        let [spot, perp] =
+            clip(&one_pair(), PairId(0), Direction::Long, notional, Price(600_000), Amount::ZERO).unwrap();
         assert_eq!((spot, perp), (Qty(800), Qty(8)));
     }
 
@@ -272,16 +281,8 @@ mod tests {
         let notional = Amount::parse(b"500").unwrap();
         for dust in ["0", "0.000001", "0.00000999", "0.00001", "0.00099999", "-0.00001"] {
             let dust = Amount(crate::units::decimal::parse_signed(dust.as_bytes(), Amount::SCALE).unwrap());
-            let [spot, perp] = clip(
-                &one_pair(),
-                PairId(0),
-                Direction::Short,
-                notional,
-                Amount(notional.0 * 4),
-                Price(600_000),
-                dust,
-            )
-            .unwrap();
+            let [spot, perp] =
+                clip(&one_pair(), PairId(0), Direction::Short, notional, Price(600_000), dust).unwrap();
             let bought = i128::from(spot.0) * 10i128.pow(13) * 999 / 1_000;
             let exposure = bought + dust.0.max(0) - i128::from(perp.0) * 10i128.pow(15);
             assert!((0..10i128.pow(13)).contains(&exposure), "{dust:?} leaves {exposure}");
@@ -295,47 +296,20 @@ mod tests {
             (row.qty_decimals, row.price_decimals, row.qty_max) = (0, 8, Qty(i64::MAX));
         }
         let notional = Amount::parse(b"100000").unwrap();
-        let [spot, perp] = clip(
-            &instruments,
-            PairId(0),
-            Direction::Short,
-            notional,
-            Amount(notional.0 * 4),
-            Price(1_000),
-            Amount::ZERO,
-        )
-        .unwrap();
+        let [spot, perp] =
+            clip(&instruments, PairId(0), Direction::Short, notional, Price(1_000), Amount::ZERO).unwrap();
         assert_eq!((spot, perp), (Qty(10_010_010_011), Qty(10_000_000_000)));
     }
 
     #[test]
     fn a_clip_meets_both_minima_or_there_is_none() {
         let tiny = Amount::parse(b"1").unwrap();
-        assert_eq!(
-            clip(
-                &one_pair(),
-                PairId(0),
-                Direction::Short,
-                tiny,
-                Amount(tiny.0 * 4),
-                Price(600_000),
-                Amount::ZERO
-            ),
-            None
-        );
+        assert_eq!(clip(&one_pair(), PairId(0), Direction::Short, tiny, Price(600_000), Amount::ZERO), None);
         let mut instruments = one_pair();
         instruments.instruments[1].notional_min = Amount::parse(b"50").unwrap();
         let notional = Amount::parse(b"100").unwrap();
-        let [_, perp] = clip(
-            &instruments,
-            PairId(0),
-            Direction::Short,
-            notional,
-            Amount(notional.0 * 4),
-            Price(600_000),
-            Amount::ZERO,
-        )
-        .unwrap();
+        let [_, perp] =
+            clip(&instruments, PairId(0), Direction::Short, notional, Price(600_000), Amount::ZERO).unwrap();
         assert_eq!(perp, Qty(3), "2.2 × the smallest quantity, which is more than 110 USDT");
     }
 

@@ -41,6 +41,8 @@ pub enum Source {
     Answer,
     /// A query of ours.
     Query,
+    /// The answer to a cancel of ours.
+    Cancel,
     /// The venue's private stream.
     Stream,
 }
@@ -159,7 +161,7 @@ pub struct Counted {
     pub retry_after_s: Option<u32>,
 }
 
-/// An answer to an order, or to a query about one. Its fills were handed over before it.
+/// An answer to an order, to a query about one, or to its cancel. Its fills were handed over before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// Which order.
@@ -174,7 +176,7 @@ pub struct Answer {
     pub order_id: u64,
     /// The venue's counters.
     pub counted: Counted,
-    /// Answer to the order, or to a query.
+    /// Answer to the order, to a query, or to a cancel.
     pub source: Source,
 }
 

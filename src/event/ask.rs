@@ -125,6 +125,8 @@ pub struct Status {
     pub pairs: Vec<PairTold>,
     /// Orders whose end is not proven.
     pub open: Vec<ClientId>,
+    /// How capital stands; `None` before the account's wallets are known.
+    pub capital: Option<CapitalTold>,
     /// Budgets, lane by lane.
     pub budgets: Vec<BudgetTold>,
     /// Connections by what they are for; why one is down, if it is.
@@ -156,6 +158,20 @@ pub struct PairTold {
     pub gate: Option<Closed>,
     /// What keeps it from entering, each told with its way out; empty: nothing.
     pub reasons: Vec<String>,
+}
+
+/// How capital stands, in the quote asset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CapitalTold {
+    /// Everything on every venue.
+    pub equity: Amount,
+    /// Spot cost and initial margin of what is held, orders in doubt at full size.
+    pub deployed: Amount,
+    /// What may be deployed beyond that.
+    pub room: Amount,
+    /// How far prices may move against the perps before a venue liquidates, in parts per million; `None`:
+    /// there are none.
+    pub distance_ppm: Option<i128>,
 }
 
 /// How much of one published limit is used.

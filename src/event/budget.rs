@@ -4,7 +4,7 @@
 //!        (shadow → clerk).
 //! Never: counts; `desk::budget` does. A ceiling falls only when the venue counted more than we sent.
 
-use super::{Counted, LANES};
+use super::{Counted, LANES, STAKES_WORDS, Stakes};
 use crate::units::{Class, Nanos};
 
 /// What a limit counts.
@@ -104,10 +104,12 @@ pub struct Permit {
     pub normal: [u64; LANES],
     /// What the trader sends, with what reduces risk, per lane.
     pub all: [u64; LANES],
+    /// What entries may bind.
+    pub stakes: Stakes,
 }
 
 /// Words of the [`Permit`] cell.
-pub const PERMIT_WORDS: usize = 1 + 4 * LANES;
+pub const PERMIT_WORDS: usize = 1 + 4 * LANES + STAKES_WORDS;
 
 impl Permit {
     /// How long one permit lasts.
@@ -140,6 +142,7 @@ impl Permit {
         for (place, row) in w[1..].chunks_exact_mut(LANES).zip(rows) {
             place.copy_from_slice(&row);
         }
+        w[1 + 4 * LANES..].copy_from_slice(&self.stakes.to_words());
         w
     }
 
@@ -148,7 +151,14 @@ impl Permit {
     pub fn from_words(w: [u64; PERMIT_WORDS]) -> Self {
         let row = |n: usize| std::array::from_fn(|lane| w[1 + n * LANES + lane]);
         let expires: [u64; LANES] = row(0);
-        Self { generation: w[0], expires: expires.map(Nanos), entry: row(1), normal: row(2), all: row(3) }
+        Self {
+            generation: w[0],
+            expires: expires.map(Nanos),
+            entry: row(1),
+            normal: row(2),
+            all: row(3),
+            stakes: Stakes::from_words(std::array::from_fn(|at| w[1 + 4 * LANES + at])),
+        }
     }
 }
 
@@ -196,6 +206,7 @@ mod tests {
             entry: row(2),
             normal: row(3),
             all: row(4),
+            stakes: Stakes::from_words(std::array::from_fn(|at| 600 + at as u64)),
         };
         assert_eq!(Permit::from_words(permit.to_words()), permit);
         let reads = Reads { quiet: permit.expires, weight: row(5) };

@@ -41,11 +41,13 @@ pub enum Closed {
     Late,
     /// It would cost more than a repair may.
     Dear,
+    /// Capital, margin or cash would pass a cap.
+    Caps,
 }
 
 impl Closed {
     /// All, in the order of their numbers.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::NoQuote,
         Self::LinkQuiet,
         Self::StampOld,
@@ -63,6 +65,7 @@ impl Closed {
         Self::Limit,
         Self::Late,
         Self::Dear,
+        Self::Caps,
     ];
 
     /// What a person reads.
@@ -86,6 +89,7 @@ impl Closed {
             Self::Limit => "all entries of this run are used",
             Self::Late => "asked too long ago",
             Self::Dear => "the price ran away",
+            Self::Caps => "a cap on capital, margin or cash",
         }
     }
 }

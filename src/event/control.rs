@@ -3,7 +3,7 @@
 //! Owns:  the latest-value cells and their layout as words, the folded threshold and its test.
 //! Never: lowers a ceiling.
 
-use super::{Headers, Instruments, Limit, Mark, Spent};
+use super::{Bind, Headers, Instruments, Limit, Mark, Spent};
 use crate::units::{Direction, LegKind, LinkId, Nanos, PairId, Price, Qty, Side, Unix, VenueId};
 use std::sync::Arc;
 
@@ -111,10 +111,12 @@ pub struct Terms {
     pub held: Option<Held>,
     /// Close what is held at any basis: the operator's word.
     pub flatten: bool,
+    /// What an entry binds; its spot leg only where it buys.
+    pub bind: Bind,
 }
 
 /// Words of a [`Terms`] cell.
-pub const TERMS_WORDS: usize = 13;
+pub const TERMS_WORDS: usize = 15;
 
 impl Terms {
     /// As words for a latest-value cell.
@@ -139,7 +141,9 @@ impl Terms {
             spot,
             perp,
             u64::from(self.flatten),
-            0,
+            self.bind.spot,
+            self.bind.perp,
+            self.bind.margin,
         ]
     }
 
@@ -160,6 +164,7 @@ impl Terms {
                 _ => None,
             },
             flatten: w[11] != 0,
+            bind: Bind { spot: w[12], perp: w[13], margin: w[14] },
         }
     }
 }

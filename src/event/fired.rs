@@ -3,7 +3,7 @@
 //! Owns:  send rounds, pulses, signals.
 //! Never: says what became of an order: that is an answer's.
 
-use super::{Answer, Closed, Fill, Headers, Quote, Spent};
+use super::{Answer, Bind, Closed, Fill, Headers, Quote, Spent};
 use crate::units::{Class, ClientId, Direction, InstrumentId, LinkId, Nanos, PairId, Price, Qty, Side, Unix};
 
 /// How an order's bytes came to be.
@@ -81,6 +81,8 @@ pub struct Fired {
     /// A contingent leg is still to come: it follows once the first leg's fill is proven, as a send round
     /// of the same sequence, or [`Told::CalledOff`] says that it won't.
     pub more: bool,
+    /// What it was charged against the permit's stakes; nothing, unless it begins an entry.
+    pub bind: Bind,
 }
 
 /// What the trader's books look like, for thresholds, valuation and people. Sent a few times a second.

@@ -17,6 +17,7 @@ mod fired;
 mod instrument;
 mod intent;
 mod record;
+mod stake;
 
 pub use answer::*;
 pub use ask::*;
@@ -28,3 +29,4 @@ pub use fired::*;
 pub use instrument::*;
 pub use intent::*;
 pub use record::*;
+pub use stake::*;

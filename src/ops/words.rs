@@ -108,6 +108,10 @@ fn status_row(status: &Status) -> Value {
         "uptime_ms": status.up_ns / MS,
         "pairs": pairs,
         "orders_open": open,
+        "capital": status.capital.map(|it| json!({
+            "equity": it.equity.to_string(), "deployed": it.deployed.to_string(), "free": it.room.to_string(),
+            "liquidation_distance_pct": it.distance_ppm.map(|ppm| crate::units::decimal::Text(ppm, 4).to_string()),
+        })),
         "budget": budgets.collect::<Vec<_>>(),
         "links": links.collect::<Vec<_>>(),
         "journal": {"written": status.journal[0], "durable": status.journal[1]},

@@ -10,6 +10,7 @@ use crate::agents::trader::TraderSettings;
 use crate::agents::trader::contingent::Legs;
 use crate::carry::rules::Policy;
 use crate::desk::gate::GateLimits;
+use crate::desk::risk::Caps;
 use crate::event::Latched;
 use crate::metal::disk::DiskError;
 use crate::sim;
@@ -42,8 +43,6 @@ pub struct Setup {
     pub test_key: bool,
     /// Whether orders may leave.
     pub live: bool,
-    /// Leverage the engine wants to find.
-    pub leverage: u32,
     /// Symbols or coins to trade; `None`: every pair found.
     pub wanted: Option<Vec<String>>,
     /// Which directions may be entered: short, long.
@@ -58,6 +57,8 @@ pub struct Setup {
     pub clip: Amount,
     /// So many positions are opened at the least size first.
     pub first_entries: u64,
+    /// How much may be at stake.
+    pub caps: Caps,
     /// Entries per pair over the whole run; `None`: any number.
     pub entries_max: Option<u32>,
     /// The run ends so long after all feeds are live, in ns; `None`: when told to.
@@ -87,19 +88,14 @@ impl Default for Setup {
             box_config,
             test_key: false,
             live: true,
-            leverage: 2,
             wanted: None,
             directions: [true, false],
             legs: Legs::Together,
-            policy: Policy {
-                hold_hours: Ratio::ONE,
-                min_net_apr: Some(Ratio::from_num(15) / 100),
-                min_basis: Ratio::ZERO,
-                kappa: Ratio::ONE,
-            },
+            policy: Policy { hold_s: 3_600, kappa: Ratio::ONE, ..Policy::default() },
             exit_basis: Some(Ratio::from_num(5) / 10_000),
             clip: Amount(500 * 10i128.pow(u32::from(Amount::SCALE))),
             first_entries: 0,
+            caps: Caps::default(),
             entries_max: None,
             run_for_ns: None,
             until_round_trips: None,
@@ -157,7 +153,10 @@ impl Setup {
                 wanted: self.wanted.clone(),
                 live: self.live,
                 order_links: self.order_links,
-                wants: Wants { leverage: self.leverage, test: self.test_key },
+                wants: Wants {
+                    leverage: u32::try_from(self.caps.leverage).unwrap_or(0),
+                    test: self.test_key,
+                },
                 recv_window_ms: self.recv_window_ms,
             },
             trader: TraderSettings {
@@ -177,6 +176,7 @@ impl Setup {
                 exit_basis: self.exit_basis,
                 clip: self.clip,
                 first_entries: self.first_entries,
+                caps: self.caps,
                 directions: self.directions,
                 recv_window_ms: self.recv_window_ms,
                 live: self.live,

@@ -33,7 +33,9 @@ pub struct Config {
     pub ticks_per_s: u32,
     /// Leverage of every perp at the start, 1 to 125.
     pub leverage: u32,
-    /// How long what a REST client sends is under way before it is looked at, ns.
+    /// Coins beside the twelve of the synthetic market: up to 6, and never more.
+    pub more_coins: usize,
+    /// How long what a REST client sends is under way before it is looked at, and the answer back, ns.
     pub wire_ns: u64,
     /// Faults by timetable, counted from the first connection.
     pub script: Script,
@@ -54,6 +56,7 @@ impl Default for Config {
             usdm_usdt: "1000000".into(),
             ticks_per_s: 20,
             leverage: 2,
+            more_coins: 0,
             wire_ns: 0,
             script: Script::default(),
         }

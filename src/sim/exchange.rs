@@ -58,6 +58,8 @@ pub(super) enum Due {
     Arrived(ConnId),
     /// A line of the script strikes.
     Script(usize),
+    /// An order that was left standing, by its place in the log, is gone on with.
+    Thaw(usize),
 }
 
 /// A settled funding rate.
@@ -107,6 +109,8 @@ pub struct Exchange {
     pub(super) settled: Vec<Settled>,
     pub(super) refused: Vec<Refused>,
     pub(super) requests: u64,
+    /// Requests that came with a key or a signature, good or bad.
+    pub(super) signed: u64,
     pub(super) conns: Conns,
     pub(super) hub: Hub,
     pub(super) signer: ring::hmac::Key,
@@ -145,7 +149,7 @@ impl Exchange {
         let clock = now.checked_add_signed(config.clock_offset_ns).ok_or(ConfigError::Clock)?;
         let source = std::mem::replace(&mut config.source, Source::Synthetic);
         let listing = match &source {
-            Source::Synthetic => Listing::synthetic(),
+            Source::Synthetic => Listing::wider(config.more_coins),
             Source::Tape(_) => Listing::for_tape(),
             Source::Fed(symbols) => {
                 let wrong = |it: &FedSymbol| {
@@ -189,6 +193,7 @@ impl Exchange {
             settled: Vec::new(),
             refused: Vec::new(),
             requests: 0,
+            signed: 0,
             conns: Conns::default(),
             hub,
             signer: ring::hmac::Key::new(ring::hmac::HMAC_SHA256, config.secret.as_bytes()),
@@ -378,6 +383,7 @@ impl Exchange {
             Due::Arrived(conn) => self.arrive(conn),
             Due::Answer(conn) => self.conns.release(conn, self.now),
             Due::Script(line) => self.on_script(line),
+            Due::Thaw(order) => self.thaw(order),
         }
     }
 }

@@ -22,6 +22,8 @@ pub(super) enum Kind {
     DropAck,
     /// The order is not taken; the connection is cut.
     Lose,
+    /// The order is taken and left standing for `ms`, filled to this share, in millionths; `acked`: with an answer.
+    Freeze { ms: u64, ppm: u64, acked: bool },
     /// The answer is 200 with an HTML page.
     Html { taken: bool },
     /// The answer is this status and body, with `Retry-After` if that is not 0.
@@ -85,6 +87,7 @@ impl Kind {
             Self::Partial { .. } => "partial",
             Self::DropAck => "drop_ack",
             Self::Lose => "lose",
+            Self::Freeze { .. } => "freeze",
             Self::Html { .. } => "html",
             Self::Status { .. } => "status",
             Self::CutStreams => "cut_streams",
@@ -112,7 +115,8 @@ impl Kind {
     }
 }
 
-const ALLOWED: &str = "kind is one of refuse (code, msg, status, taken), none, partial (fraction_ppm), drop_ack, lose, \
+const ALLOWED: &str = "kind is one of refuse (code, msg, status, taken), none, partial (fraction_ppm), drop_ack, lose, freeze \
+                       (ms, fraction_ppm, acked: an IOC order stays NEW), \
                        html (taken), status (status, body, taken, retry_after_s), cut_streams, mute (stream, ms), bad_quote, \
                        lag (ms, for_ms), delay_ack (ms), replica_lag (ms, for_ms), mute_user (ms), delay_user \
                        (ms, for_ms), dup_user, shuffle_user, cut_user, expire_listen_key, adl and liquidate \
@@ -176,6 +180,11 @@ impl Faults {
             "partial" => Kind::Partial { ppm: number("fraction_ppm", 500_000)?.min(1_000_000) },
             "drop_ack" => Kind::DropAck,
             "lose" => Kind::Lose,
+            "freeze" => Kind::Freeze {
+                ms: number("ms", 10_000)?,
+                ppm: number("fraction_ppm", 0)?.min(1_000_000),
+                acked: members.get("acked").and_then(Value::as_bool).unwrap_or(true),
+            },
             "html" => Kind::Html { taken },
             "status" => Kind::Status {
                 status: status(503)?,
@@ -272,6 +281,7 @@ impl Faults {
                     | Kind::DropAck
                     | Kind::DelayAck { .. }
                     | Kind::Lose
+                    | Kind::Freeze { .. }
             ) && f.market.is_none_or(|m| m == market)
                 && f.side.is_none_or(|s| s == side)
         })

@@ -153,6 +153,7 @@ impl Exchange {
             reduce_only: true,
             stp: "NONE",
             forced: Some(how),
+            frozen: false,
         };
         if how == Forced::Settlement {
             self.listing.symbols[symbol].status = "SETTLING";
@@ -190,6 +191,7 @@ impl Exchange {
             reduce_only: false,
             stp: "EXPIRE_MAKER",
             forced: None,
+            frozen: false,
         };
         binance::take_order(self, order)
     }

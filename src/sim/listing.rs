@@ -134,7 +134,28 @@ const COINS: [Coin; 12] = [
     coin(("PEPE",             2_500, (1, 100_000_000),         "1000PEPEUSDT", 1000, (10, 7),         (100_000_000, 0), 5,  (1, 1_250))),
 ];
 
+/// More of the same, for whoever wants a wider market; the last rows of the listing, so that the first keep their
+/// places.
+#[rustfmt::skip]
+const MORE: [Coin; 6] = [
+    coin(("TRX",         30_000_000, (10_000, 10_000_000),     "TRXUSDT",      1,    (1_000, 5),      (100_000_000, 0), 5,  (8, 10_000))),
+    coin(("BCH",     52_000_000_000, (10_000_000, 100_000),    "BCHUSDT",      1,    (1_000_000, 2),  (100_000, 3),     5,  (8, 9_000))),
+    coin(("UNI",        900_000_000, (100_000, 1_000_000),     "UNIUSDT",      1,    (100_000, 4),    (100_000_000, 0), 5,  (4, 10_000))),
+    coin(("NEAR",       310_000_000, (100_000, 10_000_000),    "NEARUSDT",     1,    (100_000, 4),    (100_000_000, 0), 5,  (8, 11_000))),
+    coin(("APT",        560_000_000, (100_000, 1_000_000),     "APTUSDT",      1,    (10_000, 5),     (10_000_000, 1),  5,  (4, 10_000))),
+    coin(("ATOM",       480_000_000, (100_000, 1_000_000),     "ATOMUSDT",     1,    (100_000, 3),    (1_000_000, 2),   5,  (8, 10_000))),
+];
+
 impl Listing {
+    /// The full listing of the synthetic market, and so many coins more.
+    pub(super) fn wider(more: usize) -> Self {
+        let mut listing = Self::synthetic();
+        for coin in MORE.iter().take(more) {
+            listing.pair(coin);
+        }
+        listing
+    }
+
     /// The full listing of the synthetic market.
     pub(super) fn synthetic() -> Self {
         let mut listing = Self::empty();

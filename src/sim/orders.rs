@@ -40,6 +40,11 @@ pub(super) enum Tif {
 }
 
 impl Tif {
+    /// Does what is left of such an order wait beside the book?
+    pub(super) fn rests(self) -> bool {
+        matches!(self, Self::Gtc | Self::Gtx)
+    }
+
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Gtc => "GTC",
@@ -107,6 +112,13 @@ pub(super) struct Order {
     /// The box's top of both books when the order was matched.
     pub(super) spot_update_id: u64,
     pub(super) usdm_update_id: u64,
+}
+
+impl Order {
+    /// Does it wait beside the book? What does not ends at once, unless the matching engine stands still.
+    pub(super) fn rests(&self) -> bool {
+        self.tif.rests() && self.kind != OrderType::Market
+    }
 }
 
 /// One trade of ours.

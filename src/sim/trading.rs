@@ -34,6 +34,8 @@ pub(super) struct NewOrder {
     pub(super) stp: &'static str,
     /// An order of the venue's own, against the account.
     pub(super) forced: Option<Forced>,
+    /// The matching engine stands still with it: what is not filled at once stays open.
+    pub(super) frozen: bool,
 }
 
 /// An order that was not taken.
@@ -71,7 +73,7 @@ impl Exchange {
         let filled: E8 = fills.iter().map(|f| f.qty).sum();
         // A market order sized in quote has as its quantity what that amount bought.
         let qty = if new.qty > 0 { new.qty } else { filled };
-        let rests = matches!(new.tif, Tif::Gtc | Tif::Gtx) && new.kind != OrderType::Market;
+        let rests = new.frozen || new.tif.rests() && new.kind != OrderType::Market;
         let status = match filled {
             _ if filled == qty && filled > 0 => Status::Filled,
             0 if rests => Status::New,
@@ -122,17 +124,60 @@ impl Exchange {
         if new.forced.is_some() {
             // Met outside the book.
             self.naked.look(&self.listing, &self.accounts, new.symbol, self.now);
-        } else if !fills.is_empty() {
-            matching::consume(&mut self.books[new.symbol], new.side, fills);
-            self.naked.look(&self.listing, &self.accounts, new.symbol, self.now);
-            // A tape's own frames are all that its listeners hear; a made market tells what was taken.
-            if self.tape.is_none() {
-                self.books[new.symbol].update_id += 1;
-                self.books[new.symbol].changed_ms = time_ms;
-                self.publish_book(new.symbol);
-            }
+        } else {
+            self.take_from_book(new.symbol, new.side, fills);
         }
         at
+    }
+
+    /// What was filled is gone from the book, and everybody sees it.
+    fn take_from_book(&mut self, symbol: SymbolId, side: Side, fills: &[Level]) {
+        if fills.is_empty() {
+            return;
+        }
+        matching::consume(&mut self.books[symbol], side, fills);
+        self.naked.look(&self.listing, &self.accounts, symbol, self.now);
+        // A tape's own frames are all that its listeners hear; a made market tells what was taken.
+        if self.tape.is_none() {
+            self.books[symbol].update_id += 1;
+            self.books[symbol].changed_ms = self.clock_ms();
+            self.publish_book(symbol);
+        }
+    }
+
+    /// The matching engine goes on with an order it stood still with: what is left of it meets the book as it is
+    /// now, and is over.
+    pub(super) fn thaw(&mut self, at: usize) {
+        let order = &self.log.orders[at];
+        if !order.status.open() {
+            return;
+        }
+        let (market, symbol, side) = (order.market, order.symbol, order.side);
+        let held = self.accounts.positions[symbol].qty;
+        let left = match order.reduce_only {
+            true if held.signum() == -side.sign() => (order.qty - order.executed).min(held.abs()),
+            true => 0,
+            false => order.qty - order.executed,
+        };
+        let fills = matching::walk(&self.books[symbol], side, order.price, Want::Base(left));
+        if market == Market::Spot {
+            let (asset, amount) = self.reserved(&self.log.orders[at]);
+            self.accounts.unlock(asset, amount);
+        }
+        for fill in &fills {
+            self.book_fill(at, *fill, false);
+        }
+        let time_us = self.clock() / 1_000;
+        let order = &mut self.log.orders[at];
+        order.status = if order.executed == order.qty { Status::Filled } else { Status::Expired };
+        (order.update_ms, order.changed_us) = (time_us / 1_000, time_us);
+        let expired = order.status == Status::Expired;
+        self.log.settle(at);
+        if expired {
+            self.note(at, &Change::Expired);
+        }
+        self.tell(market, symbol, market == Market::Spot || !fills.is_empty());
+        self.take_from_book(symbol, side, &fills);
     }
 
     /// Asset and amount that an open spot order keeps locked.
@@ -231,6 +276,9 @@ impl Exchange {
             self.log.open.iter().copied().filter(|at| self.log.orders[*at].symbol == symbol).collect();
         for at in open {
             let order = &self.log.orders[at];
+            if !order.rests() {
+                continue;
+            }
             let (side, limit, left) = (order.side, order.price, order.qty - order.executed);
             let met = matching::walk(&self.books[symbol], side, limit, Want::Base(left));
             let qty: E8 = met.iter().map(|l| l.qty).sum();

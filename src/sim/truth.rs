@@ -65,6 +65,7 @@ impl Exchange {
             "script_refused": self.script_refused,
             "faults": self.faults.struck.iter().map(|(k, n)| ((*k).to_owned(), Value::from(*n))).collect::<Map<_, _>>(),
             "requests": self.requests,
+            "signed": self.signed,
         })
     }
 

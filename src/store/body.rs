@@ -287,6 +287,7 @@ const fn source(source: Source) -> &'static str {
     match source {
         Source::Answer => "answer",
         Source::Query => "query",
+        Source::Cancel => "cancel",
         Source::Stream => "stream",
     }
 }

@@ -120,6 +120,7 @@ fn fired() -> Record {
                 leg(LegKind::Spot, 0, Side::Buy, 765, 6_544_518),
             ],
             more: false,
+            bind: crate::event::Bind::default(),
         },
         instruments: instruments(),
     }

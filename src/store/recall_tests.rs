@@ -58,6 +58,7 @@ fn fired(sequence: u32, legs: &[(LegKind, Wire)], more: bool) -> Record {
             seen: Nanos(1),
             legs: [legs.first().map(leg), legs.get(1).map(leg)],
             more,
+            bind: crate::event::Bind::default(),
         },
         instruments: instruments(),
     }

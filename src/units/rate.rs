@@ -42,6 +42,28 @@ impl Rate {
     }
 }
 
+/// `numerator ÷ denominator` as a [`Ratio`], rounded towards minus infinity.
+///
+/// `None` if the denominator is not within 1…2^95, or the quotient passes what a ratio holds.
+#[must_use]
+pub fn ratio_floor(numerator: i128, denominator: i128) -> Option<Ratio> {
+    if !(1..1 << 95).contains(&denominator) {
+        return None;
+    }
+    let whole = i64::try_from(numerator.div_euclid(denominator)).ok()?;
+    // Long division, 32 bits of fraction a step: what is shifted stays below 2^127.
+    let rest = numerator.rem_euclid(denominator) << 32;
+    let high = rest / denominator;
+    let low = ((rest % denominator) << 32) / denominator;
+    Some(Ratio::from_bits(i128::from(whole) << 64 | high << 32 | low))
+}
+
+/// As [`ratio_floor`], rounded towards plus infinity.
+#[must_use]
+pub fn ratio_ceil(numerator: i128, denominator: i128) -> Option<Ratio> {
+    ratio_floor(numerator.checked_neg()?, denominator)?.checked_neg()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,5 +75,28 @@ mod tests {
         assert_eq!(tenth.ratio_ceil() - tenth.ratio_floor(), Ratio::DELTA);
         let half = Rate::parse(b"-0.5").unwrap();
         assert_eq!(half.ratio_floor(), half.ratio_ceil());
+    }
+
+    proptest::proptest! {
+        /// q/2^64 ≤ n/d < (q + 1)/2^64, multiplied out where nothing overflows.
+        #[test]
+        fn a_quotient_is_rounded_once_and_down(n in -(1i128 << 58)..1i128 << 58, d in 1i128..1 << 60) {
+            let bits = ratio_floor(n, d).unwrap().to_bits();
+            let (whole, part) = (bits >> 64, bits & ((1 << 64) - 1));
+            // n − whole · d lies in 0..d; its part is compared in 2^-64.
+            let rest = n - whole * d;
+            proptest::prop_assert!((0..d).contains(&rest));
+            proptest::prop_assert_eq!(part, (rest << 64) / d);
+            let up = ratio_ceil(n, d).unwrap().to_bits();
+            proptest::prop_assert_eq!(up - bits, i128::from(rest << 64 != part * d));
+        }
+    }
+
+    #[test]
+    fn a_quotient_that_no_ratio_holds_is_none() {
+        assert_eq!(ratio_floor(1, 0), None);
+        assert_eq!(ratio_floor(i128::MAX, 1), None);
+        assert_eq!(ratio_ceil(i128::MIN, 1), None);
+        assert_eq!(ratio_floor(-1, (1 << 95) - 1), Some(-Ratio::DELTA));
     }
 }

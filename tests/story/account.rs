@@ -1,5 +1,6 @@
 //! How the account stands before anything is armed: each thing that is not as wanted refuses alone, with its fix.
 
+use contango::desk::risk::Caps;
 use contango::rehearse::{Setup, World};
 use contango::units::time::SEC;
 use serde_json::{Value, json};
@@ -51,7 +52,10 @@ fn another_leverage_is_refused_and_named_symbol_by_symbol() {
     refused(json!({"leverage": 20, "symbol": "DOGEUSDT"}), &["leverage is not 2 on DOGEUSDT (20)", fix]);
     refused(json!({"leverage": 3}), &["(3) and 7 more", fix]);
     // And as the operator wants it, it is right.
-    let mut world = changed(&Setup { leverage: 3, ..Setup::default() }, json!({"leverage": 3}));
+    let mut world = changed(
+        &Setup { caps: Caps { leverage: 3, ..Caps::default() }, ..Setup::default() },
+        json!({"leverage": 3}),
+    );
     assert!(world.run_until_live(), "{:?}", world.ended());
 }
 

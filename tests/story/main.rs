@@ -2,10 +2,11 @@
 //!
 //! Owns:  claims about the engine as a whole, each the name of a test.
 //! Never: waits, opens a port, starts a thread, or looks at anything a person could not look at.
-//! Map:   `account` how it must stand · `audit` the account read whole · `budget` request budgets · `classes` every class of answer ·
+//! Map:   `account` how it must stand · `audit` the account read whole · `budget` request budgets · `capital` caps ·
+//!        `classes` every class of answer ·
 //!        `control` the operator's word · `disk` a slow one · `doubt` fates unknown · `feeds` bad and lost
-//!        market data · `hot` the trader's private stream · `limits` kill latch, permit · `outage` maintenance and bans · `recovery`
-//!        crashes · `rules` leg repair, R1 to R20 · `seeds` determinism · `start` refusals · `streams`
+//!        market data · `hot` the trader's private stream · `limits` kill latch, permit · `outage` maintenance and bans · `overdue`
+//!        orders that should have been over · `recovery` crashes · `rules` leg repair, R1 to R20 · `seeds` determinism · `start` refusals · `streams`
 //!        private streams · `tape` a real recording · `told` what journal and truth say, side by side ·
 //!        `trade` the demo's setting · `waiting` contingent legs.
 
@@ -14,6 +15,7 @@
 mod account;
 mod audit;
 mod budget;
+mod capital;
 mod classes;
 mod control;
 mod disk;
@@ -22,6 +24,7 @@ mod feeds;
 mod hot;
 mod limits;
 mod outage;
+mod overdue;
 mod recovery;
 mod rules;
 mod seeds;

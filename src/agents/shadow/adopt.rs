@@ -137,6 +137,7 @@ impl Shadow {
                 seen: now,
                 legs: [Some(leg), None],
                 more: false,
+                bind: crate::event::Bind::default(),
             },
             instruments: Arc::clone(&self.instruments),
         });

@@ -103,6 +103,7 @@ impl Shadow {
             reads.weight[at] = state.reads(now);
             reads.quiet[at] = quiet.unwrap_or_default();
         }
+        self.permit.stakes = self.stakes(now);
         if trading {
             self.doors.permit.publish(self.permit.to_words());
         }

@@ -80,6 +80,7 @@ impl Shadow {
     }
 
     pub(super) fn on_balances(&mut self, of_lane: usize, rows: &[BalanceRow], now: Nanos) {
+        self.take_wallet(of_lane, rows, now);
         let scope = self.scope(of_lane);
         let mut wallets = Vec::new();
         let mut verdicts = Vec::new();

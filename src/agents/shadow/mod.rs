@@ -7,7 +7,7 @@
 //!        venue · `streams` the private streams · `recall` the runs before · `recon`, `adopt`, `compare`
 //!        the venue's whole view · `phases` of a run · `repair` settled or unwound · `completing` the other
 //!        cure · `mending` the pace and alarms of both · `forced` ADL and its like · `late` told of after
-//!        the end · `terms` thresholds · `budget` what may leave · `lag` a slow disk · `operator` modes ·
+//!        the end · `terms` thresholds · `risk` what may be at stake · `budget` what may leave · `lag` a slow disk · `operator` modes ·
 //!        `told` what it can say of a run · `totals` what it adds up to.
 
 mod adopt;
@@ -26,6 +26,7 @@ mod questions;
 mod recall;
 mod recon;
 mod repair;
+mod risk;
 mod streams;
 pub mod terms;
 pub mod told;
@@ -38,9 +39,10 @@ use crate::desk::budget::Lane;
 use crate::desk::ledger::Ledger;
 use crate::desk::order::Order;
 use crate::desk::pair::Holding;
+use crate::desk::risk::Caps;
 use crate::event::{
-    Command, FillList, Instruments, LANES, Latched, Mark, News, Offsets, PERMIT_WORDS, PairState, Permit,
-    Pulse, READS_WORDS, Reads, Record, TERMS_WORDS, Terms, Told,
+    Bind, Command, FillList, Instruments, LANES, Latched, Mark, News, Offsets, PERMIT_WORDS, PairState,
+    Permit, Pulse, READS_WORDS, Reads, Record, TERMS_WORDS, Terms, Told,
 };
 use crate::metal::clock::Clock;
 use crate::metal::entropy::Entropy;
@@ -51,7 +53,7 @@ use crate::metal::ring::{Consumer, Producer};
 use crate::metal::runner::Agent;
 use crate::store::recall::Recalled;
 use crate::units::time::MS;
-use crate::units::{Amount, ClientId, Nanos, PairId, Price, Ratio, VenueId};
+use crate::units::{Amount, ClientId, Direction, Nanos, PairId, Price, Ratio, VenueId};
 use crate::venue::{Key, Scratch};
 use phases::Phase;
 use std::collections::{BTreeMap, VecDeque};
@@ -80,6 +82,8 @@ pub struct ShadowSettings {
     pub clip: Amount,
     /// So many positions are opened at the least size first.
     pub first_entries: u64,
+    /// How much may be at stake.
+    pub caps: Caps,
     /// Which directions may be entered: short, long.
     pub directions: [bool; 2],
     /// W, for signed queries, in ms.
@@ -143,6 +147,14 @@ struct Tracked {
     told_unknown: bool,
     /// More was executed than its end told.
     late: bool,
+    /// It was to be cancelled, and a person told so.
+    cancelled: bool,
+}
+
+impl Tracked {
+    fn new(order: Order, decided: Price) -> Self {
+        Self { order, decided, told_unknown: false, late: false, cancelled: false }
+    }
 }
 
 /// One pair in the shadow's books.
@@ -180,10 +192,14 @@ struct Book {
     held: Option<crate::event::Held>,
     /// Size of one entry: spot, perp.
     clip: [crate::units::Qty; 2],
+    /// What an entry of that size binds.
+    bind: Bind,
+    /// What the entry under way was charged, and its direction.
+    bound: (Bind, Direction),
     /// What was published last.
     terms: Terms,
-    /// The perp price, the dust and the notional the clip was computed for.
-    clip_for: Option<(Price, Amount, Amount)>,
+    /// The perp price and the dust the clip was computed for, and whether it is the least.
+    clip_for: Option<(Price, Amount, bool)>,
     /// The entry threshold last computed, for people.
     enter: [Option<Ratio>; 2],
     /// The best executable entry basis seen, for people.
@@ -197,8 +213,12 @@ enum Question {
     Order(ClientId),
     /// Which trades did it make?
     Trades(ClientId),
+    /// End this order.
+    Cancel(ClientId),
     /// Something of the account as a whole.
     Audit(recon::Item),
+    /// What a market's wallet holds.
+    Wallet(usize),
 }
 
 /// The room.
@@ -220,6 +240,7 @@ pub struct Shadow {
     streams: Streams,
     recovered: recall::Recovered,
     recon: recon::Recon,
+    risk: risk::Risk,
     books: Vec<Book>,
     ledger: Ledger,
     permit: Permit,
@@ -276,6 +297,7 @@ impl Shadow {
             streams,
             recovered: recall::Recovered::default(),
             recon: recon::Recon::default(),
+            risk: risk::Risk::default(),
             books: Vec::new(),
             ledger: Ledger::default(),
             permit: Permit::default(),
@@ -374,6 +396,7 @@ impl Agent for Shadow {
             self.tick_streams();
             self.tick_early(now);
             self.tick_recon(now);
+            self.tick_risk(now);
             self.free_slots();
             self.tick_lag(now);
             self.tick_rechecks(now);

@@ -261,6 +261,7 @@ impl Shadow {
             pairs,
             open,
             budgets: self.budgets(now),
+            capital: self.risk.told(),
             links: self.operator.links.iter().map(|(what, why)| (what.clone(), why.clone())).collect(),
             journal: [self.written + self.backlog.len() as u64, self.doors.durable.read()[0]],
         }
@@ -344,6 +345,8 @@ impl Shadow {
         say(book.mark.is_none(), "no funding estimate yet".to_owned());
         say(book.pulse.is_none_or(|it| it.quotes.contains(&None)), "no quote of a leg yet".to_owned());
         say(book.clip[0] == Qty::ZERO, "no clip yet".to_owned());
+        let capped = self.capped(at);
+        say(capped.is_some(), capped.unwrap_or_default());
         let learned = LegKind::BOTH.into_iter().zip([spot, perp]);
         let mut learned = learned.map(|(leg, row)| self.offsets.0[lane(row.venue, leg)].is_some());
         say(!learned.all(|learned| learned), Closed::NoClock.text().to_owned());

@@ -78,6 +78,10 @@ impl Shadow {
         if fired.class != Class::Repair && !second {
             book.began_as = fired.class;
             book.repaired = false;
+            book.bound = (fired.bind, fired.direction);
+            let row = instruments.pair(fired.pair);
+            let venues = [instruments.get(row.spot).venue, instruments.get(row.perp).venue];
+            self.risk.on_bound(venues, &fired.bind);
         }
         // The trader counts attempts alike: the next one, or the first of a new intent.
         let next = fired.class == Class::Repair && fired.sequence == book.sequence;
@@ -113,7 +117,7 @@ impl Shadow {
             if let State::Ended(end) = order.state {
                 self.write(Record::OrderEnd { at: self.clock.unix(), client: leg.client, end });
             }
-            self.orders.insert(leg.client, Tracked { order, decided, told_unknown: false, late: false });
+            self.orders.insert(leg.client, Tracked::new(order, decided));
         }
         if let Some(first) = sent[0] {
             self.totals.record(Stage::ShadowLag, now.since(first));

@@ -83,7 +83,10 @@ impl Shadow {
         let settled = |book: &super::Book| {
             helpless || !book.state.is_open() || book.state == PairState::Quarantined || book.frozen.is_some()
         };
-        !self.needs_account() || (self.streams.missing.is_none() && self.books.iter().all(settled))
+        // An entry is held against what there is: whoever may send one knows it first.
+        let known = helpless || self.knows_wallets();
+        let whole = self.streams.missing.is_none() && self.books.iter().all(settled);
+        !self.needs_account() || (whole && known)
     }
 
     pub(super) fn begin_stop(&mut self, now: Nanos, why: &str) {

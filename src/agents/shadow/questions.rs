@@ -1,13 +1,17 @@
-//! The shadow's questions to a venue: what became of an order, and which trades it made.
+//! The shadow's questions to a venue: what became of an order, which trades it made, and its end.
 //!
 //! Owns:  putting a question on its market's courier, and reading the answer.
-//! Never: takes a refused or unreadable answer for news about the order.
+//! Never: takes a refused or unreadable answer for news about the order; cancels one that may still end by
+//!        itself in time.
+//! Why:   a cancel leaves from here and not from the trader: it makes nothing, so it needs no id, no intent
+//!        record and no gate, it may leave while killed, and the trader's link may be the very thing that hangs.
 
 use super::{Question, Shadow};
 use crate::agents::courier::Letter;
 use crate::desk::budget::Line;
-use crate::desk::order::Action;
+use crate::desk::order::{Action, T_ACK_NS};
 use crate::event::{Answer, Fill, Headers, Source, lane};
+use crate::units::time::SEC;
 use crate::units::{ClientId, Nanos};
 use crate::venue::{self, Reply};
 use std::sync::Arc;
@@ -18,7 +22,11 @@ impl Shadow {
             Action::Wait => return,
             Action::Query => Question::Order(client),
             Action::FetchTrades => Question::Trades(client),
+            Action::Cancel => Question::Cancel(client),
         };
+        if action == Action::Cancel {
+            self.tell_overdue(client);
+        }
         let (Some(key), Some(tracked)) = (self.key.clone(), self.orders.get(&client)) else { return };
         let row = self.instruments.get(tracked.order.leg.instrument);
         let lane = lane(row.venue, row.leg);
@@ -28,10 +36,12 @@ impl Shadow {
         let window = self.settings.recv_window_ms;
         let ask = match action {
             Action::FetchTrades => (venue.trades_query)(row, tracked.order.order_id, &key, stamp, window),
+            Action::Cancel => (venue.audit.cancel)(row, client, &key, stamp, window),
             _ => (venue.order_query)(row, client, &key, stamp, window),
         };
         // What may hide an exposure is asked for beyond the line where other reads stop.
-        let line = if tracked.told_unknown { Line::Reserve } else { Line::Normal };
+        let doubted = tracked.told_unknown || action == Action::Cancel;
+        let line = if doubted { Line::Reserve } else { Line::Normal };
         // Without a link or without room the order's own timer asks again.
         if self.couriers.contains_key(&lane)
             && self.may_ask(lane, line, ask.weight, now)
@@ -41,10 +51,22 @@ impl Shadow {
         }
     }
 
+    fn tell_overdue(&mut self, client: ClientId) {
+        let Some(tracked) = self.orders.get_mut(&client) else { return };
+        if !std::mem::replace(&mut tracked.cancelled, true) {
+            self.alert(format!(
+                "order {client}: not over after {} s, or left open by an earlier run; cancelled, and asked about until \
+                 its end is proven",
+                T_ACK_NS / SEC
+            ));
+        }
+    }
+
     pub(super) fn on_letter(&mut self, letter: Letter<Question>, now: Nanos) {
         let client = match letter.tag {
-            Question::Order(client) | Question::Trades(client) => client,
+            Question::Order(client) | Question::Trades(client) | Question::Cancel(client) => client,
             Question::Audit(item) => return self.on_audit(item, letter, now),
+            Question::Wallet(of_lane) => return self.on_wallet(of_lane, letter, now),
         };
         let instruments = Arc::clone(&self.instruments);
         let Some(tracked) = self.orders.get(&client) else { return };
@@ -54,10 +76,16 @@ impl Shadow {
         let lane = lane(row.venue, row.leg);
         self.hear_counted(&Headers { lane, counted: letter.counted, sent: letter.sent }, now);
         match letter.tag {
-            Question::Audit(_) => {}
-            Question::Order(_) => {
+            Question::Audit(_) | Question::Wallet(_) => {}
+            Question::Order(_) | Question::Cancel(_) => {
                 let reply = Reply { status: letter.status, counted: letter.counted, body: &letter.body };
-                let judged = (venue.read_query)(&reply, row, client, &mut self.scratch, &mut self.fills);
+                let (judged, source) = if matches!(letter.tag, Question::Cancel(_)) {
+                    self.fills.clear();
+                    ((venue.audit.read_cancel)(&reply, row, client, &mut self.scratch), Source::Cancel)
+                } else {
+                    let judged = (venue.read_query)(&reply, row, client, &mut self.scratch, &mut self.fills);
+                    (judged, Source::Query)
+                };
                 let fills: Vec<Fill> = self.fills.drain(..).collect();
                 for fill in &fills {
                     self.on_fill(fill, now);
@@ -70,7 +98,7 @@ impl Shadow {
                         verdict: judged.verdict,
                         order_id: judged.order_id,
                         counted: letter.counted,
-                        source: Source::Query,
+                        source,
                     },
                     now,
                 );

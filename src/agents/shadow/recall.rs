@@ -345,6 +345,7 @@ impl Shadow {
                 seen: now,
                 legs,
                 more: false,
+                bind: crate::event::Bind::default(),
             },
             instruments: Arc::clone(&self.instruments),
         });
@@ -367,7 +368,7 @@ impl Shadow {
         let order = Order::found(leg, pair, class, sequence, order_id).settling(self.settling_ns());
         self.recovered.since = self.recovered.since.min(Unix(leg.stamp.0 - OVERLAP_NS));
         self.recon.stir(leg.instrument);
-        self.orders.insert(leg.client, Tracked { order, decided, told_unknown: false, late: false });
+        self.orders.insert(leg.client, Tracked::new(order, decided));
         let book = &mut self.books[usize::from(pair.0)];
         if matches!(book.state, PairState::Flat | PairState::Hedged) {
             book.state = PairState::Busy;

@@ -9,7 +9,7 @@ use super::Shadow;
 use crate::desk::budget::ENTRY_CHARGE;
 use crate::desk::order::State;
 use crate::desk::pair::{Holding, Next, base_of};
-use crate::event::{Command, Mode, PairState};
+use crate::event::{Bind, Command, Mode, PairState};
 use crate::metal::crash;
 use crate::units::time::{MS, SEC};
 use crate::units::{Amount, Class, ClientId, LegKind, Nanos, PairId, Qty};
@@ -161,6 +161,7 @@ impl Shadow {
         if !hedged && had {
             self.totals.closed += 1;
         }
+        book.bound.0 = Bind::default();
         for slot in std::mem::take(&mut book.slots) {
             self.freeing.push_back((self.written + self.backlog.len() as u64, slot));
         }

@@ -18,7 +18,7 @@ use crate::metal::latest::latest;
 use crate::metal::ring::{Consumer, ring};
 use crate::store::recall::Recalled;
 use crate::units::id::ClientIdParts;
-use crate::units::{Amount, Class, Direction, LinkId, PairId, Price, Qty, Ratio, Side, Unix};
+use crate::units::{Amount, Class, Direction, LinkId, PairId, Price, Qty, Side, Unix};
 use std::any::Any;
 use std::sync::Arc;
 
@@ -71,15 +71,11 @@ fn alone() -> Alone {
     let settings = ShadowSettings {
         about: String::new(),
         identity: (0, 1),
-        policy: Policy {
-            hold_hours: Ratio::ONE,
-            min_net_apr: None,
-            min_basis: Ratio::ZERO,
-            kappa: Ratio::ONE,
-        },
+        policy: Policy::default(),
         exit_basis: None,
         clip: Amount::ZERO,
         first_entries: 0,
+        caps: crate::desk::risk::Caps::default(),
         directions: [true, false],
         recv_window_ms: 1_000,
         live: true,
@@ -187,6 +183,7 @@ impl Alone {
         let legs = LegKind::BOTH.map(|leg| Some(self.fired_leg(leg)));
         let fired = Fired {
             more: false,
+            bind: crate::event::Bind::default(),
             sequence: self.sequence,
             pair: PairId(0),
             class: Class::Entry,

@@ -4,23 +4,22 @@
 //! Never: lets a missing number pass as zero: no estimate, no clip or no clock means no entry.
 
 use super::{Book, Shadow};
+use crate::carry::funding::Carry;
+use crate::carry::pace::entries_until;
 use crate::carry::rules::Costs;
+use crate::carry::signal::{Signal, Weekly};
 use crate::desk::basis::{Bound, Scales};
 use crate::desk::ledger::sellable;
 use crate::desk::pair;
-use crate::event::{Fold, Held, PairState, Pulse, Terms, lane};
+use crate::event::{Bind, Fold, Held, Mark, PairState, Pulse, Terms, lane};
 use crate::units::decimal::pow10_i128;
 use crate::units::time::SEC;
-use crate::units::{Amount, Direction, LegKind, Nanos, PairId, Price, Qty, Rate, Ratio, VenueId};
+use crate::units::{Direction, LegKind, Nanos, PairId, Price, Qty, Rate, Ratio, VenueId};
 
-/// No entry so long before a pair's settlement (FAULTS F8).
-const SETTLEMENT_GUARD_NS: i64 = 15 * 60 * SEC as i64;
 /// A funding estimate older than this is missing (FAULTS F47).
 const FUNDING_STALE_NS: u64 = 6 * 3_600 * SEC;
 /// The clip is computed anew when the price has moved by one part in so many.
 const CLIP_DRIFT: i64 = 20;
-/// A pair whose minima exceed so many clips is left out.
-const CLIP_STRETCH: i128 = 4;
 /// Entry collar, as `agents/trader/pen` prices it, in parts per million.
 const COLLAR_PPM: i64 = crate::agents::trader::pen::ENTRY_COLLAR_PPM as i64;
 
@@ -48,6 +47,8 @@ impl Book {
             pulse: None,
             held: None,
             clip: [Qty::ZERO; 2],
+            bound: (Bind::default(), Direction::Short),
+            bind: Bind::default(),
             terms: Terms::default(),
             clip_for: None,
             enter: [None; 2],
@@ -104,31 +105,33 @@ impl Shadow {
         }
     }
 
-    /// What an entry is to be worth now: as little as the venue takes until the first few have gone well (FAULTS
-    /// F118), since what is wrong in a configuration shows in them.
-    fn clip_wanted(&self) -> Amount {
-        let proven = !self.settings.live || self.totals.opened >= self.settings.first_entries;
-        if proven { self.settings.clip } else { Amount::ZERO }
+    /// Whether an entry is to be as small as the venue takes: until the first few have gone well (FAULTS F118), since
+    /// what is wrong in a configuration shows in them.
+    fn begins_small(&self) -> bool {
+        self.settings.live && self.totals.opened < self.settings.first_entries
     }
 
     fn size_clip(&mut self, at: usize) {
-        let wanted = self.clip_wanted();
+        let least = self.begins_small();
         let instruments = std::sync::Arc::clone(&self.instruments);
         let book = &mut self.books[at];
         let Some(perp) = book.pulse.as_ref().and_then(|pulse| pulse.quotes[1]) else { return };
         let dust = book.holding.spot;
-        let outdated = book.clip_for.is_none_or(|(price, then, size)| {
-            (perp.bid.0 - price.0).abs() > price.0 / CLIP_DRIFT || dust != then || wanted != size
+        let outdated = book.clip_for.is_none_or(|(price, then, small)| {
+            (perp.bid.0 - price.0).abs() > price.0 / CLIP_DRIFT || dust != then || least != small
         });
         if !outdated || book.state != PairState::Flat {
             return;
         }
-        book.clip_for = Some((perp.bid, dust, wanted));
+        book.clip_for = Some((perp.bid, dust, least));
         // Direction short is sized up for the base-coin fee; long sells what it needs, no more.
         let direction = if self.settings.directions[0] { Direction::Short } else { Direction::Long };
-        let most = Amount(self.settings.clip.0.saturating_mul(CLIP_STRETCH));
-        let clip = pair::clip(&instruments, book.pair, direction, wanted, most, perp.bid, dust);
+        let size = if least { pair::least_clip } else { pair::clip };
+        let clip = size(&instruments, book.pair, direction, self.settings.clip, perp.bid, dust);
         book.clip = clip.unwrap_or_default();
+        let (pair, size) = (book.pair, book.clip);
+        self.books[at].bind = self.bind_of(pair, size, perp.bid);
+        let book = &mut self.books[at];
         if clip.is_none() {
             let name = instruments.pair(book.pair).name;
             let why =
@@ -152,6 +155,7 @@ impl Shadow {
         let mut terms = Terms {
             generation: instruments.generation,
             clip: book.clip,
+            bind: book.bind,
             held: book.closable(),
             ..Terms::default()
         };
@@ -161,14 +165,13 @@ impl Shadow {
         }
         if let (Some(mark), Some(pulse)) = (book.mark, &book.pulse) {
             let quotes = pulse.quotes;
-            let costs = costs(&mark, pulse, [spot, perp], quotes.map(|q| q.map(|q| q.ask)))?;
+            let costs = costs(pulse, [spot, perp], quotes.map(|q| q.map(|q| q.ask)))?;
+            let policy = &settings.policy;
             book.enter = [Direction::Short, Direction::Long].map(|direction| {
-                settings.directions[direction as usize]
-                    .then(|| settings.policy.enter(&costs, direction))
-                    .flatten()
+                let signal = signal(&mark, direction).filter(|_| settings.directions[direction as usize])?;
+                policy.enter(policy.min_net_apr, signal, &costs).enter.ok()
             });
-            let settles =
-                mark.next_funding.zip(offset).map(|(at, offset)| at.0 - offset - SETTLEMENT_GUARD_NS);
+            let settles = mark.next_funding.zip(offset).map(|(at, offset)| entries_until(at).0 - offset);
             let guard = settles.map_or(Nanos::ZERO, |at| Nanos(u64::try_from(at).unwrap_or(0)));
             terms.valid_until = guard.min(mark.received.plus(FUNDING_STALE_NS));
             if trading && !frozen && book.frozen.is_none() && terms.clip[0] > Qty::ZERO {
@@ -201,14 +204,20 @@ impl Shadow {
     }
 }
 
-/// What the formula needs, each number rounded against us; `None` if one is missing.
-fn costs(
-    mark: &crate::event::Mark,
-    pulse: &Pulse,
-    legs: [&crate::event::Instrument; 2],
-    asks: [Option<Price>; 2],
-) -> Option<Costs> {
+/// The running estimate, standing alone until the settled mean joins it with the funding store. So does
+/// the interval: until then income is counted as if it came every 8 h, payments as if every hour.
+fn signal(mark: &Mark, direction: Direction) -> Option<Signal> {
     let estimate = mark.funding?;
+    let every = |interval_hours| {
+        let signal = Signal::new(&Carry { estimate, interval_hours, sum_7d: None }, direction);
+        Signal { mean: Some(signal.estimate), ..signal }
+    };
+    let income = every(8);
+    Some(if income.estimate >= Weekly::default() { income } else { every(1) })
+}
+
+/// What a round trip costs, each number rounded against us; `None` if one is missing.
+fn costs(pulse: &Pulse, legs: [&crate::event::Instrument; 2], asks: [Option<Price>; 2]) -> Option<Costs> {
     let fees: i64 = legs.iter().map(|leg| leg.taker_fee.0).sum();
     let mut slip = Ratio::ZERO;
     for (leg, ask) in legs.into_iter().zip(asks) {
@@ -218,11 +227,6 @@ fn costs(
         slip += tick.max(Ratio::from_num(COLLAR_PPM) / 1_000_000);
     }
     Some(Costs {
-        estimate,
-        // The interval is learned with the funding store; until then each sign is counted over the
-        // interval that is worse for us: income as if it came every 8 h, payments every hour.
-        income_interval_hours: 8,
-        payment_interval_hours: 1,
         fees_one_way: Rate(fees).ratio_ceil(),
         exit_spread: Ratio::from_num(pulse.spread_ppb) / 1_000_000_000,
         slip,

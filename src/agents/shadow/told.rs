@@ -6,7 +6,7 @@
 use super::phases::Phase;
 use super::{Shadow, Tracked};
 use crate::desk::ledger::{Ledger, Profit};
-use crate::event::PairState;
+use crate::event::{CapitalTold, PairState};
 use crate::units::{Amount, LegKind, Nanos, Ratio};
 
 /// How a run ended.
@@ -71,6 +71,12 @@ impl Shadow {
     #[must_use]
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// How capital stands; `None` before the account's wallets are known.
+    #[must_use]
+    pub fn capital(&self) -> Option<CapitalTold> {
+        self.risk.told()
     }
 
     /// Positions held now.

@@ -12,7 +12,8 @@ use crate::agents::Loaded;
 use crate::desk::book::touch;
 use crate::desk::budget::ENTRY_CHARGE;
 use crate::event::{
-    Closed, Command, Fired, FiredLeg, Intent, IntentLeg, Made, Permit, Quote, Told, Wire, intent_state, lane,
+    Bind, Closed, Command, Fired, FiredLeg, Intent, IntentLeg, Made, Permit, Quote, Told, Wire, intent_state,
+    lane,
 };
 use crate::metal::crash;
 use crate::metal::intents::{INTENT_BYTES, IntentSlot};
@@ -33,6 +34,8 @@ pub(super) struct Round {
     pub(super) prices: [Price; 2],
     pub(super) ages_ns: [u64; 2],
     pub(super) seen: Nanos,
+    /// What it is charged against the permit's stakes.
+    pub(super) bind: Bind,
 }
 
 /// One leg of it.
@@ -62,6 +65,11 @@ impl Trader {
         if signal.class != Class::Flatten {
             self.settings.gate.check(&self.books, pair, venues, &self.offsets, now)?;
         }
+        let entry = signal.class == Class::Entry;
+        let bind = if entry { stall.terms.bind.in_direction(signal.direction) } else { Bind::default() };
+        if entry && !self.stakes.fits(&self.permit.stakes, venues, &bind) {
+            return Err(Closed::Caps);
+        }
         let first = self.settings.legs.first(signal.class);
         let order = first.map_or_else(|| leg_order(signal, stall, &quotes), |leg| [leg, leg.other()]);
         let mut links = [Slot(0); 2];
@@ -84,6 +92,7 @@ impl Trader {
             prices: signal_prices(signal, &quotes[0], &quotes[1]),
             ages_ns: quotes.map(|q| now.since(q.received)),
             seen: quotes[0].received.max(quotes[1].received),
+            bind,
         };
         let legs = [0, 1].map(|i| (order[i], stall.legs[order[i] as usize], links[i]));
         let ready = std::mem::take(&mut self.ready);
@@ -96,11 +105,14 @@ impl Trader {
         });
         let contingent = self.settings.legs.first(signal.class).is_some();
         self.commit(&round, slot, [Some(&first), Some(&second)], &loaded);
+        self.stakes.add(venues, &bind);
         if contingent {
             // Gate, links and budget were looked at for both legs; the second leaves once the first is
             // proven to have filled.
             let waits = second.order.spec;
-            let armed = Armed::new(round, slot, first.order.spec, waits, quotes[second.leg as usize], now);
+            // What it binds is told with the first leg.
+            let after = Round { bind: Bind::default(), ..round };
+            let armed = Armed::new(after, slot, first.order.spec, waits, quotes[second.leg as usize], now);
             let more = self.send_legs(&round, slot, [Some(first), None], true);
             self.stalls[at].armed = more.then_some(armed);
             self.stalls[at].proof = Proof::of(armed.first().qty);
@@ -195,6 +207,7 @@ impl Trader {
                 prices: [Price(0); 2],
                 ages_ns: [0; 2],
                 seen: now,
+                bind: Bind::default(),
             };
             round.quotes[leg as usize] = quote.sequence;
             round.prices[leg as usize] = price;
@@ -415,6 +428,7 @@ impl Trader {
             seen: round.seen,
             legs,
             more,
+            bind: round.bind,
         }));
     }
 }

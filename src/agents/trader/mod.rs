@@ -20,7 +20,8 @@ use super::{Dead, Handed, Loaded};
 use crate::desk::book::{Books, touch};
 use crate::desk::gate::GateLimits;
 use crate::event::{
-    Closed, Command, Feed, Fold, LANES, Offsets, PERMIT_WORDS, Permit, Pulse, Quote, TERMS_WORDS, Terms, Told,
+    Closed, Command, Feed, Fold, LANES, Offsets, PERMIT_WORDS, Permit, Pulse, Quote, Stakes, TERMS_WORDS,
+    Terms, Told,
 };
 use crate::metal::clock::Clock;
 use crate::metal::entropy::Entropy;
@@ -193,6 +194,8 @@ pub struct Trader {
     /// What left, per lane, and what entries were charged: compared with the permit's ceilings.
     sent: [u64; LANES],
     charged: [u64; LANES],
+    /// What entries bound, compared with the permit's stakes.
+    stakes: Stakes,
     /// Turns so far: what the record counts a kill in.
     turns: u64,
     /// What the shadow was last told of the kill latch.
@@ -232,6 +235,7 @@ impl Trader {
             next_sequence: 0,
             sent: [0; LANES],
             charged: [0; LANES],
+            stakes: Stakes::default(),
             turns: 0,
             latched: false,
             turn_of: 0,

@@ -322,3 +322,60 @@ fn the_same_troubles_give_the_same_bytes_however_requests_are_cut() {
     assert_eq!(whole, session(false));
     assert_eq!(whole, session(true));
 }
+
+/// An IOC order that the matching engine stands still with is NEW, listed as open, and locks its money; a cancel
+/// ends it, and later nothing comes of it.
+#[test]
+fn an_order_left_standing_is_open_until_it_is_cancelled() {
+    for (market, path) in [(SPOT, "/api/v3/order"), (USDM, "/fapi/v1/order")] {
+        let mut world = World::new();
+        order(&mut world, json!({"kind": "freeze", "ms": 20_000}));
+        let id = "5782622041802803840";
+        let (_, ask) = world.top(market, "SOLUSDT");
+        let sent = format!(
+            "symbol=SOLUSDT&side=BUY&type=LIMIT&timeInForce=IOC&quantity=2.00&price={ask}&newClientOrderId={id}&newOrderRespType=RESULT"
+        );
+        let ack = world.order(market, &sent).json;
+        assert_eq!(ack["status"], "NEW", "{ack}");
+        world.run(8 * SECOND);
+        let asked = format!("symbol=SOLUSDT&origClientOrderId={id}");
+        assert_eq!(world.signed(market, "GET", path, &asked).json["status"], "NEW");
+        if market == SPOT {
+            assert_ne!(world.truth()["balances"]["spot"]["USDT"]["locked"], "0");
+        }
+        let ended = world.signed(market, "DELETE", path, &asked).json;
+        assert_eq!(ended["status"], "CANCELED", "{ended}");
+        assert_eq!(world.signed(market, "DELETE", path, &asked).code(), -2011);
+        world.run(20 * SECOND);
+        let truth = world.truth();
+        assert_eq!((&truth["orders"][0]["status"], &truth["fills"]), (&json!("CANCELED"), &json!([])));
+        assert_eq!(truth["balances"]["spot"]["USDT"]["locked"], "0");
+    }
+}
+
+/// What is gone on with meets the book of that later moment; a part that filled before stays filled.
+#[test]
+fn an_order_left_standing_is_gone_on_with_at_its_time() {
+    let mut world = World::new();
+    let mut socket = world.subscribed();
+    order(&mut world, json!({"kind": "freeze", "ms": 3_000, "fraction_ppm": 250_000}));
+    let sent = "symbol=SOLUSDT&side=BUY&type=LIMIT&timeInForce=IOC&quantity=2.000&price=200.00";
+    assert_eq!(world.order(SPOT, sent).json["status"], "PARTIALLY_FILLED");
+    assert_eq!(kinds(&socket.read(&mut world)), ["NEW", "TRADE", "outboundAccountPosition"]);
+    world.run(3 * SECOND);
+    assert_eq!(kinds(&socket.read(&mut world)), ["TRADE", "outboundAccountPosition"]);
+    let truth = world.truth();
+    assert_eq!(
+        (&truth["orders"][0]["status"], &truth["orders"][0]["executed_qty"]),
+        (&json!("FILLED"), &json!("2"))
+    );
+    assert_eq!(truth["balances"]["spot"]["USDT"]["locked"], "0");
+
+    order(&mut world, json!({"kind": "freeze", "ms": 1_000, "acked": false}));
+    let conn = world.exchange.open(Door::SpotRest, world.now);
+    let bytes = world.signed_bytes("POST", "/api/v3/order", sent);
+    world.exchange.receive(conn, bytes.as_bytes(), world.now);
+    let mut out = Vec::new();
+    assert!(world.exchange.take_output(conn, &mut out) && out.is_empty(), "cut without an answer");
+    assert_eq!(world.truth()["orders"][1]["status"], "NEW");
+}

@@ -4,6 +4,7 @@
 //! Never: looks at a frame or an answer by other means than a client has, but for `truth`.
 
 mod faults;
+mod fed;
 mod history;
 mod incidents;
 mod outage;

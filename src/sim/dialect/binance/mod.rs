@@ -121,6 +121,9 @@ pub(in crate::sim) fn on_request(exchange: &mut Exchange, conn: ConnId, door: Do
     }
     let market = door.market();
     exchange.requests += 1;
+    let keyed = request.header("x-mbx-apikey").is_some();
+    exchange.signed +=
+        u64::from(keyed || [request.query, request.body].iter().any(|t| t.contains("signature=")));
     let sapi = exchange.standing.sapi;
     let mut served = routes(market).filter(|r| sapi || !r.path.starts_with("/sapi/"));
     let route = served.find(|r| r.path == request.path && r.method == request.method);
@@ -128,7 +131,8 @@ pub(in crate::sim) fn on_request(exchange: &mut Exchange, conn: ConnId, door: Do
     let reply = respond(exchange, market, route, request, is_order);
     let clock = exchange.clock();
     let now = exchange.now;
-    let until = now.saturating_add(std::mem::take(&mut exchange.faults.hold_answer_ms).saturating_mul(MS));
+    let held = std::mem::take(&mut exchange.faults.hold_answer_ms).saturating_mul(MS);
+    let until = now.saturating_add(held).saturating_add(exchange.config.wire_ns);
     let limits = &mut exchange.limits[market.index()];
     let mut extra = format!("X-MBX-USED-WEIGHT-1M: {}\r\n", limits.used_weight(clock));
     if is_order {

@@ -7,7 +7,7 @@
 //! Quirk: the id must be unique among open orders only: a filled order's id is taken again.
 
 use super::super::super::config::Market;
-use super::super::super::exchange::Exchange;
+use super::super::super::exchange::{Due, Exchange, MS};
 use super::super::super::faults::Kind;
 use super::super::super::listing::Contract;
 use super::super::super::market::Level;
@@ -78,7 +78,7 @@ pub(super) fn place(
     market: Market,
     params: &Params<'_>,
 ) -> Result<(usize, RespType), Refusal> {
-    let (order, resp) = read(exchange, market, params)?;
+    let (mut order, resp) = read(exchange, market, params)?;
     let mut met = order.takes(exchange);
     filters::check(exchange, &order, &met)?;
     let clock = exchange.clock();
@@ -95,12 +95,24 @@ pub(super) fn place(
         Some(Kind::None) => met.clear(),
         Some(Kind::DelayAck { ms }) => exchange.faults.hold_answer_ms = *ms,
         Some(Kind::Partial { ppm }) => shrink(exchange, &order, &mut met, *ppm),
+        Some(Kind::Freeze { ppm, .. }) => {
+            order.frozen = true;
+            if *ppm == 0 {
+                met.clear();
+            } else {
+                shrink(exchange, &order, &mut met, *ppm);
+            }
+        }
         _ => {}
     }
     accept(exchange, &order, &mut met)?;
     let at = exchange.execute(order, &met);
     match fault {
         Some(Kind::DropAck) => Err(Refusal::cut()),
+        Some(Kind::Freeze { ms, acked, .. }) => {
+            exchange.schedule(exchange.now.saturating_add(ms.saturating_mul(MS)), Due::Thaw(at));
+            if acked { Ok((at, resp)) } else { Err(Refusal::cut()) }
+        }
         // Executed, and called refused.
         Some(Kind::Refuse { code, msg, status, .. }) => Err(Refusal { status, ..Refusal::new(code, msg) }),
         _ => Ok((at, resp)),
@@ -194,6 +206,7 @@ fn read(exchange: &Exchange, market: Market, params: &Params<'_>) -> Result<(New
         reduce_only: reduce_only(exchange, params)?,
         stp: self_trade(market, params)?,
         forced: None,
+        frozen: false,
     };
     Ok((order, resp_type(market, params)?))
 }
