@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 const CONTANGO: &str = env!("CARGO_BIN_EXE_contango");
-const JOURNAL: &str = "journal-0.ctj";
+const JOURNAL: &str = "journal-0-000001.ctj";
 
 /// Exit code, standard output, standard error.
 fn check(folder: &Path, more: &[&str]) -> (i32, String, String) {
@@ -182,6 +182,18 @@ fn a_store_is_told_whole_and_every_damage_is_found() {
     let has = |name: &str| found.contains(&name);
     assert!(code == 1 && has("fired_twice") && has("booked_twice") && has("epoch_back"), "{answer}");
     put(&whole);
+    // The next segment, as a crash inside its header leaves it; and a journal of the format before.
+    fs::write(data.join("journal-0-000002.ctj"), b"CTJ1\x02").unwrap();
+    let (code, answer) = told(&data);
+    assert_eq!((code, problems(&answer)), (1, vec!["unfinished_write"]));
+    assert_eq!(
+        (&answer["journal"]["segments"], &answer["journal"]["cut"]["segment"]),
+        (&json!(2), &json!(2))
+    );
+    fs::remove_file(data.join("journal-0-000002.ctj")).unwrap();
+    fs::write(data.join("journal-0.ctj"), b"CTJ1").unwrap();
+    assert_eq!(problems(&told(&data).1), ["single_file"]);
+    fs::remove_file(data.join("journal-0.ctj")).unwrap();
     fs::remove_file(data.join("epoch-0")).unwrap();
     fs::write(data.join("latch-0"), "contango latch 1\nnonsense\n").unwrap();
     let (code, answer) = told(&data);

@@ -16,40 +16,71 @@ from pathlib import Path
 
 import check_truth
 from check_truth import booked_fill, is_ours
-from journal import ANSWER, EPOCH, FILL, FIRED, HEADER, ORDER_END, RECORD, Damaged, number, plain
+from journal import (
+    ANSWER,
+    EPOCH,
+    FILL,
+    FIRED,
+    HEADER,
+    ORDER_END,
+    RECORD,
+    Chain,
+    Damaged,
+    check_header,
+    number,
+    plain,
+)
 
 
 class Tail:
-    """The records of a journal that grows, each read once."""
+    """The records of a journal that grows, each read once, segment by segment."""
 
-    def __init__(self, path):
-        self.path, self.at, self.records = Path(path), 0, []
+    def __init__(self, folder, instance=0):
+        self.folder, self.instance = Path(folder), instance
+        self.number, self.at, self.chain = 1, 0, Chain()
+
+    @property
+    def records(self):
+        return self.chain.records
 
     def read(self):
         """All records so far. A record that is being written is waited for, a torn one is an error."""
         for _ in range(40):
-            with open(self.path, "rb") as file:
-                file.seek(self.at)
-                data = file.read()
-            if self._take(data):
+            if self._read_on():
                 return self.records
             time.sleep(0.05)
-        raise Damaged(f"{self.path}: byte {self.at}: no whole record, and none is made of it")
+        raise Damaged(f"{self._path(self.number)}: byte {self.at}: no whole record, and none is made of it")
 
-    def _take(self, data):
+    def _path(self, number):
+        return self.folder / f"journal-{self.instance}-{number:06}.ctj"
+
+    def _read_on(self):
+        while True:
+            path = self._path(self.number)
+            with open(path, "rb") as file:
+                file.seek(self.at)
+                data = file.read()
+            if not self._take(data, path):
+                return False
+            # One that a start emptied is not begun yet.
+            following = self._path(self.number + 1)
+            if not following.exists() or not following.stat().st_size:
+                return not self.chain.parts
+            self.number, self.at = self.number + 1, 0
+
+    def _take(self, data, path):
         at = 0
         if self.at == 0:
             if len(data) < HEADER.size:
                 return False
-            if HEADER.unpack_from(data) != (b"CTJ1", 1, 0):
-                raise Damaged(f"{self.path} is no CTJ1 journal")
+            check_header(data, self.number, path)
             at = HEADER.size
         while len(data) - at >= RECORD.size:
             length, version, kind, crc = RECORD.unpack_from(data, at)
             body = data[at + RECORD.size : at + RECORD.size + length]
             if len(body) < length or zlib.crc32(struct.pack("<HH", version, kind) + body) != crc:
                 break
-            self.records.append((kind, json.loads(body)))
+            self.chain.take(kind, json.loads(body), path)
             at += RECORD.size + length
         self.at += at
         return at == len(data)

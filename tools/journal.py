@@ -1,17 +1,22 @@
 """Reads the engine's journal (`*.ctj`), written from its format page alone and sharing nothing with the engine.
 
-Format: a file opens with `CTJ1`, u32 version = 1, u64 reserved = 0. Each record is u32 length of the body,
-u16 version = 1, u16 kind, u32 CRC-32 (IEEE) over version, kind and body, then the body: one JSON object.
-All integers are little-endian.
+Format: a chain of files `journal-<instance>-<number>.ctj`, numbered from 1. Each opens with `CTJ1`, u32 version = 2,
+u64 its number. Each record is u32 length of the body, u16 version = 1, u16 kind, u32 CRC-32 (IEEE) over version, kind
+and body, then the body: one JSON object. All integers are little-endian. Every file but the first begins with a
+checkpoint, in parts: what the files before it add up to. It tells nothing new, so it is held against them and left out.
 """
 
 import json
+import re
 import struct
 import zlib
+from collections import defaultdict
 from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow, setcontext
 from pathlib import Path
 
-START, EPOCH, FIRED, ANSWER, FILL, ORDER_END, PAIR, MODE, STOP, NOTE, MARKETS, BASELINE = range(1, 13)
+START, EPOCH, FIRED, ANSWER, FILL, ORDER_END, PAIR, MODE, STOP, NOTE, MARKETS, BASELINE, CHECKPOINT = range(1, 14)
+
+NAME = re.compile(r"journal-(\d+)-(\d{6,})\.ctj")
 
 HEADER = struct.Struct("<4sIQ")
 RECORD = struct.Struct("<IHHI")
@@ -56,21 +61,37 @@ def load_json(path):
     return value
 
 
-def read_file(path):
-    """The records of one journal file as (kind, body)."""
-    data = Path(path).read_bytes()
+def segments(folder, instance=None):
+    """The files of a folder's journal (of all instances, or of one) as (instance, number, path), in their order."""
+    found = []
+    for path in Path(folder).glob("*.ctj"):
+        name = NAME.fullmatch(path.name)
+        if name is None:
+            raise Damaged(f"{path} is not named as a segment of a journal; an engine of another version wrote it?")
+        found.append((int(name[1]), int(name[2]), path))
+    return sorted(one for one in found if instance in (None, one[0]))
+
+
+def check_header(data, number, path):
+    """The first bytes of a segment."""
     if len(data) < HEADER.size:
         raise Damaged(f"{path}: {len(data)} bytes are too few for a journal's header")
-    magic, version, reserved = HEADER.unpack_from(data)
-    if (magic, version, reserved) != (b"CTJ1", 1, 0):
-        raise Damaged(f"{path}: header {magic!r}, version {version}, reserved {reserved} is not a CTJ1 journal's")
+    found = HEADER.unpack_from(data)
+    if found != (b"CTJ1", 2, number):
+        raise Damaged(f"{path}: header {found} is not a CTJ1 journal's, version 2, segment {number}")
+
+
+def read_file(path, number):
+    """The records of one segment as (kind, body)."""
+    data = Path(path).read_bytes()
+    check_header(data, number, path)
     records, at = [], HEADER.size
     while at < len(data):
         if at + RECORD.size > len(data):
             raise Damaged(f"{path}: byte {at}: {len(data) - at} bytes at the end are no whole record")
         length, version, kind, crc = RECORD.unpack_from(data, at)
         body = data[at + RECORD.size : at + RECORD.size + length]
-        if version != 1 or not START <= kind <= BASELINE:
+        if version != 1 or not START <= kind <= CHECKPOINT:
             raise Damaged(f"{path}: byte {at}: record version {version}, kind {kind} are unknown")
         if len(body) < length:
             raise Damaged(f"{path}: byte {at}: a record of {length} bytes is cut after {len(body)}")
@@ -87,9 +108,92 @@ def read_file(path):
     return records
 
 
+class Chain:
+    """All records of a chain of segments; each checkpoint is held against what came before it."""
+
+    def __init__(self):
+        self.records, self.parts, self.added = [], [], 0
+        self.fills, self.changes, self.trades = 0, defaultdict(Decimal), {}
+        self.openings, self.hedged, self.assets = {}, set(), {}
+
+    def take(self, kind, body, where):
+        """The next record, `where` for errors."""
+        if kind != CHECKPOINT:
+            if self.parts:
+                raise Damaged(f"{where}: a checkpoint is not whole: {len(self.parts)} parts, then another record")
+            self.records.append((kind, body))
+            return
+        self.parts.append(body)
+        if body["part"] != len(self.parts):
+            raise Damaged(f"{where}: part {body['part']} of a checkpoint comes as number {len(self.parts)}")
+        if body["part"] == body["parts"]:
+            self.compare(where)
+            self.parts = []
+
+    def add(self, kind, body):
+        if kind == MARKETS:
+            for row in body["instruments"]:
+                self.assets[row["market"], row["symbol"]] = row.get("base"), row.get("quote")
+        elif kind == FILL:
+            self.fills += 1
+            market, symbol = body["market"], body["symbol"]
+            self.trades[market, symbol, body["trade_id"]] = body.get("traded_us")
+            if market == "spot" and (market, symbol) in self.assets:
+                base, quote = self.assets[market, symbol]
+                qty = number(body["qty"], "qty") * (1 if body["side"] == "buy" else -1)
+                self.changes[market, base] += qty
+                self.changes[market, quote] -= qty * number(body["price"], "price")
+            self.changes[market, body["fee_asset"]] -= number(body["fee"], "fee")
+        elif kind == BASELINE:
+            for row in body["held"]:
+                self.openings[row["market"], row["asset"]] = number(row["opening"], "opening")
+        elif kind == PAIR and body["state"] in ("hedged", "flat"):
+            (self.hedged.add if body["state"] == "hedged" else self.hedged.discard)(body["pair"])
+
+    def compare(self, where):
+        """A whole checkpoint against all records so far."""
+        for kind, body in self.records[self.added :]:
+            self.add(kind, body)
+        self.added = len(self.records)
+        rows = defaultdict(list)
+        for part in self.parts:
+            if part["what"] == "sums":
+                sums = part
+            else:
+                rows[part["what"]] += part["rows"]
+        wallet = lambda key: {(row["market"], row["asset"]): number(row[key[:-1]], key) for row in sums[key]}
+        named = {(row["market"], row["symbol"], row["trade_id"]): row["traded_us"] for row in rows["trades"]}
+        recent = {key for key, at in self.trades.items() if at >= sums["known_since_us"]}
+        for what, told, true in (
+            ("fills", sums["fills"], self.fills),
+            ("changes", {k: v for k, v in wallet("changes").items() if v}, {k: v for k, v in self.changes.items() if v}),
+            ("openings", wallet("openings"), self.openings),
+            ("hedged pairs", set(sums["hedged"]), self.hedged),
+            ("recent trades that are not named", sorted(recent - named.keys()), []),
+            ("named trades that nobody booked", sorted(named.items() - self.trades.items()), []),
+        ):
+            if told != true:
+                raise Damaged(f"{where}: the checkpoint's {what}: {told}; the records before it say {true}")
+
+
 def read_journal(folder):
-    """The records of all `*.ctj` files of a folder, in the order of their names."""
-    paths = sorted(Path(folder).glob("*.ctj"))
-    if not paths:
+    """The records of all segments of a folder, in their order, without checkpoints."""
+    found = segments(folder)
+    if not found:
         raise Damaged(f"{folder} holds no *.ctj file; did the engine run with this --out?")
-    return [record for path in paths for record in read_file(path)]
+    records = []
+    for instance in sorted({instance for instance, _, _ in found}):
+        chain = Chain()
+        of = [(number, path) for other, number, path in found if other == instance]
+        # What a crash left of a rotation and the next start emptied.
+        if len(of) > 1 and not of[-1][1].stat().st_size:
+            of.pop()
+        if [number for number, _ in of] != list(range(1, len(of) + 1)):
+            raise Damaged(f"{folder}: the journal's segments are {[number for number, _ in of]}: some are missing")
+        for number_, path in of:
+            for kind, body in read_file(path, number_):
+                chain.take(kind, body, path)
+            if chain.parts:
+                raise Damaged(f"{path}: it ends inside its checkpoint")
+        records += chain.records
+    return records

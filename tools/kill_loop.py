@@ -62,7 +62,7 @@ ASKED_MAX = 4
 
 # The largest pass worth asking for; what is not named here is passed with every order.
 PASSES = {"K2": 240, "K9": 20, "K10": 120, "K11": 120, "K14b": 2, "K14c": 2, "K17c": 3}
-FIRST_PASS = ("K14", "K15", "K16", "K17", "K18", "K19")
+FIRST_PASS = ("K12", "K14", "K15", "K16", "K17", "K18", "K19")
 # How long a point may take to be passed.
 POINT_S = 8
 
@@ -324,7 +324,7 @@ class Loop:
         truth = self.box.truth()
         self.weigh(truth)
         if self.tail is None:
-            self.tail = Tail(engine.data / "journal-0.ctj")
+            self.tail = Tail(engine.data)
         found, orders, fills = compare(truth, self.tail.read(), status)
         self.compared["times"] += 1
         self.compared["orders"] = max(self.compared["orders"], orders)

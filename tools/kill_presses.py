@@ -150,7 +150,7 @@ class Presses:
         return journal["written"] == journal["durable"]
 
     def judge(self, engine):
-        records = Tail(engine.data / "journal-0.ctj").read()
+        records = Tail(engine.data).read()
         truth = self.box.truth()
         breaches, readings = check_turns(records)
         breaches += check_arrivals(truth, self.presses)

@@ -34,10 +34,11 @@ def frame(kind, body, version=1):
     return struct.pack("<I", len(data)) + head + struct.pack("<I", zlib.crc32(head + data)) + data
 
 
-def write_journal(folder, records, tail=b"", name="000001.ctj"):
+def write_journal(folder, records, tail=b"", number=1):
     folder = Path(folder) / "journal"
     folder.mkdir(exist_ok=True)
-    data = b"CTJ1" + struct.pack("<IQ", 1, 0) + b"".join(frame(*record) for record in records)
+    name = f"journal-0-{number:06}.ctj"
+    data = b"CTJ1" + struct.pack("<IQ", 2, number) + b"".join(frame(*record) for record in records)
     (folder / name).write_bytes(data + tail)
 
 
@@ -276,7 +277,7 @@ class JournalFiles(unittest.TestCase):
     def read(self, damage):
         with tempfile.TemporaryDirectory() as folder:
             write_journal(folder, [(journal.START, {"at_us": 1}), (journal.STOP, {"at_us": 2})])
-            path = Path(folder) / "journal" / "000001.ctj"
+            path = Path(folder) / "journal" / "journal-0-000001.ctj"
             path.write_bytes(damage(path.read_bytes()))
             return journal.read_journal(path.parent)
 
@@ -287,11 +288,85 @@ class JournalFiles(unittest.TestCase):
     def test_a_whole_file_is_read(self):
         self.assertEqual(self.read(bytes), [(1, {"at_us": 1}), (9, {"at_us": 2})])
 
-    def test_files_are_read_in_the_order_of_their_names(self):
+    FILL = {
+        "market": "spot",
+        "symbol": "BTCUSDT",
+        "trade_id": 7,
+        "side": "buy",
+        "price": "60000.50",
+        "qty": "0.01000",
+        "fee": "0.00001",
+        "fee_asset": "BTC",
+        "traded_us": 5_000_000,
+    }
+    MARKETS = {"instruments": [{"market": "spot", "symbol": "BTCUSDT", "base": "BTC", "quote": "USDT"}]}
+    HELD = {"held": [{"market": "spot", "asset": "USDT", "opening": "1000"}]}
+
+    def checkpoint(self, **changed):
+        """What segment 1 of `chain` adds up to, in two parts."""
+        sums = {
+            "what": "sums",
+            "fills": 1,
+            "known_since_us": 0,
+            "changes": [
+                {"market": "spot", "asset": "BTC", "change": "0.00999"},
+                {"market": "spot", "asset": "USDT", "change": "-600.005"},
+            ],
+            "openings": [{"market": "spot", "asset": "USDT", "opening": "1000"}],
+            "hedged": ["BTC"],
+            **changed,
+        }
+        named = [{"market": "spot", "symbol": "BTCUSDT", "trade_id": 7, "traded_us": 5_000_000}]
+        parts = [sums, {"what": "trades", "rows": changed.pop("trades", named)}]
+        return [(journal.CHECKPOINT, {"part": n + 1, "parts": 2, **part}) for n, part in enumerate(parts)]
+
+    def chain(self, head, *more):
         with tempfile.TemporaryDirectory() as folder:
-            write_journal(folder, [(2, {"n": 2})], name="b.ctj")
-            write_journal(folder, [(1, {"n": 1})], name="a.ctj")
-            self.assertEqual(journal.read_journal(Path(folder) / "journal"), [(1, {"n": 1}), (2, {"n": 2})])
+            first = [
+                (journal.MARKETS, self.MARKETS),
+                (journal.FILL, self.FILL),
+                (journal.BASELINE, self.HELD),
+                (journal.PAIR, {"pair": "BTC", "state": "hedged"}),
+            ]
+            write_journal(folder, first)
+            write_journal(folder, [*head, (journal.STOP, {"at_us": 2})], number=2)
+            for number in more:
+                write_journal(folder, [], number=number)
+            return journal.read_journal(Path(folder) / "journal")
+
+    def test_segments_are_one_history_and_checkpoints_are_none(self):
+        self.assertEqual([kind for kind, _ in self.chain(self.checkpoint())], [11, 5, 12, 7, 9])
+        self.assertEqual(len(self.chain(self.checkpoint(known_since_us=6_000_000, trades=[]))), 5, "too old to name")
+
+    def test_a_checkpoint_that_is_not_what_was_before_it_is_noticed(self):
+        changes = [{"market": "spot", "asset": "BTC", "change": "0.01"}]
+        other = [{"market": "spot", "symbol": "BTCUSDT", "trade_id": 8, "traded_us": 5_000_000}]
+        for text, wrong in (
+            ("fills: 2", {"fills": 2}),
+            ("changes", {"changes": changes}),
+            ("openings", {"openings": []}),
+            ("hedged", {"hedged": []}),
+            ("not named", {"trades": []}),
+            ("nobody booked", {"trades": other, "known_since_us": 6_000_000}),
+        ):
+            with self.subTest(text), self.assertRaisesRegex(journal.Damaged, text):
+                self.chain(self.checkpoint(**wrong))
+        for parts in (self.checkpoint()[:1], self.checkpoint()[1:]):
+            with self.assertRaisesRegex(journal.Damaged, "checkpoint"):
+                self.chain(parts)
+
+    def test_a_segment_that_is_missing_or_misnamed_is_noticed(self):
+        with self.assertRaisesRegex(journal.Damaged, "missing"):
+            self.chain(self.checkpoint(), 4)
+        with tempfile.TemporaryDirectory() as folder:
+            write_journal(folder, [])
+            path = Path(folder) / "journal" / "journal-0-000001.ctj"
+            with self.assertRaisesRegex(journal.Damaged, "segment 2"):
+                path.rename(path.with_name("journal-0-000002.ctj"))
+                journal.read_file(path.with_name("journal-0-000002.ctj"), 2)
+            path.with_name("journal-0.ctj").write_bytes(b"")
+            with self.assertRaisesRegex(journal.Damaged, "not named"):
+                journal.read_journal(path.parent)
 
     def test_every_flipped_bit_is_noticed(self):
         whole = self.read(bytes)
@@ -316,7 +391,7 @@ class JournalFiles(unittest.TestCase):
     def test_a_file_of_another_version_is_refused(self):
         self.refused(lambda data: b"CTJ2" + data[4:], "not a CTJ1 journal")
         self.refused(lambda data: data + frame(1, {}, version=2), "version 2")
-        self.refused(lambda data: data + frame(13, {}), "kind 13")
+        self.refused(lambda data: data + frame(14, {}), "kind 14")
         self.refused(lambda data: data + frame(1, []), "not a JSON object")
 
 

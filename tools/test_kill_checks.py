@@ -119,19 +119,29 @@ class Compared(unittest.TestCase):
 class Tailed(unittest.TestCase):
     def test_a_journal_that_grows_is_read_once(self):
         with tempfile.TemporaryDirectory() as folder:
-            write_journal(folder, [(journal.START, {"at_us": 1})], name="j.ctj")
-            path = Path(folder) / "journal" / "j.ctj"
+            write_journal(folder, [(journal.START, {"at_us": 1})])
+            path = Path(folder) / "journal"
             tail = compare.Tail(path)
             self.assertEqual(len(tail.read()), 1)
-            with open(path, "ab") as file:
+            with open(path / "journal-0-000001.ctj", "ab") as file:
                 file.write(frame(journal.NOTE, {"text": "x"}))
-            self.assertEqual(tail.read(), [(journal.START, {"at_us": 1}), (journal.NOTE, {"text": "x"})])
+            told = [(journal.START, {"at_us": 1}), (journal.NOTE, {"text": "x"})]
+            self.assertEqual(tail.read(), told)
+            # A start emptied what a crash left of the next segment; then it is begun again.
+            (path / "journal-0-000002.ctj").write_bytes(b"")
+            self.assertEqual(tail.read(), told)
+            sums = {"what": "sums", "fills": 0, "known_since_us": 0, "changes": [], "openings": [], "hedged": []}
+            write_journal(folder, [(journal.CHECKPOINT, {"part": 1, "parts": 1, **sums})], number=2)
+            self.assertEqual(tail.read(), told)
+            with open(path / "journal-0-000002.ctj", "ab") as file:
+                file.write(frame(journal.NOTE, {"text": "y"}))
+            self.assertEqual(tail.read(), [*told, (journal.NOTE, {"text": "y"})])
 
     def test_a_torn_end_is_an_error(self):
         with tempfile.TemporaryDirectory() as folder:
-            write_journal(folder, [(journal.START, {"at_us": 1})], tail=b"\x05\0\0", name="j.ctj")
+            write_journal(folder, [(journal.START, {"at_us": 1})], tail=b"\x05\0\0")
             with self.assertRaises(journal.Damaged):
-                compare.Tail(Path(folder) / "journal" / "j.ctj").read()
+                compare.Tail(Path(folder) / "journal").read()
 
 
 class Pressed(unittest.TestCase):

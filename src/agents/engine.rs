@@ -21,6 +21,7 @@ use crate::metal::intents::IntentsMemory;
 use crate::metal::latch::Latch;
 use crate::metal::latest::latest;
 use crate::metal::ring::{Consumer, Producer, ring};
+use crate::store::segments::Journal;
 use std::sync::Arc;
 
 /// Feed items between reader and trader: some ms of the busiest burst recorded.
@@ -73,7 +74,7 @@ pub struct Ground {
     /// Where the journal goes.
     pub disk: Disk,
     /// The open journal.
-    pub journal: FileId,
+    pub journal: Journal,
     /// The open latch file.
     pub latch: FileId,
     /// Intent records: what an earlier process left, and room for this one's ([`INTENT_SLOTS`]).
@@ -222,7 +223,7 @@ impl Engine {
             reads: reads_out,
         };
         let clerk = Clerk::new(settings.clerk, clerk_doors, clock, dialer, clerk_entropy);
-        let scribe = Scribe::new(records_out, durable_in, disk, [journal, latch]);
+        let scribe = Scribe::new(records_out, durable_in, disk, journal, latch);
         let outside = Outside {
             stop,
             kill,

@@ -3,8 +3,9 @@
 //! Owns:  the end of the Record ring, the open journal and latch file, one sync of each at a time.
 //! Never: drops a Record. While the disk refuses, what was taken is kept, the ring fills, and
 //!        whoever writes to it stops. Blocks: the sync's answer comes through `metal::disk`.
-//! Map:   Record ring → `store::journal::encode` → `metal::disk` → durable (latest value); a
-//!        `Record::Latch` goes into `store::latch` too, and is durable once it is in both.
+//! Map:   Record ring → `store::segments` → `metal::disk` → durable (latest value); a `Record::Latch` goes
+//!        into `store::latch` too, and is durable once it is in both.
+//! Order: the next segment begins once every record of the full one is durable.
 
 use crate::event::Record;
 use crate::metal::crash;
@@ -12,7 +13,8 @@ use crate::metal::disk::{Disk, DiskError, FileId};
 use crate::metal::latest::Writer;
 use crate::metal::ring::Consumer;
 use crate::metal::runner::Agent;
-use crate::store::{journal, latch};
+use crate::store::latch;
+use crate::store::segments::Journal;
 use crate::units::Nanos;
 use crate::units::time::MS;
 
@@ -29,6 +31,7 @@ pub struct Scribe {
     records: Consumer<Record>,
     durable: Writer<1>,
     disk: Disk,
+    journal: Journal,
     /// Journal, latch file.
     files: [FileId; 2],
     /// Encoded and not yet appended.
@@ -50,14 +53,22 @@ pub struct Scribe {
 }
 
 impl Scribe {
-    /// A scribe that appends to `files` of `disk` (see `store::journal::open`, `store::latch::open`). `durable` gets how
+    /// A scribe that appends to files of `disk` (see `store::segments::open`, `store::latch::open`). `durable` gets how
     /// many Records of this run are durable: the n-th of the ring is, once it is at least n.
     #[must_use]
-    pub fn new(records: Consumer<Record>, durable: Writer<1>, disk: Disk, files: [FileId; 2]) -> Self {
+    pub fn new(
+        records: Consumer<Record>,
+        durable: Writer<1>,
+        disk: Disk,
+        journal: Journal,
+        latch: FileId,
+    ) -> Self {
+        let files = [journal.file(), latch];
         Self {
             records,
             durable,
             disk,
+            journal,
             files,
             batches: [Vec::new(), Vec::new()],
             dirty: [false; 2],
@@ -75,7 +86,7 @@ impl Scribe {
     /// nothing and this holds, or until a deadline; a disk that broke never lets it hold.
     #[must_use]
     pub const fn all_durable(&self) -> bool {
-        self.done == self.taken
+        self.done == self.taken && self.trouble.is_none()
     }
 
     /// Records that are durable.
@@ -127,7 +138,7 @@ impl Scribe {
         let mut work = 0;
         while work < BATCH_MAX {
             let Some(record) = self.records.pop() else { break };
-            journal::encode(&record, &mut self.batches[0]);
+            self.journal.encode(&record, &mut self.batches[0]);
             if let Record::Latch { at, mode, why, .. } = &record {
                 latch::encode(*mode, *at, why, &mut self.batches[1]);
             }
@@ -160,6 +171,24 @@ impl Scribe {
         self.appended = self.taken;
         crash::point("K11");
         true
+    }
+
+    /// Begins the next segment if this one is full and durable; whether records may be taken.
+    fn has_room(&mut self, now: Nanos) -> bool {
+        if !self.journal.is_full(&self.disk) {
+            return true;
+        }
+        if self.all_durable() && self.syncing.is_none() {
+            match self.journal.rotate(&mut self.disk) {
+                Ok(()) => {
+                    self.files[0] = self.journal.file();
+                    self.trouble = None;
+                    return true;
+                }
+                Err(error) => self.suffer(error, now),
+            }
+        }
+        false
     }
 
     /// Asks for a sync of each file that was appended to, unless one is under way.
@@ -196,7 +225,7 @@ impl Agent for Scribe {
             return work;
         }
         // A batch that could not be appended waits, and the ring behind it: memory stays bounded.
-        if self.batches.iter().all(Vec::is_empty) {
+        if self.batches.iter().all(Vec::is_empty) && self.has_room(now) {
             work += self.take();
         }
         work += usize::from(self.append(now));
@@ -211,7 +240,8 @@ mod tests {
     use crate::metal::disk::DiskPeer;
     use crate::metal::latest::{Reader, latest};
     use crate::metal::ring::{Producer, ring};
-    use crate::store::journal::{Kind, file_name};
+    use crate::store::journal::{Kind, Reader as Segment};
+    use crate::store::segments;
     use crate::units::Unix;
 
     struct World {
@@ -225,12 +255,16 @@ mod tests {
 
     impl World {
         fn new() -> Self {
+            Self::with_segments_of(segments::SEGMENT_BYTES)
+        }
+
+        fn with_segments_of(bytes: u64) -> Self {
             let (mut disk, peer) = Disk::memory_with_peer();
             let latch = latch::open(&mut disk, 0, Unix(0)).unwrap().file;
-            let opened = journal::open(&mut disk, 0).unwrap();
+            let opened = segments::open(&mut disk, 0).unwrap();
             let (records, taken) = ring(1024);
             let (writer, durable) = latest([0]);
-            let scribe = Scribe::new(taken, writer, disk, [opened.file, latch]);
+            let scribe = Scribe::new(taken, writer, disk, opened.journal.with_segments_of(bytes), latch);
             Self { records, durable, peer, scribe, now: Nanos(1), written: 0 }
         }
 
@@ -250,17 +284,16 @@ mod tests {
         /// What a restarted process would read after a power loss: the notes' numbers in order.
         fn survivors(&self) -> Vec<u64> {
             let (disk, _) = self.peer.lose_power(0);
-            let bytes = disk.read_all(&file_name(0)).unwrap().unwrap_or_default();
-            if bytes.is_empty() {
-                return Vec::new();
+            let mut notes = Vec::new();
+            for number in 1.. {
+                let Some(bytes) = disk.read_all(&segments::file_name(0, number)).unwrap() else { break };
+                let mut reader = Segment::new(&bytes, number);
+                for entry in reader.by_ref().filter(|entry| entry.kind != Kind::Checkpoint) {
+                    assert_eq!(entry.kind, Kind::Note);
+                    notes.push(entry.body["text"].as_str().unwrap().parse().unwrap());
+                }
+                assert_eq!(reader.flaw().filter(|_| !bytes.is_empty()), None);
             }
-            let mut reader = journal::Reader::new(&bytes);
-            let notes = reader.by_ref().map(|entry| {
-                assert_eq!(entry.kind, Kind::Note);
-                entry.body["text"].as_str().unwrap().parse().unwrap()
-            });
-            let notes = notes.collect();
-            assert_eq!(reader.flaw(), None);
             notes
         }
 
@@ -271,7 +304,18 @@ mod tests {
 
     #[test]
     fn what_is_told_durable_survives_a_power_loss_and_comes_in_order() {
-        let mut world = World::new();
+        tell_and_lose_power(World::new());
+    }
+
+    #[test]
+    fn so_it_does_over_many_segments() {
+        let world = tell_and_lose_power(World::with_segments_of(200));
+        let (disk, _) = world.peer.kill_process();
+        let segments = disk.names().unwrap().into_iter().filter(|name| name.ends_with(".ctj")).count();
+        assert!(segments > 20, "{segments} segments of a few records");
+    }
+
+    fn tell_and_lose_power(mut world: World) -> World {
         for round in 1..50 {
             world.write(round % 7);
             world.peer.hold_syncs(round % 3 == 0);
@@ -287,6 +331,7 @@ mod tests {
         }
         assert_eq!((world.durable(), world.scribe.durable()), (world.written, world.written));
         assert_eq!(world.turn(), 0, "an idle scribe says so");
+        world
     }
 
     #[test]
@@ -326,6 +371,54 @@ mod tests {
         }
         assert_eq!(world.scribe.trouble(), None);
         assert!(world.survivors().iter().copied().eq(1..=world.written));
+    }
+
+    #[test]
+    fn a_disk_that_is_full_when_a_segment_is_loses_nothing() {
+        let mut world = World::with_segments_of(300);
+        for _ in 0..40 {
+            world.peer.limit_room(Some(world.written % 900));
+            world.write(3);
+            for _ in 0..300 {
+                world.turn();
+            }
+            assert!(world.survivors().len() as u64 >= world.durable());
+        }
+        assert!(world.scribe.troubles() > 40, "{}", world.scribe.troubles());
+        world.peer.limit_room(None);
+        world.now = world.now.plus(RETRY_NS);
+        while world.durable() < world.written {
+            world.turn();
+        }
+        assert!(world.scribe.all_durable() && world.survivors().iter().copied().eq(1..=world.written));
+    }
+
+    #[test]
+    fn whatever_was_written_back_before_a_power_loss_a_start_goes_on_behind_all_that_was_told() {
+        let mut world = World::with_segments_of(250);
+        for round in 1..300 {
+            world.write(round % 5);
+            world.peer.hold_syncs(round % 4 != 0);
+            world.turn();
+            let (mut disk, _) = world.peer.lose_power(round * 37 % 700);
+            let opened = segments::open(&mut disk, 0).unwrap();
+            let mut journal = opened.journal.with_segments_of(250);
+            let mut next = Vec::new();
+            journal.encode(&Record::Note { at: Unix(0), text: "0".to_owned() }, &mut next);
+            disk.append(journal.file(), &next).unwrap();
+            let mut notes = Vec::new();
+            for number in 1.. {
+                let Some(bytes) = disk.read_all(&segments::file_name(0, number)).unwrap() else { break };
+                let records = Segment::new(&bytes, number).filter(|entry| entry.kind == Kind::Note);
+                notes.extend(
+                    records.map(|entry| entry.body["text"].as_str().unwrap().parse::<u64>().unwrap()),
+                );
+            }
+            assert_eq!(notes.pop(), Some(0), "the new record is the last one");
+            assert!(
+                notes.len() as u64 >= world.durable() && notes.iter().copied().eq(1..=notes.len() as u64)
+            );
+        }
     }
 
     #[test]

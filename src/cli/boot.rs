@@ -29,7 +29,7 @@ use crate::metal::intents::{self, IntentsMemory};
 use crate::metal::latch::{Latch, stop_on_signals};
 use crate::metal::tls::TlsTrust;
 use crate::store::recall::Recalled;
-use crate::store::{epoch, journal, latch};
+use crate::store::{epoch, latch, segments};
 use crate::units::time::{MS, SEC};
 use crate::units::{Amount, Rate, Ratio};
 use crate::venue::standing::Wants;
@@ -178,13 +178,14 @@ pub(super) fn run(
     crash::point("K15a");
     let clock = Clock::real();
     let latch = latch::open(&mut disk, settings.instance, clock.unix()).map_err(BootError::failed)?;
-    let journal = journal::open(&mut disk, settings.instance).map_err(BootError::failed)?;
-    if let Some(cut) = &journal.cut {
+    let opened = segments::open(&mut disk, settings.instance).map_err(BootError::failed)?;
+    for cut in &opened.cuts {
         eprintln!(
-            "contango: the journal ended in {} bytes that are no whole record ({}); kept as {}",
-            cut.bytes, cut.why, cut.kept_as
+            "contango: {} ended in {} bytes that are no whole record ({}); kept as {}",
+            cut.name, cut.bytes, cut.why, cut.kept_as
         );
     }
+    let journal = opened.journal;
     crash::point("K15b");
     let records = intents::path_for(&settings.data_dir, settings.instance).map_err(BootError::failed)?;
     let intents = IntentsMemory::mapped(&records, INTENT_SLOTS).map_err(BootError::failed)?;
@@ -207,13 +208,14 @@ pub(super) fn run(
         settings.instance,
         settings.live,
     );
-    let engine_settings = engine_settings(settings, target, epoch, latch.latched, journal.recalled, about);
+    let engine_settings =
+        engine_settings(settings, target, epoch, latch.latched, journal.recalled().clone(), about);
     let ground = Ground {
         clock: clock.clone(),
         dialer: Dialer::real(trust).map_err(BootError::failed)?,
         entropy: std::array::from_fn(|_| Entropy::real()),
         disk,
-        journal: journal.file,
+        journal,
         latch: latch.file,
         intents: intents.clone(),
     };

@@ -9,6 +9,7 @@ use super::settings::{EndpointAt, KeyFileAt};
 use super::{Exit, Settings, say, sim};
 use crate::metal::intents;
 use crate::simnet;
+use crate::store::segments;
 use crate::units::Amount;
 use serde_json::Value;
 
@@ -61,9 +62,14 @@ fn run(settings: &Settings) -> Result<Exit, BootError> {
 pub(super) fn forget_last(engine: &Settings) -> Result<(), BootError> {
     let failed = |error: std::io::Error| BootError::failed(format!("{}: {error}", engine.data_dir.display()));
     std::fs::create_dir_all(&engine.data_dir).map_err(failed)?;
-    let journal = engine.data_dir.join(crate::store::journal::file_name(engine.instance));
-    let intents = intents::path_for(&engine.data_dir, engine.instance).map_err(failed)?;
-    for old in [journal, intents] {
+    let mut old = vec![intents::path_for(&engine.data_dir, engine.instance).map_err(failed)?];
+    for entry in std::fs::read_dir(&engine.data_dir).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        let ours = name.is_some_and(|name| segments::is_journal(engine.instance, name));
+        old.extend(ours.then_some(path));
+    }
+    for old in old {
         match std::fs::remove_file(&old) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(BootError::failed(format!("{}: {error}", old.display())));

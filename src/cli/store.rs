@@ -7,7 +7,7 @@
 use super::{Exit, Settings, say};
 use crate::event::Mode;
 use crate::store::check::{Checked, Files, Problem, check};
-use crate::store::{epoch, journal, latch};
+use crate::store::{epoch, journal, latch, segments};
 use crate::units::{Unix, decimal};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -47,10 +47,11 @@ fn run(settings: &Settings) -> Result<(String, Exit), (String, Exit)> {
     }
     let running = is_open(&folder.join(format!("lock-{instance}")));
     // In this order: an engine that starts meanwhile raises the epoch before it writes of it.
-    let journal = read(folder, &journal::file_name(instance))?;
+    let journal = read_segments(folder, instance)?;
+    let single = read(folder, &segments::single_file_name(instance))?.is_some();
     let epoch = read(folder, &epoch::file_name(instance))?;
     let latch = read(folder, &latch::file_name(instance))?;
-    if journal.is_none() && epoch.is_none() && latch.is_none() {
+    if journal.is_empty() && !single && epoch.is_none() && latch.is_none() {
         let why = format!(
             "{}: no engine of instance {instance} has kept anything here; name its folder with --data-dir (a \
              demo's is OUT/journal), or its number with --instance",
@@ -58,12 +59,35 @@ fn run(settings: &Settings) -> Result<(String, Exit), (String, Exit)> {
         );
         return Err((why, Exit::Usage));
     }
-    let files = Files { journal: journal.as_deref(), epoch: epoch.as_deref(), latch: latch.as_deref() };
+    let files = Files { journal: &journal, single, epoch: epoch.as_deref(), latch: latch.as_deref() };
     let checked = check(&files, running);
-    let store = Store { folder, instance, running, bytes: journal.as_ref().map_or(0, Vec::len), checked };
+    let store = Store {
+        folder,
+        instance,
+        running,
+        journal: (journal.len(), journal.iter().map(|(_, bytes)| bytes.len()).sum()),
+        checked,
+    };
     let exit = if store.checked.problems.is_empty() { Exit::Done } else { Exit::Failed };
     let text = if settings.json { format!("{}\n", store.json()) } else { store.text() };
     Ok((text, exit))
+}
+
+/// Segments with their numbers.
+type Segments = Vec<(u32, Vec<u8>)>;
+
+/// Those there are, in the order of their numbers.
+fn read_segments(folder: &Path, instance: u8) -> Result<Segments, (String, Exit)> {
+    let failed = |error| (format!("{}: {error}; look as the engine's user", folder.display()), Exit::Failed);
+    let mut numbers = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        numbers.extend(name.to_str().and_then(|name| segments::number_of(instance, name)));
+    }
+    numbers.sort_unstable();
+    let bytes =
+        |number| Ok((number, read(folder, &segments::file_name(instance, number))?.unwrap_or_default()));
+    numbers.into_iter().map(bytes).collect()
 }
 
 fn read(folder: &Path, name: &str) -> Result<Option<Vec<u8>>, (String, Exit)> {
@@ -94,7 +118,8 @@ struct Store<'a> {
     folder: &'a Path,
     instance: u8,
     running: bool,
-    bytes: usize,
+    /// Segments of the journal, and their bytes.
+    journal: (usize, usize),
     checked: Checked,
 }
 
@@ -125,15 +150,13 @@ impl Store<'_> {
     }
 
     fn json(&self) -> Value {
-        let Checked { first_at, recalled, cut, epoch, pairs, compared, problems, .. } = &self.checked;
+        let Checked { first_at, recalled, runs, counts, cut, epoch, pairs, compared, problems, .. } =
+            &self.checked;
         let (mode, why) = self.mode();
         let kinds: serde_json::Map<String, Value> =
-            recalled.counts.iter().map(|(kind, n)| (kind.name().to_owned(), json!(n))).collect();
-        let runs: Vec<Value> = recalled
-            .runs
-            .iter()
-            .map(|run| json!({"began_us": us(Some(run.began)), "stopped": run.stopped}))
-            .collect();
+            counts.iter().map(|(kind, n)| (kind.name().to_owned(), json!(n))).collect();
+        let runs: Vec<Value> =
+            runs.iter().map(|run| json!({"began_us": us(Some(run.began)), "stopped": run.stopped})).collect();
         let pairs: Vec<Value> = pairs
             .iter()
             .map(|(name, held)| {
@@ -174,20 +197,21 @@ impl Store<'_> {
             "running": self.running,
             "journal": {
                 "format": journal::FILE_VERSION,
-                "bytes": self.bytes,
+                "segments": self.journal.0,
+                "bytes": self.journal.1,
                 "records": self.checked.records(),
                 "kinds": kinds,
                 "first_us": us(*first_at),
                 "last_us": us(recalled.last_at),
                 "cut": cut.as_ref().map(|cut| {
-                    json!({"at": cut.at, "bytes": cut.bytes, "why": cut.why.to_string()})
+                    json!({"segment": cut.segment, "at": cut.at, "bytes": cut.bytes, "why": cut.why.to_string()})
                 }),
             },
             "runs": runs,
             "epoch": epoch,
             "mode": mode,
             "why": why,
-            "fills": recalled.fills.len(),
+            "fills": recalled.sums.fills,
             "pairs": pairs,
             "orders": orders,
             "openings": openings,
@@ -206,28 +230,33 @@ impl Store<'_> {
     }
 
     fn write(&self, out: &mut String) -> std::fmt::Result {
-        let Checked { first_at, recalled, cut, epoch, pairs, compared, problems, .. } = &self.checked;
+        let Checked { first_at, recalled, runs, counts, cut, epoch, pairs, compared, problems, .. } =
+            &self.checked;
         let state = if self.running { "its engine is running" } else { "no engine of this user is running" };
         writeln!(out, "store     {}, instance {}; {state}", self.folder.display(), self.instance)?;
         let (records, version) = (self.checked.records(), journal::FILE_VERSION);
-        writeln!(out, "journal   format {version}, {} bytes, {records} records", self.bytes)?;
-        for (kind, n) in &recalled.counts {
+        writeln!(
+            out,
+            "journal   format {version}, {} segments, {} bytes, {records} records",
+            self.journal.0, self.journal.1
+        )?;
+        for (kind, n) in counts {
             writeln!(out, "          {n:>8} {}", kind.name())?;
         }
         if let Some(cut) = cut {
             writeln!(
                 out,
-                "          ends at byte {}, {} bytes before the file does: {}",
-                cut.at, cut.bytes, cut.why
+                "          segment {} ends at byte {}, {} bytes before the file does: {}",
+                cut.segment, cut.at, cut.bytes, cut.why
             )?;
             if self.running && problems.is_empty() {
                 writeln!(out, "          its engine is writing, so that is no flaw; look again")?;
             }
         }
         writeln!(out, "time      {} to {}", when(*first_at), when(recalled.last_at))?;
-        let stopped = recalled.runs.iter().filter(|run| run.stopped).count();
-        writeln!(out, "runs      {}, {stopped} of them stopped by themselves", recalled.runs.len())?;
-        if let Some(run) = recalled.runs.last() {
+        let stopped = runs.iter().filter(|run| run.stopped).count();
+        writeln!(out, "runs      {}, {stopped} of them stopped by themselves", runs.len())?;
+        if let Some(run) = runs.last() {
             let end = match (run.stopped, self.running) {
                 (true, _) => "stopped by itself",
                 (false, true) => "has not stopped",
@@ -239,7 +268,7 @@ impl Store<'_> {
         let (mode, why) = self.mode();
         let colon = if why.is_empty() { "" } else { ": " };
         writeln!(out, "latch     {}{colon}{why}", mode.to_uppercase())?;
-        writeln!(out, "fills     {} booked", recalled.fills.len())?;
+        writeln!(out, "fills     {} booked", recalled.sums.fills)?;
         for (name, held) in pairs {
             let state = held.state.as_deref().unwrap_or("-");
             writeln!(out, "pair      {name} {state}: {} spot, {} perp", held.spot, held.perp)?;

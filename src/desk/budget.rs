@@ -3,7 +3,7 @@
 //! Owns:  sliding windows of what we sent, the venue's own counters beside them, the 60 % and 90 %
 //!        lines (DESIGN §5), what is promised to other rooms, and how long a market wants to hear nothing.
 //! Never: lets own sends and promises together pass a line; a ceiling falls only with what the venue
-//!        counted beyond what we sent.
+//!        counted beyond what we sent, or with a counter that it tells no more.
 //! Why:   the venue's windows are aligned; a sliding window of the same length is never above them,
 //!        so keeping ours keeps theirs, wherever they begin.
 
@@ -43,6 +43,15 @@ const SEND_AHEAD: u64 = 100;
 pub const LATE_NS: u64 = SEC;
 /// Sends of one window are kept in so many steps at most; a step counts until its last send is over.
 const STEPS: u64 = 1_000;
+
+/// A market that turns us away again so soon after its silence is given half of its limits (F95) ...
+const AGAIN_NS: u64 = 60 * SEC;
+/// ... for so long.
+pub const SLOW_NS: u64 = 600 * SEC;
+/// What left since the venue's counter was told last: more than this part of a limit, and more than so many
+/// units, and it is not told any more (F98).
+const BLIND_PART: u64 = 5;
+const BLIND_UNITS: u64 = 10;
 
 /// Units spent close to each other.
 #[derive(Clone, Copy, Debug)]
@@ -110,6 +119,24 @@ impl Window {
         self.own.max(told.used + since.map(|step| step.units).sum::<u64>())
     }
 
+    /// Units of our own that the venue's counter has not told of.
+    fn untold(&self) -> u64 {
+        let asked = self.told.map_or(Nanos::ZERO, |told| told.asked);
+        self.steps.iter().rev().take_while(|step| step.last > asked).map(|step| step.units).sum()
+    }
+
+    /// Whether nothing but our own count is known: others at this address would not be seen.
+    fn is_blind(&self) -> bool {
+        self.limit.header.is_none() || self.untold() > (self.limit.limit / BLIND_PART).max(BLIND_UNITS)
+    }
+
+    /// What is taken for the limit: half of it while the market is slow; where no counter is told, so much that
+    /// the upper line is half of it.
+    fn believed(&self, slow: bool) -> u64 {
+        let limit = self.limit.limit / if slow { 2 } else { 1 };
+        if self.is_blind() { limit * 50 / 90 } else { limit }
+    }
+
     fn expire(&mut self, now: Nanos) {
         let length = self.limit.window_ns + LATE_NS;
         while let Some(step) = self.steps.pop_front_if(|step| now.since(step.last) >= length) {
@@ -164,6 +191,8 @@ pub struct Standing {
     pub limit: Limit,
     /// Units used now.
     pub used: u64,
+    /// Where normal work stops now.
+    pub line: u64,
     /// The most units of our own in any window so far.
     pub peak: u64,
 }
@@ -183,6 +212,8 @@ pub struct Lane {
     promised: Ceilings,
     promised_reads: u64,
     quiet: Nanos,
+    /// Until when its limits count for half.
+    slow: Nanos,
 }
 
 impl Lane {
@@ -261,16 +292,21 @@ impl Lane {
 
     // ───────────────────────────── what the venue says ─────────────────────────────
 
-    /// What the headers of an answer said, whose request left at `asked`.
-    pub fn hear(&mut self, counted: &Counted, asked: Nanos, now: Nanos) {
+    /// What the headers of an answer said, whose request left at `asked`. Whether it is the second time within a
+    /// minute that the market asks to be left alone: what left before the first silence was over is of the first.
+    pub fn hear(&mut self, counted: &Counted, asked: Nanos, now: Nanos) -> bool {
         for window in &mut self.windows {
             if let Some(used) = window.limit.header.and_then(|header| header.of(counted)) {
                 window.hear(u64::from(used), asked, now);
             }
         }
-        if let Some(seconds) = counted.retry_after_s {
-            self.quiet = self.quiet.max(now.plus(u64::from(seconds) * SEC));
+        let Some(seconds) = counted.retry_after_s else { return false };
+        let again = self.quiet > Nanos::ZERO && asked >= self.quiet && asked.since(self.quiet) < AGAIN_NS;
+        self.quiet = self.quiet.max(now.plus(u64::from(seconds) * SEC));
+        if again {
+            self.slow = now.plus(SLOW_NS);
         }
+        again
     }
 
     /// Until when the market wants to hear nothing, if it does now.
@@ -329,8 +365,10 @@ impl Lane {
     }
 
     fn room(&mut self, at: usize, line: Line, now: Nanos) -> u64 {
+        let slow = now < self.slow;
         let window = &mut self.windows[at];
-        line.of(window.limit.limit).saturating_sub(window.used(now))
+        let used = window.used(now);
+        line.of(window.believed(slow)).saturating_sub(used)
     }
 
     /// Units that the trader may send before it is told otherwise; what it sends weighs at least 1 once.
@@ -346,9 +384,10 @@ impl Lane {
 
     /// How each limit stands.
     pub fn standings(&mut self, now: Nanos) -> impl Iterator<Item = Standing> {
+        let slow = now < self.slow;
         self.windows.iter_mut().map(move |window| {
-            let used = window.used(now);
-            Standing { limit: window.limit, used, peak: window.peak }
+            let (used, line) = (window.used(now), Line::Normal.of(window.believed(slow)));
+            Standing { limit: window.limit, used, line, peak: window.peak }
         })
     }
 }

@@ -38,6 +38,7 @@ fn normal_work_stops_at_sixty_percent_and_what_reduces_risk_at_ninety() {
     for _ in 0..60 {
         lane.on_order(false, NOW, NOW);
     }
+    lane.hear(&Counted { orders_10s: Some(60), ..Counted::default() }, NOW, NOW);
     assert_eq!(lane.ceilings(true, NOW), Ceilings { entry: 0, normal: 60, all: 90 });
     let slid = NOW.plus(10 * SEC + LATE_NS);
     assert_eq!(lane.ceilings(true, slid), Ceilings { entry: 60, normal: 120, all: 150 });
@@ -282,4 +283,40 @@ fn what_is_promised_to_the_trader_leaves_room_for_questions() {
     let promised = lane.ceilings(true, Nanos(1));
     assert_eq!((promised.normal, promised.all), (100, 100));
     assert!(lane.take(Line::Normal, 20, Nanos(2)) && lane.take(Line::Reserve, 20, Nanos(2)));
+}
+
+/// F95. What left before the first silence was over is of the first incident; a second one within a minute of its
+/// end halves every line, and ten minutes later they are whole again.
+#[test]
+fn a_market_that_turns_us_away_twice_is_given_half() {
+    let wait = |seconds| Counted { retry_after_s: Some(seconds), ..Counted::default() };
+    let mut lane = lane(&[orders(100)]);
+    assert!(!lane.hear(&wait(10), NOW, NOW));
+    assert!(!lane.hear(&wait(10), NOW.plus(SEC), NOW.plus(SEC)), "in flight when the first was heard");
+    let over = NOW.plus(11 * SEC);
+    assert_eq!(lane.ceilings(true, over), Ceilings { entry: 60, normal: 60, all: 90 });
+    assert!(lane.hear(&wait(5), over.plus(59 * SEC), over.plus(59 * SEC)));
+    let half = Ceilings { entry: 30, normal: 30, all: 45 };
+    let ends = over.plus(59 * SEC + SLOW_NS);
+    assert_eq!(lane.ceilings(true, Nanos(ends.0 - 1)), half);
+    assert_eq!(lane.standings(Nanos(ends.0 - 1)).next().unwrap().line, 30);
+    assert_eq!(lane.ceilings(true, ends), Ceilings { entry: 60, normal: 60, all: 90 });
+    // A minute of peace and more: it is the first again.
+    assert!(!lane.hear(&wait(5), ends, ends));
+}
+
+/// F98. Where the venue tells no counter, others are not seen: the upper line is half of the limit, the lower one
+/// below it as ever. One answer that tells makes it whole.
+#[test]
+fn without_the_venues_counter_half_of_a_limit_is_the_most() {
+    let mut blind = lane(&[limit(Kind::Raw, 300 * SEC, 180, None)]);
+    assert_eq!(blind.ceilings(false, NOW), Ceilings { entry: 0, normal: 60, all: 90 });
+    let mut orders = lane(&[orders(180)]);
+    for n in 0..37 {
+        assert_eq!(orders.ceilings(false, NOW).all, 37.min(n) + 100.min(162 - n), "{n}");
+        orders.on_order(false, NOW, NOW);
+    }
+    assert_eq!(orders.ceilings(false, NOW), Ceilings { entry: 0, normal: 37 + 60 - 37, all: 37 + 90 - 37 });
+    orders.hear(&Counted { orders_10s: Some(37), ..Counted::default() }, NOW, NOW);
+    assert_eq!(orders.ceilings(false, NOW), Ceilings { entry: 0, normal: 37 + 108 - 37, all: 37 + 100 });
 }

@@ -3,11 +3,13 @@
 //! Owns:  dedupe by (instrument, trade id), amounts per asset, and the split of profit into basis,
 //!        fees and slippage (DESIGN §5).
 //! Never: rounds an asset's amount; only the valuation of a fee in another coin is rounded (down).
+//! Map:   [`Sums`] is what any list of bookings adds up to, whoever reads it; [`Ledger`] is a run's: it knows
+//!        which trades are in its sums.
 //! Why:   basis is told at decision prices, slippage is what fills cost beyond them.
 
 use crate::event::{Asset, Fill, Instruments};
 use crate::units::decimal::pow10_i128;
-use crate::units::{Amount, InstrumentId, LegKind, PairId, Price, Qty};
+use crate::units::{Amount, InstrumentId, LegKind, PairId, Price, Qty, Side};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What was earned and lost, in the quote asset.
@@ -22,28 +24,139 @@ pub struct Profit {
 }
 
 /// One leg's open quantity and what it cost at decision prices.
-#[derive(Clone, Copy, Debug, Default)]
-struct Lot {
-    /// Signed base quantity, 10^-18.
-    base: i128,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lot {
+    /// Signed base quantity, 10^-18: what the pair holds of this leg, net of base-coin fees.
+    pub base: i128,
     /// Signed cost at decision prices, 10^-18 of the quote: paid positive.
-    cost: i128,
+    pub cost: i128,
 }
 
-/// All bookings of one run.
+/// A fill in words that outlive a generation of instruments.
+#[derive(Clone, Copy, Debug)]
+pub struct Trade {
+    /// Whose: the pair's canonical name.
+    pub pair: Asset,
+    /// Spot or perpetual.
+    pub leg: LegKind,
+    /// What is bought or sold.
+    pub base: Asset,
+    /// What it is paid in.
+    pub quote: Asset,
+    /// Buy or sell.
+    pub side: Side,
+    /// At.
+    pub price: Price,
+    /// The price its order was decided at.
+    pub decided: Price,
+    /// p of both prices.
+    pub price_decimals: u8,
+    /// How much.
+    pub qty: Qty,
+    /// q.
+    pub qty_decimals: u8,
+    /// Base coin per size unit: k of the pair for the perp, 1 for spot.
+    pub size_factor: Amount,
+    /// What it cost, positive when paid.
+    pub fee: Amount,
+    /// In which asset.
+    pub fee_asset: Asset,
+}
+
+/// What bookings add up to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sums {
+    /// How many fills.
+    pub fills: u64,
+    /// Net change per (leg's wallet, asset): spot coins and quote, and the perp wallet.
+    pub changes: BTreeMap<(LegKind, Asset), Amount>,
+    /// What each leg of a pair has open.
+    pub lots: BTreeMap<(Asset, LegKind), Lot>,
+    /// Where the money came from.
+    pub profit: Profit,
+}
+
+impl Sums {
+    /// Adds a fill; the base change of the leg: signed, net of a base-coin fee.
+    pub fn book(&mut self, trade: &Trade) -> Amount {
+        let Trade { pair, leg, price, price_decimals, qty, qty_decimals, .. } = *trade;
+        let sign = i128::from(trade.side.sign());
+        let signed = i128::from(qty.0) * trade.size_factor.0 / pow10_i128(qty_decimals) * sign;
+        let cost = |price: Price| {
+            Amount::cost(price, price_decimals, qty, qty_decimals).unwrap_or_default().0 * sign
+        };
+        self.fills += 1;
+        self.trade(pair, leg, signed, cost(trade.decided));
+        self.profit.slippage -= Amount(cost(price) - cost(trade.decided));
+        if leg == LegKind::Spot {
+            self.add(leg, trade.base, Amount(signed));
+            self.add(leg, trade.quote, Amount(-cost(price)));
+        }
+        self.add(leg, trade.fee_asset, -trade.fee);
+        let mut base = Amount(signed);
+        if trade.fee_asset == trade.quote {
+            self.profit.fees -= trade.fee;
+        } else if trade.fee_asset == trade.base && leg == LegKind::Spot {
+            // A base-coin fee is coin given away at the fill's price.
+            let worth = worth(trade.fee, price, price_decimals);
+            self.profit.fees -= worth;
+            self.trade(pair, leg, -trade.fee.0, -worth.0);
+            base -= trade.fee;
+        }
+        base
+    }
+
+    /// What a leg of a pair has open.
+    #[must_use]
+    pub fn lot(&self, pair: Asset, leg: LegKind) -> Lot {
+        self.lots.get(&(pair, leg)).copied().unwrap_or_default()
+    }
+
+    fn add(&mut self, leg: LegKind, asset: Asset, amount: Amount) {
+        *self.changes.entry((leg, asset)).or_default() += amount;
+    }
+
+    /// Moves a leg's lot: growing adds cost, shrinking realises the part that leaves.
+    fn trade(&mut self, pair: Asset, leg: LegKind, base: i128, cost: i128) {
+        let lot = self.lots.entry((pair, leg)).or_default();
+        if lot.base == 0 || (lot.base > 0) == (base > 0) {
+            lot.base += base;
+            lot.cost += cost;
+            return;
+        }
+        // The part of the old lot that leaves, and the part of the trade that opens the other way.
+        let closing = base.abs().min(lot.base.abs());
+        let old_cost = share(lot.cost, closing, lot.base.abs());
+        let new_cost = share(cost, closing, base.abs());
+        self.profit.basis -= Amount(old_cost + new_cost);
+        lot.base += base;
+        lot.cost += cost - new_cost - old_cost;
+    }
+}
+
+/// All bookings, those of earlier runs among them.
 #[derive(Debug, Default)]
 pub struct Ledger {
     booked: BTreeSet<(InstrumentId, u64)>,
     /// What is booked of each order, by the venue's id.
     of_order: BTreeMap<(InstrumentId, u64), Qty>,
-    /// Net change per (leg's wallet, asset): spot coins and quote, and the perp wallet.
-    changes: BTreeMap<(LegKind, Asset), Amount>,
-    lots: BTreeMap<(PairId, LegKind), Lot>,
-    /// Where the money came from.
-    pub profit: Profit,
+    sums: Sums,
 }
 
 impl Ledger {
+    /// Goes on where earlier runs ended; which trades are in their sums is told by [`Ledger::remember`].
+    #[must_use]
+    pub fn after(sums: Sums) -> Self {
+        Self { sums, ..Self::default() }
+    }
+
+    /// A trade that is in the sums already.
+    pub fn remember(&mut self, instrument: InstrumentId, trade_id: u64, order_id: u64, qty: Qty) {
+        if self.booked.insert((instrument, trade_id)) {
+            self.of_order.entry((instrument, order_id)).or_default().0 += qty.0;
+        }
+    }
+
     /// Whether a trade of an instrument is booked already.
     #[must_use]
     pub fn has(&self, instrument: InstrumentId, trade_id: u64) -> bool {
@@ -59,13 +172,30 @@ impl Ledger {
     /// How many fills are booked.
     #[must_use]
     pub fn fills(&self) -> u64 {
-        self.booked.len() as u64
+        self.sums.fills
+    }
+
+    /// Where the money came from.
+    #[must_use]
+    pub fn profit(&self) -> Profit {
+        self.sums.profit
+    }
+
+    /// What a leg of a pair has open.
+    #[must_use]
+    pub fn lot(&self, pair: Asset, leg: LegKind) -> Lot {
+        self.sums.lot(pair, leg)
+    }
+
+    /// Pairs by name, and their legs that have anything open.
+    pub fn held(&self) -> impl Iterator<Item = (Asset, LegKind)> {
+        self.sums.lots.iter().filter(|(_, lot)| lot.base != 0).map(|(of, _)| *of)
     }
 
     /// Net change of an asset in the spot wallet (or the perp's).
     #[must_use]
     pub fn change(&self, leg: LegKind, asset: Asset) -> Amount {
-        self.changes.get(&(leg, asset)).copied().unwrap_or_default()
+        self.sums.changes.get(&(leg, asset)).copied().unwrap_or_default()
     }
 
     /// Books a fill of `pair`, decided at `decided`; `false` if it was booked before.
@@ -79,37 +209,29 @@ impl Ledger {
         instruments: &Instruments,
         base: &mut Amount,
     ) -> bool {
-        if !self.booked.insert((fill.instrument, fill.trade_id)) {
+        if self.has(fill.instrument, fill.trade_id) {
             return false;
         }
-        self.of_order.entry((fill.instrument, fill.order_id)).or_default().0 += fill.qty.0;
-        let row = instruments.get(fill.instrument);
-        let size_factor = match row.leg {
-            LegKind::Spot => Amount(pow10_i128(Amount::SCALE)),
-            LegKind::Perp => instruments.pair(pair).size_factor,
-        };
-        let signed = super::pair::base_of(fill.qty, row, size_factor).0 * i128::from(fill.side.sign());
-        let cost = |price: Price| {
-            Amount::cost(price, row.price_decimals, fill.qty, row.qty_decimals).unwrap_or_default().0
-                * i128::from(fill.side.sign())
-        };
-        self.trade(pair, row.leg, signed, cost(decided));
-        self.profit.slippage -= Amount(cost(fill.price) - cost(decided));
-        if row.leg == LegKind::Spot {
-            self.add(row.leg, row.base, Amount(signed));
-            self.add(row.leg, row.quote, Amount(-cost(fill.price)));
-        }
-        self.add(row.leg, fill.fee_asset, -fill.fee);
-        *base = Amount(signed);
-        if fill.fee_asset == row.quote {
-            self.profit.fees -= fill.fee;
-        } else if fill.fee_asset == row.base && row.leg == LegKind::Spot {
-            // A base-coin fee is coin given away at the fill's price.
-            let worth = worth(fill.fee, fill.price, row.price_decimals);
-            self.profit.fees -= worth;
-            self.trade(pair, row.leg, -fill.fee.0, -worth.0);
-            *base -= fill.fee;
-        }
+        self.remember(fill.instrument, fill.trade_id, fill.order_id, fill.qty);
+        let (row, pair) = (instruments.get(fill.instrument), instruments.pair(pair));
+        *base = self.sums.book(&Trade {
+            pair: pair.name,
+            leg: row.leg,
+            base: row.base,
+            quote: row.quote,
+            side: fill.side,
+            price: fill.price,
+            decided,
+            price_decimals: row.price_decimals,
+            qty: fill.qty,
+            qty_decimals: row.qty_decimals,
+            size_factor: match row.leg {
+                LegKind::Spot => Amount(pow10_i128(Amount::SCALE)),
+                LegKind::Perp => pair.size_factor,
+            },
+            fee: fill.fee,
+            fee_asset: fill.fee_asset,
+        });
         true
     }
 
@@ -118,42 +240,21 @@ impl Ledger {
     #[must_use]
     pub fn unrealised(
         &self,
-        pair: PairId,
+        pair: Asset,
         leg: LegKind,
         mark: Price,
         price_decimals: u8,
         price_factor: i64,
     ) -> Amount {
-        let Some(lot) = self.lots.get(&(pair, leg)) else { return Amount::ZERO };
+        let lot = self.sums.lot(pair, leg);
         let units = Amount(lot.base / i128::from(price_factor.max(1)));
         worth(units, mark, price_decimals) - Amount(lot.cost)
     }
 
     /// What a leg's open quantity cost at decision prices, signed: paid positive.
     #[must_use]
-    pub fn open_cost(&self, pair: PairId, leg: LegKind) -> Amount {
-        self.lots.get(&(pair, leg)).map_or(Amount::ZERO, |lot| Amount(lot.cost))
-    }
-
-    fn add(&mut self, leg: LegKind, asset: Asset, amount: Amount) {
-        *self.changes.entry((leg, asset)).or_default() += amount;
-    }
-
-    /// Moves a leg's lot: growing adds cost, shrinking realises the part that leaves.
-    fn trade(&mut self, pair: PairId, leg: LegKind, base: i128, cost: i128) {
-        let lot = self.lots.entry((pair, leg)).or_default();
-        if lot.base == 0 || (lot.base > 0) == (base > 0) {
-            lot.base += base;
-            lot.cost += cost;
-            return;
-        }
-        // The part of the old lot that leaves, and the part of the trade that opens the other way.
-        let closing = base.abs().min(lot.base.abs());
-        let old_cost = share(lot.cost, closing, lot.base.abs());
-        let new_cost = share(cost, closing, base.abs());
-        self.profit.basis -= Amount(old_cost + new_cost);
-        lot.base += base;
-        lot.cost += cost - new_cost - old_cost;
+    pub fn open_cost(&self, pair: Asset, leg: LegKind) -> Amount {
+        Amount(self.sums.lot(pair, leg).cost)
     }
 }
 
@@ -186,7 +287,6 @@ mod tests {
     use super::super::book::tests::one_pair;
     use super::*;
     use crate::event::Source;
-    use crate::units::Side;
     use crate::units::{ClientId, Unix};
 
     fn fill(
@@ -238,11 +338,11 @@ mod tests {
         // −600.0001 + 600.3990 − 0.600399
         assert_eq!(ledger.change(LegKind::Spot, "USDT".try_into().unwrap()), amount("-0.201499"));
         assert_eq!(ledger.change(LegKind::Perp, "USDT".try_into().unwrap()), amount("-0.60225"));
-        assert_eq!(ledger.profit.slippage, amount("-0.0001"));
+        assert_eq!(ledger.profit().slippage, amount("-0.0001"));
         // Perp: 603.0 − 601.5 = 1.5. Spot: 600.399 received for coin that cost 599.4, and the fee
         // coin, worth 0.6000001, cost 0.6.
-        assert_eq!(ledger.profit.fees, amount("-0.6000001") + amount("-1.202649"));
-        let total = ledger.profit.basis + ledger.profit.fees + ledger.profit.slippage;
+        assert_eq!(ledger.profit().fees, amount("-0.6000001") + amount("-1.202649"));
+        let total = ledger.profit().basis + ledger.profit().fees + ledger.profit().slippage;
         // Cash: spot −0.201499, perp fees −0.60225, perp trade +1.5.
         assert_eq!(total, amount("-0.201499") + amount("-0.60225") + amount("1.5"));
     }
@@ -260,6 +360,9 @@ mod tests {
             &mut base,
         );
         assert_eq!(base, amount("-0.01"));
-        assert_eq!(ledger.unrealised(PairId(0), LegKind::Perp, Price(599_000), 1, 1), amount("1"));
+        assert_eq!(
+            ledger.unrealised("BTC".try_into().unwrap(), LegKind::Perp, Price(599_000), 1, 1),
+            amount("1")
+        );
     }
 }

@@ -129,6 +129,27 @@ pub fn smallest_trade(instrument: &Instrument, price: Price) -> Option<i64> {
     Some(by_notional.max(instrument.qty_min.0))
 }
 
+/// The first part of a larger unwind: what is visible at the touch, in lots, but no less than the venue takes
+/// (`least`), and never so much that the rest is too small to follow (R14). All of it where it can't be parted.
+#[must_use]
+pub fn slice(qty: Qty, visible: Qty, lot: Qty, least: i64) -> Qty {
+    let part = (visible.0 - visible.0 % lot.0).max(least);
+    if part >= qty.0 || qty.0 - least < least {
+        return qty;
+    }
+    let most = qty.0 - least;
+    Qty(part.min(most - most % lot.0).max(least))
+}
+
+/// The least that an unwind of this leg may be: reduce-only orders are exempt from the minimum notional.
+#[must_use]
+pub fn least_unwind(instrument: &Instrument, price: Price) -> Option<i64> {
+    if instrument.leg == LegKind::Perp && instrument.reduce_only_exempt {
+        return Some(instrument.qty_min.0.max(instrument.lot.0));
+    }
+    smallest_trade(instrument, price)
+}
+
 /// The size of one entry: a common multiple of both lots nearest below `notional` (quote, 10^-18),
 /// at least 2.2 × both minima; the spot buy is sized up for a base-coin fee (FAULTS F110), and down
 /// by `dust`, the coins that earlier round trips left: they go with the next trade (R12), or they
@@ -286,6 +307,27 @@ mod tests {
             let bought = i128::from(spot.0) * 10i128.pow(13) * 999 / 1_000;
             let exposure = bought + dust.0.max(0) - i128::from(perp.0) * 10i128.pow(15);
             assert!((0..10i128.pow(13)).contains(&exposure), "{dust:?} leaves {exposure}");
+        }
+    }
+
+    #[test]
+    fn a_slice_is_what_is_visible_and_leaves_a_rest_that_can_follow() {
+        let part = |qty, visible, least| slice(Qty(qty), Qty(visible), Qty(10), least).0;
+        assert_eq!(part(1_000, 305, 50), 300);
+        assert_eq!(part(1_000, 5_000, 50), 1_000);
+        assert_eq!(part(1_000, 980, 50), 950, "the rest must be worth an order");
+        assert_eq!(part(1_000, 0, 50), 50, "the venue takes no less");
+        assert_eq!(part(90, 60, 50), 90, "too small to be parted");
+        for qty in (10..400).step_by(10) {
+            for visible in 0..450 {
+                let mut left = qty;
+                while left > 0 {
+                    let part = part(left, visible, 50);
+                    assert!(part > 0 && part % 10 == 0 && part <= left, "{part} of {left}");
+                    assert!(part >= 50.min(left) && (part <= visible.max(50) || part == left && left < 100));
+                    left -= part;
+                }
+            }
         }
     }
 

@@ -31,6 +31,8 @@ pub enum Command {
         qty: Qty,
         /// How far past the touch it may go, in parts per million.
         collar_ppm: u32,
+        /// Whether no more of it may leave than is visible at the touch; the rest follows once that ended.
+        sliced: bool,
     },
     /// Try the missing leg of an entry once more: the next attempt of the same intent, on its opening
     /// side, limit IOC. Declined unless both quotes are fresh, the price is within `worst` and it is

@@ -4,7 +4,7 @@
 //! Never: holds a secret.
 
 use super::{Answer, Asset, Fill, Fired, Forced, Instruments, Mode, Refusal};
-use crate::units::{Amount, ClientId, LegKind, Qty, Unix};
+use crate::units::{Amount, ClientId, LegKind, Price, Qty, Unix};
 use std::sync::Arc;
 
 /// How an order ended, with its evidence (FAULTS part 1).
@@ -120,6 +120,8 @@ pub enum Record {
         at: Unix,
         /// What was filled.
         fill: Fill,
+        /// The price its order was decided at.
+        decided: Price,
         /// What the venue did by itself; `None`: the fill of an order of ours.
         cause: Option<Forced>,
         /// Instruments it names.

@@ -4,7 +4,7 @@
 //! Never: costs anything without the feature: every call is empty then, and nothing reads the environment.
 //! Wire:  `CONTANGO_CRASH=K7:3` raises SIGKILL at the third pass of K7; `K10:3:17` after 17 bytes of the
 //!        third append (half of it without the last number); `list` prints the names and ends.
-//! Why:   K12, K13 and K20 have no code yet: no segment rotation, projection or template rebuild.
+//! Why:   K13 and K20 have no code yet: no projection or template rebuild.
 
 #[cfg(feature = "crashpoints")]
 pub use armed::{order, part, point};
@@ -33,6 +33,9 @@ const POINTS: &[(&str, &str)] = &[
     ("K9", "a fill is booked in memory, its record is not written"),
     ("K10", "inside an append to journal or latch file"),
     ("K11", "records are appended, not synced"),
+    ("K12a", "a segment is full and durable, nothing of the next one is there"),
+    ("K12b", "inside the append of a segment's head: its header and checkpoint"),
+    ("K12c", "a segment's head is appended, nothing of it synced"),
     ("K14a", "the lock is held, the epoch is not raised"),
     ("K14b", "inside the replacement of a file (the first one is the epoch's): the new one is synced"),
     ("K14c", "as before: the new one has its name, the folder is not synced"),

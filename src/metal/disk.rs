@@ -4,7 +4,8 @@
 //!        file is believed any more (the kernel may have dropped the pages it could not write).
 //! Never: blocks on a sync of an open file: ask with [`Disk::sync`], the answer comes from
 //!        [`Disk::synced`]. Knows what a record is; `store` does.
-//! Quirk: [`Disk::replace`] and [`Disk::sync_dir`] do block. They are for start, rotation and stop.
+//! Quirk: [`Disk::replace`] and [`Disk::sync_dir`] do block. They are for start and stop; the name of a file
+//!        that was made while running becomes durable with its first sync.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -87,6 +88,10 @@ struct Open {
     /// Bytes that were appended whole.
     len: u64,
     broken: bool,
+    /// Its name may not be on the disk yet.
+    fresh: bool,
+    /// Nobody uses it any more: the next file that is opened takes its place.
+    closed: bool,
     /// The real side's file.
     file: Option<Arc<File>>,
 }
@@ -97,7 +102,8 @@ enum Side {
     Memory(Memory),
 }
 
-type SyncRequest = (FileId, u64, Arc<File>);
+/// Which file, how much of it, the folder too if its name is not durable.
+type SyncRequest = (FileId, u64, Arc<File>, Option<PathBuf>);
 /// The answer to a sync: how much of which file is durable, or what the system said.
 pub(super) type Synced = (FileId, Result<u64, String>);
 
@@ -115,8 +121,12 @@ impl Disk {
         std::thread::Builder::new()
             .name("disk-sync".to_owned())
             .spawn(move || {
-                for (id, len, file) in todo {
-                    let answer = (id, file.sync_data().map(|()| len).map_err(|error| error.to_string()));
+                for (id, len, file, dir) in todo {
+                    let synced = file.sync_data().and_then(|()| match dir {
+                        Some(dir) => File::open(dir)?.sync_all(),
+                        None => Ok(()),
+                    });
+                    let answer = (id, synced.map(|()| len).map_err(|error| error.to_string()));
                     if answers.send(answer).is_err() {
                         return;
                     }
@@ -142,8 +152,8 @@ impl Disk {
         (Self::of_memory(memory.clone()), DiskPeer::of(memory))
     }
 
-    /// Opens a file to append to, making it if it is not there. The caller syncs the directory once
-    /// it has made one.
+    /// Opens a file to append to, making it if it is not there. Its name is durable with its first sync, or
+    /// with [`Disk::sync_dir`].
     ///
     /// # Errors
     ///
@@ -158,8 +168,20 @@ impl Disk {
             }
             Side::Memory(memory) => (memory.open(name), None),
         };
-        self.files.push(Open { name: name.to_owned(), len, broken: false, file });
-        Ok(FileId((self.files.len() - 1) as u16))
+        let open = Open { name: name.to_owned(), len, broken: false, fresh: true, closed: false, file };
+        let at = self.files.iter().position(|it| it.closed).unwrap_or(self.files.len());
+        match self.files.get_mut(at) {
+            Some(closed) => *closed = open,
+            None => self.files.push(open),
+        }
+        Ok(FileId(at as u16))
+    }
+
+    /// Ends the use of a file. Every sync of it must have been answered: its id is given to the next one.
+    pub fn close(&mut self, id: FileId) {
+        if let Some(open) = self.files.get_mut(usize::from(id.0)) {
+            (open.closed, open.file) = (true, None);
+        }
     }
 
     /// How many bytes a file has.
@@ -222,15 +244,15 @@ impl Disk {
     pub fn sync(&mut self, id: FileId) -> Result<(), DiskError> {
         let open = usable(&mut self.files, id)?;
         match (&self.side, &open.file) {
-            (Side::Memory(memory), _) => {
-                memory.ask_sync(id, &open.name, open.len);
-                Ok(())
+            (Side::Memory(memory), _) => memory.ask_sync(id, &open.name, open.len, open.fresh),
+            (Side::Real { dir, requests, .. }, Some(file)) => {
+                let dir = open.fresh.then(|| dir.clone());
+                let request = (id, open.len, Arc::clone(file), dir);
+                requests.try_send(request).map_err(|_| DiskError::Behind)?;
             }
-            (Side::Real { requests, .. }, Some(file)) => {
-                requests.try_send((id, open.len, Arc::clone(file))).map_err(|_| DiskError::Behind)
-            }
-            (Side::Real { .. }, None) => Err(DiskError::Broken { name: open.name.clone() }),
+            (Side::Real { .. }, None) => return Err(DiskError::Broken { name: open.name.clone() }),
         }
+        Ok(())
     }
 
     /// The next finished sync: which file, and how many of its bytes are durable now.
@@ -240,6 +262,7 @@ impl Disk {
             Side::Memory(memory) => memory.next_sync()?,
         };
         let open = self.files.get_mut(usize::from(id.0))?;
+        open.fresh &= outcome.is_err();
         let outcome = outcome.map_err(|detail| {
             open.broken = true;
             DiskError::Os { name: open.name.clone(), detail }
@@ -254,12 +277,11 @@ impl Disk {
     /// The system refused.
     pub fn sync_dir(&mut self) -> Result<(), DiskError> {
         match &self.side {
-            Side::Real { dir, .. } => sync_dir(dir),
-            Side::Memory(memory) => {
-                memory.sync_names();
-                Ok(())
-            }
+            Side::Real { dir, .. } => sync_dir(dir)?,
+            Side::Memory(memory) => memory.sync_names(),
         }
+        self.files.iter_mut().for_each(|open| open.fresh = false);
+        Ok(())
     }
 
     /// Makes `name` hold exactly `bytes`, durably, or leaves it as it was: temporary file, sync,
@@ -358,10 +380,8 @@ impl Disk {
 fn usable(files: &mut [Open], id: FileId) -> Result<&mut Open, DiskError> {
     match files.get_mut(usize::from(id.0)) {
         Some(open) if open.broken => Err(DiskError::Broken { name: open.name.clone() }),
-        Some(open) => Ok(open),
-        None => {
-            Err(DiskError::Os { name: format!("file {}", id.0), detail: "it was never opened".to_owned() })
-        }
+        Some(open) if !open.closed => Ok(open),
+        _ => Err(DiskError::Os { name: format!("file {}", id.0), detail: "it was never opened".to_owned() }),
     }
 }
 
@@ -449,10 +469,12 @@ mod tests {
         let (mut disk, peer) = Disk::memory_with_peer();
         let file = disk.open("journal").unwrap();
         disk.append(file, b"durable").unwrap();
+        peer.hold_syncs(true);
         disk.sync(file).unwrap();
-        assert_eq!(disk.synced(), Some((file, Ok(7))));
         assert_eq!(peer.lose_power(0).0.read_all("journal"), Ok(None), "its name was not synced");
-        disk.sync_dir().unwrap();
+        peer.hold_syncs(false);
+        assert_eq!(disk.synced(), Some((file, Ok(7))));
+        assert_eq!(peer.lose_power(0).0.read_all("journal").unwrap().unwrap(), b"durable");
         disk.append(file, b"-lost").unwrap();
         peer.hold_syncs(true);
         disk.sync(file).unwrap();
@@ -460,6 +482,26 @@ mod tests {
         assert_eq!(peer.lose_power(0).0.read_all("journal").unwrap().unwrap(), b"durable");
         assert_eq!(peer.lose_power(2).0.read_all("journal").unwrap().unwrap(), b"durable-l");
         assert_eq!(peer.kill_process().0.read_all("journal").unwrap().unwrap(), b"durable-lost");
+    }
+
+    #[test]
+    fn a_closed_file_is_not_written_to_and_its_place_is_used_again() {
+        let (mut disk, peer) = Disk::memory_with_peer();
+        let (first, other) = (disk.open("one").unwrap(), disk.open("other").unwrap());
+        disk.append(first, b"1").unwrap();
+        disk.sync(first).unwrap();
+        assert_eq!(disk.synced(), Some((first, Ok(1))));
+        disk.close(first);
+        assert!(disk.append(first, b"x").is_err() && disk.sync(first).is_err());
+        let next = disk.open("two").unwrap();
+        assert_eq!((next, disk.len(next)), (first, 0));
+        disk.append(next, b"22").unwrap();
+        disk.append(other, b"333").unwrap();
+        disk.sync(next).unwrap();
+        assert_eq!(disk.synced(), Some((next, Ok(2))));
+        let (disk, _) = peer.lose_power(0);
+        let read = |name: &str| disk.read_all(name).unwrap().map(|bytes| bytes.len());
+        assert_eq!((read("one"), read("two"), read("other")), (Some(1), Some(2), None));
     }
 
     #[test]

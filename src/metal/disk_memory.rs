@@ -70,7 +70,7 @@ pub(super) struct Memory(Arc<Mutex<State>>);
 struct State {
     files: BTreeMap<String, OneFile>,
     /// Syncs asked for and not answered, oldest first.
-    pending: Vec<(FileId, String, u64)>,
+    pending: Vec<(FileId, String, u64, bool)>,
     locked: Vec<String>,
     held: bool,
     failing: bool,
@@ -106,8 +106,9 @@ impl Memory {
         file.durable = file.durable.map(|durable| durable.min(file.now.len()));
     }
 
-    pub(super) fn ask_sync(&self, id: FileId, name: &str, len: u64) {
-        self.state().pending.push((id, name.to_owned(), len));
+    /// `fresh`: its name is synced as well.
+    pub(super) fn ask_sync(&self, id: FileId, name: &str, len: u64, fresh: bool) {
+        self.state().pending.push((id, name.to_owned(), len, fresh));
     }
 
     pub(super) fn next_sync(&self) -> Option<Synced> {
@@ -115,14 +116,14 @@ impl Memory {
         if state.held || state.pending.is_empty() {
             return None;
         }
-        let (id, name, len) = state.pending.remove(0);
+        let (id, name, len, fresh) = state.pending.remove(0);
         if state.failing {
             return Some((id, Err("input/output error".to_owned())));
         }
         let file = state.files.entry(name).or_default();
         let reached = usize::try_from(len).unwrap_or(usize::MAX).min(file.now.len());
         file.synced = file.synced.max(reached);
-        file.durable = file.durable.map(|_| file.synced);
+        file.durable = (fresh || file.durable.is_some()).then_some(file.synced);
         Some((id, Ok(len)))
     }
 

@@ -15,8 +15,8 @@ use crate::event::Latched;
 use crate::metal::disk::DiskError;
 use crate::sim;
 use crate::store::epoch::EpochError;
-use crate::store::journal::JournalError;
 use crate::store::recall::Recalled;
+use crate::store::segments::JournalError;
 use crate::units::time::{SEC, US};
 use crate::units::{Amount, Ratio};
 use crate::venue::standing::Wants;
@@ -77,6 +77,8 @@ pub struct Setup {
     pub delay_ns: RangeInclusive<u64>,
     /// Whether every top of book is kept for [`super::World::quotes`].
     pub quotes_out: bool,
+    /// What a segment of the journal takes behind its checkpoint: so little that stories come to several.
+    pub segment_bytes: u64,
 }
 
 impl Default for Setup {
@@ -105,6 +107,7 @@ impl Default for Setup {
             crashes_max: (3, 600 * SEC),
             delay_ns: 40 * US..=80 * US,
             quotes_out: false,
+            segment_bytes: 32 << 10,
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::metal::intents::IntentsMemory;
 use crate::metal::latch::Latch;
 use crate::metal::runner::Agent;
 use crate::sim::Door;
-use crate::store::{epoch, journal, latch};
+use crate::store::{epoch, latch, segments};
 use crate::units::time::{MS, SEC, US};
 use crate::units::{ClientId, Nanos};
 use serde_json::Value;
@@ -405,11 +405,12 @@ impl World {
         orders.into_iter().map(order_line).collect()
     }
 
-    /// The journal, every byte that was written.
+    /// The journal's segments, every byte that was written.
     #[must_use]
-    pub fn journal(&self) -> Vec<u8> {
+    pub fn journal(&self) -> Vec<Vec<u8>> {
         let (disk, _) = self.disk.kill_process();
-        disk.read_all(&journal::file_name(INSTANCE)).ok().flatten().unwrap_or_default()
+        let segment = |number| disk.read_all(&segments::file_name(INSTANCE, number)).ok().flatten();
+        (1..).map_while(segment).collect()
     }
 
     /// How many things arrived somewhere.
@@ -448,17 +449,17 @@ fn start(
 ) -> Result<Engine, SetupError> {
     let epoch = epoch::raise(&mut disk, INSTANCE)?;
     let latch = latch::open(&mut disk, INSTANCE, clock.unix())?;
-    let journal = journal::open(&mut disk, INSTANCE)?;
+    let journal = segments::open(&mut disk, INSTANCE)?.journal.with_segments_of(setup.segment_bytes);
+    let settings = setup.engine(epoch, latch.latched, journal.recalled().clone());
     let ground = Ground {
         clock: clock.clone(),
         dialer,
         entropy: std::array::from_fn(|_| Entropy::seeded(seeds.u64())),
         disk,
-        journal: journal.file,
+        journal,
         latch: latch.file,
         intents: intents.clone(),
     };
-    let settings = setup.engine(epoch, latch.latched, journal.recalled);
     Ok(Engine::build(settings, ground, Latch::new(), Latch::new()))
 }
 

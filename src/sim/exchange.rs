@@ -23,7 +23,7 @@ use super::standing::Standing;
 use super::tape::Player;
 use super::trading::Refused;
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use tungstenite::Utf8Bytes;
 
 pub(super) const MS: u64 = 1_000_000;
@@ -117,6 +117,10 @@ pub struct Exchange {
     pub(super) lag: Lag,
     pub(super) private: Private,
     pub(super) replica: [Behind; 2],
+    /// Until when answers of a market tell no counters, host time.
+    pub(super) uncounted: [u64; 2],
+    /// Symbols whose books are thin: the share they show, in millionths, and until when, host time.
+    pub(super) thin: BTreeMap<SymbolId, (u64, u64)>,
     pub(super) tick_ns: u64,
     /// Ends of the markets' maintenances, host time, ns.
     pub(super) maintenance: [u64; 2],
@@ -200,6 +204,8 @@ impl Exchange {
             lag: Lag::default(),
             private: Private::default(),
             replica: [Behind::default(); 2],
+            uncounted: [0; 2],
+            thin: BTreeMap::new(),
             tick_ns: SECOND / u64::from(config.ticks_per_s),
             maintenance: [0; 2],
             horizon: [Market::Spot, Market::Usdm].map(Horizon::of),

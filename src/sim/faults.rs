@@ -34,6 +34,8 @@ pub(super) enum Kind {
     Mute { stream: String, ms: u64 },
     /// The next best quote carries a 20-digit price.
     BadQuote,
+    /// A symbol's books show only this share, in millionths, for `for_ms`.
+    Thin { symbol: String, ppm: u64, for_ms: u64 },
     /// Stream events come late by `ms`, for `for_ms`.
     Lag { ms: u64, for_ms: u64 },
     /// The order is executed now; its answer comes `ms` later.
@@ -60,6 +62,10 @@ pub(super) enum Kind {
     SettleNow { symbol: Option<String> },
     /// The market is out of service.
     Maintenance { for_ms: u64 },
+    /// Answers of the next `for_ms` tell no counters.
+    NoCounters { for_ms: u64 },
+    /// The market's limits are these from now on; `None`: as before.
+    Limit { weight_1m: Option<u32>, orders_10s: Option<u32> },
     /// The client's address is banned.
     Ban { for_ms: u64 },
     /// The account is changed by somebody at the venue's pages.
@@ -93,6 +99,7 @@ impl Kind {
             Self::CutStreams => "cut_streams",
             Self::Mute { .. } => "mute",
             Self::BadQuote => "bad_quote",
+            Self::Thin { .. } => "thin",
             Self::Lag { .. } => "lag",
             Self::DelayAck { .. } => "delay_ack",
             Self::ReplicaLag { .. } => "replica_lag",
@@ -108,6 +115,8 @@ impl Kind {
             Self::ForeignOrder { .. } => "foreign_order",
             Self::SettleNow { .. } => "settle_now",
             Self::Maintenance { .. } => "maintenance",
+            Self::NoCounters { .. } => "no_counters",
+            Self::Limit { .. } => "limit",
             Self::Ban { .. } => "ban",
             Self::Account(_) => "account",
             Self::Horizon { .. } => "horizon",
@@ -117,12 +126,13 @@ impl Kind {
 
 const ALLOWED: &str = "kind is one of refuse (code, msg, status, taken), none, partial (fraction_ppm), drop_ack, lose, freeze \
                        (ms, fraction_ppm, acked: an IOC order stays NEW), \
-                       html (taken), status (status, body, taken, retry_after_s), cut_streams, mute (stream, ms), bad_quote, \
+                       html (taken), status (status, body, taken, retry_after_s), cut_streams, mute (stream, ms), bad_quote, thin (symbol, fraction_ppm, for_ms), \
                        lag (ms, for_ms), delay_ack (ms), replica_lag (ms, for_ms), mute_user (ms), delay_user \
                        (ms, for_ms), dup_user, shuffle_user, cut_user, expire_listen_key, adl and liquidate \
                        (symbol, fraction_ppm), delist (symbol), foreign_order (symbol, rest), settle_now (symbol, or none for \
                        all), maintenance (for_ms: 503 on every request but the system status, sockets closed, \
-                       books and accounts frozen), ban (for_ms: 418 with Retry-After, longer for who goes on, open \
+                       books and accounts frozen), no_counters (for_ms: answers without X-MBX headers), limit (weight_1m, orders_10s: from now on), \
+                       ban (for_ms: 418 with Retry-After, longer for who goes on, open \
                        sockets stay), horizon (ms after which orders that died unfilled are forgotten, history_ms \
                        for all of USD-M's orders, trades and income), account (withdraw, ip_restrict, spot, futures: \
                        rights of the key; hedge, multi_assets, spot_burn, fee_burn; sapi: is it served; isolated and leverage of symbol \
@@ -198,6 +208,11 @@ impl Faults {
                 ms: number("ms", 1_000)?,
             },
             "bad_quote" => Kind::BadQuote,
+            "thin" => Kind::Thin {
+                symbol: text("symbol").ok_or("thin needs symbol, such as \"BTCUSDT\"")?.to_owned(),
+                ppm: number("fraction_ppm", 20_000)?.min(1_000_000),
+                for_ms: number("for_ms", 1_000)?,
+            },
             "delay_ack" => Kind::DelayAck { ms: number("ms", 1_000)? },
             "replica_lag" => Kind::ReplicaLag { ms: number("ms", 500)?, for_ms: number("for_ms", 1_000)? },
             "mute_user" => Kind::MuteUser { ms: number("ms", 1_000)? },
@@ -229,6 +244,14 @@ impl Faults {
             },
             "settle_now" => Kind::SettleNow { symbol: text("symbol").map(str::to_owned) },
             "maintenance" => Kind::Maintenance { for_ms: number("for_ms", 1_000)? },
+            "no_counters" => Kind::NoCounters { for_ms: number("for_ms", 1_000)? },
+            "limit" => {
+                let given = |key: &str| {
+                    let number = members.get(key).map(|_| number(key, 0)).transpose()?;
+                    number.map(|n| u32::try_from(n).map_err(|_| format!("{key} is too large"))).transpose()
+                };
+                Kind::Limit { weight_1m: given("weight_1m")?, orders_10s: given("orders_10s")? }
+            }
             "ban" => Kind::Ban { for_ms: number("for_ms", 1_000)? },
             "horizon" => {
                 let given = |key: &str| members.get(key).map(|_| number(key, 0)).transpose();

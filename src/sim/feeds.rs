@@ -20,6 +20,13 @@ impl Exchange {
         } else {
             self.market.tick_perp(coin, symbol, book, self.now);
         }
+        if let Some((ppm, _)) = self.thin.get(&id).filter(|(_, until)| self.now < *until) {
+            for level in book.bids.iter_mut().chain(&mut book.asks).filter(|level| level.qty > 0) {
+                let share = i128::from(level.qty) * i128::from(*ppm) / 1_000_000;
+                let share = i64::try_from(share).unwrap_or(level.qty);
+                level.qty = (share / symbol.step * symbol.step).max(symbol.step);
+            }
+        }
         book.changed_ms = self.now.saturating_add_signed(self.config.clock_offset_ns) / MS;
     }
 

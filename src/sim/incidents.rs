@@ -77,8 +77,26 @@ impl Exchange {
                 self.foreign_order(fault.market.unwrap_or(Market::Spot), symbol, side, *rest)?;
             }
             Kind::Account(change) => self.change_standing(change)?,
+            Kind::Thin { symbol, ppm, for_ms } => {
+                let found = struck.filter_map(|market| self.listing.find(market, symbol));
+                let found: Vec<SymbolId> = found.collect();
+                if found.is_empty() {
+                    return Err(format!("symbol {symbol:?} is not listed; take one from exchangeInfo"));
+                }
+                self.thin.extend(found.into_iter().map(|id| (id, (*ppm, until(*for_ms)))));
+            }
             Kind::SettleNow { symbol } => self.settle_now(symbol.as_deref())?,
             Kind::Maintenance { for_ms } => struck.for_each(|market| self.maintain(market, until(*for_ms))),
+            Kind::NoCounters { for_ms } => {
+                markets.for_each(|market| self.uncounted[market] = until(*for_ms));
+            }
+            Kind::Limit { weight_1m, orders_10s } => {
+                for market in markets {
+                    let limits = &mut self.limits[market];
+                    limits.weight.limit = weight_1m.unwrap_or(limits.weight.limit);
+                    limits.orders_short.limit = orders_10s.unwrap_or(limits.orders_short.limit);
+                }
+            }
             Kind::Ban { for_ms } => struck.for_each(|market| self.ban(market, for_ms.saturating_mul(MS))),
             Kind::Horizon { ms, history_ms } => {
                 for market in struck {

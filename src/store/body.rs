@@ -5,9 +5,11 @@
 //! Map:   framing and checksums are in `journal.rs`.
 
 use super::journal::{BODY_MAX, Kind};
-use crate::event::{Answer, Counted, End, Fill, Fired, FiredLeg, Instruments, Made, PairState, Record};
+use crate::event::{
+    Answer, Asset, Counted, End, Fill, Fired, FiredLeg, Instruments, Made, PairState, Record,
+};
 use crate::event::{Doubt, Refusal, RefusalKind, Source, Verdict, Wire};
-use crate::units::{Class, Direction, InstrumentId, LegKind, Price, Qty, Side, Unix, decimal};
+use crate::units::{Amount, Class, Direction, InstrumentId, LegKind, Price, Qty, Side, Unix, decimal};
 use serde_json::{Value, json};
 
 /// Texts (reasons, notes) are cut to this many bytes, so that a record always fits.
@@ -43,8 +45,10 @@ pub(super) fn body(record: &Record) -> (Kind, Value) {
         }
         Record::Fired { at, fired, instruments } => (Kind::Fired, fired_body(*at, fired, instruments)),
         Record::Answer { at, answer, instruments } => (Kind::Answer, answer_body(*at, answer, instruments)),
-        Record::Fill { at, fill, cause, instruments } => {
+        Record::Fill { at, fill, decided, cause, instruments } => {
             let mut body = fill_body(*at, fill, instruments);
+            put(&mut body, "decided", json!(price(*decided, fill.instrument, instruments)));
+            put(&mut body, "traded_us", json!(us(fill.at)));
             if let Some(what) = cause {
                 put(&mut body, "cause", json!(what.cause()));
             }
@@ -107,25 +111,42 @@ pub(super) fn body(record: &Record) -> (Kind, Value) {
 }
 
 fn markets_body(at: Unix, epoch: u32, recv_window_ms: u32, instruments: &Instruments) -> Value {
-    let rows: Vec<Value> = instruments
+    let rows = instruments
         .instruments
         .iter()
-        .map(|row| {
-            json!({
-                "market": market(row.leg), "symbol": row.symbol.as_str(),
-                "price_decimals": row.price_decimals, "qty_decimals": row.qty_decimals,
-            })
-        })
-        .collect();
-    let pairs: Vec<Value> = instruments
-        .pairs
-        .iter()
-        .map(|pair| json!({"name": pair.name.as_str(), "spot": pair.spot.0, "perp": pair.perp.0}))
-        .collect();
+        .map(|row| (row.leg, row.symbol.as_str(), row.base, row.quote, row.price_decimals, row.qty_decimals));
+    let pairs = instruments.pairs.iter().map(|pair| {
+        let legs = [pair.spot, pair.perp].map(|id| usize::from(id.0));
+        (pair.name, legs, pair.price_factor.unsigned_abs(), pair.size_factor)
+    });
     json!({
         "at_us": us(at), "epoch": epoch, "generation": instruments.generation,
-        "recv_window_ms": recv_window_ms, "instruments": rows, "pairs": pairs,
+        "recv_window_ms": recv_window_ms, "instruments": instrument_rows(rows), "pairs": pair_rows(pairs),
     })
+}
+
+/// Markets by their words and decimals of price and quantity, in the order of their ids.
+pub(super) fn instrument_rows<'a>(
+    rows: impl Iterator<Item = (LegKind, &'a str, Asset, Asset, u8, u8)>,
+) -> Value {
+    let row = |(leg, symbol, base, quote, price_decimals, qty_decimals): (_, _, Asset, Asset, _, _)| {
+        json!({
+            "market": market(leg), "symbol": symbol, "price_decimals": price_decimals,
+            "qty_decimals": qty_decimals, "base": base.as_str(), "quote": quote.as_str(),
+        })
+    };
+    rows.map(row).collect()
+}
+
+/// Pairs with the ids of their legs, m and k, in the order of their own ids.
+pub(super) fn pair_rows(rows: impl Iterator<Item = (Asset, [usize; 2], u64, Amount)>) -> Value {
+    let row = |(name, [spot, perp], price_factor, size_factor): (Asset, [usize; 2], u64, Amount)| {
+        json!({
+            "name": name.as_str(), "spot": spot, "perp": perp, "price_factor": price_factor,
+            "size_factor": size_factor.to_string(),
+        })
+    };
+    rows.map(row).collect()
 }
 
 fn fired_body(at: Unix, fired: &Fired, instruments: &Instruments) -> Value {
@@ -242,7 +263,7 @@ fn named(id: InstrumentId, instruments: &Instruments) -> Value {
     json!({"market": market(instrument.leg), "symbol": instrument.symbol.as_str()})
 }
 
-const fn market(leg: LegKind) -> &'static str {
+pub(super) const fn market(leg: LegKind) -> &'static str {
     match leg {
         LegKind::Spot => "spot",
         LegKind::Perp => "perp",
@@ -312,7 +333,7 @@ const fn pair_state(state: PairState) -> &'static str {
 }
 
 /// Calendar microseconds.
-const fn us(at: Unix) -> i64 {
+pub(super) const fn us(at: Unix) -> i64 {
     at.0.div_euclid(1_000)
 }
 

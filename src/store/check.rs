@@ -2,26 +2,47 @@
 //!
 //! Owns:  reading journal, epoch file and latch file together, and naming everything that is wrong.
 //! Never: writes; repairs; takes what stands behind the first bad record for a fact.
-//! Map:   `recall.rs` knows what a record means; here is what only a person asks for: who holds what by
-//!        pair, the last comparison with the venue, and what must not be there twice.
+//! Map:   `recall.rs` knows what a record means; here is what only a person asks for: the whole history, every
+//!        checkpoint against the segments before it, the last comparison with the venue, and what must not be
+//!        there twice.
 
+use super::checkpoint;
 use super::journal::{Entry, Flaw, Kind, Reader};
-use super::recall::{Market, RecallError, Recalled};
+use super::recall::{Market, RecallError, Recalled, Run};
 use super::{epoch, latch};
 use crate::event::Latched;
 use crate::units::{Amount, ClientId, LegKind, Unix};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 /// The files of one instance; `None`: there is none of that name.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Files<'a> {
-    /// The journal. Read it first: an engine raises the epoch before it writes of it.
-    pub journal: Option<&'a [u8]>,
+    /// The journal's segments by their numbers, in their order. Read them first: an engine raises the epoch
+    /// before it writes of it.
+    pub journal: &'a [(u32, Vec<u8>)],
+    /// Whether there is a journal in one file, as they were before there were segments.
+    pub single: bool,
     /// The epoch file.
     pub epoch: Option<&'a [u8]>,
     /// The latch file.
     pub latch: Option<&'a [u8]>,
+}
+
+/// Which record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// In which segment.
+    pub segment: u32,
+    /// Counted from 1, checkpoints too.
+    pub record: u64,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "record {} of segment {}", self.record, self.segment)
+    }
 }
 
 /// What is wrong with a store. Each message ends with what follows from it or what to do.
@@ -29,39 +50,43 @@ pub struct Files<'a> {
 pub enum Problem {
     /// The journal ends in a write that was never finished.
     #[error(
-        "the journal is cut at byte {at}: {bytes} bytes behind it are an unfinished write; a crash can leave that, \
-         and the next start moves them aside"
+        "segment {} of the journal is cut at byte {}: {} bytes behind it are an unfinished write; a crash can leave \
+         that, and the next start moves them aside", .0.segment, .0.at, .0.bytes
     )]
-    Unfinished {
-        /// Where the whole records end.
-        at: u64,
-        /// How much stands behind them.
-        bytes: u64,
-    },
+    Unfinished(Cut),
     /// Bytes of the journal changed after they were written.
     #[error(
-        "the journal is damaged at byte {at}: {why}; {bytes} bytes from there on can't be read, and the next start \
-         moves them aside and asks the venue for what they said"
+        "segment {} of the journal is damaged at byte {}: {}; {} bytes from there on can't be read; if it is the \
+         last segment, the next start moves them aside and asks the venue for what they said, else a report lacks \
+         them", .0.segment, .0.at, .0.why, .0.bytes
     )]
-    Damaged {
-        /// Where the sound records end.
-        at: u64,
-        /// How much stands behind them.
-        bytes: u64,
-        /// What is wrong with the next one.
-        why: Flaw,
-    },
+    Damaged(Cut),
     /// Not written by this program, or by a later one.
-    #[error("the journal, byte {at}: {why}; no start of this program touches it")]
-    Foreign {
-        /// Where reading stopped.
-        at: u64,
-        /// Why.
-        why: Flaw,
+    #[error("segment {} of the journal, byte {}: {}; no start of this program touches it", .0.segment, .0.at, .0.why)]
+    Foreign(Cut),
+    /// Segments between others are not there.
+    #[error("segment {0} of the journal is missing: reports lack what it said; restore it from a backup")]
+    Gap(u32),
+    /// A checkpoint says other things than the segments before it.
+    #[error(
+        "the checkpoint of segment {0} is not what the segments before it add up to; a start would trust it: look \
+         why before the next one"
+    )]
+    Checkpoint(u32),
+    /// A sound record without a fact it must hold: no start goes on behind it.
+    #[error("segment {segment}: {error}")]
+    Record {
+        /// Which segment.
+        segment: u32,
+        /// What is wrong.
+        error: RecallError,
     },
-    /// A sound record without a fact it must hold: no start goes on behind it, and nothing after it was read.
-    #[error(transparent)]
-    Record(#[from] RecallError),
+    /// A journal of an earlier format.
+    #[error(
+        "the journal is in one file, of an earlier format: no start goes on with it; settle what it holds with the \
+         program that wrote it, then choose another data folder"
+    )]
+    Single,
     /// There is an epoch, and no journal.
     #[error(
         "the journal is missing though epochs were used; the first start ended before it made one, or it was lost: \
@@ -92,12 +117,10 @@ pub enum Problem {
         journal: u32,
     },
     /// An epoch that is not above the one before it.
-    #[error(
-        "record {number} of the journal: epoch {epoch} after {before}; order ids may repeat, look why it went back"
-    )]
+    #[error("{place}: epoch {epoch} after {before}; order ids may repeat, look why it went back")]
     EpochBack {
-        /// Which record, counted from 1.
-        number: u64,
+        /// Which record.
+        place: Place,
         /// Its epoch.
         epoch: u64,
         /// The largest before it.
@@ -110,21 +133,21 @@ pub enum Problem {
     #[error("the latch file is damaged ({0}): the next start begins HALTED")]
     LatchDamaged(&'static str),
     /// Two send rounds carry one client order id.
-    #[error("record {number} of the journal: order {client} was fired before; look both up at the venue")]
+    #[error("{place}: order {client} was fired before; look both up at the venue")]
     FiredTwice {
-        /// Which record, counted from 1.
-        number: u64,
+        /// Which record.
+        place: Place,
         /// Which order.
         client: ClientId,
     },
     /// Two fills carry one trade id.
     #[error(
-        "record {number} of the journal: trade {trade_id} of {} {} was booked before; the books hold it twice",
+        "{place}: trade {trade_id} of {} {} was booked before; look why it was written twice",
         .market.leg, .market.symbol
     )]
     BookedTwice {
-        /// Which record, counted from 1.
-        number: u64,
+        /// Which record.
+        place: Place,
         /// What was traded.
         market: Market,
         /// The venue's trade id.
@@ -137,10 +160,13 @@ impl Problem {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
-            Self::Unfinished { .. } => "unfinished_write",
-            Self::Damaged { .. } => "damage",
-            Self::Foreign { .. } => "foreign",
-            Self::Record(_) => "record",
+            Self::Unfinished(_) => "unfinished_write",
+            Self::Damaged(_) => "damage",
+            Self::Foreign(_) => "foreign",
+            Self::Gap(_) => "gap",
+            Self::Checkpoint(_) => "checkpoint",
+            Self::Record { .. } => "record",
+            Self::Single => "single_file",
             Self::NoJournal => "no_journal",
             Self::NoEpoch => "no_epoch",
             Self::EpochDamaged(_) => "epoch_damaged",
@@ -154,9 +180,11 @@ impl Problem {
     }
 }
 
-/// Where the whole records of a journal end before the file does.
+/// Where the whole records of a segment end before the file does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cut {
+    /// Which segment.
+    pub segment: u32,
     /// Bytes before it.
     pub at: u64,
     /// Bytes behind it.
@@ -172,7 +200,7 @@ pub struct HeldPair {
     pub state: Option<String>,
     /// Coins bought − sold − paid as fees.
     pub spot: Amount,
-    /// Bought − sold, in the perp's own unit of quantity: negative when short.
+    /// The same of the perp, as base coin: negative when short.
     pub perp: Amount,
 }
 
@@ -192,7 +220,11 @@ pub struct Checked {
     pub first_at: Option<Unix>,
     /// What a start would know.
     pub recalled: Recalled,
-    /// Where reading stopped; `None`: at the end of the file.
+    /// Every run, oldest first.
+    pub runs: Vec<Run>,
+    /// How many records of each kind there are.
+    pub counts: BTreeMap<Kind, u64>,
+    /// Where reading of a segment stopped before its end; of several, the last.
     pub cut: Option<Cut>,
     /// The epoch file's number; `None`: no file, or a damaged one.
     pub epoch: Option<u32>,
@@ -212,9 +244,15 @@ pub struct Checked {
 pub fn check(files: &Files<'_>, running: bool) -> Checked {
     let mut checked = Checked::default();
     let mut seen = Seen::default();
-    match files.journal {
-        Some(bytes) => checked.read_journal(bytes, running, &mut seen),
-        None => checked.problems.push(Problem::NoJournal),
+    match (files.journal, files.single) {
+        (_, true) => checked.problems.push(Problem::Single),
+        ([], _) => checked.problems.push(Problem::NoJournal),
+        ([.., (newest, _)], _) => {
+            for (number, bytes) in files.journal {
+                let unfinished = *number == *newest;
+                checked.read_segment(*number, bytes, unfinished.then_some(running), &mut seen);
+            }
+        }
     }
     let newest = seen.epochs_of_orders.max(seen.epoch);
     match files.epoch.map(epoch::parse) {
@@ -238,56 +276,126 @@ pub fn check(files: &Files<'_>, running: bool) -> Checked {
 /// What must not come twice, or go back.
 #[derive(Default)]
 struct Seen {
-    number: u64,
+    place: Place,
+    /// All records up to here were read, so that the next checkpoint must say the same.
+    unbroken: bool,
     fired: BTreeSet<ClientId>,
     booked: BTreeSet<(Market, u64)>,
-    pair_of: BTreeMap<Market, String>,
     epoch: u64,
     epochs_of_orders: u64,
 }
 
 impl Checked {
-    /// Records of each kind are in `recalled.counts`.
+    /// How many records there are.
     #[must_use]
     pub fn records(&self) -> u64 {
-        self.recalled.counts.values().sum()
+        self.counts.values().sum()
     }
 
-    fn read_journal(&mut self, bytes: &[u8], running: bool, seen: &mut Seen) {
-        let mut reader = Reader::new(bytes);
+    /// Reads one segment. `newest`: nothing follows it, and whether its engine is at work.
+    fn read_segment(&mut self, number: u32, bytes: &[u8], newest: Option<bool>, seen: &mut Seen) {
+        let first = seen.place.segment == 0;
+        let next = seen.place.segment + 1;
+        if number != next {
+            self.problems.push(Problem::Gap(next));
+        }
+        seen.unbroken = number == next && (first || seen.unbroken);
+        seen.place = Place { segment: number, record: 0 };
+        let mut reader = Reader::new(bytes, number);
+        let (mut parts, mut head) = (Vec::new(), number == 1);
         for entry in reader.by_ref() {
-            seen.number += 1;
-            let fills = self.recalled.fills.len();
-            if let Err(error) = self.recalled.take(&entry) {
-                self.problems.push(error.into());
-                return;
+            seen.place.record += 1;
+            *self.counts.entry(entry.kind).or_default() += 1;
+            if head {
+                if let Err(error) = self.recalled.take(&entry) {
+                    self.problems.push(Problem::Record { segment: number, error });
+                    seen.unbroken = false;
+                    return;
+                }
+                self.look_at(&entry, seen);
+                continue;
             }
-            if self.first_at.is_none() {
-                self.first_at = self.recalled.last_at;
-            }
-            self.look_at(&entry, seen);
-            if self.recalled.fills.len() > fills {
-                self.look_at_fill(seen);
+            let place = checkpoint::place(&entry);
+            parts.push(entry);
+            match place {
+                Some((part, all)) if part == parts.len() as u64 && part < all => {}
+                Some((part, all)) if part == parts.len() as u64 && part == all => {
+                    head = true;
+                    if let Err(error) = self.hold_against(&parts, seen) {
+                        self.problems.push(Problem::Record { segment: number, error });
+                        seen.unbroken = false;
+                        return;
+                    }
+                }
+                _ => {
+                    let (bytes, why) = (bytes.len() as u64, Flaw::Checkpoint);
+                    self.end(Problem::Foreign, Cut { segment: number, at: 0, bytes, why }, seen);
+                    return;
+                }
             }
         }
-        let Some(why) = reader.flaw() else { return };
-        let (at, bytes) = (reader.good() as u64, (bytes.len() - reader.good()) as u64);
-        self.cut = Some(Cut { at, bytes, why });
-        self.problems.push(match why {
-            Flaw::Cut if running => return,
-            Flaw::Cut => Problem::Unfinished { at, bytes },
-            why if why.is_foreign() => Problem::Foreign { at, why },
-            why => Problem::Damaged { at, bytes, why },
-        });
+        for (pair, leg) in self.recalled.sums.lots.keys() {
+            let base = Amount(self.recalled.sums.lot(*pair, *leg).base);
+            let held = self.pairs.entry(pair.as_str().to_owned()).or_default();
+            match leg {
+                LegKind::Spot => held.spot = base,
+                LegKind::Perp => held.perp = base,
+            }
+        }
+        // Without a whole head, all of it is moved aside.
+        let good = if head { reader.good() } else { 0 };
+        let left = (bytes.len() - good) as u64;
+        let why = match reader.flaw() {
+            Some(why) => why,
+            None if head => return,
+            None => Flaw::Cut,
+        };
+        let cut = Cut { segment: number, at: good as u64, bytes: left, why };
+        match (why, newest) {
+            (Flaw::Cut, Some(_)) if left == 0 && number > 1 => {}
+            (Flaw::Cut, Some(true)) => self.cut = Some(cut),
+            (Flaw::Cut, Some(false)) => self.end(Problem::Unfinished, cut, seen),
+            (why, _) if why.is_foreign() => self.end(Problem::Foreign, cut, seen),
+            _ => self.end(Problem::Damaged, cut, seen),
+        }
+    }
+
+    fn end(&mut self, problem: fn(Cut) -> Problem, cut: Cut, seen: &mut Seen) {
+        self.cut = Some(cut);
+        self.problems.push(problem(cut));
+        seen.unbroken = false;
+    }
+
+    /// A checkpoint against all that was read before it; where that is not whole, it is believed.
+    fn hold_against(&mut self, parts: &[Entry], seen: &mut Seen) -> Result<(), RecallError> {
+        self.recalled.next_segment();
+        if seen.unbroken {
+            self.recalled.forget();
+            let told = self.recalled.checkpoint();
+            if !told.iter().map(Value::as_object).eq(parts.iter().map(|part| Some(&part.body))) {
+                self.problems.push(Problem::Checkpoint(seen.place.segment));
+            }
+            return Ok(());
+        }
+        self.recalled = Recalled::default();
+        parts.iter().try_for_each(|part| self.recalled.take(part))?;
+        seen.unbroken = true;
+        Ok(())
     }
 
     fn look_at(&mut self, entry: &Entry, seen: &mut Seen) {
-        let (body, number) = (&entry.body, seen.number);
+        let (body, place) = (&entry.body, seen.place);
+        self.first_at = self.first_at.or(self.recalled.last_at);
+        if entry.kind != Kind::Start {
+            // What is traded behind a stop makes it no stop.
+            self.runs.pop();
+        }
+        self.runs.extend(self.recalled.runs.last());
         match entry.kind {
             Kind::Epoch => {
                 let epoch = body.get("epoch").and_then(Value::as_u64).unwrap_or(0);
                 if epoch <= seen.epoch {
-                    self.problems.push(Problem::EpochBack { number, epoch, before: seen.epoch });
+                    self.problems.push(Problem::EpochBack { place, epoch, before: seen.epoch });
                 }
                 seen.epoch = seen.epoch.max(epoch);
             }
@@ -298,12 +406,9 @@ impl Checked {
                 let found = ["spot_u", "perp_u"].iter().all(|key| body.get(*key) == Some(&Value::from(0)));
                 for leg in list(body, "legs").filter_map(Value::as_object) {
                     let client = text(leg, "client_id").and_then(|id| ClientId::parse(id.as_bytes()));
-                    if let Some(market) = market(leg) {
-                        seen.pair_of.insert(market, pair.to_owned());
-                    }
                     let Some(client) = client.filter(|_| !found) else { continue };
                     if !seen.fired.insert(client) {
-                        self.problems.push(Problem::FiredTwice { number, client });
+                        self.problems.push(Problem::FiredTwice { place, client });
                     }
                     let epoch = client.parts().map_or(0, |parts| u64::from(parts.epoch));
                     seen.epochs_of_orders = seen.epochs_of_orders.max(epoch);
@@ -319,29 +424,14 @@ impl Checked {
                 self.compared =
                     Some(Compared { at: self.recalled.last_at, unexplained: unexplained.collect() });
             }
+            Kind::Fill => {
+                let trade_id = body.get("trade_id").and_then(Value::as_u64);
+                let Some((market, trade_id)) = market(body).zip(trade_id) else { return };
+                if !seen.booked.insert((market.clone(), trade_id)) {
+                    self.problems.push(Problem::BookedTwice { place, market, trade_id });
+                }
+            }
             _ => {}
-        }
-    }
-
-    fn look_at_fill(&mut self, seen: &mut Seen) {
-        let Some(fill) = self.recalled.fills.last() else { return };
-        let (market, trade_id, number) = (fill.market.clone(), fill.trade_id, seen.number);
-        if !seen.booked.insert((market.clone(), trade_id)) {
-            self.problems.push(Problem::BookedTwice { number, market, trade_id });
-            return;
-        }
-        // What the venue traded by itself on a market of ours belongs to the same pair.
-        let pair = seen.pair_of.get(&market).unwrap_or(&market.symbol);
-        let qty = Amount::parse(fill.qty.as_bytes()).unwrap_or_default().0 * i128::from(fill.side.sign());
-        let held = self.pairs.entry(pair.clone()).or_default();
-        let leg = match market.leg {
-            LegKind::Spot => &mut held.spot,
-            LegKind::Perp => &mut held.perp,
-        };
-        leg.0 = leg.0.saturating_add(qty);
-        // A pair is named after its coin.
-        if market.leg == LegKind::Spot && fill.fee_asset.as_str() == pair.as_str() {
-            leg.0 = leg.0.saturating_sub(fill.fee.0);
         }
     }
 }

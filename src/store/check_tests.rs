@@ -2,8 +2,9 @@
 //!
 //! Owns:  claims about `check.rs`; the files are made by those that make them for an engine.
 
-use super::super::journal::tests::{AT, all, instruments};
+use super::super::journal::tests::{AT, all, instruments, markets};
 use super::super::journal::{encode, file_header};
+use super::super::segments::head;
 use super::super::{epoch, latch};
 use super::*;
 use crate::event::{Fired, Mode, Record};
@@ -25,15 +26,16 @@ fn latch_file(mode: Mode, why: &str) -> Vec<u8> {
 }
 
 fn journal(records: &[Record]) -> Vec<u8> {
-    let mut bytes = file_header().to_vec();
-    records.iter().for_each(|record| encode(record, &mut bytes));
+    let mut bytes = file_header(1).to_vec();
+    records.iter().for_each(|record| drop(encode(record, &mut bytes)));
     bytes
 }
 
 /// Checked beside a sound epoch file (7) and latch file.
 fn checked(journal: &[u8], running: bool) -> Checked {
     let (epoch, latch) = (epoch_file(7), latch_file(Mode::Trading, "nothing latched"));
-    check(&Files { journal: Some(journal), epoch: Some(&epoch), latch: Some(&latch) }, running)
+    let journal = [(1, journal.to_vec())];
+    check(&Files { journal: &journal, single: false, epoch: Some(&epoch), latch: Some(&latch) }, running)
 }
 
 fn names(checked: &Checked) -> Vec<&'static str> {
@@ -79,10 +81,11 @@ fn what_is_held_is_what_all_fills_add_up_to() {
         let fee_asset = crate::event::Asset::from("BNB").unwrap();
         let (qty, at) = (crate::units::Qty(qty), AT);
         let fill = crate::event::Fill { instrument, trade_id, side, qty, fee_asset, ..first };
-        Record::Fill { at, fill, cause: None, instruments: instruments() }
+        Record::Fill { at, fill, decided: first.price, cause: None, instruments: instruments() }
     };
     use crate::units::Side::{Buy, Sell};
     let records = [
+        markets(),
         fired,
         with(LegKind::Spot, 1, Buy, 800),
         with(LegKind::Perp, 1, Sell, 7),
@@ -104,7 +107,8 @@ fn a_journal_cut_anywhere_is_told_where() {
     for length in (0..bytes.len()).step_by(3).chain(ends.iter().copied()) {
         let found = checked(&bytes[..length], false);
         let at = ends.iter().rev().find(|end| **end <= length).copied().unwrap_or(0);
-        let cut = Problem::Unfinished { at: at as u64, bytes: (length - at) as u64 };
+        let behind = (length - at) as u64;
+        let cut = Problem::Unfinished(Cut { segment: 1, at: at as u64, bytes: behind, why: Flaw::Cut });
         let expected = if ends.contains(&length) { vec![] } else { vec![cut] };
         assert_eq!(found.problems, expected, "cut at {length}");
         // A write that is under way is no flaw, and seen all the same.
@@ -130,7 +134,7 @@ fn every_flipped_bit_of_a_journal_is_a_problem() {
 fn what_this_program_did_not_write_is_foreign() {
     assert_eq!(names(&checked(b"SQLite format 3\0 and more", false)), ["foreign"]);
     let mut later = journal(&all());
-    later[4] = 2;
+    later[4] = 3;
     assert_eq!(names(&checked(&later, true)), ["foreign"]);
     let mut damaged = journal(&all());
     let last = damaged.len() - 1;
@@ -150,21 +154,21 @@ fn a_sound_record_that_lacks_a_fact_is_named() {
     let found = checked(&bytes, false);
     assert_eq!(names(&found), ["record"]);
     let text = found.problems[0].to_string();
-    assert!(text.contains("record 3 ") && text.contains("client_id"), "{text}");
+    assert!(text.contains("segment 1: record 3 ") && text.contains("client_id"), "{text}");
 }
 
 #[test]
 fn what_must_not_come_twice_is_named_with_its_record() {
     let (fired, fill) = fired_and_fill();
-    let records = [epoch_record(7), fired.clone(), fill.clone(), fired.clone(), fill.clone()];
+    let records = [epoch_record(7), markets(), fired.clone(), fill.clone(), fired.clone(), fill.clone()];
     let found = checked(&journal(&records), false);
     assert_eq!(names(&found), ["fired_twice", "fired_twice", "booked_twice"], "both legs, one trade");
-    assert!(found.problems[2].to_string().contains("record 5 "), "{}", found.problems[2]);
+    assert!(found.problems[2].to_string().contains("record 6 of segment 1"), "{}", found.problems[2]);
     assert_eq!(found.pairs["BTC"].spot, Amount::parse(b"0.00764235").unwrap(), "added up once");
     // An order that recovery found and wrote down again was not fired again.
     let Record::Fired { at, fired: round, instruments } = fired.clone() else { panic!() };
     let found_again = Record::Fired { at, fired: Fired { quotes: [0; 2], ..round }, instruments };
-    assert_eq!(names(&checked(&journal(&[fired, fill, found_again]), false)), [""; 0]);
+    assert_eq!(names(&checked(&journal(&[markets(), fired, fill, found_again]), false)), [""; 0]);
 }
 
 #[test]
@@ -172,23 +176,23 @@ fn an_epoch_only_goes_up() {
     let of = |epochs: &[u32]| journal(&epochs.iter().map(|it| epoch_record(*it)).collect::<Vec<_>>());
     assert_eq!(names(&checked(&of(&[1, 2, 5, 7]), false)), [""; 0]);
     let found = checked(&of(&[4, 5, 5, 3, 6]), false);
-    let back = |number, epoch| Problem::EpochBack { number, epoch, before: 5 };
+    let back = |record, epoch| Problem::EpochBack { place: Place { segment: 1, record }, epoch, before: 5 };
     assert_eq!(found.problems, [back(3, 5), back(4, 3)]);
     let found = checked(&of(&[7, 9]), false);
     assert_eq!(found.problems, [Problem::EpochBehind { file: 7, journal: 9 }]);
     // Orders tell of an epoch whose own record is lost.
     let (fired, _) = fired_and_fill();
-    let bytes = journal(&[fired]);
+    let bytes = [(1, journal(&[fired]))];
     let (file, latch) = (epoch_file(6), latch_file(Mode::Trading, ""));
-    let files = Files { journal: Some(&bytes), epoch: Some(&file), latch: Some(&latch) };
+    let files = Files { journal: &bytes, single: false, epoch: Some(&file), latch: Some(&latch) };
     assert_eq!(check(&files, false).problems, [Problem::EpochBehind { file: 6, journal: 7 }]);
 }
 
 #[test]
 fn the_other_two_files_are_looked_at_as_a_start_does() {
-    let (bytes, file) = (journal(&all()), epoch_file(7));
+    let (bytes, file) = ([(1, journal(&all()))], epoch_file(7));
     let sound = latch_file(Mode::Killed, "lunch");
-    let files = Files { journal: Some(&bytes), epoch: Some(&file), latch: Some(&sound) };
+    let files = Files { journal: &bytes, single: false, epoch: Some(&file), latch: Some(&sound) };
     let found = check(&files, false);
     assert_eq!((found.problems, found.latched.unwrap().mode), (vec![], Mode::Killed));
     let (mut no_epoch, mut no_latch) = (file.clone(), sound.clone());
@@ -199,8 +203,112 @@ fn the_other_two_files_are_looked_at_as_a_start_does() {
         (Files { epoch: Some(&no_epoch), ..files }, "epoch_damaged"),
         (Files { latch: None, ..files }, "no_latch"),
         (Files { latch: Some(&no_latch), ..files }, "latch_damaged"),
-        (Files { journal: None, ..files }, "no_journal"),
+        (Files { journal: &[], ..files }, "no_journal"),
+        (Files { single: true, ..files }, "single_file"),
     ] {
         assert_eq!(names(&check(&changed, false)), [expected]);
     }
+}
+
+/// A journal of so many segments, each with one of everything in it; epochs go up and no id comes twice.
+fn segments(count: u32) -> Vec<(u32, Vec<u8>)> {
+    let mut recalled = Recalled::default();
+    let mut segments = Vec::new();
+    for number in 1..=count {
+        let mut bytes = if number == 1 { file_header(1).to_vec() } else { head(number, &recalled) };
+        for record in all() {
+            let record = match record {
+                Record::Epoch { at, instance, .. } => Record::Epoch { at, instance, epoch: number },
+                Record::Fired { at, fired, instruments } => {
+                    let legs = fired.legs.map(|leg| {
+                        leg.map(|leg| {
+                            let parts = leg.client.parts().unwrap();
+                            let parts = crate::units::id::ClientIdParts { sequence: 100 + number, ..parts };
+                            crate::event::FiredLeg { client: ClientId::new(parts).unwrap(), ..leg }
+                        })
+                    });
+                    Record::Fired { at, fired: Fired { legs, ..fired }, instruments }
+                }
+                Record::Fill { at, fill, decided, cause, instruments } => {
+                    let fill = crate::event::Fill { trade_id: u64::from(number), ..fill };
+                    Record::Fill { at, fill, decided, cause, instruments }
+                }
+                other => other,
+            };
+            recalled.take(&encode(&record, &mut bytes)).unwrap();
+        }
+        recalled.forget();
+        segments.push((number, bytes));
+    }
+    segments
+}
+
+fn checked_all(journal: &[(u32, Vec<u8>)], running: bool) -> Checked {
+    let (epoch, latch) = (epoch_file(7), latch_file(Mode::Trading, ""));
+    check(&Files { journal, single: false, epoch: Some(&epoch), latch: Some(&latch) }, running)
+}
+
+#[test]
+fn a_chain_of_segments_is_told_as_one_history() {
+    let chain = segments(4);
+    let found = checked_all(&chain, false);
+    assert_eq!(names(&found), [""; 0], "{:?}", found.problems);
+    let checkpoints = found.counts[&Kind::Checkpoint];
+    assert_eq!(found.records() - checkpoints, 4 * all().len() as u64);
+    assert_eq!((found.recalled.sums.fills, found.runs.len()), (4, 4));
+    assert_eq!(found.pairs["BTC"].spot, Amount::parse(b"0.0305694").unwrap());
+    // What a crash leaves of a rotation.
+    let mut torn = chain.clone();
+    torn.push((5, Vec::new()));
+    assert_eq!(names(&checked_all(&torn, false)), [""; 0]);
+    torn[4].1 = head(5, &forgetful(&found));
+    let whole = torn[4].1.len();
+    assert_eq!(names(&checked_all(&torn, false)), [""; 0], "a checkpoint with nothing behind it");
+    for length in (1..whole).step_by(5) {
+        torn[4].1.truncate(whole - length);
+        let found = checked_all(&torn, false);
+        assert_eq!((names(&found), found.cut.unwrap().segment), (vec!["unfinished_write"], 5));
+        assert_eq!(names(&checked_all(&torn, true)), [""; 0], "it is being written");
+    }
+}
+
+#[test]
+fn a_segment_that_is_missing_cut_or_not_what_it_should_be_is_named() {
+    let chain = segments(4);
+    let gap = [chain[0].clone(), chain[2].clone(), chain[3].clone()];
+    let found = checked_all(&gap, false);
+    assert_eq!(found.problems, [Problem::Gap(2)]);
+    assert_eq!(found.recalled.sums.fills, 4, "what is missing is in the checkpoint of the next");
+    assert_eq!(checked_all(&chain[1..], false).problems, [Problem::Gap(1)]);
+
+    let mut cut = chain.clone();
+    let length = cut[1].1.len() - 3;
+    cut[1].1.truncate(length);
+    let found = checked_all(&cut, false);
+    assert_eq!((names(&found), found.cut.unwrap().segment), (vec!["damage"], 2), "not the last one");
+    assert_eq!(found.recalled.sums.fills, 4);
+
+    let mut renamed = chain.clone();
+    renamed[2].1 = chain[3].1.clone();
+    assert_eq!(names(&checked_all(&renamed, false)), ["foreign"]);
+
+    // A sound checkpoint of another journal.
+    let mut other = Recalled::default();
+    other.take(&encode(&markets(), &mut Vec::new())).unwrap();
+    let body = chain[3].1[head_of(&chain, 3)..].to_vec();
+    let mut swapped = chain;
+    swapped[3].1 = [head(4, &other), body].concat();
+    assert_eq!(names(&checked_all(&swapped, false)), ["checkpoint"]);
+}
+
+/// How long the head of a segment is.
+fn head_of(chain: &[(u32, Vec<u8>)], at: usize) -> usize {
+    head(chain[at].0, &forgetful(&checked_all(&chain[..at], false))).len()
+}
+
+/// What a rotation would write down.
+fn forgetful(checked: &Checked) -> Recalled {
+    let mut recalled = checked.recalled.clone();
+    recalled.forget();
+    recalled
 }

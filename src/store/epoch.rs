@@ -5,7 +5,7 @@
 //!        the start: an epoch used twice makes two orders with one id.
 //! Wire:  `contango epoch 1\n<number>\ncrc <CRC-32 of the two lines, 8 hex digits>\n`.
 
-use super::journal;
+use super::segments;
 use crate::metal::crash;
 use crate::metal::disk::{Disk, DiskError};
 use crate::units::ClientId;
@@ -64,7 +64,7 @@ pub enum EpochError {
 pub fn raise(disk: &mut Disk, instance: u8) -> Result<u32, EpochError> {
     crash::point("K14a");
     let file = disk.read_all(&file_name(instance))?;
-    let journal_present = disk.names()?.contains(&journal::file_name(instance));
+    let journal_present = disk.names()?.iter().any(|name| segments::is_journal(instance, name));
     let (epoch, text) = next(instance, file.as_deref(), journal_present)?;
     disk.replace(&file_name(instance), text.as_bytes())?;
     crash::point("K14d");
@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn a_journal_without_its_epoch_file_is_not_gone_on_with() {
         let mut disk = Disk::memory();
-        journal::open(&mut disk, 3).unwrap();
+        segments::open(&mut disk, 3).unwrap();
         assert_eq!(raise(&mut disk, 3), Err(EpochError::Missing { name: "epoch-3".to_owned() }));
         assert_eq!(raise(&mut disk, 4), Ok(1));
     }

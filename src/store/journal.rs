@@ -1,26 +1,24 @@
-//! The journal: an append-only file of facts, each with its length, version, kind and checksum.
+//! The journal's records: facts, each with its length, version, kind and checksum, one segment after another.
 //!
-//! Owns:  the framing, byte for byte; [`encode`]; and [`Reader`], which yields every whole record up
-//!        to the first bad byte and then says where and why it stopped; [`open`], which goes on
-//!        behind the last whole record.
+//! Owns:  the framing, byte for byte; [`encode`]; and [`Reader`], which yields every whole record of a segment
+//!        up to the first bad byte and then says where and why it stopped.
 //! Never: throws away what it can't read, skips a bad record to read on, or holds a secret.
-//! Wire:  file header, 16 bytes: `CTJ1` · u32 format version 1 · u64 reserved 0. Then records:
+//! Map:   which segments there are, and where a start begins to read: `segments.rs`.
+//! Wire:  file header, 16 bytes: `CTJ1` · u32 format version 2 · u64 the segment's number, from 1. Then records:
 //!        u32 body length · u16 record version 1 · u16 kind · u32 CRC-32 (IEEE) over version, kind
 //!        and body · body. Integers little-endian; a body is one JSON object in UTF-8.
 //! Quirk: the checksum leaves the length out; a wrong length puts the checksum over other bytes,
 //!        so it is found all the same.
 
 use super::body::body;
-use super::recall::{RecallError, Recalled};
 use crate::event::Record;
-use crate::metal::disk::{Disk, DiskError, FileId};
 use serde_json::{Map, Value};
 use std::fmt;
 
-/// The first four bytes of every journal.
+/// The first four bytes of every segment.
 pub const MAGIC: [u8; 4] = *b"CTJ1";
 /// Version of the file's shape, in its header.
-pub const FILE_VERSION: u32 = 1;
+pub const FILE_VERSION: u32 = 2;
 /// Version of every record.
 pub const RECORD_VERSION: u16 = 1;
 /// Bytes of the file header.
@@ -58,11 +56,13 @@ pub enum Kind {
     Markets = 11,
     /// The venue's view at a quiet moment.
     Baseline = 12,
+    /// A part of what all segments before this one tell a start.
+    Checkpoint = 13,
 }
 
 impl Kind {
     /// All, in the order of their numbers.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Start,
         Self::Epoch,
         Self::Fired,
@@ -75,6 +75,7 @@ impl Kind {
         Self::Note,
         Self::Markets,
         Self::Baseline,
+        Self::Checkpoint,
     ];
 
     /// Its name in reports.
@@ -93,6 +94,7 @@ impl Kind {
             Self::Note => "note",
             Self::Markets => "markets",
             Self::Baseline => "baseline",
+            Self::Checkpoint => "checkpoint",
         }
     }
 
@@ -101,22 +103,25 @@ impl Kind {
     }
 }
 
-/// The 16 bytes a journal begins with.
+/// The 16 bytes a segment begins with.
 #[must_use]
-pub fn file_header() -> [u8; FILE_HEADER] {
+pub fn file_header(number: u32) -> [u8; FILE_HEADER] {
     let mut header = [0; FILE_HEADER];
     header[..4].copy_from_slice(&MAGIC);
     header[4..8].copy_from_slice(&FILE_VERSION.to_le_bytes());
+    header[8..].copy_from_slice(&u64::from(number).to_le_bytes());
     header
 }
 
-/// Appends one record to `out`, ready for the disk.
-pub fn encode(record: &Record, out: &mut Vec<u8>) {
+/// Appends one record to `out`, ready for the disk, and says what a reader will find.
+pub fn encode(record: &Record, out: &mut Vec<u8>) -> Entry {
     let (kind, body) = body(record);
     frame(kind, body.to_string().as_bytes(), out);
+    let Value::Object(body) = body else { return Entry { kind, body: Map::new() } };
+    Entry { kind, body }
 }
 
-fn frame(kind: Kind, body: &[u8], out: &mut Vec<u8>) {
+pub(super) fn frame(kind: Kind, body: &[u8], out: &mut Vec<u8>) {
     let version = RECORD_VERSION.to_le_bytes();
     let kind = (kind as u16).to_le_bytes();
     out.extend_from_slice(&(body.len() as u32).to_le_bytes());
@@ -132,101 +137,6 @@ fn checksum(version: [u8; 2], kind: [u8; 2], body: &[u8]) -> u32 {
     crc.update(&kind);
     crc.update(body);
     crc.finalize()
-}
-
-/// The name of an instance's journal in its data folder.
-#[must_use]
-pub fn file_name(instance: u8) -> String {
-    format!("journal-{instance}.ctj")
-}
-
-/// A journal that is ready to be appended to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Opened {
-    /// The file.
-    pub file: FileId,
-    /// What its whole records tell.
-    pub recalled: Recalled,
-    /// What stood behind them and was moved aside; people should be told.
-    pub cut: Option<Cut>,
-}
-
-/// The unreadable end of a journal.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cut {
-    /// Where it began.
-    pub at: u64,
-    /// How many bytes it was.
-    pub bytes: u64,
-    /// What was wrong with its first record.
-    pub why: Flaw,
-    /// The file that keeps it.
-    pub kept_as: String,
-}
-
-/// Why a journal can't be gone on with.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum JournalError {
-    /// The disk refused.
-    #[error(transparent)]
-    Disk(#[from] DiskError),
-    /// A sound record that does not say what it must.
-    #[error("{name}: {error}")]
-    Record {
-        /// Which file.
-        name: String,
-        /// What is wrong.
-        error: RecallError,
-    },
-    /// Whatever it is, we did not write it, and will not touch it.
-    #[error("{name}, byte {at}: {why}; start with the program that wrote it, or choose another data folder")]
-    Foreign {
-        /// Which file.
-        name: String,
-        /// Where reading stopped.
-        at: u64,
-        /// Why.
-        why: Flaw,
-    },
-}
-
-/// Opens an instance's journal to append to, making it if there is none. Its end is cut back to the
-/// last whole record; what stood behind it (a write that was never finished, or damage) is kept in
-/// a file of its own. Comes after `epoch::raise`, which takes a journal without an epoch file for a
-/// loss. Blocks.
-///
-/// # Errors
-///
-/// [`JournalError`]; without a journal nothing may be traded.
-pub fn open(disk: &mut Disk, instance: u8) -> Result<Opened, JournalError> {
-    let name = file_name(instance);
-    let bytes = disk.read_all(&name)?.unwrap_or_default();
-    let mut reader = Reader::new(&bytes);
-    let mut recalled = Recalled::default();
-    for entry in reader.by_ref() {
-        recalled.take(&entry).map_err(|error| JournalError::Record { name: name.clone(), error })?;
-    }
-    let (good, tail) = bytes.split_at(reader.good());
-    let at = good.len() as u64;
-    let cut = match reader.flaw() {
-        None => None,
-        Some(why) if why.is_foreign() => {
-            return Err(JournalError::Foreign { name, at, why });
-        }
-        Some(_) if tail.is_empty() => None,
-        Some(why) => {
-            let kept_as = format!("{name}.cut-at-{at}");
-            disk.replace(&kept_as, tail)?;
-            Some(Cut { at, bytes: tail.len() as u64, why, kept_as })
-        }
-    };
-    let file = disk.open(&name)?;
-    disk.truncate(file, at)?;
-    if good.is_empty() {
-        disk.append(file, &file_header())?;
-    }
-    disk.sync_dir()?;
-    Ok(Opened { file, recalled, cut })
 }
 
 /// One whole record, read back.
@@ -248,13 +158,17 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// A reader over a whole file. A file without a sound header yields nothing.
+    /// A reader over a whole segment. One without its sound header yields nothing.
     #[must_use]
-    pub fn new(bytes: &'a [u8]) -> Self {
+    pub fn new(bytes: &'a [u8], number: u32) -> Self {
+        let expected = file_header(number);
         let stopped = match bytes.get(..FILE_HEADER) {
-            Some(header) if header == file_header() => None,
-            Some(header) if header[..4] == MAGIC => Some(Flaw::FileVersion),
-            None if file_header().starts_with(bytes) => Some(Flaw::Cut),
+            Some(header) if header == expected => None,
+            // A file system may give a file its length before its bytes.
+            Some(header) if is_torn(header, &expected) => Some(Flaw::Cut),
+            Some(header) if header[..4] == MAGIC && header[..8] != expected[..8] => Some(Flaw::FileVersion),
+            Some(header) if header[..4] == MAGIC => Some(Flaw::Number),
+            None if is_torn(bytes, &expected) => Some(Flaw::Cut),
             _ => Some(Flaw::NoJournal),
         };
         let good = if stopped.is_none() { FILE_HEADER } else { 0 };
@@ -275,8 +189,9 @@ impl<'a> Reader<'a> {
 
     fn read(&self) -> Result<(Entry, usize), Flaw> {
         let rest = &self.bytes[self.good..];
-        // A file system may extend a file before its data arrives: zeros to the very end.
-        if rest.iter().all(|&byte| byte == 0) {
+        // A file system may extend a file before its data arrives: zeros to the very end. No record ends in one.
+        let written = rest.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+        if written < RECORD_HEADER {
             return Err(Flaw::Cut);
         }
         let header = rest.get(..RECORD_HEADER).ok_or(Flaw::Cut)?;
@@ -293,7 +208,7 @@ impl<'a> Reader<'a> {
         let end = RECORD_HEADER + length;
         let body = rest.get(RECORD_HEADER..end).ok_or(Flaw::Cut)?;
         if checksum(version, kind, body) != sum {
-            return Err(Flaw::Checksum);
+            return Err(if written < end { Flaw::Cut } else { Flaw::Checksum });
         }
         let kind = Kind::from_number(u16::from_le_bytes(kind)).ok_or(Flaw::Kind)?;
         match serde_json::from_slice(body) {
@@ -301,6 +216,12 @@ impl<'a> Reader<'a> {
             _ => Err(Flaw::Body),
         }
     }
+}
+
+/// Whether bytes are the first of what was to be written, and zeros.
+fn is_torn(bytes: &[u8], expected: &[u8]) -> bool {
+    let written = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+    expected.starts_with(&bytes[..written])
 }
 
 impl Iterator for Reader<'_> {
@@ -328,6 +249,8 @@ impl Iterator for Reader<'_> {
 pub enum Flaw {
     /// A record's body is no JSON object though its checksum holds.
     Body,
+    /// A segment behind the first that begins with no checkpoint.
+    Checkpoint,
     /// The checksum does not match: damage, or a torn write.
     Checksum,
     /// The file ends inside a record, or in zeros: a write that was never finished.
@@ -338,8 +261,10 @@ pub enum Flaw {
     Kind,
     /// A length no record of ours has.
     Length,
-    /// The file does not begin as a journal does.
+    /// The file does not begin as a segment does.
     NoJournal,
+    /// The file's header has another segment's number.
+    Number,
     /// A record version that a later program may have written.
     Version,
 }
@@ -348,7 +273,15 @@ impl Flaw {
     /// Whether it was written by something else, or by a later program: then it is not touched.
     #[must_use]
     pub const fn is_foreign(self) -> bool {
-        matches!(self, Self::NoJournal | Self::FileVersion | Self::Kind | Self::Version)
+        matches!(
+            self,
+            Self::NoJournal
+                | Self::Number
+                | Self::Checkpoint
+                | Self::FileVersion
+                | Self::Kind
+                | Self::Version
+        )
     }
 }
 
@@ -356,6 +289,7 @@ impl fmt::Display for Flaw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Body => "the record's body is no JSON object",
+            Self::Checkpoint => "the segment does not begin with a checkpoint",
             Self::Checksum => "the record's checksum does not match",
             Self::Cut => "the file ends inside a record (a write that was never finished)",
             Self::FileVersion => {
@@ -364,6 +298,7 @@ impl fmt::Display for Flaw {
             Self::Kind => "the record's kind is unknown; read it with the program that wrote it",
             Self::Length => "the record's length is impossible",
             Self::NoJournal => "the file does not begin as a journal",
+            Self::Number => "the file is another segment of a journal than its name says",
             Self::Version => "the record's version is unknown",
         })
     }

@@ -7,7 +7,7 @@
 //! Why:   lines are appended and synced like the journal's, so that no room waits for the disk; a
 //!        start puts the file back to one line.
 
-use super::journal;
+use super::segments;
 use crate::event::{Latched, Mode};
 use crate::metal::disk::{Disk, DiskError, FileId};
 use crate::units::Unix;
@@ -43,7 +43,7 @@ pub fn open(disk: &mut Disk, instance: u8, at: Unix) -> Result<Opened, DiskError
     let (latched, one_line) = match bytes.as_deref().map(read) {
         Some(Ok((latched, lines))) => (latched, lines == 1),
         Some(Err(flaw)) => (halted(format!("the latch file {name} is damaged: {flaw}")), false),
-        None if disk.names()?.contains(&journal::file_name(instance)) => {
+        None if disk.names()?.iter().any(|name| segments::is_journal(instance, name)) => {
             (halted(format!("the latch file {name} is missing though a journal is there")), false)
         }
         None => (None, false),
@@ -148,13 +148,13 @@ mod tests {
     #[test]
     fn a_lost_file_beside_a_journal_is_halted_and_stays_so() {
         let (mut disk, peer) = Disk::memory_with_peer();
-        journal::open(&mut disk, 3).unwrap();
+        segments::open(&mut disk, 3).unwrap();
         for _ in 0..2 {
             let latched = open(&mut disk, 3, AT).unwrap().latched.unwrap();
             assert_eq!(latched.mode, Mode::Halted);
             assert!(latched.why.contains("missing"), "{latched:?}");
             (disk, _) = peer.kill_process();
-            journal::open(&mut disk, 3).unwrap();
+            segments::open(&mut disk, 3).unwrap();
         }
     }
 

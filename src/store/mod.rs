@@ -3,13 +3,17 @@
 //! Owns:  their formats, the reading back to the first bad byte, and what a start may build on.
 //! Never: touches a file system itself; bytes come and go through `metal::disk`, so the same code
 //!        runs in virtual time.
-//! Map:   [`journal`] every fact, append-only · [`epoch`] the counter that keeps order ids unique ·
-//!        [`latch`] HALTED and KILLED · [`recall`] what the journal tells of the runs before · [`check`]
-//!        what a person asks of all three.
+//! Map:   [`journal`] every fact, append-only · [`segments`] the files it is in · [`epoch`] the counter that keeps
+//!        order ids unique · [`latch`] HALTED and KILLED · [`recall`] what the journal tells of the runs before,
+//!        which a `checkpoint` keeps for the next segment · [`check`] what a person asks of all three.
 
 mod body;
 pub mod check;
+mod checkpoint;
 pub mod epoch;
+pub mod ids;
 pub mod journal;
 pub mod latch;
 pub mod recall;
+mod row;
+pub mod segments;

@@ -3,18 +3,23 @@
 //! Owns:  reading entries back into facts, in the journal's own words: markets by name and symbol,
 //!        quantities as text, since ids and scales belong to the process that wrote them.
 //! Never: guesses: a sound record without a fact it must hold stops the start.
-//! Map:   `journal::open` feeds it entry by entry; the shadow puts the facts into its books.
+//! Map:   `segments::open` feeds it entry by entry; the shadow puts the facts into its books. `row` reads
+//!        fields, `checkpoint` writes all of it down for the next segment.
 
+use super::ids::Ids;
 use super::journal::{Entry, Kind};
+use super::row::{Row, decimals_of};
+use crate::desk::ledger::{Sums, Trade};
 use crate::event::Asset;
-use crate::units::{Amount, Class, ClientId, LegKind, Side, Unix};
-use serde_json::{Map, Value};
+use crate::units::decimal::pow10_i128;
+use crate::units::{Amount, Class, ClientId, LegKind, Price, Qty, Side, Unix};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A record that lacks what every record of its kind holds.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "record {number} of the journal, {kind:?}, has no usable `{field}`; read it with the program that wrote it, or \
+    "record {number} of the segment, {kind:?}, has no usable `{field}`; read it with the program that wrote it, or \
      restore the file from a backup"
 )]
 pub struct RecallError {
@@ -44,29 +49,17 @@ pub struct Run {
     pub stopped: bool,
 }
 
-/// A booked fill.
+/// A booked trade: it must not be booked again.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OldFill {
-    /// What was traded.
-    pub market: Market,
-    /// The venue's trade id.
-    pub trade_id: u64,
+pub struct OldTrade {
     /// The venue's order id.
     pub order_id: u64,
     /// Our order; `None` if the venue made it (ADL, liquidation, settlement).
     pub client: Option<ClientId>,
-    /// Buy or sell.
-    pub side: Side,
-    /// At, as decimal text.
-    pub price: String,
     /// How much, as decimal text.
     pub qty: String,
-    /// What it cost, positive when paid.
-    pub fee: Amount,
-    /// In which asset.
-    pub fee_asset: Asset,
-    /// The price its order was decided at, as decimal text, where that is known.
-    pub decided: Option<String>,
+    /// When, by the venue's clock.
+    pub at: Unix,
 }
 
 /// An order whose end, or whose last fill, is not in the journal.
@@ -104,36 +97,82 @@ impl OldOrder {
     }
 }
 
-/// What a run's intent records mean by their ids.
+/// A market as a run knew it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OldInstrument {
+    /// Its name.
+    pub market: Market,
+    /// What is bought or sold.
+    pub base: Asset,
+    /// What it is paid in.
+    pub quote: Asset,
+    /// Decimals of its prices.
+    pub price_decimals: u8,
+    /// Decimals of its quantities.
+    pub qty_decimals: u8,
+}
+
+/// A pair as a run knew it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OldPair {
+    /// Canonical name.
+    pub name: Asset,
+    /// Which instruments: spot, perp.
+    pub legs: [usize; 2],
+    /// m.
+    pub price_factor: u64,
+    /// k.
+    pub size_factor: Amount,
+}
+
+/// What the intent records of some runs mean by their ids.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Markets {
-    /// Indexed by instrument id, with the decimals of price and quantity.
-    pub instruments: Vec<(Market, u8, u8)>,
-    /// W of that run, in ms.
+    /// Indexed by instrument id.
+    pub instruments: Vec<OldInstrument>,
+    /// Indexed by pair id.
+    pub pairs: Vec<OldPair>,
+    /// W of those runs, in ms.
     pub recv_window_ms: u32,
+}
+
+/// What a fill's booking needs to know of its market.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Traded {
+    pair: Asset,
+    base: Asset,
+    quote: Asset,
+    size_factor: Amount,
 }
 
 /// All of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recalled {
-    /// Every run, oldest first.
+    /// Every run, oldest first; of those before the last checkpoint only what a start may ask for.
     pub runs: Vec<Run>,
     /// When the last record was written.
     pub last_at: Option<Unix>,
-    /// Every booked fill, in the order of booking.
-    pub fills: Vec<OldFill>,
+    /// What all fills add up to.
+    pub sums: Sums,
+    /// Booked trades by market and trade id: all since `known_since`, by the venue's clock, and those of
+    /// `orders`. Older ones are in `sums` alone.
+    pub trades: BTreeMap<(Market, u64), OldTrade>,
+    /// See `trades`; 0: all are named.
+    pub known_since: Unix,
     /// Orders to be asked about.
     pub orders: BTreeMap<ClientId, OldOrder>,
     /// Orders that are done.
-    pub closed: BTreeSet<ClientId>,
-    /// By epoch.
-    pub markets: BTreeMap<u32, Markets>,
+    pub closed: Ids,
+    /// By the first epoch they held for, with the last.
+    pub markets: BTreeMap<u32, (u32, Markets)>,
     /// What a wallet held that no booking explains: before the first run, or since by another hand.
     pub openings: BTreeMap<(LegKind, Asset), Amount>,
     /// Pairs by name that held both legs when last told.
     pub hedged: BTreeSet<String>,
-    /// How many records of each kind there are.
+    /// How many records of each kind were read for this.
     pub counts: BTreeMap<Kind, u64>,
+    traded: BTreeMap<Market, Traded>,
+    /// Records of the present segment.
     records: u64,
 }
 
@@ -170,10 +209,10 @@ impl Recalled {
             Kind::Baseline => {
                 for held in row.list("held")? {
                     let held = row.within(held)?;
-                    let asset = Asset::from(held.text("asset")?).map_err(|_| held.lacks("asset"))?;
-                    self.openings.insert((held.leg()?, asset), held.amount("opening")?);
+                    self.openings.insert((held.leg()?, held.asset("asset")?), held.amount("opening")?);
                 }
             }
+            Kind::Checkpoint => self.on_part(&row)?,
             Kind::Pair => {
                 let name = row.text("pair")?;
                 match row.text("state")? {
@@ -185,6 +224,24 @@ impl Recalled {
             Kind::Epoch | Kind::Mode | Kind::Note => {}
         }
         Ok(())
+    }
+
+    /// Goes on in the next segment: record numbers in errors begin anew.
+    pub(super) fn next_segment(&mut self) {
+        self.records = 0;
+    }
+
+    /// What the intent records of an epoch mean.
+    #[must_use]
+    pub fn markets_of(&self, epoch: u32) -> Option<&Markets> {
+        let (_, (last, markets)) = self.markets.range(..=epoch).next_back()?;
+        (*last >= epoch).then_some(markets)
+    }
+
+    /// How many records were read for this: what a start costs.
+    #[must_use]
+    pub fn records_read(&self) -> u64 {
+        self.counts.values().sum()
     }
 
     /// Whether the last run ended by itself, so that nothing can be missing behind its last record.
@@ -200,13 +257,7 @@ impl Recalled {
     }
 
     fn on_fired(&mut self, row: &Row<'_>) -> Result<(), RecallError> {
-        let class = match row.text("class")? {
-            "entry" => Class::Entry,
-            "exit" => Class::Exit,
-            "repair" => Class::Repair,
-            "flatten" => Class::Flatten,
-            _ => return Err(row.lacks("class")),
-        };
+        let class = row.class()?;
         for leg in row.list("legs")? {
             let leg = row.within(leg)?;
             let client = leg.client()?;
@@ -219,19 +270,14 @@ impl Recalled {
                 LegKind::Spot => "spot_price",
                 LegKind::Perp => "perp_price",
             };
-            let stamp = leg.body.get("stamp_ms").and_then(Value::as_i64).and_then(Unix::from_ms);
             let order = OldOrder {
                 class,
                 side: leg.side()?,
                 qty: leg.decimal("qty")?.to_owned(),
                 limit: leg.decimal("limit")?.to_owned(),
                 decided: row.decimal(decided)?.to_owned(),
-                reduce_only: leg
-                    .body
-                    .get("reduce_only")
-                    .and_then(Value::as_bool)
-                    .ok_or_else(|| leg.lacks("reduce_only"))?,
-                stamp: stamp.ok_or_else(|| leg.lacks("stamp_ms"))?,
+                reduce_only: leg.flag("reduce_only")?,
+                stamp: leg.stamp()?,
                 market,
                 order_id: 0,
                 executed: 0,
@@ -257,28 +303,42 @@ impl Recalled {
     }
 
     fn on_fill(&mut self, row: &Row<'_>) -> Result<(), RecallError> {
+        let market = row.market()?;
+        let traded = *self.traded.get(&market).ok_or_else(|| row.lacks("symbol"))?;
         let client = ClientId::parse(row.text("client_id")?.as_bytes());
-        let order = client.and_then(|client| self.orders.get_mut(&client));
-        let (qty, asset) = (row.decimal("qty")?, row.text("fee_asset")?);
+        let order_id = row.number("order_id")?;
+        let key = (market.clone(), row.number("trade_id")?);
+        if self.trades.contains_key(&key) {
+            return Ok(());
+        }
+        let (price, qty) = (row.decimal("price")?, row.decimal("qty")?);
         let units = row.units(qty, "qty")?;
-        let mut decided = None;
-        if let Some(order) = order {
-            decided = Some(order.decided.clone());
+        let price_decimals = decimals_of(price).ok_or_else(|| row.lacks("price"))?;
+        let qty_decimals = decimals_of(qty).ok_or_else(|| row.lacks("qty"))?;
+        self.sums.book(&Trade {
+            pair: traded.pair,
+            leg: market.leg,
+            base: traded.base,
+            quote: traded.quote,
+            side: row.side()?,
+            price: Price(row.scaled("price", price_decimals)?),
+            decided: Price(row.scaled("decided", price_decimals)?),
+            price_decimals,
+            qty: Qty(row.scaled("qty", qty_decimals)?),
+            qty_decimals,
+            size_factor: match market.leg {
+                LegKind::Spot => Amount(pow10_i128(Amount::SCALE)),
+                LegKind::Perp => traded.size_factor,
+            },
+            fee: row.amount("fee")?,
+            fee_asset: row.asset("fee_asset")?,
+        });
+        if let Some(order) = client.and_then(|client| self.orders.get_mut(&client)) {
             order.booked += units;
             order.executed = order.executed.max(order.booked);
         }
-        self.fills.push(OldFill {
-            market: row.market()?,
-            trade_id: row.number("trade_id")?,
-            order_id: row.number("order_id")?,
-            client,
-            side: row.side()?,
-            price: row.decimal("price")?.to_owned(),
-            qty: qty.to_owned(),
-            fee: row.amount("fee")?,
-            fee_asset: Asset::from(asset).map_err(|_| row.lacks("fee_asset"))?,
-            decided,
-        });
+        let at = row.moment("traded_us")?;
+        self.trades.insert(key, OldTrade { order_id, client, qty: qty.to_owned(), at });
         if let Some(client) = client {
             self.close(client);
         }
@@ -305,103 +365,54 @@ impl Recalled {
     }
 
     fn on_markets(&mut self, row: &Row<'_>) -> Result<(), RecallError> {
-        let small = |row: &Row<'_>, field| {
-            row.number(field).and_then(|n| u8::try_from(n).map_err(|_| row.lacks(field)))
-        };
-        let mut markets = Markets {
-            recv_window_ms: u32::try_from(row.number("recv_window_ms")?)
-                .map_err(|_| row.lacks("recv_window_ms"))?,
-            ..Markets::default()
-        };
-        for one in row.list("instruments")? {
-            let one = row.within(one)?;
-            let (price, qty) = (small(&one, "price_decimals")?, small(&one, "qty_decimals")?);
-            markets.instruments.push((one.market()?, price, qty));
-        }
-        let epoch = u32::try_from(row.number("epoch")?).map_err(|_| row.lacks("epoch"))?;
-        self.markets.insert(epoch, markets);
+        let epoch = row.small("epoch")?;
+        let markets = read_markets(row)?;
+        self.know_markets(epoch, epoch, markets);
         Ok(())
     }
-}
 
-/// One record, or an object in it, with what an error must say.
-struct Row<'a> {
-    body: &'a Map<String, Value>,
-    number: u64,
-    kind: Kind,
-}
-
-impl<'a> Row<'a> {
-    fn lacks(&self, field: &'static str) -> RecallError {
-        RecallError { number: self.number, kind: self.kind, field }
-    }
-
-    fn within(&self, value: &'a Value) -> Result<Self, RecallError> {
-        let body = value.as_object().ok_or_else(|| self.lacks("object"))?;
-        Ok(Self { body, number: self.number, kind: self.kind })
-    }
-
-    fn text(&self, field: &'static str) -> Result<&'a str, RecallError> {
-        self.body.get(field).and_then(Value::as_str).ok_or_else(|| self.lacks(field))
-    }
-
-    fn list(&self, field: &'static str) -> Result<&'a [Value], RecallError> {
-        self.body.get(field).and_then(Value::as_array).map(Vec::as_slice).ok_or_else(|| self.lacks(field))
-    }
-
-    fn number(&self, field: &'static str) -> Result<u64, RecallError> {
-        self.body.get(field).and_then(Value::as_u64).ok_or_else(|| self.lacks(field))
-    }
-
-    fn at(&self) -> Result<Unix, RecallError> {
-        let us = self.body.get("at_us").and_then(Value::as_i64);
-        us.and_then(|us| us.checked_mul(1_000)).map(Unix).ok_or_else(|| self.lacks("at_us"))
-    }
-
-    fn amount(&self, field: &'static str) -> Result<Amount, RecallError> {
-        let signed = crate::units::decimal::parse_signed(self.text(field)?.as_bytes(), Amount::SCALE);
-        signed.map(Amount).map_err(|_| self.lacks(field))
-    }
-
-    /// A text that is known to be an unsigned decimal.
-    fn decimal(&self, field: &'static str) -> Result<&'a str, RecallError> {
-        let text = self.text(field)?;
-        self.units(text, field)?;
-        Ok(text)
-    }
-
-    /// An unsigned decimal in units of its own last decimal.
-    fn units(&self, text: &str, field: &'static str) -> Result<i128, RecallError> {
-        let decimals = text.find('.').map_or(0, |dot| text.len() - dot - 1);
-        let decimals = u8::try_from(decimals).ok().filter(|n| *n <= 18).ok_or_else(|| self.lacks(field))?;
-        crate::units::decimal::parse_i128(text.as_bytes(), decimals).map_err(|_| self.lacks(field))
-    }
-
-    fn client(&self) -> Result<ClientId, RecallError> {
-        ClientId::parse(self.text("client_id")?.as_bytes()).ok_or_else(|| self.lacks("client_id"))
-    }
-
-    fn side(&self) -> Result<Side, RecallError> {
-        match self.text("side")? {
-            "buy" => Ok(Side::Buy),
-            "sell" => Ok(Side::Sell),
-            _ => Err(self.lacks("side")),
+    /// Takes in what the ids of some epochs mean. Runs that knew the same are told together: an epoch between
+    /// them whose run wrote nothing down sent nothing.
+    pub(super) fn know_markets(&mut self, first: u32, last: u32, markets: Markets) {
+        for pair in &markets.pairs {
+            for row in pair.legs.into_iter().filter_map(|leg| markets.instruments.get(leg)) {
+                let (pair, size_factor) = (pair.name, pair.size_factor);
+                let traded = Traded { pair, base: row.base, quote: row.quote, size_factor };
+                self.traded.insert(row.market.clone(), traded);
+            }
+        }
+        match self.markets.last_entry() {
+            Some(mut newest) if newest.get().1 == markets => newest.get_mut().0 = last,
+            _ => drop(self.markets.insert(first, (last, markets))),
         }
     }
+}
 
-    fn leg(&self) -> Result<LegKind, RecallError> {
-        match self.text("market")? {
-            "spot" => Ok(LegKind::Spot),
-            "perp" => Ok(LegKind::Perp),
-            _ => Err(self.lacks("market")),
-        }
+/// What a record of markets says, or a part of a checkpoint.
+pub(super) fn read_markets(row: &Row<'_>) -> Result<Markets, RecallError> {
+    let mut markets = Markets { recv_window_ms: row.small("recv_window_ms")?, ..Markets::default() };
+    for one in row.list("instruments")? {
+        let one = row.within(one)?;
+        markets.instruments.push(OldInstrument {
+            market: one.market()?,
+            base: one.asset("base")?,
+            quote: one.asset("quote")?,
+            price_decimals: one.small("price_decimals")?,
+            qty_decimals: one.small("qty_decimals")?,
+        });
     }
-
-    fn market(&self) -> Result<Market, RecallError> {
-        Ok(Market { leg: self.leg()?, symbol: self.text("symbol")?.to_owned() })
+    for one in row.list("pairs")? {
+        let one = row.within(one)?;
+        markets.pairs.push(OldPair {
+            name: one.asset("name")?,
+            legs: [usize::from(one.small::<u16>("spot")?), usize::from(one.small::<u16>("perp")?)],
+            price_factor: one.number("price_factor")?,
+            size_factor: one.amount("size_factor")?,
+        });
     }
+    Ok(markets)
 }
 
 #[cfg(test)]
 #[path = "recall_tests.rs"]
-mod tests;
+pub(super) mod tests;

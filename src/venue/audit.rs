@@ -40,6 +40,10 @@ pub struct Audit {
     pub positions: fn(&Key, Unix, u32) -> Ask,
     /// Reads them; flat ones are left out.
     pub read_positions: fn(&mut [u8], &Symbols) -> Rows<PositionRow>,
+    /// Asks for the margin of the perp account: what backs it, and what each position needs.
+    pub margin: fn(&Key, Unix, u32) -> Ask,
+    /// Reads it.
+    pub read_margin: fn(&mut [u8], &Symbols) -> Result<Margin, BadBody>,
     /// Asks for a market's balances.
     pub balances: fn(LegKind, &Key, Unix, u32) -> Ask,
     /// Reads them; zero ones are left out.
@@ -139,6 +143,28 @@ pub struct PositionRow {
     pub entry: Amount,
     /// When the venue last changed it: a position older than the last booked fill is no evidence (F90).
     pub at: Unix,
+}
+
+/// The margin of a perp account, in the quote asset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Margin {
+    /// What backs the positions, unrealised profit included.
+    pub balance: Amount,
+    /// Below this the venue closes positions.
+    pub needed: Amount,
+    /// What each position that is not flat needs of that.
+    pub positions: Vec<MarginRow>,
+}
+
+/// One position's part of a [`Margin`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MarginRow {
+    /// Whose; `None`: a symbol that is not among those given.
+    pub instrument: Option<InstrumentId>,
+    /// The venue's name of it.
+    pub symbol: String,
+    /// Maintenance margin.
+    pub needed: Amount,
 }
 
 /// What the account holds of one asset.

@@ -1,6 +1,7 @@
 //! What journal and truth say, brought into the same words so that they can be laid side by side.
 
 use contango::rehearse::{Setup, World};
+use contango::store::check::{Files, Problem, check};
 use contango::store::journal::{Kind, Reader};
 use contango::units::{Amount, LegKind};
 use serde_json::{Map, Value};
@@ -40,11 +41,22 @@ pub(crate) fn struck(world: &World, kind: &str) -> u64 {
 /// The bodies of all journal records of a kind, after a check that the journal is whole.
 #[track_caller]
 pub(crate) fn records(world: &World, kind: Kind) -> Vec<Map<String, Value>> {
-    let bytes = world.journal();
-    let mut reader = Reader::new(&bytes);
-    let found = reader.by_ref().filter(|entry| entry.kind == kind).map(|entry| entry.body).collect();
-    assert_eq!(reader.flaw(), None);
+    let mut found = Vec::new();
+    for (number, bytes) in (1..).zip(world.journal()) {
+        let mut reader = Reader::new(&bytes, number);
+        found.extend(reader.by_ref().filter(|entry| entry.kind == kind).map(|entry| entry.body));
+        assert_eq!(reader.flaw(), None);
+    }
     found
+}
+
+/// The journal as a person checks it: no segment missing, every checkpoint what was before it, nothing twice.
+#[track_caller]
+fn sound(world: &World) {
+    let journal: Vec<(u32, Vec<u8>)> = (1..).zip(world.journal()).collect();
+    let mut problems = check(&Files { journal: &journal, ..Files::default() }, false).problems;
+    problems.retain(|it| !matches!(it, Problem::NoEpoch | Problem::NoLatch));
+    assert_eq!(problems, []);
 }
 
 /// Fills by market, symbol and trade id: client id, side, price, quantity, fee, its asset.
@@ -104,6 +116,7 @@ pub(crate) fn made(truth: &Value) -> Fills {
 /// The journal's fills are the box's, one by one; so are balances and positions.
 #[track_caller]
 pub(crate) fn books_equal_truth(world: &World) {
+    sound(world);
     let truth = world.truth();
     let (booked, made) = (booked(world), made(&truth));
     assert_eq!(booked, made);

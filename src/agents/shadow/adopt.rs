@@ -7,9 +7,13 @@ use super::Shadow;
 use super::recon::fill_of;
 use crate::event::{Answer, Counted, Fired, FiredLeg, Made, Record, Source, Wire};
 use crate::units::decimal::pow10_i128;
+use crate::units::time::SEC;
 use crate::units::{Amount, Class, ClientId, Direction, InstrumentId, LinkId, Nanos, PairId, Price, Qty};
 use crate::venue::audit::{OrderRow, TradeRow, Whose};
 use std::sync::Arc;
+
+/// An order that is not resting is updated last at most so long after its last trade.
+const UPDATE_NS: i64 = 60 * SEC as i64;
 
 impl Shadow {
     pub(super) fn on_whose(
@@ -81,12 +85,23 @@ impl Shadow {
             return None;
         }
         if !self.orders.contains_key(&client) && !self.past.contains_key(&client) {
+            if self.was_booked(instrument, client, row) {
+                return None;
+            }
             self.adopt_unwritten(row, client, parts.sequence, parts.attempt, pair, now)?;
         }
         let (order_id, counted, source) = (row.order_id, Counted::default(), Source::Query);
         let answer = Answer { client, instrument, received: now, verdict, order_id, counted, source };
         self.on_answer(&answer, now);
         Some(client)
+    }
+
+    /// Whether an earlier run closed an order so long ago that its trades are not known one by one any more: a
+    /// venue that shows it again tells nothing new.
+    fn was_booked(&self, instrument: InstrumentId, client: ClientId, row: &OrderRow) -> bool {
+        let old = row.at.0 < self.recovered.known_since.0.saturating_add(UPDATE_NS);
+        old && self.recovered.closed.contains(client)
+            && self.ledger.of_order(instrument, row.order_id) == Qty::ZERO
     }
 
     /// An order of ours that neither journal nor intent records tell of: its process lost both.

@@ -7,8 +7,9 @@
 //!        answers (listings, clocks), its orders in those of the first order's.
 
 use super::{Phase, Shadow};
-use crate::desk::budget::{Lane, Line, Weighs};
+use crate::desk::budget::{Lane, Line, SLOW_NS, Weighs};
 use crate::event::{BudgetTold, Headers, LANES, Limit, Permit, Reads, lane, market_of};
+use crate::units::time::SEC;
 use crate::units::{LegKind, Nanos};
 use crate::venue;
 
@@ -45,7 +46,7 @@ impl Shadow {
     /// Believes what the headers of an answer said.
     pub(super) fn hear_counted(&mut self, headers: &Headers, now: Nanos) {
         let Some(state) = self.lanes.get_mut(headers.lane) else { return };
-        state.hear(&headers.counted, headers.sent, now);
+        let again = state.hear(&headers.counted, headers.sent, now);
         // Others may have used more than we knew: the trader and the clerk hear of it at once.
         self.permit_due = now;
         if headers.counted.retry_after_s.is_none() {
@@ -58,6 +59,16 @@ impl Shadow {
         if let Some(until) = self.lanes[headers.lane].quiet_until(now) {
             let why = format!("{} asked to wait (Retry-After)", lane_name(headers.lane));
             self.freeze(market_of(headers.lane).0, until, &why);
+        }
+        if again {
+            let minutes = SLOW_NS / (60 * SEC);
+            let why = format!(
+                "{} asked to wait twice within a minute: no entries and half of its limits for {minutes} min; see who \
+                 else uses this address",
+                lane_name(headers.lane)
+            );
+            self.alert(why.clone());
+            self.freeze(market_of(headers.lane).0, now.plus(SLOW_NS), &why);
         }
     }
 
@@ -124,7 +135,7 @@ impl Shadow {
                 kind: standing.limit.kind,
                 window_ns: standing.limit.window_ns,
                 used: standing.used,
-                line: Line::Normal.of(standing.limit.limit),
+                line: standing.line,
                 limit: standing.limit.limit,
                 peak: standing.peak,
                 quiet_ns,

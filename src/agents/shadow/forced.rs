@@ -5,9 +5,9 @@
 //! Map:   `UserHeard::System` → `on_forced` → booked → `repair::settle` in the same turn.
 
 use super::Shadow;
-use crate::event::{Fill, Forced, PairState, Record};
+use crate::event::{Fill, Forced, PairState, Record, lane};
 use crate::units::time::SEC;
-use crate::units::{Amount, InstrumentId, Nanos, PairId, Unix};
+use crate::units::{Amount, InstrumentId, LegKind, Nanos, PairId, Unix};
 use std::sync::Arc;
 
 /// How long a venue takes no entry after an auto-deleveraging (FAULTS F102).
@@ -31,7 +31,9 @@ impl Shadow {
             self.bar(instrument, what.text(), now);
             return;
         };
-        if fill.is_some_and(|fill| self.ledger.has(id, fill.trade_id)) {
+        // One that is older than the books name trades one by one was booked when it was made.
+        let known = |fill: Fill| self.ledger.has(id, fill.trade_id) || fill.at < self.recovered.known_since;
+        if fill.is_some_and(known) {
             return;
         }
         let pair = self.books[at].pair;
@@ -70,6 +72,7 @@ impl Shadow {
             Forced::Liquidation => {
                 let why = format!("{} of {}; look at the margin of every pair", what.text(), perp.symbol);
                 self.halt(why, now);
+                self.doubt_margin(lane(perp.venue, LegKind::Perp), now);
             }
             Forced::Settlement => {}
         }
@@ -99,7 +102,8 @@ impl Shadow {
         }
         holding.perp += mine;
         self.recon.stir(fill.instrument);
-        self.write(Record::Fill { at: self.clock.unix(), fill: *fill, cause: Some(what), instruments });
+        let (at, decided) = (self.clock.unix(), fill.price);
+        self.write(Record::Fill { at, fill: *fill, decided, cause: Some(what), instruments });
         if mine != base {
             let name = self.instruments.pair(pair).name;
             self.alert(format!(

@@ -6,7 +6,7 @@
 
 use super::completing::Completion;
 use super::{Book, Shadow};
-use crate::desk::pair::smallest_trade;
+use crate::desk::pair::least_unwind;
 use crate::event::{Closed, End, Forced, PairState, Record, RefusalKind};
 use crate::units::time::{MS, SEC};
 use crate::units::{Class, ClientId, LegKind, Nanos, PairId, Qty};
@@ -82,6 +82,12 @@ impl Mending {
         COLLARS_PPM[(step as usize).min(COLLARS_PPM.len() - 1)]
     }
 
+    /// Whether no more may leave at once than is visible: what the venue did leaves a size that nobody chose
+    /// for this book.
+    pub(super) fn sliced(&self) -> bool {
+        self.forced.is_some()
+    }
+
     /// Whether unwinding gets nowhere: refused so often, or begun and not done for so long.
     pub(super) fn stuck(&self, refusals: u32, ns: u64, now: Nanos) -> bool {
         self.refused >= refusals || self.tries > 0 && self.age_ns(now) >= ns
@@ -130,7 +136,7 @@ impl Shadow {
     /// An order ended. After a repair of which nothing came the next one waits, a little longer each time.
     pub(super) fn on_end(&mut self, client: ClientId, end: End, now: Nanos) {
         let Some(tracked) = self.orders.get(&client) else { return };
-        let (pair, class) = (tracked.order.pair, tracked.order.class);
+        let (pair, class, whole) = (tracked.order.pair, tracked.order.class, tracked.order.leg.qty);
         let refused = if let End::Refused(refusal) = end { Some(refusal.kind) } else { None };
         if class != Class::Entry && refused == Some(RefusalKind::ReduceOnly) {
             self.doubt_position(pair, now);
@@ -140,8 +146,14 @@ impl Shadow {
             book.retry_at = now;
             return;
         }
-        if matches!(end, End::Terminal(executed) if executed > Qty::ZERO) {
+        if let End::Terminal(executed) = end
+            && executed > Qty::ZERO
+        {
             book.mending.halved = 0;
+            if executed == whole {
+                // A slice that went through at its price is no reason to pay more for the next.
+                book.mending.tries = book.mending.tries.saturating_sub(1);
+            }
             return;
         }
         book.mending.refused += u32::from(refused.is_some());
@@ -177,11 +189,7 @@ impl Shadow {
         let row = self.instruments.leg(book.pair, leg);
         let cut = qty.0 >> book.mending.halved;
         let quote = book.pulse.and_then(|pulse| pulse.quotes[leg as usize]);
-        // Reduce-only orders are exempt from the minimum notional.
-        let least = match leg {
-            LegKind::Spot => quote.and_then(|quote| smallest_trade(row, quote.bid)).unwrap_or(qty.0),
-            LegKind::Perp => row.qty_min.0.max(row.lot.0),
-        };
+        let least = quote.and_then(|quote| least_unwind(row, quote.bid)).unwrap_or(qty.0);
         Qty((cut - cut % row.lot.0).max(least).min(qty.0))
     }
 

@@ -6,8 +6,9 @@
 //! Map:   `news` from clerk and couriers · `orders` fired → answered → booked · `questions` asking the
 //!        venue · `streams` the private streams · `recall` the runs before · `recon`, `adopt`, `compare`
 //!        the venue's whole view · `phases` of a run · `repair` settled or unwound · `completing` the other
-//!        cure · `mending` the pace and alarms of both · `forced` ADL and its like · `late` told of after
-//!        the end · `terms` thresholds · `risk` what may be at stake · `budget` what may leave · `lag` a slow disk · `operator` modes ·
+//!        cure · `mending` the pace and alarms of both · `forced` ADL and its like · `margin` after a
+//!        liquidation · `late` told of after the end · `terms` thresholds · `risk` what may be at stake ·
+//!        `budget` what may leave · `lag` a slow disk · `operator` modes ·
 //!        `told` what it can say of a run · `totals` what it adds up to.
 
 mod adopt;
@@ -17,6 +18,7 @@ mod completing;
 mod forced;
 mod lag;
 mod late;
+mod margin;
 mod mending;
 mod news;
 pub mod operator;
@@ -215,6 +217,8 @@ enum Question {
     Trades(ClientId),
     /// End this order.
     Cancel(ClientId),
+    /// The margin of a market's positions.
+    Margin(usize),
     /// Something of the account as a whole.
     Audit(recon::Item),
     /// What a market's wallet holds.
@@ -254,6 +258,8 @@ pub struct Shadow {
     frozen: BTreeMap<VenueId, (Nanos, String)>,
     /// Positions to be looked at again, and when.
     rechecks: Vec<(Nanos, PairId)>,
+    /// Markets whose margin is to be read, and when it is asked for next.
+    margins: BTreeMap<usize, Nanos>,
     /// Records the ring had no room for yet: a record is never dropped.
     backlog: VecDeque<Record>,
     written: u64,
@@ -309,6 +315,7 @@ impl Shadow {
             fills: Box::default(),
             frozen: BTreeMap::new(),
             rechecks: Vec::new(),
+            margins: BTreeMap::new(),
             backlog: VecDeque::new(),
             written: 0,
             freeing: VecDeque::new(),
@@ -400,6 +407,7 @@ impl Agent for Shadow {
             self.free_slots();
             self.tick_lag(now);
             self.tick_rechecks(now);
+            self.tick_margin(now);
             self.tick_mending(now);
             for at in 0..self.books.len() {
                 self.publish_terms(at, now);

@@ -148,9 +148,9 @@ impl Shadow {
             ));
             return;
         };
-        let pair = tracked.order.pair;
+        let (pair, decided) = (tracked.order.pair, tracked.decided);
         let mut base = Amount::ZERO;
-        if !self.ledger.book(fill, pair, tracked.decided, &instruments, &mut base) {
+        if !self.ledger.book(fill, pair, decided, &instruments, &mut base) {
             return;
         }
         let judged = tracked.order.ended().then_some(tracked.order.executed);
@@ -165,7 +165,8 @@ impl Shadow {
         }
         self.totals.record(Stage::FillRtt, now.since(sent));
         crash::point("K9");
-        self.write(Record::Fill { at: self.clock.unix(), fill: *fill, cause: None, instruments });
+        let at = self.clock.unix();
+        self.write(Record::Fill { at, fill: *fill, decided, cause: None, instruments });
         if late {
             self.on_late(fill.client, now);
         }

@@ -6,15 +6,18 @@
 //! Order: everything here happens in one turn, before the first permit.
 
 use super::{Shadow, Tracked};
+use crate::desk::ledger::Ledger;
 use crate::desk::order::{Order, State};
+use crate::desk::pair::Holding;
 use crate::event::{
-    End, Fill, Fired, FiredLeg, Instrument, Instruments, Intent, IntentLeg, Made, Mode, PairState, Record,
-    Source, Wire, intent_state,
+    End, Fired, FiredLeg, Instrument, Instruments, Intent, IntentLeg, Made, Mode, PairState, Record, Wire,
+    intent_state,
 };
 use crate::metal::crash;
 use crate::metal::intents::{IntentSlot, Origin};
-use crate::store::recall::{Market, OldOrder, Recalled};
-use crate::units::decimal::{parse_signed, pow10_i128};
+use crate::store::ids::Ids;
+use crate::store::recall::{Market, OldInstrument, OldOrder, Recalled};
+use crate::units::decimal::pow10_i128;
 use crate::units::time::{MS, SEC};
 use crate::units::{Amount, Class, ClientId, InstrumentId, LegKind, LinkId, Nanos, PairId, Price, Qty, Unix};
 use std::collections::BTreeMap;
@@ -38,6 +41,10 @@ pub(super) struct Recovered {
     pub(super) markets_record: u64,
     /// What was booked before this run.
     pub(super) fills_before: u64,
+    /// Orders whose end and fills are all booked.
+    pub(super) closed: Ids,
+    /// Trades before it are booked, and not known one by one.
+    pub(super) known_since: Unix,
     /// What was earned before this run.
     pub(super) profit_before: crate::desk::ledger::Profit,
     /// W of orders that may still be open: the longest of any run that wrote them.
@@ -81,7 +88,7 @@ impl Shadow {
     pub(super) fn recall(&mut self, now: Nanos) {
         let instruments = Arc::clone(&self.instruments);
         let names = Names::new(&instruments);
-        let recalled = std::mem::take(&mut self.settings.recalled);
+        let mut recalled = std::mem::take(&mut self.settings.recalled);
         let at = self.clock.unix();
         self.write(Record::Markets {
             at,
@@ -93,15 +100,17 @@ impl Shadow {
             since: Unix(recalled.last_at.unwrap_or(at).0 - OVERLAP_NS),
             earlier_runs: !recalled.runs.is_empty(),
             markets_record: self.written + self.backlog.len() as u64,
-            window_ms: recalled.markets.values().map(|run| run.recv_window_ms).max().unwrap_or(0),
+            window_ms: recalled.markets.values().map(|(_, run)| run.recv_window_ms).max().unwrap_or(0),
+            closed: std::mem::take(&mut recalled.closed),
+            known_since: recalled.known_since,
             ..Recovered::default()
         };
         recovered.openings.clone_from(&recalled.openings);
         self.recovered = recovered;
 
-        self.recall_fills(&recalled, &names);
+        self.recall_sums(&mut recalled, &names);
         for book in &mut self.books {
-            let held = book.holding != crate::desk::pair::Holding::default();
+            let held = book.holding != Holding::default();
             let hedged = recalled.hedged.contains(instruments.pair(book.pair).name.as_str());
             if held {
                 // Looked at as soon as the venue has confirmed it.
@@ -143,60 +152,33 @@ impl Shadow {
         }
         crash::point("K15e");
         self.recovered.fills_before = self.ledger.fills();
-        self.recovered.profit_before = self.ledger.profit;
+        self.recovered.profit_before = self.ledger.profit();
         self.limit_restarts(&recalled, at, now);
     }
 
-    fn recall_fills(&mut self, recalled: &Recalled, names: &Names<'_>) {
-        let instruments = Arc::clone(&self.instruments);
-        let mut elsewhere: BTreeMap<&Market, i128> = BTreeMap::new();
-        for old in &recalled.fills {
-            let Some((row, pair)) = names.get(&old.market) else {
-                let qty = parse_signed(old.qty.as_bytes(), Amount::SCALE).unwrap_or(0);
-                *elsewhere.entry(&old.market).or_default() += qty * i128::from(old.side.sign());
-                continue;
-            };
-            let price = Price::parse(old.price.as_bytes(), row.price_decimals);
-            let qty = Qty::parse(old.qty.as_bytes(), row.qty_decimals);
-            let (Ok(price), Ok(qty)) = (price, qty) else {
-                self.bar_recalled(
+    fn recall_sums(&mut self, recalled: &mut Recalled, names: &Names<'_>) {
+        self.ledger = Ledger::after(std::mem::take(&mut recalled.sums));
+        for ((market, trade_id), old) in &recalled.trades {
+            let Some((row, pair)) = names.get(market) else { continue };
+            match Qty::parse(old.qty.as_bytes(), row.qty_decimals) {
+                Ok(qty) => self.ledger.remember(row.id, *trade_id, old.order_id, qty),
+                Err(_) => self.bar_recalled(
                     pair,
                     "has a fill in the journal that its market's present decimals can't express",
-                );
-                continue;
-            };
-            let decided =
-                old.decided.as_ref().and_then(|text| Price::parse(text.as_bytes(), row.price_decimals).ok());
-            let fill = Fill {
-                client: old.client.unwrap_or_default(),
-                instrument: row.id,
-                order_id: old.order_id,
-                trade_id: old.trade_id,
-                side: old.side,
-                price,
-                qty,
-                fee: old.fee,
-                fee_asset: old.fee_asset,
-                at: Unix(0),
-                source: Source::Query,
-            };
-            let mut base = Amount::ZERO;
-            if self.ledger.book(&fill, pair, decided.unwrap_or(price), &instruments, &mut base) {
-                let holding = &mut self.books[usize::from(pair.0)].holding;
-                match row.leg {
-                    LegKind::Spot => holding.spot += base,
-                    LegKind::Perp => holding.perp += base,
-                }
+                ),
             }
         }
-        for (market, qty) in elsewhere {
-            if qty != 0 {
-                let (leg, symbol) = (market.leg, &market.symbol);
-                self.note(format!(
-                    "{leg} {symbol} is held from an earlier run, and this run does not trade it: it stays as it is; start \
-                     with its pair to go on with it"
-                ));
-            }
+        for book in &mut self.books {
+            let held = |leg| Amount(self.ledger.lot(self.instruments.pair(book.pair).name, leg).base);
+            book.holding = Holding { spot: held(LegKind::Spot), perp: held(LegKind::Perp) };
+        }
+        let traded = |name| self.instruments.pairs.iter().any(|pair| pair.name == name);
+        let elsewhere: Vec<_> = self.ledger.held().filter(|(name, _)| !traded(*name)).collect();
+        for (name, leg) in elsewhere {
+            self.note(format!(
+                "{leg} of pair {name} is held from an earlier run, and this run does not trade it: it stays as it is; \
+                 start with that pair to go on with it"
+            ));
         }
     }
 
@@ -268,7 +250,7 @@ impl Shadow {
         names: &Names<'_>,
         now: Nanos,
     ) -> usize {
-        let markets = recalled.markets.get(&intent.epoch);
+        let markets = recalled.markets_of(intent.epoch);
         let this_boot = self.intents.origin() == Origin::ThisBoot;
         let window_ms = markets.map_or(0, |run| run.recv_window_ms).max(self.settings.recv_window_ms);
         let mut legs = [None, None];
@@ -278,11 +260,11 @@ impl Shadow {
         for (i, leg) in intent.legs.iter().enumerate() {
             let Some(leg) = leg else { continue };
             let begun = [intent_state::A_WRITING, intent_state::B_WRITING][i];
-            let known = recalled.closed.contains(&leg.client)
+            let known = self.recovered.closed.contains(leg.client)
                 || recalled.orders.contains_key(&leg.client)
                 || (state < begun && this_boot);
             let market = markets.and_then(|run| run.instruments.get(usize::from(leg.instrument.0)));
-            let Some((market, price_decimals, qty_decimals)) = market else {
+            let Some(OldInstrument { market, price_decimals, qty_decimals, .. }) = market else {
                 self.note(format!("order {}: an intent record names a market nobody wrote down", leg.client));
                 elsewhere |= !known;
                 continue;

@@ -180,11 +180,14 @@ impl Shadow {
         self.begin_round(of_lane, round);
     }
 
+    /// The names of a venue's instruments.
+    pub(super) fn symbols_of(&mut self, of_lane: usize) -> Arc<Symbols> {
+        let (venue, _) = market_of(of_lane);
+        let made = || Arc::new(Symbols::new(&self.instruments, venue));
+        Arc::clone(self.recon.symbols.get_or_insert_with(made))
+    }
+
     fn begin_round(&mut self, of_lane: usize, round: Round) {
-        if self.recon.symbols.is_none() {
-            let (venue, _) = market_of(of_lane);
-            self.recon.symbols = Some(Arc::new(Symbols::new(&self.instruments, venue)));
-        }
         let before = self.recon.rounds.insert(of_lane, round);
         if let (Some(before), Some(round)) = (before, self.recon.rounds.get_mut(&of_lane)) {
             round.since = round.since.min(before.since);
@@ -339,7 +342,7 @@ impl Shadow {
             return;
         }
         round.flying = None;
-        let Some(symbols) = self.recon.symbols.clone() else { return };
+        let symbols = self.symbols_of(of_lane);
         let body = &mut letter.body;
         let audit = &venue.audit;
         let read = match item {

@@ -139,6 +139,7 @@ impl Shadow {
             side,
             qty,
             collar_ppm: book.mending.collar_ppm(),
+            sliced: book.mending.sliced(),
         };
         // A full ring: asked again at the next tick.
         if self.doors.commands.push(command).is_ok() {

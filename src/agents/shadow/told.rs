@@ -59,7 +59,7 @@ impl Shadow {
     /// What this run earned and lost by its bookings.
     #[must_use]
     pub fn profit(&self) -> Profit {
-        let (all, before) = (self.ledger.profit, self.recovered.profit_before);
+        let (all, before) = (self.ledger.profit(), self.recovered.profit_before);
         Profit {
             basis: all.basis - before.basis,
             fees: all.fees - before.fees,
@@ -100,7 +100,7 @@ impl Shadow {
             let row = self.instruments.pair(book.pair);
             let decimals = self.instruments.get(row.perp).price_decimals;
             for leg in LegKind::BOTH {
-                sum += self.ledger.unrealised(book.pair, leg, mark.mark, decimals, row.price_factor);
+                sum += self.ledger.unrealised(row.name, leg, mark.mark, decimals, row.price_factor);
             }
         }
         sum

@@ -11,6 +11,7 @@ use super::{Signal, Stall, Trader, signal_prices};
 use crate::agents::Loaded;
 use crate::desk::book::touch;
 use crate::desk::budget::ENTRY_CHARGE;
+use crate::desk::pair::{least_unwind, slice};
 use crate::event::{
     Bind, Closed, Command, Fired, FiredLeg, Intent, IntentLeg, Made, Permit, Quote, Told, Wire, intent_state,
     lane,
@@ -172,6 +173,13 @@ impl Trader {
             }
             Command::Unwind { collar_ppm, .. } => (false, collar_ppm),
             Command::Free { .. } => return Ok(()),
+        };
+        let qty = match command {
+            Command::Unwind { sliced: true, .. } => {
+                let (price, visible) = touch(&quote, side);
+                slice(qty, visible, row.lot, least_unwind(row, price).unwrap_or(qty.0))
+            }
+            _ => qty,
         };
         self.permitted(lane(venue, leg), Class::Repair, now)?;
         let link = self.links.idle(venue, leg).ok_or(Closed::NoLink)?;

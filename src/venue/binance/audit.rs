@@ -13,7 +13,8 @@ use crate::event::{Asset, Instrument};
 use crate::units::time::SEC;
 use crate::units::{Amount, ClientId, LegKind, Price, Qty, Side, Unix};
 use crate::venue::audit::{
-    Audit, BalanceRow, FundingRow, OrderRow, PositionRow, Rows, TradeRow, TradesFrom, Whose,
+    Audit, BalanceRow, FundingRow, Margin, MarginRow, OrderRow, PositionRow, Rows, TradeRow, TradesFrom,
+    Whose,
 };
 use crate::venue::json::{Object, flag, stamp, text, uint};
 use crate::venue::{Ask, BadBody, Key, Symbols};
@@ -31,6 +32,8 @@ pub(super) const AUDIT: Audit = Audit {
     history_ns,
     positions,
     read_positions,
+    margin,
+    read_margin,
     balances,
     read_balances,
     cancel,
@@ -99,6 +102,11 @@ fn history_ns(leg: LegKind) -> u64 {
 
 fn positions(key: &Key, at: Unix, window_ms: u32) -> Ask {
     signed(LegKind::Perp, "/fapi/v3/positionRisk", "", 5, key, at, window_ms)
+}
+
+/// The account whole: v3 lists only symbols with a position or orders.
+fn margin(key: &Key, at: Unix, window_ms: u32) -> Ask {
+    signed(LegKind::Perp, "/fapi/v3/account", "", 5, key, at, window_ms)
 }
 
 fn balances(leg: LegKind, key: &Key, at: Unix, window_ms: u32) -> Ask {
@@ -222,6 +230,29 @@ fn read_positions(body: &mut [u8], symbols: &Symbols) -> Rows<PositionRow> {
         }))
     })?;
     Ok(all.into_iter().flatten().collect())
+}
+
+fn read_margin(body: &mut [u8], symbols: &Symbols) -> Result<Margin, BadBody> {
+    object(body, |answer| {
+        let list = answer.get("positions").and_then(|list| list.as_array());
+        let list = list.ok_or(BadBody::Field("positions"))?;
+        let read = |row: &Object<'_, '_>| {
+            let symbol = symbol(row)?;
+            let held = amount(row, "positionAmt")? != Amount::ZERO;
+            let needed = unsigned(row, "maintMargin")?;
+            let instrument = symbols.find(LegKind::Perp, symbol.as_bytes()).map(|known| known.id);
+            Ok(held.then(|| MarginRow { instrument, symbol: symbol.to_owned(), needed }))
+        };
+        let rows: Result<Vec<Option<MarginRow>>, BadBody> = list
+            .iter()
+            .map(|row| once_each(&row.as_object().ok_or(BadBody::Field("positions"))?, read))
+            .collect();
+        Ok(Margin {
+            balance: amount(answer, "totalMarginBalance")?,
+            needed: unsigned(answer, "totalMaintMargin")?,
+            positions: rows?.into_iter().flatten().collect(),
+        })
+    })
 }
 
 fn read_balances(leg: LegKind, body: &mut [u8]) -> Rows<BalanceRow> {

@@ -70,6 +70,7 @@ fn every_question_is_the_pages_and_costs_what_the_page_says() {
     asks(&by_id(&spot), "GET spot_rest/api/v3/order", "symbol=BTCUSDT&orderId=28", 4);
     asks(&by_id(&perp), "GET usdm_rest/fapi/v1/order", "symbol=BTCUSDT&orderId=28", 1);
     asks(&(AUDIT.positions)(&key, NOW, 5_000), "GET usdm_rest/fapi/v3/positionRisk", "", 5);
+    asks(&(AUDIT.margin)(&key, NOW, 5_000), "GET usdm_rest/fapi/v3/account", "", 5);
     let held = |leg| (AUDIT.balances)(leg, &key, NOW, 5_000);
     asks(&held(LegKind::Spot), "GET spot_rest/api/v3/account", "omitZeroBalances=true", 20);
     asks(&held(LegKind::Perp), "GET usdm_rest/fapi/v3/balance", "", 5);
@@ -532,4 +533,25 @@ proptest! {
     fn any_bytes_are_read_without_a_panic(which in 0usize..9, mut body in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = READERS[which].2(&mut body);
     }
+}
+
+#[test]
+fn the_margin_is_what_backs_the_account_and_what_each_position_needs() {
+    let mut body = parsed("futures_rest_account_v3.json");
+    let told = |body: &Value| (AUDIT.read_margin)(&mut body.to_string().into_bytes(), &symbols());
+    let flat = json!([{"symbol": "ADAUSDT", "positionAmt": "0", "maintMargin": "0"}]);
+    body["totalMaintMargin"] = "31.5".into();
+    body["positions"][0]["maintMargin"] = "30".into();
+    body["positions"].as_array_mut().unwrap().extend(flat.as_array().unwrap().clone());
+    let margin = told(&body).unwrap();
+    assert_eq!((margin.balance, margin.needed), (coins("126.72469206"), coins("31.5")));
+    let rows: Vec<_> = margin.positions.iter().map(|row| (row.symbol.as_str(), row.needed)).collect();
+    assert_eq!(rows, [("BTCUSDT", coins("30"))]);
+    assert_eq!(margin.positions[0].instrument, Some(InstrumentId(1)));
+    body["positions"][0]["maintMargin"] = "-1".into();
+    assert_eq!(told(&body), Err(BadBody::Field("maintMargin")));
+    assert_eq!(
+        told(&json!({"code": -2015, "msg": "no"})),
+        Err(BadBody::Code { code: -2015, text: "no".to_owned() })
+    );
 }

@@ -140,6 +140,9 @@ pub(in crate::sim) fn on_request(exchange: &mut Exchange, conn: ConnId, door: Do
         let name = if market == Market::Spot { "1D" } else { "1M" };
         extra += &format!("X-MBX-ORDER-COUNT-10S: {short}\r\nX-MBX-ORDER-COUNT-{name}: {long}\r\n");
     }
+    if now < exchange.uncounted[market.index()] {
+        extra.clear();
+    }
     if let Some(seconds) = reply.retry_after_s {
         extra += &format!("Retry-After: {seconds}\r\n");
     }
