@@ -29,13 +29,18 @@ impl Venue {
         Self { child, ready: serde_json::from_str(&line).unwrap(), _folder: folder }
     }
 
-    fn truth(&self) -> Value {
+    fn ask(&self, line: &str, body: &str) -> Value {
         let control = self.ready["control"].as_str().unwrap().trim_start_matches("http://");
         let mut link = std::net::TcpStream::connect(control).unwrap();
-        link.write_all(b"GET /truth HTTP/1.1\r\nHost: box\r\n\r\n").unwrap();
+        let head = format!("{line} HTTP/1.1\r\nHost: box\r\nContent-Length: {}\r\n\r\n", body.len());
+        link.write_all(format!("{head}{body}").as_bytes()).unwrap();
         let mut text = String::new();
         link.read_to_string(&mut text).unwrap();
         serde_json::from_str(text.split_once("\r\n\r\n").unwrap().1).unwrap()
+    }
+
+    fn truth(&self) -> Value {
+        self.ask("GET /truth", "")
     }
 
     /// Points an engine here, with its authority and without its key.
@@ -80,7 +85,7 @@ fn paper_trades_on_the_venues_quotes_and_the_venue_sees_no_signed_request() {
     let inside: Value = serde_json::from_slice(&std::fs::read(format!("{out}/truth.json")).unwrap()).unwrap();
     assert_eq!(inside["market"], "fed");
     assert!(inside["fills"].as_array().unwrap().len() >= 12, "{}", inside["fills"]);
-    assert_eq!(inside["positions"], serde_json::json!([]));
+    assert_eq!(inside["naked"]["now"], serde_json::json!([]), "what is open is hedged");
 
     // The venue: quotes were read, and nothing was ever asked for in anybody's name.
     let truth = venue.truth();
@@ -92,6 +97,34 @@ fn paper_trades_on_the_venues_quotes_and_the_venue_sees_no_signed_request() {
     // The live engine's data folder is not touched.
     let kept: Vec<_> = std::fs::read_dir(&data).unwrap().map(|it| it.unwrap().file_name()).collect();
     assert_eq!(kept, ["paper"], "{kept:?}");
+}
+
+/// What the box quotes is the venue's or nothing: when that is silent, so is the engine.
+#[test]
+fn when_the_venue_falls_silent_no_order_is_sent_on_old_quotes() {
+    let venue = Venue::open();
+    let folder = tempfile::tempdir().unwrap();
+    let within = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let out = within("out");
+    let engine = Command::new(CONTANGO)
+        .args(["run", "--json", "--for", "12s", "--idle", "park"])
+        .args(["--kappa", "1", "--hold", "1h", "--exit-basis", "5bps"])
+        .args(["--out", &out, "--data-dir", &within("data")])
+        .args(venue.arguments())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(std::time::Duration::from_secs(6));
+    venue.ask("POST /fault", r#"{"kind": "maintenance", "for_ms": 60000}"#);
+    let silent_us = venue.truth()["now_us"].as_u64().unwrap();
+    let ended = engine.wait_with_output().unwrap();
+    assert!(matches!(ended.status.code(), Some(0 | 4)), "{:?}", ended.status);
+    let inside: Value = serde_json::from_slice(&std::fs::read(format!("{out}/truth.json")).unwrap()).unwrap();
+    let orders = inside["orders"].as_array().unwrap();
+    assert!(!orders.is_empty(), "it traded while there were quotes");
+    let late: Vec<&Value> =
+        orders.iter().filter(|it| it["received_us"].as_u64().unwrap() > silent_us + 2_000_000).collect();
+    assert!(late.is_empty(), "{late:?}");
 }
 
 #[test]
