@@ -387,7 +387,6 @@ const LINES: &[Setting] = &[
         help: "Open this many positions at the least size the venue takes, then go on with --clip",
         on: ENGINE,
         set: |s, v| value::count(v, 0, u64::from(u32::MAX)).map(|n| s.first_entries = n),
-        ..PLAIN
     },
     Setting {
         name: "leverage",

@@ -5,6 +5,7 @@
 //!        digits, so that a flat position leaves exactly its cash flow behind.
 
 use super::listing::{Listing, SymbolId};
+use super::market::Level;
 use super::matching::Side;
 use super::number::{E8, Money, ONE_E8, mul_div};
 
@@ -149,11 +150,11 @@ impl Accounts {
         listing: &Listing,
         symbol: SymbolId,
         side: Side,
-        price: E8,
-        qty: E8,
+        met: Level,
         resting: Option<E8>,
         fee: Option<(usize, Money)>,
     ) -> Charge {
+        let Level { price, qty } = met;
         let (base, quote) = (listing.symbols[symbol].base, listing.symbols[symbol].quote);
         let (coins, cash) = (Money::from_e8(qty), Money::product(price, qty));
         if let Some(limit) = resting {
@@ -230,11 +231,25 @@ mod tests {
         let btc = listing.find(Market::Spot, "BTCUSDT").unwrap();
         let base = listing.symbols[btc].base;
         let mut accounts = Accounts::new(&listing, Money::from_e8(at(1_000_000)), Money::ZERO, 0);
-        let charge = accounts.spot_fill(&listing, btc, Side::Buy, 7_690_001_000_000, 1_234_000, None, None);
+        let charge = accounts.spot_fill(
+            &listing,
+            btc,
+            Side::Buy,
+            Level { price: 7_690_001_000_000, qty: 1_234_000 },
+            None,
+            None,
+        );
         assert_eq!((charge.commission.to_string(), charge.asset), ("0.00001234".into(), base));
         assert_eq!(accounts.spot[base].free.to_string(), "0.01232766");
         assert_eq!(accounts.spot[0].free.to_string(), "999051.0538766");
-        let charge = accounts.spot_fill(&listing, btc, Side::Sell, 7_690_000_000_000, 1_232_000, None, None);
+        let charge = accounts.spot_fill(
+            &listing,
+            btc,
+            Side::Sell,
+            Level { price: 7_690_000_000_000, qty: 1_232_000 },
+            None,
+            None,
+        );
         assert_eq!((charge.commission.to_string(), charge.asset), ("0.947408".into(), 0));
         assert_eq!(accounts.spot[0].free.to_string(), "999997.5144686");
     }

@@ -6,6 +6,7 @@
 use super::accounts::Accounts;
 use super::config::Market;
 use super::exchange::Exchange;
+use super::market::Level;
 use super::number::Money;
 use super::orders::{OrderLog, Status};
 
@@ -57,8 +58,8 @@ impl Exchange {
             match fill.market {
                 Market::Spot => {
                     let fee = Some((fill.commission_asset, fill.commission));
-                    let (side, price) = (order.side, fill.price);
-                    accounts.spot_fill(&self.listing, fill.symbol, side, price, fill.qty, None, fee);
+                    let met = Level { price: fill.price, qty: fill.qty };
+                    accounts.spot_fill(&self.listing, fill.symbol, order.side, met, None, fee);
                     accounts.spot_update_ms = fill.time_us / 1_000;
                 }
                 Market::Usdm => {

@@ -202,7 +202,7 @@ impl Exchange {
                 let locked = maker.then_some(price);
                 let fee = self.burnt_fee(Money::product(level.price, level.qty));
                 self.accounts.spot_update_ms = time_us / 1_000;
-                self.accounts.spot_fill(&self.listing, symbol, side, level.price, level.qty, locked, fee)
+                self.accounts.spot_fill(&self.listing, symbol, side, level, locked, fee)
             }
             Market::Usdm => {
                 self.accounts.positions[symbol].update_ms = time_us / 1_000;

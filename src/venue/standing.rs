@@ -4,7 +4,8 @@
 //!        F110, F118, F119), the facts it brings, and which of them are in the way of trading.
 //! Never: asks anything, or says how a venue's own pages are called: [`Standing::fix`] does.
 
-use super::{Ask, BadBody, Key, Symbols};
+use super::audit::Rows;
+use super::{Ask, Key, Symbols};
 use crate::event::{Instruments, Symbol};
 use crate::units::{InstrumentId, LegKind, Unix};
 
@@ -29,7 +30,7 @@ pub struct Standing {
     /// Asks for one part; key, moment on the venue's clock, receive window in ms.
     pub ask: fn(Part, &Key, Unix, u32) -> Ask,
     /// Reads the answer. Symbols that are not among ours are passed over.
-    pub read: fn(Part, &mut [u8], &Symbols) -> Result<Vec<Fact>, BadBody>,
+    pub read: fn(Part, &mut [u8], &Symbols) -> Rows<Fact>,
     /// What to do at this venue about what is in the way.
     pub fix: fn(&Objection) -> String,
 }

@@ -245,11 +245,7 @@ impl Clerk {
                     self.pair_up();
                 }
             }
-            Stage::Fees if self.fees.waiting == 0 && self.account.is_known() => {
-                if self.may_arm(now) {
-                    self.link_up();
-                }
-            }
+            Stage::Fees if self.fees.waiting == 0 && self.account.is_known() => self.arm(now),
             Stage::Linking if self.all_given() => {
                 self.stage = Stage::Live;
                 let venue = self.settings.target.venue.id;
@@ -296,6 +292,12 @@ impl Clerk {
         let Some(key) = &self.settings.target.key else { return Vec::new() };
         let window = self.settings.recv_window_ms;
         (self.settings.target.venue.fees_requests)(&self.fees.instruments, key, stamp, window)
+    }
+
+    fn arm(&mut self, now: Nanos) {
+        if self.may_arm(now) {
+            self.link_up();
+        }
     }
 
     /// Everything is known: instruments, fees, templates go to the rooms, and links are made for them.

@@ -63,7 +63,7 @@ fn a_mark_is_told_while_it_is_new_and_a_settlement_there_is_one_here() {
     world.run(10 * SECOND);
     let heard = socket.hear(&mut world, true);
     assert_eq!(heard.len(), 5, "an old mark is not told as a new one: {heard:?}");
-    assert!(heard[0].contains(&format!(r#""p":"165.00000000""#)) && heard[0].contains(r#""r":"0.00020000""#));
+    assert!(heard[0].contains(r#""p":"165.00000000""#) && heard[0].contains(r#""r":"0.00020000""#));
     assert!(heard[0].contains(&format!(r#""T":{due}"#)), "{heard:?}");
     world.run(60 * SECOND);
     assert_eq!(world.truth()["funding"], "0", "it settles when the market it is fed from does");
