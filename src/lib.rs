@@ -37,6 +37,12 @@
 //! [`metal::intents`] outlives the process, [`store::journal`] the host. The next run reads both back
 //! ([`store::recall`]), and [`agents::shadow`] holds the books against the venue's before it trades.
 //!
+//! # A run again
+//!
+//! The seams of [`metal`] are the only ways into a room, so one [`metal::tap`] copies all that trader and
+//! shadow take in, turn by turn, into a session file ([`store::session`]); [`agents::replay`] feeds both rooms
+//! their turns again, and they decide the same.
+//!
 //! # Ranks
 //!
 //! A file imports from lower ranks and its own folder; same rank never meets. `tests/laws.rs` keeps it.
@@ -50,7 +56,7 @@
 //! | 3 | [`venue`] | one folder a venue; no venue's word leaves it |
 //! | 4 | [`desk`] | decides, does nothing |
 //! | 5 | [`carry`] | funding → thresholds |
-//! | 5 | [`store`] | the journal and what it tells of earlier runs, the epoch, the latch file |
+//! | 5 | [`store`] | the journal and what it tells of earlier runs, the epoch, the latch file, session files |
 //! | 6 | [`agents`] | the rooms |
 //! | 7 | [`ops`] | the operator's socket |
 //! | 8 | [`rehearse`] | the same rooms in one thread and virtual time |

@@ -3,7 +3,7 @@
 //! Owns:  the one line between the two, and the allocator that counts for the hot thread.
 //! Map:   `contango::cli` knows the commands; `lib.rs` is the map of the house.
 
-use contango::cli::{self, Command, Exit, Settings, backtest, ctl, demo, run, sim, store};
+use contango::cli::{self, Command, Exit, Settings, backtest, ctl, demo, replay, run, sim, store};
 use contango::metal::alloc::Counting;
 
 #[global_allocator]
@@ -17,6 +17,8 @@ fn act(command: Command, settings: &Settings) -> Exit {
     match command {
         Command::Demo => demo::act(settings),
         Command::Run => run::act(settings),
+        Command::Record => run::record(settings),
+        Command::Replay => replay::act(settings),
         Command::Ctl => ctl::act(settings),
         Command::Store => store::act(settings),
         Command::Backtest => backtest::act(settings),

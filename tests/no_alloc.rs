@@ -28,8 +28,8 @@ fn the_hot_rooms_allocate_nothing_once_warm() {
     assert_eq!(counted().0 - start, 1);
 
     every_private_message_is_read();
-    for legs in [Legs::Together, Legs::PerpFirst] {
-        trading(legs);
+    for (legs, record) in [(Legs::Together, false), (Legs::PerpFirst, false), (Legs::PerpFirst, true)] {
+        trading(legs, record);
     }
 }
 
@@ -59,8 +59,8 @@ fn every_private_message_is_read() {
     assert!(read >= 15, "{read} messages are too few to prove anything");
 }
 
-fn trading(legs: Legs) {
-    let mut world = World::new(&Setup { legs, ..Setup::seeded(11) }).unwrap();
+fn trading(legs: Legs, record: bool) {
+    let mut world = World::new(&Setup { legs, record, ..Setup::seeded(11) }).unwrap();
     assert!(world.run_until_live());
     world.run_for(5 * SEC);
     let (fired, quotes) = (world.shadow().totals.sent, world.reader().quotes);
@@ -74,7 +74,11 @@ fn trading(legs: Legs) {
     let read = world.reader().quotes - quotes;
     assert!(sent >= 40 && read >= 5_000, "{sent} orders on {read} quotes: too few to prove anything");
     assert!(world.trader().feed_before_ack >= beaten + 5, "private events were read");
-    assert_eq!(after.0 - before.0, 0, "{legs:?}: allocations on {read} quotes and {sent} orders");
+    assert_eq!(
+        after.0 - before.0,
+        0,
+        "{legs:?}, recorded {record}: allocations on {read} quotes and {sent} orders"
+    );
 
     // A disk that stalls is the cold rooms' matter: exits still leave, and nothing is allocated for them.
     let exits = world.shadow().totals.closed;

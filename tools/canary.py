@@ -191,7 +191,8 @@ def run(program, folder):
         config.write_text("[engine]\nlive = true\n")
         where = box.arguments()
         arguments = [*where, "--config", str(config), "--live", *TRADE]
-        trouble(program, folder, box, arguments, canaries, found)
+        recorded = ["--record", str(folder / "trouble.session")]
+        trouble(program, folder, box, [*arguments, *recorded], canaries, found)
         pattern = deaths(program, folder, arguments, found)
         said = folder / "said"
         said.mkdir()

@@ -62,7 +62,7 @@ ASKED_MAX = 4
 
 # The largest pass worth asking for; what is not named here is passed with every order.
 PASSES = {"K2": 240, "K9": 20, "K10": 120, "K11": 120, "K14b": 2, "K14c": 2, "K17c": 3}
-FIRST_PASS = ("K12", "K14", "K15", "K16", "K17", "K18", "K19")
+FIRST_PASS = ("K12", "K14", "K15", "K16", "K17", "K18", "K19", "K20")
 # How long a point may take to be passed.
 POINT_S = 8
 
@@ -259,6 +259,13 @@ class Loop:
         """Does what leads to a point that trading alone does not reach."""
         if name.startswith("K16"):
             self.box.fault(**self.random.choice(BREAKS))
+        elif name == "K20":
+            if engine.phase() != "live":
+                return False
+            # A rule that changed, and an order that met one: the listings are read again at once.
+            least = f"{self.random.uniform(5, 6):.2f}"
+            self.box.fault(kind="rules", market="spot", symbol="BTCUSDT", min_notional=least)
+            self.box.fault(kind="refuse", market="spot", code=-1013, msg="Filter failure: LOT_SIZE")
         elif name.startswith(("K17", "K18", "K19")):
             if engine.phase() != "live":
                 return False

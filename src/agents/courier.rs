@@ -9,6 +9,7 @@ use crate::event::Counted;
 use crate::metal::clock::Clock;
 use crate::metal::link::Link;
 use crate::metal::poll::{Links, Slot};
+use crate::metal::tap::Tap;
 use crate::units::Nanos;
 use crate::units::time::SEC;
 use crate::venue::{Ask, Venue};
@@ -73,13 +74,15 @@ pub struct Courier<T> {
 }
 
 impl<T> Courier<T> {
-    /// Without a link yet; requests wait.
+    /// Without a link yet; requests wait. The tap is that of the room it works for.
     #[must_use]
-    pub fn new(venue: &'static Venue, clock: Clock) -> Self {
+    pub fn new(venue: &'static Venue, clock: Clock, tap: &Tap) -> Self {
+        let mut links = Links::new(1);
+        links.tap(tap);
         Self {
             venue,
             clock,
-            links: Links::new(1),
+            links,
             attached: false,
             queue: VecDeque::new(),
             flying: None,

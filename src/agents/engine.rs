@@ -7,6 +7,7 @@ use super::Loaded;
 use super::clerk::{Clerk, ClerkDoors, ClerkSettings};
 use super::reader::{Reader, ReaderDoors};
 use super::scribe::Scribe;
+use super::session::Taken;
 use super::shadow::operator::OperatorDoors;
 use super::shadow::{Shadow, ShadowDoors, ShadowSettings};
 use super::trader::{Trader, TraderDoors, TraderSettings};
@@ -21,23 +22,25 @@ use crate::metal::intents::IntentsMemory;
 use crate::metal::latch::Latch;
 use crate::metal::latest::latest;
 use crate::metal::ring::{Consumer, Producer, ring};
+use crate::metal::tap::Tap;
 use crate::store::segments::Journal;
+use crate::store::session::Room;
 use std::sync::Arc;
 
 /// Feed items between reader and trader: some ms of the busiest burst recorded.
-const FEED_SLOTS: usize = 1 << 14;
+pub(super) const FEED_SLOTS: usize = 1 << 14;
 /// Marks between reader and shadow: one per symbol and second.
-const MARK_SLOTS: usize = 1 << 12;
+pub(super) const MARK_SLOTS: usize = 1 << 12;
 /// What the trader tells.
-const TOLD_SLOTS: usize = 1 << 12;
+pub(super) const TOLD_SLOTS: usize = 1 << 12;
 /// What the shadow wishes.
-const COMMAND_SLOTS: usize = 1 << 10;
+pub(super) const COMMAND_SLOTS: usize = 1 << 10;
 /// Links on their way, all there can be.
-const LINK_SLOTS: usize = 1 << 8;
+pub(super) const LINK_SLOTS: usize = 1 << 8;
 /// Records between shadow and scribe; beyond it the shadow keeps them.
-const RECORD_SLOTS: usize = 1 << 13;
+pub(super) const RECORD_SLOTS: usize = 1 << 13;
 /// The clerk's news.
-const NEWS_SLOTS: usize = 1 << 12;
+pub(super) const NEWS_SLOTS: usize = 1 << 12;
 /// Lines for a person.
 const LINE_SLOTS: usize = 1 << 10;
 /// Quotes on their way to a file.
@@ -60,6 +63,8 @@ pub struct EngineSettings {
     pub shadow: ShadowSettings,
     /// Whether every top of book is handed out for a file.
     pub quotes_out: bool,
+    /// Whether what the rooms take in is handed out for a session file.
+    pub record: bool,
 }
 
 /// What the rooms stand on.
@@ -109,6 +114,8 @@ pub struct Outside {
     pub done: Latch,
     /// Lines for a person.
     pub lines: Consumer<String>,
+    /// What the rooms took in, turn by turn, if asked for.
+    pub taken: Option<Taken>,
     /// Every top of book, if asked for.
     pub quotes: Option<Consumer<Quote>>,
     /// Generations of instruments: what ids in quotes mean.
@@ -154,6 +161,12 @@ impl Engine {
         } else {
             (None, None)
         };
+        let ([trader_tap, shadow_tap], taken) = if settings.record {
+            let ((trader, its), (shadow, of_it)) = (Tap::record(), Tap::record());
+            ([trader, shadow], Some(Taken::new([(Room::Trader, its), (Room::Shadow, of_it)])))
+        } else {
+            ([Tap::off(), Tap::off()], None)
+        };
         let (asks, asks_out) = ring(ASK_SLOTS);
         let (replies_in, replies) = ring(ASK_SLOTS);
         let (permit_in, permit_out) = latest::<PERMIT_WORDS>(Permit::default().to_words());
@@ -183,6 +196,7 @@ impl Engine {
             dead: trader_dead,
             tee: tee_in,
             entropy: trader_entropy,
+            tap: trader_tap,
         };
         let trader = Trader::new(settings.trader, trader_doors, clock.clone(), kill.clone(), intents);
         let shadow_doors = ShadowDoors {
@@ -201,6 +215,7 @@ impl Engine {
             lines: Some(lines_in),
             entropy: shadow_entropy,
             operator: OperatorDoors { asks: asks_out, replies: replies_in, kill: kill.clone() },
+            tap: shadow_tap,
         };
         let key = settings.clerk.target.key.clone();
         let shadow = Shadow::new(
@@ -229,6 +244,7 @@ impl Engine {
             kill,
             done,
             lines: lines_out,
+            taken,
             quotes: tee_out,
             loaded: loaded_outside,
             operator: Some(OperatorEnds { asks, replies }),

@@ -3,14 +3,20 @@
 //! Map:   `reader` bytes → quotes · `trader` the only pen · `shadow` books, judges, repairs, budgets ·
 //!        `clerk` makes every link, loads instruments, learns clocks · `scribe` writes the journal ·
 //!        `courier` keeps one HTTP connection busy, for shadow and clerk · `socket` one
-//!        WebSocket being read, for reader, trader and shadow · `engine` wires the rooms.
+//!        WebSocket being read, for reader, trader and shadow · `session`, `replay` what a room took in, kept and
+//!        given to it again, `blank` without secrets, `begun` its head · `engine` wires the rooms.
 //! Never: blocks; reads a clock but the stamp seam; reads anything outside its turn's inputs.
 
+pub mod begun;
+mod blank;
 pub mod clerk;
 pub mod courier;
+pub mod decisions;
 pub mod engine;
 pub mod reader;
+pub mod replay;
 pub mod scribe;
+pub mod session;
 pub mod shadow;
 pub mod socket;
 pub mod trader;

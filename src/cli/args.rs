@@ -57,7 +57,7 @@ pub fn parse<I: IntoIterator<Item = OsString>>(arguments: I) -> Result<Wish, Str
         Some((setting, given.cloned().collect()))
     });
     let (mut words, mut reason) = (Vec::new(), None);
-    if matches!(command, Command::Ctl | Command::Store) {
+    if matches!(command, Command::Ctl | Command::Store | Command::Record | Command::Replay) {
         words = matches.get_many::<String>("action").into_iter().flatten().cloned().collect();
     }
     if command == Command::Ctl {
@@ -95,6 +95,7 @@ fn program() -> clap::Command {
              contango demo                       watch it trade, no key and no network needed\n  \
              contango demo --help                what can be changed\n  \
              contango ctl status                 how a running engine stands; halt, flatten, kill\n  \
+             contango replay demo.session        a recorded run again: the same decisions\n  \
              contango store check                whether what an engine keeps on the disk is sound\n  \
              contango backtest --help            the rules over years of funding and prices\n  \
              contango sim --json                 an exchange on this machine, for any client\n\n\
@@ -125,6 +126,26 @@ fn subcommand(command: Command) -> clap::Command {
              contango run --endpoint binance.spot_rest=https://127.0.0.1:8443 --ca ca.pem \\\n    \
              --key-file binance=binance-key.toml --pairs BTCUSDT --max-entries 1 --exit-basis off\n\n\
              Real orders need both `live = true` in the file's [engine] and --live.",
+        ),
+        Command::Record => (
+            "Writes down what a venue says, with what the engine would have done, and never trades",
+            "Examples:\n  \
+             contango record monday.session --for 1h --pairs BTCUSDT,ETHUSDT\n  \
+             contango record box.session --endpoint binance.spot_rest=https://127.0.0.1:8443 --ca ca.pem\n\n\
+             It is `run` without a key: quotes, marks and thresholds are real, signals are told, nothing is sent.\n\
+             What an engine keeps on the disk goes to OUT/journal. `demo` and `run` record with --record FILE.",
+        ),
+        Command::Replay => (
+            "Plays a session file: the same rooms, fed what they took in, decide the same",
+            "Examples:\n  \
+             contango replay monday.session\n  \
+             contango replay monday.session --json\n  \
+             contango replay monday.session --min-basis 12bps\n\n\
+             With a setting that is not the recorded one it is a what-if: terms and permits come anew from the\n\
+             replayed shadow, whose books stay those of the recorded run; orders go nowhere and get no answer.\n\
+             It tells which decisions would have been others, not what would have been earned.\n\n\
+             No connection is made and no key is needed. Exit code 0 if the decisions are those of the run that\n\
+             wrote the file; 1 if they are not, or the session is damaged or incomplete.",
         ),
         Command::Ctl => (
             "Asks or orders a running engine: status, why PAIR, halt, resume, flatten, kill",
@@ -172,6 +193,10 @@ fn subcommand(command: Command) -> clap::Command {
     if command == Command::Store {
         let action = Arg::new("action").value_name("ACTION").num_args(0..=1);
         made = made.arg(action.help("check"));
+    }
+    if matches!(command, Command::Record | Command::Replay) {
+        let file = Arg::new("action").value_name("FILE").num_args(0..=1);
+        made = made.arg(file.help("The session file"));
     }
     made.args(settings_of(command).map(|setting| flag(setting, command)))
 }

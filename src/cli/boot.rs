@@ -5,10 +5,12 @@
 
 use super::budgets::Bucket;
 use super::keys::{Env, KeyFile};
-use super::report::{HotPath, Latency, Orders, Pairs, Pnl, Summary, WhyPair};
+use super::recording::{self, SessionFile};
+use super::report::Summary;
 use super::settings::Settings;
 use super::threads::{self, Rooms};
-use super::{Exit, hist};
+use super::{Exit, hist, sums};
+use crate::agents::begun::Begun;
 use crate::agents::clerk::{ClerkSettings, Host, Target};
 use crate::agents::engine::{Engine, EngineSettings, Ground, INTENT_SLOTS};
 use crate::agents::reader::Reader;
@@ -17,8 +19,7 @@ use crate::agents::trader::{Trader, TraderSettings};
 use crate::carry::rules::Policy;
 use crate::desk::gate::GateLimits;
 use crate::desk::risk::Caps;
-use crate::event::{Closed, Intent, Latched, Mode};
-use crate::metal::alloc;
+use crate::event::{Intent, Latched, Mode};
 use crate::metal::clock::Clock;
 use crate::metal::cpu;
 use crate::metal::crash;
@@ -30,8 +31,8 @@ use crate::metal::latch::{Latch, stop_on_signals};
 use crate::metal::tls::TlsTrust;
 use crate::store::recall::Recalled;
 use crate::store::{epoch, latch, segments};
-use crate::units::time::{MS, SEC};
-use crate::units::{Amount, Rate, Ratio};
+use crate::units::time::SEC;
+use crate::units::{Rate, Ratio};
 use crate::venue::standing::Wants;
 use crate::venue::{self, Key, Venue};
 use std::collections::BTreeMap;
@@ -208,6 +209,15 @@ pub(super) fn run(
         settings.instance,
         settings.live,
     );
+    let mut session = match &settings.record {
+        Some(path) => {
+            let begun = Begun::new(epoch, target.key.is_some(), latch.latched.clone(), &intents);
+            let found = journal.bytes(&disk).map_err(BootError::failed)?;
+            let head = recording::head(settings, command, &market, venue.name, &begun);
+            Some(SessionFile::create(path, &head, &found)?)
+        }
+        None => None,
+    };
     let engine_settings =
         engine_settings(settings, target, epoch, latch.latched, journal.recalled().clone(), about);
     let ground = Ground {
@@ -221,7 +231,7 @@ pub(super) fn run(
     };
     let engine = Engine::build(engine_settings, ground, stop, kill);
     let rooms = threads::spawn(settings, engine, &clock)?;
-    let Rooms { reader, trader, mut shadow, scribe, .. } = rooms.wait(settings, &clock)?;
+    let Rooms { reader, trader, mut shadow, scribe, .. } = rooms.wait(settings, &clock, &mut session)?;
     if let Some(trouble) = scribe.trouble() {
         eprintln!("contango: the journal: {trouble}");
     } else if shadow.is_over() && intents.left().is_empty() {
@@ -231,6 +241,14 @@ pub(super) fn run(
     let budget = shadow.budgets(clock.now()).iter().map(Bucket::of).collect();
     let mut finished = finish(settings, command, market, venue, started, &clock, &reader, &trader, &shadow);
     finished.summary.budget = budget;
+    finished.summary.session = session.map(|session| {
+        let told =
+            session.finish(shadow.totals.decisions(), &shadow.totals.decisions_sha256(), &reader.counts);
+        if let Some(why) = &told.incomplete {
+            eprintln!("contango: session incomplete: {}: {why}", told.file);
+        }
+        told
+    });
     Ok(finished)
 }
 
@@ -253,6 +271,51 @@ fn not_of_the_future(intents: &IntentsMemory, epoch: u32, file: &std::path::Path
     }
 }
 
+/// The trader's part of the settings.
+pub(super) fn trader_settings(settings: &Settings, epoch: u32) -> TraderSettings {
+    TraderSettings {
+        instance: settings.instance,
+        epoch,
+        live: settings.live,
+        directions: settings.directions.allowed(),
+        recv_window_ms: settings.recv_window_ms,
+        legs: settings.legs,
+        entries_max: settings.max_entries.map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
+        gate: GateLimits::default(),
+    }
+}
+
+/// The shadow's part of the settings.
+pub(super) fn shadow_settings(
+    settings: &Settings,
+    epoch: u32,
+    latched: Option<Latched>,
+    recalled: Recalled,
+    about: String,
+) -> ShadowSettings {
+    ShadowSettings {
+        about,
+        identity: (settings.instance, epoch),
+        policy: policy(settings),
+        exit_basis: settings.exit_basis.map(Rate::ratio_floor),
+        clip: settings.clip_usdt,
+        caps: Caps {
+            deployed_max_ppm: i128::from(settings.deployed_max.0 / 1_000_000_000_000),
+            leverage: i128::from(settings.leverage),
+            ..Caps::default()
+        },
+        directions: settings.directions.allowed(),
+        recv_window_ms: settings.recv_window_ms,
+        live: settings.live,
+        run_for_ns: settings.run_for_ns,
+        until_round_trips: settings.until_round_trips,
+        latched,
+        recalled,
+        settle_ns: settings.settle_ns,
+        crashes_max: settings.restart_limit,
+    }
+}
+
 fn engine_settings(
     settings: &Settings,
     target: Target,
@@ -261,7 +324,6 @@ fn engine_settings(
     recalled: Recalled,
     about: String,
 ) -> EngineSettings {
-    let directions = settings.directions.allowed();
     let wants = Wants { leverage: settings.leverage, test: target.test };
     EngineSettings {
         clerk: ClerkSettings {
@@ -272,39 +334,10 @@ fn engine_settings(
             wants,
             recv_window_ms: settings.recv_window_ms,
         },
-        trader: TraderSettings {
-            instance: settings.instance,
-            epoch,
-            live: settings.live,
-            directions,
-            recv_window_ms: settings.recv_window_ms,
-            legs: settings.legs,
-            entries_max: settings.max_entries.map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
-            gate: GateLimits::default(),
-        },
-        shadow: ShadowSettings {
-            about,
-            identity: (settings.instance, epoch),
-            policy: policy(settings),
-            exit_basis: settings.exit_basis.map(Rate::ratio_floor),
-            clip: settings.clip_usdt,
-            first_entries: settings.first_entries,
-            caps: Caps {
-                deployed_max_ppm: i128::from(settings.deployed_max.0 / 1_000_000_000_000),
-                leverage: i128::from(settings.leverage),
-                ..Caps::default()
-            },
-            directions,
-            recv_window_ms: settings.recv_window_ms,
-            live: settings.live,
-            run_for_ns: settings.run_for_ns,
-            until_round_trips: settings.until_round_trips,
-            latched,
-            recalled,
-            settle_ns: settings.settle_ns,
-            crashes_max: settings.restart_limit,
-        },
+        trader: trader_settings(settings, epoch),
+        shadow: shadow_settings(settings, epoch, latched, recalled, about),
         quotes_out: settings.quotes_out.is_some(),
+        record: settings.record.is_some(),
     }
 }
 
@@ -339,67 +372,8 @@ fn finish(
     let totals = &shadow.totals;
     let total_ns = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
     let ran_ns = ended.live_at.map_or(0, |live| ended.at.since(live));
-    let profit = shadow.profit();
-    let revaluation = shadow.unrealised();
-    let (rooms_allocated, tls_allocated) = alloc::counted();
-    let counts = &trader.counts;
-    let summary = Summary {
-        command: command.to_owned(),
-        venues: vec![venue.name.to_owned()],
-        seed: settings.seed,
-        seconds: ran_ns / SEC,
-        startup_ms: total_ns.saturating_sub(ran_ns) / MS,
-        market,
-        pairs: Pairs {
-            opened: totals.opened,
-            closed: totals.closed,
-            open_now: shadow.open_now(),
-            repaired: totals.repaired,
-        },
-        orders: Orders {
-            sent: totals.sent,
-            filled: totals.filled,
-            partial: totals.partial,
-            rejected: totals.refused,
-            unknown_now: shadow.unknown_now(),
-        },
-        fills_venue: None,
-        fills_booked: shadow.fills_booked(),
-        exposure: None,
-        pnl: Pnl {
-            total: profit.basis + profit.fees + profit.slippage + revaluation,
-            funding: Amount::ZERO,
-            basis: profit.basis,
-            fees: profit.fees,
-            slippage: profit.slippage,
-            borrow: Amount::ZERO,
-            revaluation,
-        },
-        equity: None,
-        budget: Vec::new(),
-        faults: totals.refusals.iter().map(|(code, n)| (format!("refused {code}"), *n)).collect(),
-        latency: totals.histograms().map(|(name, histogram)| (name, Latency::of(histogram))).collect(),
-        hot_path: HotPath {
-            allocations: Some(rooms_allocated),
-            tls_allocations: Some(tls_allocated),
-            decode_fallbacks: reader.counts.fallbacks,
-            refused: reader.counts.refused,
-            quotes: reader.counts.quotes,
-            conflated: counts.conflated + reader.counts.dropped,
-            decisions: counts.decisions,
-            prepared: counts.prepared,
-            sealed: 0,
-            signed: counts.signed,
-            feed_before_ack: counts.feed_before_ack,
-            feed_lost: counts.feed_lost,
-        },
-        signals: totals.signals,
-        why: shadow.why().zip(trader.weighed()).map(|(why, weighed)| WhyPair::of(why, weighed)).collect(),
-        gate: gate_counts(&counts.closed),
-        decisions_sha256: totals.decisions_sha256(),
-        out: settings.out.display().to_string(),
-        open: ended.open.clone(),
-    };
+    let command = (command, market, total_ns);
+    let summary = sums::of(settings, command, venue, &reader.counts, trader, shadow);
     let stages: Vec<_> = totals.histograms().collect();
     let wall = clock.unix();
     if let Err(error) = hist::export(&settings.out, &stages, wall, ran_ns) {
@@ -422,11 +396,6 @@ fn finish(
         (None, None) => (Exit::Done, None),
     };
     Finished { summary, exit, why }
-}
-
-/// How often the gate refused a signal, by reason.
-fn gate_counts(closed: &[u64]) -> Vec<(&'static str, u64)> {
-    Closed::ALL.iter().zip(closed).filter(|(_, n)| **n > 0).map(|(why, n)| (why.text(), *n)).collect()
 }
 
 /// The venue this build trades on.

@@ -114,7 +114,7 @@ pub fn settle(call: &Call, file: Option<(&str, &str)>) -> Result<Settings, Confi
     Ok(settings)
 }
 
-fn apply(
+pub(super) fn apply(
     setting: &Setting,
     texts: &[String],
     settings: &mut Settings,
@@ -122,6 +122,7 @@ fn apply(
     name: &str,
 ) -> Result<(), ConfigError> {
     texts.iter().try_for_each(|text| {
+        settings.texts.entry(setting.name).or_default().push(text.clone());
         (setting.set)(settings, text).map_err(|why| ConfigError::Value {
             place: place.to_owned(),
             name: name.to_owned(),

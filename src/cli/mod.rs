@@ -5,7 +5,7 @@
 //! Map:   `table` every setting, once · `settings` what they add up to · `value` texts → values ·
 //!        `args` flags and help · `config` file + flags → [`Settings`] · `keys` key files ·
 //!        `boot` settings → rooms → summary · `threads` the rooms on threads · `report` the end
-//!        summary · `hist` histograms · one file a command.
+//!        summary, `sums` its figures · `recording` session files · `hist` histograms · one file a command.
 
 pub mod args;
 pub mod backtest;
@@ -17,11 +17,14 @@ pub mod demo;
 pub mod hist;
 pub mod keys;
 mod paper;
+pub mod recording;
+pub mod replay;
 pub mod report;
 pub mod run;
 pub mod settings;
 pub mod sim;
 pub mod store;
+mod sums;
 pub mod table;
 mod table_box;
 mod table_research;

@@ -6,6 +6,7 @@
 //!        box, and `null` in the JSON: missing is not zero.
 
 use super::budgets::{self, Bucket};
+use super::recording::SessionTold;
 use crate::agents::shadow::{Why, terms::bps_text};
 use crate::agents::trader::Weighed;
 use crate::units::{Amount, decimal};
@@ -62,6 +63,8 @@ pub struct Summary {
     pub out: String,
     /// What is left open, each named.
     pub open: Vec<String>,
+    /// The session file that was written, if one was asked for.
+    pub session: Option<SessionTold>,
 }
 
 /// Why a pair did or did not trade, in basis points with two decimals.
@@ -325,6 +328,7 @@ impl Summary {
             "decisions_sha256": self.decisions_sha256,
             "out": self.out,
             "open": self.open,
+            "session": self.session.as_ref().map(SessionTold::json),
         })
     }
 
@@ -421,6 +425,9 @@ impl Summary {
         }
         page.row("decisions", &self.decisions_sha256);
         page.row("files", &self.out);
+        if let Some(session) = &self.session {
+            page.row("session", &session.text());
+        }
         page.0
     }
 }
@@ -540,6 +547,7 @@ mod tests {
             decisions_sha256: "ab".repeat(32),
             out: "./out".to_owned(),
             open: (0..9).map(|n| format!("PAIR{n}")).collect(),
+            session: None,
         }
     }
 

@@ -1,4 +1,5 @@
-//! `contango run`: the engine against a venue, or against a box of another process; on paper unless told otherwise.
+//! `contango run`: the engine against a venue, or against a box of another process; and `record`, which is the
+//! same without a key.
 //!
 //! Owns:  from settings to exit code.
 //! Never: sends a real order unless the file says `live = true` and the flag says `--live`.
@@ -8,30 +9,47 @@ use super::{Exit, Settings, paper, say};
 
 /// Runs the command.
 pub fn act(settings: &Settings) -> Exit {
-    match run(settings) {
-        Ok(exit) => exit,
-        Err(error) => {
-            eprintln!("contango run: {}", error.why);
-            error.exit
-        }
-    }
+    told("run", run(settings, "run"))
 }
 
-fn run(settings: &Settings) -> Result<Exit, BootError> {
-    if !settings.live {
+/// Writes down what the venue says, and never trades.
+pub fn record(settings: &Settings) -> Exit {
+    let mut settings = settings.clone();
+    settings.live = false;
+    // It has no use for one, so none is read.
+    settings.key_files.clear();
+    let Some(file) = settings.words.first() else {
+        return told("record", Err(BootError::usage("name the file to write: `contango record FILE`")));
+    };
+    settings.record = Some(file.into());
+    // An engine of the same data folder may be trading meanwhile.
+    settings.data_dir = settings.out.join("journal");
+    told("record", run(&settings, "record"))
+}
+
+fn told(command: &str, outcome: Result<Exit, BootError>) -> Exit {
+    outcome.unwrap_or_else(|error| {
+        eprintln!("contango {command}: {}", error.why);
+        error.exit
+    })
+}
+
+fn run(settings: &Settings, command: &str) -> Result<Exit, BootError> {
+    // A recording only listens.
+    if !settings.live && command == "run" {
         return paper::run(settings);
     }
     let target = boot::target(settings, boot::venue())?;
     let trust = boot::trust(settings)?;
     let market = if settings.endpoints.is_empty() { "live" } else { "endpoints" };
-    let finished = boot::run(settings, "run", market.to_owned(), target, trust)?;
+    let finished = boot::run(settings, command, market.to_owned(), target, trust)?;
     if settings.json {
         say(&format!("{}\n", finished.summary.json()));
     } else {
         say(&finished.summary.text());
     }
     if let Some(why) = &finished.why {
-        eprintln!("contango run: {why}");
+        eprintln!("contango {command}: {why}");
     }
     Ok(finished.exit)
 }

@@ -7,6 +7,7 @@ pub use crate::agents::trader::contingent::Legs;
 pub use crate::carry::backtest::Leave;
 use crate::metal::runner::Idle;
 use crate::units::{Amount, Rate};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
@@ -23,13 +24,26 @@ pub enum Command {
     Ctl,
     /// A look at what an engine keeps on the disk.
     Store,
+    /// The engine's eyes alone, into a session file.
+    Record,
+    /// A session again.
+    Replay,
     /// The rules over history, or over a tape.
     Backtest,
 }
 
 impl Command {
     /// All, in the order help lists them.
-    pub const ALL: [Self; 6] = [Self::Demo, Self::Run, Self::Ctl, Self::Store, Self::Backtest, Self::Sim];
+    pub const ALL: [Self; 8] = [
+        Self::Demo,
+        Self::Run,
+        Self::Record,
+        Self::Replay,
+        Self::Ctl,
+        Self::Store,
+        Self::Backtest,
+        Self::Sim,
+    ];
 
     /// The word on the command line.
     #[must_use]
@@ -40,6 +54,8 @@ impl Command {
             Self::Run => "run",
             Self::Ctl => "ctl",
             Self::Store => "store",
+            Self::Record => "record",
+            Self::Replay => "replay",
             Self::Backtest => "backtest",
         }
     }
@@ -100,6 +116,8 @@ pub struct Settings {
     pub words: Vec<String>,
     /// Why it is asked.
     pub reason: Option<String>,
+    /// The texts that the values below were read from, by the names of their settings.
+    pub texts: BTreeMap<&'static str, Vec<String>>,
     /// How long to run once all feeds are live, in ns; `None`: until stopped.
     pub run_for_ns: Option<u64>,
     /// End after this many round trips.
@@ -112,6 +130,8 @@ pub struct Settings {
     pub out: PathBuf,
     /// Where to write every quote as CSV.
     pub quotes_out: Option<PathBuf>,
+    /// Where to write the session file.
+    pub record: Option<PathBuf>,
     /// Real orders: only if both the file and the flag say so.
     pub live: bool,
     /// On paper: how long an order is under way, in ns.
@@ -206,12 +226,14 @@ impl Default for Settings {
         Self {
             words: Vec::new(),
             reason: None,
+            texts: BTreeMap::new(),
             run_for_ns: None,
             until_round_trips: None,
             seed: 0,
             json: false,
             out: PathBuf::new(),
             quotes_out: None,
+            record: None,
             live: false,
             paper_rtt_ns: 0,
             layout: Layout::Fused,
@@ -301,6 +323,9 @@ pub struct Setting {
     pub set: fn(&mut Settings, &str) -> Result<(), String>,
 }
 
+/// Sections that a session file speaks for: what its rooms were made with.
+pub(super) const SESSION: [&str; 2] = ["engine", "trade"];
+
 impl Setting {
     /// Its key in its section.
     #[must_use]
@@ -313,7 +338,9 @@ impl Setting {
     pub fn default_in(&self, command: Command) -> Option<&'static str> {
         match command {
             Command::Demo => self.demo.or(self.default),
-            Command::Run | Command::Ctl | Command::Store | Command::Backtest | Command::Sim => self.default,
+            // What a session says stands, but for what is given.
+            Command::Replay if SESSION.contains(&self.section) => None,
+            _ => self.default,
         }
     }
 }

@@ -10,13 +10,20 @@ use super::settings::{Command, Directions, EndpointAt, KeyFileAt, Kind, Layout, 
 use super::{table_box, table_research, value};
 use crate::metal::runner::Idle;
 
-const ALL: &[Command] = &[Command::Demo, Command::Run, Command::Sim];
+const ALL: &[Command] = &[Command::Demo, Command::Run, Command::Record, Command::Sim];
 const EVERY: &[Command] = &Command::ALL;
-const ENGINE: &[Command] = &[Command::Demo, Command::Run];
+const ENGINE: &[Command] = &[Command::Demo, Command::Run, Command::Record];
+/// Engines that may trade.
+const PENS: &[Command] = &[Command::Demo, Command::Run];
+/// Engines that connect to venues of their own choice.
+const OUTWARD: &[Command] = &[Command::Run, Command::Record];
 /// An engine, who talks to it, and who looks at what it keeps.
-const ENGINES: &[Command] = &[Command::Demo, Command::Run, Command::Ctl, Command::Store];
+const ENGINES: &[Command] = &[Command::Demo, Command::Run, Command::Record, Command::Ctl, Command::Store];
 /// Whoever decides about trades, live or over history.
-const DECIDERS: &[Command] = &[Command::Demo, Command::Run, Command::Backtest];
+const DECIDERS: &[Command] =
+    &[Command::Demo, Command::Run, Command::Record, Command::Replay, Command::Backtest];
+/// Whoever decides about trades of a market that is told.
+const WATCHERS: &[Command] = &[Command::Demo, Command::Run, Command::Record, Command::Replay];
 const RUN: &[Command] = &[Command::Run];
 /// A demo keeps its data where `--out` says.
 const KEEPERS: &[Command] = &[Command::Run, Command::Ctl, Command::Store];
@@ -118,6 +125,16 @@ const LINES: &[Setting] = &[
         help: "Write every quote the engine took to this file, as CSV",
         on: ENGINE,
         set: |s, v| value::path(v).map(|path| s.quotes_out = Some(path)),
+        ..PLAIN
+    },
+    Setting {
+        name: "record",
+        section: "session",
+        unit: "FILE",
+        example: "monday.session",
+        help: "Write all that the rooms take in to this session file, for `replay`",
+        on: PENS,
+        set: |s, v| value::path(v).map(|path| s.record = Some(path)),
         ..PLAIN
     },
     Setting {
@@ -314,7 +331,7 @@ const LINES: &[Setting] = &[
         demo: Some("5bps"),
         example: "-1bps",
         help: "Also close when the executable basis is at most this",
-        on: ENGINE,
+        on: WATCHERS,
         set: |s, v| value::fraction_or_off(v).map(|rate| s.exit_basis = rate),
         ..PLAIN
     },
@@ -372,7 +389,7 @@ const LINES: &[Setting] = &[
         unit: "N",
         example: "1",
         help: "Stop entering a pair after this many entries; 1 is one clip and no more",
-        on: ENGINE,
+        on: WATCHERS,
         set: |s, v| value::count(v, 0, u64::from(u32::MAX)).map(|n| s.max_entries = Some(n)),
         ..PLAIN
     },
@@ -418,7 +435,7 @@ const LINES: &[Setting] = &[
         unit: "VENUE.NAME=URL",
         example: "binance.spot_rest=https://127.0.0.1:8443",
         help: "Use this address for one of a venue's endpoints; may be repeated",
-        on: RUN,
+        on: OUTWARD,
         set: |s, v| {
             value::endpoint(v).map(|(venue, name, url)| s.endpoints.push(EndpointAt { venue, name, url }))
         },
@@ -430,7 +447,7 @@ const LINES: &[Setting] = &[
         unit: "FILE",
         example: "ca.pem",
         help: "Trust this certificate authority (PEM) at addresses given with --endpoint",
-        on: RUN,
+        on: OUTWARD,
         set: |s, v| value::path(v).map(|path| s.ca = Some(path)),
         ..PLAIN
     },

@@ -4,6 +4,7 @@
 //! Never: looks into a room while it runs.
 
 use super::boot::BootError;
+use super::recording::SessionFile;
 use super::settings::{Layout, Settings};
 use crate::agents::Loaded;
 use crate::agents::engine::{Engine, Outside};
@@ -131,9 +132,17 @@ pub(super) fn spawn(settings: &Settings, engine: Engine, clock: &Clock) -> Resul
 }
 
 impl Running {
-    /// Prints lines and writes quotes until the rooms are done, then takes them back.
-    pub(super) fn wait(self, settings: &Settings, clock: &Clock) -> Result<Rooms, BootError> {
+    /// Prints lines, writes quotes and session until the rooms are done, then takes them back.
+    pub(super) fn wait(
+        self,
+        settings: &Settings,
+        clock: &Clock,
+        session: &mut Option<SessionFile>,
+    ) -> Result<Rooms, BootError> {
         let Self { threads, mut outside } = self;
+        if let Some(session) = session {
+            session.follow(outside.taken.take());
+        }
         let mut quotes = match (&settings.quotes_out, outside.quotes.take()) {
             (Some(path), Some(ring)) => Some(QuoteFile::create(path, ring)?),
             _ => None,
@@ -153,6 +162,9 @@ impl Running {
             }
             if let Some(file) = &mut quotes {
                 file.drain()?;
+            }
+            if let Some(session) = session {
+                session.drain();
             }
             if over {
                 break;

@@ -238,6 +238,7 @@ pub(crate) mod tests {
             reduce_only_exempt: leg == LegKind::Perp,
             price_range: (Price(1), Price::MAX),
             taker_fee: Rate(if leg == LegKind::Spot { 10i64.pow(15) } else { 5 * 10i64.pow(14) }),
+            band: None,
             buy_fee_in_base: leg == LegKind::Spot,
         };
         Instruments {

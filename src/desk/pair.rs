@@ -9,7 +9,7 @@
 
 use crate::event::{Instrument, Instruments, Quote};
 use crate::units::decimal::pow10_i128;
-use crate::units::{Amount, Direction, LegKind, PairId, Price, Qty, Side};
+use crate::units::{Amount, Direction, LegKind, PairId, Price, Qty, Rate, Side};
 
 /// What is attributed to a pair, in base coin: long positive, short negative.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -139,6 +139,23 @@ pub fn slice(qty: Qty, visible: Qty, lot: Qty, least: i64) -> Qty {
     }
     let most = qty.0 - least;
     Qty(part.min(most - most % lot.0).max(least))
+}
+
+/// How far inside the venue's band a limit is kept, in parts per million: its reference moves meanwhile (1 bp).
+const INSIDE_PPM: i128 = 100;
+
+/// The furthest limit that an order may have around this reference price, on a tick; `None` without a band.
+#[must_use]
+pub fn band_edge(instrument: &Instrument, reference: Price, side: Side) -> Option<Price> {
+    let [low, high] = instrument.band?;
+    let factor = if side == Side::Buy { high } else { low };
+    let edge =
+        i128::from(reference.0).checked_mul(i128::from(factor.0))? / 10i128.pow(u32::from(Rate::SCALE));
+    let inside = i128::from(reference.0) * INSIDE_PPM / 1_000_000;
+    let edge = i64::try_from(edge - i128::from(side.sign()) * inside).ok()?;
+    let tick = instrument.tick.0;
+    let down = edge - edge.rem_euclid(tick);
+    Some(Price(if side == Side::Buy || down == edge { down } else { down + tick }))
 }
 
 /// The least that an unwind of this leg may be: reduce-only orders are exempt from the minimum notional.
@@ -308,6 +325,17 @@ mod tests {
             let exposure = bought + dust.0.max(0) - i128::from(perp.0) * 10i128.pow(15);
             assert!((0..10i128.pow(13)).contains(&exposure), "{dust:?} leaves {exposure}");
         }
+    }
+
+    #[test]
+    fn the_edge_of_a_band_is_a_basis_point_inside_and_on_a_tick() {
+        let mut row = one_pair().instruments[0].clone();
+        assert_eq!(band_edge(&row, Price(1_000_000), Side::Sell), None, "no band");
+        row.band = Some([Rate(950_000_000_000_000_000), Rate(1_050_000_000_000_000_000)]);
+        row.tick = Price(7);
+        let edge = |side| band_edge(&row, Price(1_000_000), side).unwrap().0;
+        // 1 050 000 - 100 and 950 000 + 100, inwards to multiples of 7.
+        assert_eq!((edge(Side::Buy), edge(Side::Sell)), (1_049_895, 950_103));
     }
 
     #[test]

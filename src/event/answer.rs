@@ -117,8 +117,10 @@ pub struct Refusal {
 pub enum RefusalKind {
     /// Key, signature, rights: stop the venue.
     Auth,
-    /// Price band or filter: instruments may be old.
+    /// A filter: instruments may be old.
     Filter,
+    /// The limit lies outside the band around the venue's moving reference price.
+    Band,
     /// Balance or margin.
     Funds,
     /// The position is smaller than believed.

@@ -171,16 +171,22 @@ pub struct Reads {
     pub quiet: [Nanos; LANES],
     /// Request weight that may have left since start, per lane.
     pub weight: [u64; LANES],
+    /// Counts up whenever the listings should be read again at once.
+    pub relist: u64,
 }
 
 /// Words of the [`Reads`] cell.
-pub const READS_WORDS: usize = 2 * LANES;
+pub const READS_WORDS: usize = 2 * LANES + 1;
 
 impl Reads {
     /// As words for a latest-value cell.
     #[must_use]
     pub fn to_words(self) -> [u64; READS_WORDS] {
-        std::array::from_fn(|n| if n < LANES { self.quiet[n].0 } else { self.weight[n - LANES] })
+        std::array::from_fn(|n| match n {
+            n if n < LANES => self.quiet[n].0,
+            n if n < 2 * LANES => self.weight[n - LANES],
+            _ => self.relist,
+        })
     }
 
     /// Back from words.
@@ -189,6 +195,7 @@ impl Reads {
         Self {
             quiet: std::array::from_fn(|lane| Nanos(w[lane])),
             weight: std::array::from_fn(|lane| w[LANES + lane]),
+            relist: w[2 * LANES],
         }
     }
 }
@@ -209,7 +216,7 @@ mod tests {
             stakes: Stakes::from_words(std::array::from_fn(|at| 600 + at as u64)),
         };
         assert_eq!(Permit::from_words(permit.to_words()), permit);
-        let reads = Reads { quiet: permit.expires, weight: row(5) };
+        let reads = Reads { quiet: permit.expires, weight: row(5), relist: 7 };
         assert_eq!(Reads::from_words(reads.to_words()), reads);
     }
 

@@ -4,7 +4,9 @@
 //! Never: lowers a ceiling.
 
 use super::{Bind, Headers, Instruments, Limit, Mark, Spent};
-use crate::units::{Direction, LegKind, LinkId, Nanos, PairId, Price, Qty, Side, Unix, VenueId};
+use crate::units::{
+    Direction, InstrumentId, LegKind, LinkId, Nanos, PairId, Price, Qty, Side, Unix, VenueId,
+};
 use std::sync::Arc;
 
 /// What the shadow asks of the pen.
@@ -33,6 +35,8 @@ pub enum Command {
         collar_ppm: u32,
         /// Whether no more of it may leave than is visible at the touch; the rest follows once that ended.
         sliced: bool,
+        /// Its limit lies no further out than this: the edge of the venue's price band, where that was read.
+        edge: Option<Price>,
     },
     /// Try the missing leg of an entry once more: the next attempt of the same intent, on its opening
     /// side, limit IOC. Declined unless both quotes are fresh, the price is within `worst` and it is
@@ -219,6 +223,19 @@ pub enum News {
         /// What may be traded.
         instruments: Arc<Instruments>,
         /// What each lane may take, as the venue's listing tells it.
+        limits: Vec<Limit>,
+    },
+    /// A market was listed again (FAULTS F46, F70, F98).
+    Relisted {
+        /// Which.
+        lane: usize,
+        /// A new generation with the same ids, if a rule changed.
+        instruments: Option<Arc<Instruments>>,
+        /// What can't be traded now, and why.
+        shut: Vec<(InstrumentId, String)>,
+        /// What is settled for good, and when.
+        ending: Vec<(InstrumentId, Unix)>,
+        /// What the lane may take now; empty: as before.
         limits: Vec<Limit>,
     },
     /// Marks and funding estimates at the start, before the streams tell them.

@@ -44,6 +44,9 @@ pub struct Instrument {
     pub reduce_only_exempt: bool,
     /// Lowest and highest price the venue takes.
     pub price_range: (Price, Price),
+    /// Lowest limit of a sell and highest of a buy, as a fraction of the venue's moving reference price, where
+    /// the venue has such a band.
+    pub band: Option<[Rate; 2]>,
     /// What a taker pays, as a fraction of the notional.
     pub taker_fee: Rate,
     /// Whether a *buy* pays its fee in the base asset it receives.

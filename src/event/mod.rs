@@ -10,6 +10,7 @@
 mod answer;
 mod ask;
 mod budget;
+pub mod bytes;
 mod closed;
 mod control;
 mod feed;

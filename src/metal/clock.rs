@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::latest::{Reader, Writer, latest};
+use super::tap::Tap;
 use crate::units::time::{MS, Nanos, SEC, Unix};
 
 /// How long the first calibration takes: at 200 ms the slope is within a few ppm (HOTPATH §7), and
@@ -34,7 +35,11 @@ const VIRTUAL_START: Unix = Unix(1_767_225_600 * SEC as i64);
 
 /// A clock. Clones tell the same time.
 #[derive(Clone, Debug)]
-pub struct Clock(Kind);
+pub struct Clock {
+    kind: Kind,
+    /// Copies readings, or supplies them.
+    tap: Tap,
+}
 
 #[derive(Clone, Debug)]
 enum Kind {
@@ -48,7 +53,7 @@ impl Clock {
     #[must_use]
     pub fn real() -> Self {
         static REAL: OnceLock<Arc<RealClock>> = OnceLock::new();
-        Self(Kind::Real(Arc::clone(REAL.get_or_init(|| Arc::new(RealClock::calibrate())))))
+        Kind::Real(Arc::clone(REAL.get_or_init(|| Arc::new(RealClock::calibrate())))).into()
     }
 
     /// A clock that stands still until [`VirtualTime::set`] moves it. It starts at one second, so
@@ -56,23 +61,29 @@ impl Clock {
     #[must_use]
     pub fn virtual_time() -> (Self, VirtualTime) {
         let shared = Arc::new(Shared { now: AtomicU64::new(SEC), step: AtomicI64::new(0) });
-        (Self(Kind::Virtual(Arc::clone(&shared))), VirtualTime(shared))
+        (Kind::Virtual(Arc::clone(&shared)).into(), VirtualTime(shared))
+    }
+
+    /// The same clock, read through a room's tap; so are its clones.
+    #[must_use]
+    pub fn tapped(&self, tap: &Tap) -> Self {
+        Self { kind: self.kind.clone(), tap: tap.clone() }
     }
 
     /// Monotonic time, for every age, timeout and budget.
     #[inline]
     #[must_use]
     pub fn now(&self) -> Nanos {
-        match &self.0 {
+        self.tap.time(|| match &self.kind {
             Kind::Real(real) => real.now(),
             Kind::Virtual(shared) => Nanos(shared.now.load(Acquire)),
-        }
+        })
     }
 
     /// Calendar time of this host, for logs and for the learned offsets to the venues. It may step.
     #[must_use]
     pub fn unix(&self) -> Unix {
-        match &self.0 {
+        self.tap.unix(|| match &self.kind {
             Kind::Real(_) => match SystemTime::now().duration_since(UNIX_EPOCH) {
                 Ok(since) => Unix(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)),
                 Err(before) => Unix(-i64::try_from(before.duration().as_nanos()).unwrap_or(i64::MAX)),
@@ -82,13 +93,13 @@ impl Clock {
                 let since_start = i64::try_from(since_start).unwrap_or(i64::MAX);
                 Unix(VIRTUAL_START.0.saturating_add(since_start).saturating_add(shared.step.load(Relaxed)))
             }
-        }
+        })
     }
 
     /// Brings the line from counter to time back to CLOCK_MONOTONIC. A cold room calls it every
     /// second or few; it takes about a microsecond, and does nothing where there is nothing to fit.
     pub fn refit(&self) {
-        if let Kind::Real(real) = &self.0 {
+        if let Kind::Real(real) = &self.kind {
             real.refit();
         }
     }
@@ -97,7 +108,13 @@ impl Clock {
     /// may want to know.
     #[must_use]
     pub fn reads_counter(&self) -> bool {
-        matches!(&self.0, Kind::Real(real) if real.line.is_some())
+        matches!(&self.kind, Kind::Real(real) if real.line.is_some())
+    }
+}
+
+impl From<Kind> for Clock {
+    fn from(kind: Kind) -> Self {
+        Self { kind, tap: Tap::off() }
     }
 }
 

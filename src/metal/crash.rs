@@ -4,7 +4,7 @@
 //! Never: costs anything without the feature: every call is empty then, and nothing reads the environment.
 //! Wire:  `CONTANGO_CRASH=K7:3` raises SIGKILL at the third pass of K7; `K10:3:17` after 17 bytes of the
 //!        third append (half of it without the last number); `list` prints the names and ends.
-//! Why:   K13 and K20 have no code yet: no projection or template rebuild.
+//! Why:   K13 has no code yet: no projection.
 
 #[cfg(feature = "crashpoints")]
 pub use armed::{order, part, point};
@@ -61,6 +61,7 @@ const POINTS: &[(&str, &str)] = &[
     ("K19a", "a stop has begun"),
     ("K19b", "the last record of a stop is with the scribe"),
     ("K19c", "the last record of a stop is durable"),
+    ("K20", "a new generation of instruments is made, no room has it"),
 ];
 
 #[cfg(feature = "crashpoints")]

@@ -3,11 +3,16 @@
 //! Owns:  the seam. Mask keys, handshake keys and jitter come from here.
 //! Never: uses the seeded side in a process that talks to a venue; only `rehearse` makes one.
 
+use super::tap::Tap;
 use ring::rand::{SecureRandom, SystemRandom};
 
 /// A source of random bytes.
 #[derive(Debug)]
-pub struct Entropy(Source);
+pub struct Entropy {
+    source: Source,
+    /// Copies the numbers drawn, or supplies them.
+    tap: Tap,
+}
 
 #[derive(Debug)]
 enum Source {
@@ -20,13 +25,18 @@ impl Entropy {
     /// The kernel's generator, fit for keys.
     #[must_use]
     pub fn real() -> Self {
-        Self(Source::Kernel(SystemRandom::new()))
+        Self { source: Source::Kernel(SystemRandom::new()), tap: Tap::off() }
     }
 
     /// The same bytes for the same seed; fit for rehearsals only.
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
-        Self(Source::Seeded(seed))
+        Self { source: Source::Seeded(seed), tap: Tap::off() }
+    }
+
+    /// Lets [`Entropy::u64`], all that a room draws, go through its tap.
+    pub fn tap(&mut self, tap: &Tap) {
+        self.tap = tap.clone();
     }
 
     /// Fills `out`.
@@ -36,7 +46,7 @@ impl Entropy {
     /// If the kernel has no randomness to give (a sandbox that forbids `getrandom`): predictable
     /// keys would be worse than no process.
     pub fn fill(&mut self, out: &mut [u8]) {
-        match &mut self.0 {
+        match &mut self.source {
             Source::Kernel(kernel) => {
                 assert!(kernel.fill(out).is_ok(), "the kernel refused random bytes; allow `getrandom`");
             }
@@ -50,9 +60,12 @@ impl Entropy {
 
     /// One random number, all 64 bits.
     pub fn u64(&mut self) -> u64 {
-        let mut bytes = [0; 8];
-        self.fill(&mut bytes);
-        u64::from_le_bytes(bytes)
+        let tap = self.tap.clone();
+        tap.draw(|| {
+            let mut bytes = [0; 8];
+            self.fill(&mut bytes);
+            u64::from_le_bytes(bytes)
+        })
     }
 }
 

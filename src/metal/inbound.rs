@@ -38,6 +38,22 @@ impl Inbound {
         (&self.bytes, self.held.clone())
     }
 
+    pub(super) fn capacity(&self) -> usize {
+        self.bytes.len() - 2 * MARGIN
+    }
+
+    /// Takes all of these bytes in; they fitted where they were recorded.
+    pub(super) fn put(&mut self, bytes: &[u8]) {
+        if self.tail() < bytes.len() {
+            self.bytes.copy_within(self.held.clone(), MARGIN);
+            self.held = MARGIN..MARGIN + self.held.len();
+            let end = self.held.end + bytes.len() + MARGIN;
+            self.bytes.resize(self.bytes.len().max(end), 0);
+        }
+        self.spare()[..bytes.len()].copy_from_slice(bytes);
+        self.gained(bytes.len());
+    }
+
     pub(super) fn max(&self) -> usize {
         self.max
     }

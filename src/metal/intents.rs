@@ -22,6 +22,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::crash;
 use super::ring::{Consumer, Producer, ring};
+use super::tap::{Flag, Tap};
 
 /// Bytes of a record.
 pub const INTENT_BYTES: usize = RECORD_WORDS * 8;
@@ -52,6 +53,7 @@ pub struct Intents {
     freed: Consumer<IntentSlot>,
     /// So many stay for risk-reducing intents.
     reserve: usize,
+    tap: Tap,
 }
 
 /// The reading half: the shadow's, and recovery's.
@@ -60,6 +62,7 @@ pub struct IntentsReader {
     region: Arc<Region>,
     freed: Producer<IntentSlot>,
     origin: Origin,
+    tap: Tap,
 }
 
 /// The memory that intents live in. It outlives the rooms that use it, and in a mapped file the process.
@@ -153,6 +156,30 @@ impl IntentsMemory {
         self.region.left()
     }
 
+    /// Slots as an earlier process left them, for a run that is played again. What does not fit is left out.
+    ///
+    /// # Errors
+    ///
+    /// As [`IntentsMemory::anonymous`].
+    pub fn recorded(
+        slots: usize,
+        origin: Origin,
+        left: &[(IntentSlot, u64, [u8; INTENT_BYTES])],
+    ) -> io::Result<Self> {
+        let memory = Self { boot: [1, 1], ..Self::anonymous(slots)? };
+        let header = memory.region.header();
+        if origin != Origin::Fresh {
+            let boot = if origin == Origin::ThisBoot { memory.boot } else { [2, 2] };
+            put(&header[1], boot[0], Relaxed);
+            put(&header[2], boot[1], Relaxed);
+            put(&header[0], MAGIC, Release);
+        }
+        for (slot, state, record) in left.iter().filter(|(slot, ..)| usize::from(slot.0) < slots) {
+            memory.region.write(*slot, record, *state);
+        }
+        Ok(memory)
+    }
+
     /// Both halves. A quarter of the slots (256 of 1,024) is kept for risk-reducing intents; what
     /// [`IntentsMemory::left`] tells stays taken until the shadow frees it.
     #[must_use]
@@ -173,8 +200,14 @@ impl IntentsMemory {
             put(&region.words(*slot)[STATE_AT], EMPTY, Release);
         }
         (
-            Intents { region: Arc::clone(region), free, freed: freed_seen, reserve: region.slots / 4 },
-            IntentsReader { region: Arc::clone(region), freed, origin },
+            Intents {
+                region: Arc::clone(region),
+                free,
+                freed: freed_seen,
+                reserve: region.slots / 4,
+                tap: Tap::off(),
+            },
+            IntentsReader { region: Arc::clone(region), freed, origin, tap: Tap::off() },
         )
     }
 }
@@ -217,6 +250,22 @@ impl Intents {
     /// [`Intents::commit`].
     #[inline]
     pub fn claim(&mut self, risk_reducing: bool) -> Option<IntentSlot> {
+        if let Some(had) = self.tap.claimed() {
+            // Nobody reads what a replay writes down.
+            return had.then_some(IntentSlot(0));
+        }
+        let slot = self.claim_free(risk_reducing);
+        self.tap.answer(Flag::Claim, slot.is_some());
+        slot
+    }
+
+    /// Lets the trader hear of free slots through its tap.
+    pub fn tap(&mut self, tap: &Tap) {
+        self.tap = tap.clone();
+    }
+
+    #[inline]
+    fn claim_free(&mut self, risk_reducing: bool) -> Option<IntentSlot> {
         while let Some(slot) = self.freed.pop() {
             self.free.push(slot);
         }
@@ -235,18 +284,7 @@ impl Intents {
     /// Writes the record and then its state. When it returns, a restarted process would find it.
     #[inline]
     pub fn commit(&mut self, slot: IntentSlot, record: &[u8; INTENT_BYTES], state: u64) {
-        let words = self.region.words(slot);
-        let mut sum = Checksum::new();
-        for (place, chunk) in words.iter().zip(record.as_chunks::<8>().0) {
-            let word = u64::from_le_bytes(*chunk);
-            sum.add(word);
-            put(place, word, Relaxed);
-            crash::point("K2");
-        }
-        put(&words[CHECKSUM_AT], sum.0, Relaxed);
-        crash::point("K2");
-        put(&words[STATE_AT], state, Release);
-        crash::point("K2");
+        self.region.write(slot, record, state);
     }
 
     /// Moves a committed slot on: one store.
@@ -257,6 +295,11 @@ impl Intents {
 }
 
 impl IntentsReader {
+    /// Lets the shadow free slots through its tap.
+    pub fn tap(&mut self, tap: &Tap) {
+        self.tap = tap.clone();
+    }
+
     /// How many slots there are.
     #[must_use]
     pub fn slots(&self) -> usize {
@@ -284,6 +327,10 @@ impl IntentsReader {
     /// Makes a slot EMPTY and hands it back to the trader. Call it once per committed slot, when
     /// its end is durable.
     pub fn free(&mut self, slot: IntentSlot) {
+        if self.tap.plays() {
+            // Nobody takes slots where a recording is played.
+            return;
+        }
         put(&self.region.words(slot)[STATE_AT], EMPTY, Release);
         // A full ring would mean a slot freed twice; leaving this one out keeps it unused, which
         // is the safe side.
@@ -326,6 +373,23 @@ struct Region {
 }
 
 impl Region {
+    /// A record, and then its state.
+    #[inline]
+    fn write(&self, slot: IntentSlot, record: &[u8; INTENT_BYTES], state: u64) {
+        let words = self.words(slot);
+        let mut sum = Checksum::new();
+        for (place, chunk) in words.iter().zip(record.as_chunks::<8>().0) {
+            let word = u64::from_le_bytes(*chunk);
+            sum.add(word);
+            put(place, word, Relaxed);
+            crash::point("K2");
+        }
+        put(&words[CHECKSUM_AT], sum.0, Relaxed);
+        crash::point("K2");
+        put(&words[STATE_AT], state, Release);
+        crash::point("K2");
+    }
+
     /// Maps a file, or anonymous memory.
     fn map(slots: usize, file: Option<i32>) -> io::Result<Self> {
         let anonymous = if file.is_none() { libc::MAP_ANONYMOUS } else { 0 };

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Release};
 
+use super::tap::{Flag, Tap};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 /// Exit code of a process that was interrupted twice: 128 + SIGINT, as shells have it.
@@ -17,7 +18,7 @@ const INTERRUPTED: i32 = 130;
 
 /// A flag that goes up. Clones are the same flag.
 #[derive(Clone, Debug, Default)]
-pub struct Latch(Arc<AtomicBool>);
+pub struct Latch(Arc<AtomicBool>, Option<(Tap, Flag)>);
 
 impl Latch {
     /// A latch that is not set.
@@ -40,7 +41,14 @@ impl Latch {
     #[inline]
     #[must_use]
     pub fn is_set(&self) -> bool {
-        self.0.load(Acquire)
+        let set = self.0.load(Acquire);
+        self.1.as_ref().map_or(set, |(tap, flag)| tap.answer(*flag, set))
+    }
+
+    /// The same latch, looked at through a room's tap.
+    #[must_use]
+    pub fn tapped(&self, tap: &Tap, flag: Flag) -> Self {
+        Self(Arc::clone(&self.0), tap.is_on().then(|| (tap.clone(), flag)))
     }
 }
 

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU64, fence};
 
+use super::tap::{Asked, Tap};
 use crossbeam::utils::CachePadded;
 
 /// The publishing end; there is one.
@@ -30,6 +31,8 @@ pub struct Reader<const N: usize> {
     /// The version [`Reader::changed`] gave out last; `u64::MAX`, which no cell lives to see, before
     /// the first.
     seen: u64,
+    /// Copies what [`Reader::changed`] gives out, or supplies it; which cell, and how often it was asked.
+    tap: Option<(Tap, u16, Asked)>,
 }
 
 /// Makes a cell that holds `first`.
@@ -37,7 +40,7 @@ pub struct Reader<const N: usize> {
 pub fn latest<const N: usize>(first: [u64; N]) -> (Writer<N>, Reader<N>) {
     let copies = [first.map(AtomicU64::new), first.map(AtomicU64::new)];
     let shared = Arc::new(CachePadded::new(Shared { version: AtomicU64::new(0), copies }));
-    (Writer { shared: Arc::clone(&shared), version: 0 }, Reader { shared, seen: u64::MAX })
+    (Writer { shared: Arc::clone(&shared), version: 0 }, Reader { shared, seen: u64::MAX, tap: None })
 }
 
 impl<const N: usize> Writer<N> {
@@ -62,13 +65,29 @@ impl<const N: usize> Reader<N> {
     #[inline]
     #[must_use]
     pub fn read(&self) -> [u64; N] {
-        self.shared.look(|words| words).1
+        let words = self.shared.look(|words| words).1;
+        self.tap.as_ref().map_or(words, |(tap, door, _)| tap.hold(*door, words))
     }
 
     /// The newest value if [`Reader::changed`] has not given it out yet; the first call always
     /// gives one.
     #[inline]
     pub fn changed(&mut self) -> Option<[u64; N]> {
+        let found = self.newer();
+        match &mut self.tap {
+            None => found,
+            Some((tap, door, asked)) => tap.look(*door, asked, found),
+        }
+    }
+
+    /// Lets [`Reader::changed`] and [`Reader::read`] go through a room's tap. What is read is then the same
+    /// for a whole turn.
+    pub fn tap(&mut self, tap: &Tap, door: u16) {
+        self.tap = tap.is_on().then(|| (tap.clone(), door, Asked::default()));
+    }
+
+    #[inline]
+    fn newer(&mut self) -> Option<[u64; N]> {
         // The cheap look that a hot room repeats.
         if self.shared.version.load(Relaxed) == self.seen {
             return None;

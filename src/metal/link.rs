@@ -15,6 +15,7 @@ use super::inbound::Inbound;
 use super::memory::Memory;
 pub use super::memory::{MemoryPeer, memory_pair, memory_pair_connecting};
 use super::plain::Plain;
+use super::tap::{Asked, Tap};
 use super::tls::Tls;
 use crate::units::id::LinkId;
 
@@ -32,6 +33,10 @@ pub struct Link {
     pub(super) ready: bool,
     /// The kernel said that the stream ends: a short read is no proof of "drained" then.
     pub(super) ending: bool,
+    /// Of the room that has it.
+    pub(super) tap: Tap,
+    /// Sends and flushes of the room's present turn.
+    asked: Asked,
 }
 
 /// Where a connection is in its life.
@@ -171,8 +176,13 @@ impl Link {
     /// `Closed` afterwards.
     #[inline]
     pub fn recv(&mut self) -> Result<usize, LinkError> {
-        if self.failure.is_some() || self.state == LinkState::Closed {
+        if self.state == LinkState::Closed {
             return Err(self.end());
+        }
+        if self.failure.is_some() {
+            let error = self.end();
+            self.tap.received(self.id, &[], Some(&error));
+            return Err(error);
         }
         if !self.inbound.make_room() {
             return Err(self.over(LinkError::TooMuch { peer: self.peer.clone(), max: self.inbound.max() }));
@@ -181,17 +191,23 @@ impl Link {
             Carrier::Tls(tls) => in_tls(|| tls.fill(&mut self.inbound, &self.peer)),
             Carrier::Plain(plain) => plain.fill(&mut self.inbound, &self.peer),
             Carrier::Memory(memory) => memory.fill(&mut self.inbound, &self.peer),
+            Carrier::Recorded(tap) => recorded(tap, self.id, &mut self.inbound, &self.peer),
         };
         if self.state != LinkState::Open {
             self.state = self.carrier.state();
         }
         match filled {
             Ok(fill) => {
+                let held = self.inbound.held();
+                self.tap.received(self.id, &held[held.len() - fill.gained..], None);
                 self.failure = fill.failure;
                 self.ready = self.failure.is_some() || fill.gained > 0 && (self.ending || !fill.drained);
                 Ok(fill.gained)
             }
-            Err(error) => Err(self.over(error)),
+            Err(error) => {
+                self.tap.received(self.id, &[], Some(&error));
+                Err(self.over(error))
+            }
         }
     }
 
@@ -232,7 +248,9 @@ impl Link {
             Carrier::Tls(tls) => in_tls(|| tls.send(bytes, &self.peer)),
             Carrier::Plain(plain) => plain.send(bytes, &self.peer),
             Carrier::Memory(memory) => memory.send(bytes, &self.peer),
+            Carrier::Recorded(tap) => tap.outcome(self.id, self.asked, &self.peer),
         };
+        self.tap.sent(self.id, &mut self.asked, &queued);
         match queued {
             Ok(0) => Ok(Sent::All),
             Ok(queued) => Ok(Sent::Part { queued }),
@@ -251,7 +269,10 @@ impl Link {
             Carrier::Tls(tls) => in_tls(|| tls.flush(&self.peer)),
             Carrier::Plain(plain) => plain.flush(&self.peer),
             Carrier::Memory(memory) => memory.flush(&self.peer),
+            Carrier::Recorded(tap) => tap.outcome(self.id, self.asked, &self.peer).map(|rest| rest == 0),
         };
+        let rest = flushed.as_ref().map(|done| usize::from(!done)).map_err(Clone::clone);
+        self.tap.sent(self.id, &mut self.asked, &rest);
         flushed.map_err(|error| self.failed_write(error))
     }
 
@@ -273,6 +294,7 @@ impl Link {
             Carrier::Tls(tls) => tls.close(),
             Carrier::Plain(plain) => plain.close(),
             Carrier::Memory(memory) => memory.close(),
+            Carrier::Recorded(_) => {}
         }
     }
 
@@ -282,9 +304,35 @@ impl Link {
         &self.peer
     }
 
+    /// A link that brings what a recording says it brought, and takes whatever is sent. `held` is what it had
+    /// brought before; `room` as of [`Link::room`].
+    #[must_use]
+    pub fn recorded(tap: &Tap, id: LinkId, peer: String, held: &[u8], room: (usize, usize)) -> Self {
+        let mut inbound = Inbound::new(room.0.max(held.len()), room.1);
+        inbound.put(held);
+        Self::new(id, peer, inbound, Carrier::Recorded(tap.clone()))
+    }
+
+    /// How many bytes its buffer holds, and how many it may grow to.
+    #[must_use]
+    pub fn room(&self) -> (usize, usize) {
+        (self.inbound.capacity(), self.inbound.max())
+    }
+
     pub(super) fn new(id: LinkId, peer: String, inbound: Inbound, carrier: Carrier) -> Self {
         let state = carrier.state();
-        Self { id, peer, state, inbound, carrier, failure: None, ready: true, ending: false }
+        Self {
+            id,
+            peer,
+            state,
+            inbound,
+            carrier,
+            failure: None,
+            ready: true,
+            ending: false,
+            tap: Tap::off(),
+            asked: Asked::default(),
+        }
     }
 
     /// Whether a rest waits for the kernel.
@@ -293,6 +341,7 @@ impl Link {
             Carrier::Tls(tls) => tls.has_queued(),
             Carrier::Plain(plain) => plain.has_queued(),
             Carrier::Memory(memory) => memory.has_queued(),
+            Carrier::Recorded(_) => false,
         }
     }
 
@@ -301,13 +350,17 @@ impl Link {
         match &mut self.carrier {
             Carrier::Tls(tls) => Some(tls.socket()),
             Carrier::Plain(plain) => Some(plain.socket()),
-            Carrier::Memory(_) => None,
+            Carrier::Memory(_) | Carrier::Recorded(_) => None,
         }
     }
 
-    /// Whether a memory link has something to read, to learn, or room for its rest.
-    pub(super) fn memory_has_news(&self) -> bool {
-        matches!(&self.carrier, Carrier::Memory(memory) if memory.has_news())
+    /// Whether a link without a socket has something to read, to learn, or room for its rest.
+    pub(super) fn has_news(&self) -> bool {
+        match &self.carrier {
+            Carrier::Memory(memory) => memory.has_news(),
+            Carrier::Recorded(tap) => tap.has_received(self.id),
+            Carrier::Tls(_) | Carrier::Plain(_) => false,
+        }
     }
 
     /// Lets the next `recv` report `error`; for a poll that could not take the link in.
@@ -353,6 +406,17 @@ pub(super) enum Carrier {
     Plain(Plain),
     /// A test's or a rehearsed world's two hands.
     Memory(Memory),
+    /// A recording.
+    Recorded(Tap),
+}
+
+/// The next that a recording has from a link.
+fn recorded(tap: &Tap, id: LinkId, inbound: &mut Inbound, peer: &str) -> Result<Fill, LinkError> {
+    let gained = tap.receive(id, peer, |bytes| {
+        inbound.put(bytes);
+        bytes.len()
+    })?;
+    Ok(Fill { gained: gained.unwrap_or(0), drained: true, failure: None })
 }
 
 impl Carrier {
@@ -361,6 +425,7 @@ impl Carrier {
             Self::Tls(tls) => tls.state(),
             Self::Plain(_) => LinkState::Open,
             Self::Memory(memory) => memory.state(),
+            Self::Recorded(_) => LinkState::Open,
         }
     }
 }

@@ -14,6 +14,8 @@
 //! | `inbound` | the bytes a link received and nobody consumed yet |
 //! | `tls`, `plain`, `memory` | what carries a link: rustls, bare TCP, or a test's two hands |
 //! | `socket` | the options of our TCP sockets |
+//! | `tap` | what comes in by these seams, copied for a session file (`recorder`) or supplied from one (`player`) |
+//! | `turn` | a recorded turn as bytes |
 //! | `poll` | the links of one room and one question to the kernel: who has bytes? |
 //! | `dial` | host name in, link out; helper threads do what blocks |
 //! | `disk` | append-only files; a helper thread does the sync |
@@ -43,8 +45,12 @@ pub mod link;
 mod memory;
 pub mod peer;
 mod plain;
+mod player;
 pub mod poll;
+mod recorder;
 pub mod ring;
 pub mod runner;
 mod socket;
+pub mod tap;
 pub mod tls;
+mod turn;

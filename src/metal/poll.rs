@@ -12,6 +12,7 @@ use std::time::Duration;
 use mio::{Events, Interest, Poll, Token};
 
 use super::link::{Link, LinkError};
+use super::tap::Tap;
 
 /// Which of the room's links; dense, and given to another link after [`Links::remove`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,6 +30,8 @@ pub struct Links {
     poll: Option<Kernel>,
     sockets: usize,
     memories: usize,
+    /// Its room's, for every link in it.
+    tap: Tap,
 }
 
 #[derive(Debug)]
@@ -48,7 +51,13 @@ impl Links {
             poll: None,
             sockets: 0,
             memories: 0,
+            tap: Tap::off(),
         }
+    }
+
+    /// Lets every link that is taken in from now on be heard through its room's tap.
+    pub fn tap(&mut self, tap: &Tap) {
+        self.tap = tap.clone();
     }
 
     /// Takes a link in; it is ready at once, since it may hold bytes already. If the kernel won't
@@ -61,6 +70,7 @@ impl Links {
         });
         link.ready = true;
         link.ending = false;
+        link.tap = self.tap.clone();
         if link.socket().is_some() {
             self.sockets += 1;
             if let Err(error) = self.watch(&mut link, index) {
@@ -89,6 +99,8 @@ impl Links {
         } else {
             self.memories -= 1;
         }
+        self.tap.keep();
+        link.tap = Tap::off();
         Some(link)
     }
 
@@ -172,7 +184,7 @@ impl Links {
     fn look_at_memories(&mut self) {
         for index in 0..self.links.len() {
             if let Some(link) = &mut self.links[index]
-                && link.memory_has_news()
+                && link.has_news()
             {
                 link.ready = true;
                 self.maybe[index / 64] |= 1 << (index % 64);

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
+use super::tap::{Flag, Tap};
 use crossbeam::utils::CachePadded;
 
 /// The ring had no room; here is the value again.
@@ -29,6 +30,8 @@ pub struct Producer<T> {
     /// The head when we last looked: the consumer's cache line is asked for only when this one
     /// says "full".
     head_seen: usize,
+    /// Its room asks about room through it.
+    tap: Option<(Tap, Flag)>,
 }
 
 /// The popping end; one thread at a time has it.
@@ -39,7 +42,12 @@ pub struct Consumer<T> {
     head: usize,
     /// The tail when we last looked.
     tail_seen: usize,
+    /// Copies what is popped.
+    tap: Option<ItemTap<T>>,
 }
+
+/// A room's tap, which of its doors this is, and the byte form of an item.
+type ItemTap<T> = (Tap, u8, fn(&T, &mut Vec<u8>));
 
 /// Makes a ring of `capacity` slots and gives its two ends.
 ///
@@ -57,8 +65,8 @@ pub fn ring<T: Send>(capacity: usize) -> (Producer<T>, Consumer<T>) {
         tail: CachePadded::new(AtomicUsize::new(0)),
     });
     (
-        Producer { shared: Arc::clone(&shared), tail: 0, head_seen: 0 },
-        Consumer { shared, head: 0, tail_seen: 0 },
+        Producer { shared: Arc::clone(&shared), tail: 0, head_seen: 0, tap: None },
+        Consumer { shared, head: 0, tail_seen: 0, tap: None },
     )
 }
 
@@ -72,6 +80,9 @@ impl<T> Producer<T> {
     pub fn push(&mut self, value: T) -> Result<(), Full<T>> {
         if !self.has_room(1) {
             return Err(Full(value));
+        }
+        if let Some((tap, _)) = &self.tap {
+            tap.keep();
         }
         let slot = &self.shared.slots[self.tail & (self.shared.slots.len() - 1)];
         // SAFETY: this slot is ours alone. `has_room` saw `tail - head < len` through an acquire
@@ -88,12 +99,30 @@ impl<T> Producer<T> {
     /// true until this end pushes.
     #[inline]
     pub fn has_room(&mut self, n: usize) -> bool {
+        let room = self.room(n);
+        // What a recording says, as far as it is true.
+        self.tap.as_ref().map_or(room, |(tap, flag)| tap.answer(*flag, room) && room)
+    }
+
+    /// Lets the room that fills this ring hear about it through its tap.
+    pub fn tap(&mut self, tap: &Tap, flag: Flag) {
+        self.tap = tap.is_on().then(|| (tap.clone(), flag));
+    }
+
+    #[inline]
+    fn room(&mut self, n: usize) -> bool {
         let free = |head: usize| self.shared.slots.len() - self.tail.wrapping_sub(head);
         if free(self.head_seen) >= n {
             return true;
         }
         self.head_seen = self.shared.head.load(Acquire);
         free(self.head_seen) >= n
+    }
+
+    /// Whether the consumer took all that was pushed.
+    #[must_use]
+    pub fn is_taken(&self) -> bool {
+        self.shared.head.load(Acquire) == self.tail
     }
 
     /// How many values the ring holds at most.
@@ -121,7 +150,15 @@ impl<T> Consumer<T> {
         let value = unsafe { (*slot.get()).assume_init_read() };
         self.head = self.head.wrapping_add(1);
         self.shared.head.store(self.head, Release);
+        if let Some((tap, door, put)) = &self.tap {
+            tap.item(*door, &value, *put);
+        }
         Some(value)
+    }
+
+    /// Copies what is popped from now on into its room's recording.
+    pub fn tap(&mut self, tap: &Tap, door: u8, put: fn(&T, &mut Vec<u8>)) {
+        self.tap = tap.is_on().then(|| (tap.clone(), door, put));
     }
 
     /// How many values were waiting at the moment of asking; as many pops will succeed, and maybe

@@ -3,8 +3,10 @@
 //! Owns:  [`Setup`] with the demo's defaults, and turning it into the rooms' own settings.
 //! Never: reads a file, an argument or the environment.
 
+use crate::agents::begun::Begun;
 use crate::agents::clerk::{ClerkSettings, Host, Target};
-use crate::agents::engine::EngineSettings;
+use crate::agents::engine::{Engine, EngineSettings, Ground};
+use crate::agents::replay::{Made, Replay};
 use crate::agents::shadow::ShadowSettings;
 use crate::agents::trader::TraderSettings;
 use crate::agents::trader::contingent::Legs;
@@ -12,11 +14,17 @@ use crate::carry::rules::Policy;
 use crate::desk::gate::GateLimits;
 use crate::desk::risk::Caps;
 use crate::event::Latched;
-use crate::metal::disk::DiskError;
+use crate::metal::clock::Clock;
+use crate::metal::dial::Dialer;
+use crate::metal::disk::{Disk, DiskError};
+use crate::metal::entropy::Entropy;
+use crate::metal::intents::IntentsMemory;
+use crate::metal::latch::Latch;
 use crate::sim;
-use crate::store::epoch::EpochError;
+use crate::store::epoch::{self, EpochError};
 use crate::store::recall::Recalled;
-use crate::store::segments::JournalError;
+use crate::store::segments::{self, JournalError};
+use crate::store::{latch, session};
 use crate::units::time::{SEC, US};
 use crate::units::{Amount, Ratio};
 use crate::venue::standing::Wants;
@@ -77,6 +85,8 @@ pub struct Setup {
     pub delay_ns: RangeInclusive<u64>,
     /// Whether every top of book is kept for [`super::World::quotes`].
     pub quotes_out: bool,
+    /// Whether what the rooms take in is kept for [`super::World::session`].
+    pub record: bool,
     /// What a segment of the journal takes behind its checkpoint: so little that stories come to several.
     pub segment_bytes: u64,
 }
@@ -107,6 +117,7 @@ impl Default for Setup {
             crashes_max: (3, 600 * SEC),
             delay_ns: 40 * US..=80 * US,
             quotes_out: false,
+            record: false,
             segment_bytes: 32 << 10,
         }
     }
@@ -137,6 +148,63 @@ impl Setup {
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
         Self { seed, ..Self::default() }
+    }
+
+    /// The rooms of a session that a world of the setup `recorded` wrote, played to its end with the settings of
+    /// this one.
+    ///
+    /// # Errors
+    ///
+    /// What did not fit.
+    pub fn replay(&self, recorded: &Self, file: &[u8]) -> Result<Replay, String> {
+        let told = |error: &dyn std::fmt::Display| error.to_string();
+        let whole = session::check(file).map_err(|error| told(&error))?;
+        let begun = Begun::of(&whole.head).map_err(|what| format!("no {what}"))?;
+        let recalled = segments::recalled(&whole.journal).ok_or("its journal can't be read")?;
+        let EngineSettings { trader, shadow, .. } = self.engine(begun.epoch, begun.latched.clone(), recalled);
+        let what_if = self.policy != recorded.policy;
+        let mut replay = Replay::new(Made { trader, shadow, begun, what_if, heard: u64::MAX });
+        for block in session::Blocks::new(file).map_err(|error| told(&error))? {
+            let block = block.map_err(|error| told(&error))?;
+            for turn in session::split(&block.body).take_while(|_| block.kind == session::Kind::Turns) {
+                let turn = turn.map_err(|error| told(&error))?;
+                replay.take(block.room, turn).map_err(|error| told(&error))?;
+            }
+        }
+        replay.finish().map_err(|error| told(&error))?;
+        Ok(replay)
+    }
+
+    /// A new process on what is there; and how its session file begins, if one is wanted.
+    pub(super) fn start(
+        &self,
+        clock: &Clock,
+        dialer: Dialer,
+        mut disk: Disk,
+        intents: &IntentsMemory,
+        seeds: &mut Entropy,
+    ) -> Result<(Engine, Vec<u8>), SetupError> {
+        let epoch = epoch::raise(&mut disk, INSTANCE)?;
+        let latch = latch::open(&mut disk, INSTANCE, clock.unix())?;
+        let journal = segments::open(&mut disk, INSTANCE)?.journal.with_segments_of(self.segment_bytes);
+        let mut session_begun = Vec::new();
+        if self.record {
+            let mut head = serde_json::Map::new();
+            Begun::new(epoch, true, latch.latched.clone(), intents).put(&mut head);
+            session_begun = session::begin(&head);
+            session::journal(&journal.bytes(&disk)?, &mut session_begun);
+        }
+        let settings = self.engine(epoch, latch.latched, journal.recalled().clone());
+        let ground = Ground {
+            clock: clock.clone(),
+            dialer,
+            entropy: std::array::from_fn(|_| Entropy::seeded(seeds.u64())),
+            disk,
+            journal,
+            latch: latch.file,
+            intents: intents.clone(),
+        };
+        Ok((Engine::build(settings, ground, Latch::new(), Latch::new()), session_begun))
     }
 
     /// The rooms' own settings, for the run of this epoch that begins latched or not, on these books.
@@ -191,6 +259,7 @@ impl Setup {
                 crashes_max: self.crashes_max,
             },
             quotes_out: self.quotes_out,
+            record: self.record,
         }
     }
 }

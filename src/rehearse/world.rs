@@ -8,7 +8,7 @@
 
 use super::network::Network;
 use super::setup::{INSTANCE, Setup, SetupError};
-use crate::agents::engine::{Engine, Ground, INTENT_SLOTS};
+use crate::agents::engine::{Engine, INTENT_SLOTS};
 use crate::agents::reader::ReaderCounts;
 use crate::agents::shadow::{Ended, Shadow};
 use crate::agents::trader::TraderCounts;
@@ -19,10 +19,9 @@ use crate::metal::dial::Dialer;
 use crate::metal::disk::{Disk, DiskPeer};
 use crate::metal::entropy::Entropy;
 use crate::metal::intents::IntentsMemory;
-use crate::metal::latch::Latch;
 use crate::metal::runner::Agent;
 use crate::sim::Door;
-use crate::store::{epoch, latch, segments};
+use crate::store::{segments, session};
 use crate::units::time::{MS, SEC, US};
 use crate::units::{ClientId, Nanos};
 use serde_json::Value;
@@ -65,6 +64,10 @@ pub struct World {
     turns: u64,
     lines: Vec<String>,
     quotes: Vec<Quote>,
+    /// How the session file of the present process begins.
+    session_begun: Vec<u8>,
+    /// What its rooms took in, as blocks.
+    turns_taken: Vec<u8>,
     replies: Vec<Reply>,
 }
 
@@ -87,7 +90,7 @@ impl World {
         let network = Network::new(config, dials, &clock, delays, setup.delay_ns.clone())?;
         let now = clock.now();
         let intents = IntentsMemory::anonymous(INTENT_SLOTS)?;
-        let engine = start(setup, &clock, dialer, disk, &intents, &mut seeds)?;
+        let (engine, session_begun) = setup.start(&clock, dialer, disk, &intents, &mut seeds)?;
         Ok(Self {
             clock,
             seeds,
@@ -102,6 +105,8 @@ impl World {
             turns: 0,
             lines: Vec::new(),
             quotes: Vec::new(),
+            session_begun,
+            turns_taken: Vec::new(),
             replies: Vec::new(),
         })
     }
@@ -150,7 +155,8 @@ impl World {
         intents: IntentsMemory,
     ) -> Result<(), SetupError> {
         let (dialer, dials) = Dialer::memory();
-        let engine = start(setup, &self.clock, dialer, disk, &intents, &mut self.seeds)?;
+        let (engine, session_begun) = setup.start(&self.clock, dialer, disk, &intents, &mut self.seeds)?;
+        self.session_begun = session_begun;
         self.network.pick_up(self.now);
         self.engine = engine;
         self.network.lose_engine(dials, self.now);
@@ -158,6 +164,7 @@ impl World {
         self.intents = intents;
         self.frozen.clear();
         self.lines.clear();
+        self.turns_taken.clear();
         self.replies.clear();
         Ok(())
     }
@@ -238,6 +245,9 @@ impl World {
         self.lines.extend(std::iter::from_fn(|| engine.outside.lines.pop()));
         if let Some(quotes) = &mut engine.outside.quotes {
             self.quotes.extend(std::iter::from_fn(|| quotes.pop()));
+        }
+        if let Some(taken) = &mut engine.outside.taken {
+            taken.drain(&mut self.turns_taken);
         }
         if let Some(ends) = &mut engine.outside.operator {
             self.replies.extend(std::iter::from_fn(|| ends.replies.pop()).map(|replied| replied.reply));
@@ -373,6 +383,15 @@ impl World {
         &self.quotes
     }
 
+    /// The session file of the present process so far, if [`Setup::record`] says so.
+    #[must_use]
+    pub fn session(&self) -> Vec<u8> {
+        let mut file = self.session_begun.clone();
+        file.extend_from_slice(&self.turns_taken);
+        session::end(&serde_json::Map::new(), &mut file);
+        file
+    }
+
     /// When connection requests reached this door.
     #[must_use]
     pub fn dialled(&self, door: Door) -> Vec<Nanos> {
@@ -436,31 +455,6 @@ impl World {
     pub fn decisions_hash(&self) -> String {
         self.engine.shadow.totals.decisions_sha256()
     }
-}
-
-/// A new process on what is there.
-fn start(
-    setup: &Setup,
-    clock: &Clock,
-    dialer: Dialer,
-    mut disk: Disk,
-    intents: &IntentsMemory,
-    seeds: &mut Entropy,
-) -> Result<Engine, SetupError> {
-    let epoch = epoch::raise(&mut disk, INSTANCE)?;
-    let latch = latch::open(&mut disk, INSTANCE, clock.unix())?;
-    let journal = segments::open(&mut disk, INSTANCE)?.journal.with_segments_of(setup.segment_bytes);
-    let settings = setup.engine(epoch, latch.latched, journal.recalled().clone());
-    let ground = Ground {
-        clock: clock.clone(),
-        dialer,
-        entropy: std::array::from_fn(|_| Entropy::seeded(seeds.u64())),
-        disk,
-        journal,
-        latch: latch.file,
-        intents: intents.clone(),
-    };
-    Ok(Engine::build(settings, ground, Latch::new(), Latch::new()))
 }
 
 fn order_line(order: &Value) -> String {

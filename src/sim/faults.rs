@@ -5,6 +5,7 @@
 
 use super::config::Market;
 use super::matching::Side;
+use super::number::{E8, parse_e8};
 use super::standing::Change;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -34,6 +35,19 @@ pub(super) enum Kind {
     Mute { stream: String, ms: u64 },
     /// The next best quote carries a 20-digit price.
     BadQuote,
+    /// A symbol's rules are these from now on; `None`: as before. Factors in millionths, sizes in 10⁻⁸.
+    Rules {
+        symbol: String,
+        up_ppm: Option<u64>,
+        down_ppm: Option<u64>,
+        tick: Option<E8>,
+        step: Option<E8>,
+        min_notional: Option<E8>,
+    },
+    /// A symbol's status is this from now on.
+    SymbolStatus { symbol: String, status: &'static str },
+    /// A perp has its day of settlement, so long from now.
+    Delivery { symbol: String, in_ms: u64 },
     /// A symbol's books show only this share, in millionths, for `for_ms`.
     Thin { symbol: String, ppm: u64, for_ms: u64 },
     /// Stream events come late by `ms`, for `for_ms`.
@@ -99,6 +113,9 @@ impl Kind {
             Self::CutStreams => "cut_streams",
             Self::Mute { .. } => "mute",
             Self::BadQuote => "bad_quote",
+            Self::Rules { .. } => "rules",
+            Self::SymbolStatus { .. } => "symbol_status",
+            Self::Delivery { .. } => "delivery",
             Self::Thin { .. } => "thin",
             Self::Lag { .. } => "lag",
             Self::DelayAck { .. } => "delay_ack",
@@ -127,6 +144,9 @@ impl Kind {
 const ALLOWED: &str = "kind is one of refuse (code, msg, status, taken), none, partial (fraction_ppm), drop_ack, lose, freeze \
                        (ms, fraction_ppm, acked: an IOC order stays NEW), \
                        html (taken), status (status, body, taken, retry_after_s), cut_streams, mute (stream, ms), bad_quote, thin (symbol, fraction_ppm, for_ms), \
+                       rules (symbol, up_ppm, down_ppm, tick, step, min_notional: from now on), \
+                       symbol_status (symbol, status TRADING|BREAK|HALT|SETTLING), delivery (symbol, in_ms: a perp's \
+                       deliveryDate; it trades on until delist), \
                        lag (ms, for_ms), delay_ack (ms), replica_lag (ms, for_ms), mute_user (ms), delay_user \
                        (ms, for_ms), dup_user, shuffle_user, cut_user, expire_listen_key, adl and liquidate \
                        (symbol, fraction_ppm), delist (symbol), foreign_order (symbol, rest), settle_now (symbol, or none for \
@@ -208,6 +228,36 @@ impl Faults {
                 ms: number("ms", 1_000)?,
             },
             "bad_quote" => Kind::BadQuote,
+            "rules" => {
+                let given = |key: &str| members.get(key).map(|_| number(key, 0)).transpose();
+                let size = |key: &str| {
+                    let text = members.get(key).map(|it| it.as_str().unwrap_or(""));
+                    text.map(|text| parse_e8(text).map_err(|_| format!("{key} is a decimal text")))
+                        .transpose()
+                };
+                Kind::Rules {
+                    symbol: text("symbol").ok_or("rules needs symbol, such as \"BTCUSDT\"")?.to_owned(),
+                    up_ppm: given("up_ppm")?,
+                    down_ppm: given("down_ppm")?,
+                    tick: size("tick")?,
+                    step: size("step")?,
+                    min_notional: size("min_notional")?,
+                }
+            }
+            "delivery" => Kind::Delivery {
+                symbol: text("symbol").ok_or("delivery needs symbol, such as \"BTCUSDT\"")?.to_owned(),
+                in_ms: number("in_ms", 86_400_000)?,
+            },
+            "symbol_status" => {
+                let known = ["TRADING", "BREAK", "HALT", "SETTLING"];
+                let status = known.into_iter().find(|it| Some(*it) == text("status"));
+                Kind::SymbolStatus {
+                    symbol: text("symbol")
+                        .ok_or("symbol_status needs symbol, such as \"BTCUSDT\"")?
+                        .to_owned(),
+                    status: status.ok_or("symbol_status needs status: TRADING, BREAK, HALT or SETTLING")?,
+                }
+            }
             "thin" => Kind::Thin {
                 symbol: text("symbol").ok_or("thin needs symbol, such as \"BTCUSDT\"")?.to_owned(),
                 ppm: number("fraction_ppm", 20_000)?.min(1_000_000),

@@ -77,12 +77,29 @@ impl Exchange {
                 self.foreign_order(fault.market.unwrap_or(Market::Spot), symbol, side, *rest)?;
             }
             Kind::Account(change) => self.change_standing(change)?,
-            Kind::Thin { symbol, ppm, for_ms } => {
-                let found = struck.filter_map(|market| self.listing.find(market, symbol));
-                let found: Vec<SymbolId> = found.collect();
-                if found.is_empty() {
-                    return Err(format!("symbol {symbol:?} is not listed; take one from exchangeInfo"));
+            Kind::Rules { symbol, up_ppm, down_ppm, tick, step, min_notional } => {
+                for id in self.listed(struck, symbol)? {
+                    let row = &mut self.listing.symbols[id];
+                    let factor =
+                        |ppm: u64| i64::try_from(ppm).unwrap_or(i64::MAX / 100) * (ONE_E8 / 1_000_000);
+                    row.price_up = up_ppm.map_or(row.price_up, factor);
+                    row.price_down = down_ppm.map_or(row.price_down, factor);
+                    row.tick = tick.unwrap_or(row.tick);
+                    row.step = step.unwrap_or(row.step);
+                    row.min_notional = min_notional.unwrap_or(row.min_notional);
                 }
+            }
+            Kind::Delivery { symbol, in_ms } => {
+                let (id, at) = (self.perp(symbol)?, self.clock_ms().saturating_add(*in_ms));
+                self.listing.symbols[id].delivery_ms = Some(at);
+            }
+            Kind::SymbolStatus { symbol, status } => {
+                for id in self.listed(struck, symbol)? {
+                    self.listing.symbols[id].status = status;
+                }
+            }
+            Kind::Thin { symbol, ppm, for_ms } => {
+                let found = self.listed(struck, symbol)?;
                 self.thin.extend(found.into_iter().map(|id| (id, (*ppm, until(*for_ms)))));
             }
             Kind::SettleNow { symbol } => self.settle_now(symbol.as_deref())?,
@@ -114,6 +131,15 @@ impl Exchange {
         }
         self.faults.count(&fault.kind);
         Ok(())
+    }
+
+    /// The symbols of that name on these markets.
+    fn listed(&self, markets: impl Iterator<Item = Market>, name: &str) -> Result<Vec<SymbolId>, String> {
+        let found: Vec<SymbolId> = markets.filter_map(|market| self.listing.find(market, name)).collect();
+        if found.is_empty() {
+            return Err(format!("symbol {name:?} is not listed; take one from exchangeInfo"));
+        }
+        Ok(found)
     }
 
     /// Cuts all sockets of market streams, or all that carry private events.

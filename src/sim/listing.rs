@@ -1,7 +1,7 @@
 //! What the box lists: assets, symbols with their filters, and which spot and perp are one coin.
 //!
 //! Owns:  every instrument's rules, and names by market.
-//! Never: changes after the box has opened.
+//! Never: changes after the box has opened, but for what a fault orders: rules and status.
 //! Quirk: some rows exist to be left out by a careful client: a TradFi perp, a delivery contract, a settling perp,
 //!        a symbol in BREAK, a name that is not ASCII, coins with one leg, and LUNA/LUNA2, whose names differ.
 
@@ -35,6 +35,8 @@ pub(super) struct Symbol {
     pub(super) quote: usize,
     pub(super) contract: Contract,
     pub(super) status: &'static str,
+    /// When a perpetual is settled for good, box clock, ms; `None`: never.
+    pub(super) delivery_ms: Option<u64>,
     pub(super) tick: E8,
     pub(super) step: E8,
     pub(super) min_price: E8,
@@ -259,6 +261,7 @@ impl Listing {
             quote: 0,
             contract: Contract::Spot,
             status: "TRADING",
+            delivery_ms: None,
             tick: coin.spot_tick,
             step: coin.spot_step,
             min_price: coin.spot_tick,
@@ -291,6 +294,7 @@ impl Listing {
             quote: 0,
             contract,
             status: "TRADING",
+            delivery_ms: None,
             tick: coin.perp_tick,
             step: coin.perp_step,
             min_price: coin.perp_tick,

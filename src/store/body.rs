@@ -279,6 +279,7 @@ fn put_refusal(body: &mut Value, refusal: Refusal) {
     let reason = match refusal.kind {
         RefusalKind::Auth => "auth",
         RefusalKind::Filter => "filter",
+        RefusalKind::Band => "band",
         RefusalKind::Funds => "funds",
         RefusalKind::ReduceOnly => "reduce_only",
         RefusalKind::Stamp => "stamp",

@@ -35,6 +35,7 @@ fn instrument(id: u16, leg: LegKind, symbol: &str, price_decimals: u8, qty_decim
         reduce_only_exempt: true,
         price_range: (Price(1), Price::MAX),
         taker_fee: Rate::ZERO,
+        band: None,
         buy_fee_in_base: true,
     }
 }

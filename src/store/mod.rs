@@ -5,7 +5,8 @@
 //!        runs in virtual time.
 //! Map:   [`journal`] every fact, append-only · [`segments`] the files it is in · [`epoch`] the counter that keeps
 //!        order ids unique · [`latch`] HALTED and KILLED · [`recall`] what the journal tells of the runs before,
-//!        which a `checkpoint` keeps for the next segment · [`check`] what a person asks of all three.
+//!        which a `checkpoint` keeps for the next segment · [`check`] what a person asks of all three ·
+//!        [`session`] what the rooms of a run took in.
 
 mod body;
 pub mod check;
@@ -17,3 +18,4 @@ pub mod latch;
 pub mod recall;
 mod row;
 pub mod segments;
+pub mod session;

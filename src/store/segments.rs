@@ -133,6 +133,15 @@ impl Journal {
         self.file
     }
 
+    /// The bytes of the open segment, as they are now: what it tells can be told from them again. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// The disk refused.
+    pub fn bytes(&self, disk: &Disk) -> Result<Vec<u8>, DiskError> {
+        Ok(disk.read_all(&file_name(self.instance, self.number))?.unwrap_or_default())
+    }
+
     /// What the journal tells.
     #[must_use]
     pub const fn recalled(&self) -> &Recalled {
@@ -193,6 +202,15 @@ pub(super) fn head(number: u32, recalled: &Recalled) -> Vec<u8> {
         frame(Kind::Checkpoint, body.to_string().as_bytes(), &mut head);
     }
     head
+}
+
+/// What a whole segment's bytes tell ([`Journal::bytes`]); `None` if they are none.
+#[must_use]
+pub fn recalled(bytes: &[u8]) -> Option<Recalled> {
+    // Its number is in its header, and held against it.
+    let number = bytes.get(8..16)?.first_chunk().map(|number| u64::from_le_bytes(*number))?;
+    let segment = read(bytes, u32::try_from(number).ok()?).ok()?.ok()?;
+    segment.flaw.is_none().then_some(segment.recalled)
 }
 
 /// What one segment says.

@@ -4,13 +4,14 @@
 //! Never: opens a socket, reads a clock, or lets a venue's word out: above this folder there are
 //!        quotes, verdicts and fills, wherever they came from.
 //! Map:   `scan`, `json` read bytes · `symbols` finds instruments · `sign` signs · `pairing` makes
-//!        pairs · `user` the private streams' common words · `audit` the account's · `standing`
-//!        its rights and modes · one folder per venue.
+//!        pairs, `renew` a new generation of them · `user` the private streams' common words · `audit` the account's ·
+//!        `standing` its rights and modes · one folder per venue.
 
 pub mod audit;
 pub mod binance;
 pub mod json;
 pub mod pairing;
+pub mod renew;
 pub mod scan;
 pub mod sign;
 pub mod standing;
@@ -65,6 +66,12 @@ pub struct Venue {
     pub listing_requests: fn() -> Vec<Ask>,
     /// Reads what trades on one market. Writes into the body.
     pub read_listing: fn(LegKind, &mut [u8]) -> Result<Listing, BadBody>,
+    /// What to ask for to learn it again while running, of these instruments or of all.
+    pub relisting_requests: fn(&Instruments) -> Vec<Ask>,
+    /// Where to ask for the reference price of an instrument's band, best first.
+    pub reference_requests: fn(&Instrument) -> Vec<Ask>,
+    /// Reads one of those answers; `None`: there is no such price, ask the next. Writes into the body.
+    pub read_reference: fn(&Instrument, &mut [u8]) -> Result<Option<Price>, BadBody>,
     /// The sockets that carry quotes and marks of these pairs.
     pub feeds: fn(&Instruments, &[PairId]) -> Vec<FeedPlan>,
     /// Reads one message of a market's socket.
@@ -208,6 +215,8 @@ pub struct Listing {
     pub limits: Vec<BucketRule>,
     /// Symbol and reason, for each market the engine can't trade.
     pub left_out: Vec<(String, String)>,
+    /// Perpetuals that trade until then, and are settled.
+    pub ending: Vec<(String, Unix)>,
 }
 
 /// A market as listed: an instrument whose id is not given yet (it is 0).
@@ -438,6 +447,7 @@ pub(crate) mod sample {
             reduce_only_exempt: leg == LegKind::Perp,
             price_range: (Price(1), Price::MAX),
             taker_fee: Rate::ZERO,
+            band: None,
             buy_fee_in_base: leg == LegKind::Spot,
         }
     }

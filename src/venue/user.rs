@@ -24,6 +24,8 @@ pub struct UserStream {
     pub subscribe: fn(LegKind, &Key, Unix) -> Vec<String>,
     /// Reads one message.
     pub decode: fn(&mut Scratch, &Symbols, LegKind, &[u8]) -> Result<UserHeard, Unreadable>,
+    /// Names of strings on its sockets that are nobody's business: a session file gets them blanked.
+    pub secrets: &'static [&'static str],
 }
 
 /// One market's private socket.

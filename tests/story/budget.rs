@@ -328,6 +328,7 @@ fn a_silence_longer_than_the_window_halts_and_the_repair_leaves_when_it_is_over(
             "{words}"
         );
         world.run_for(MS);
+        assert_eq!(lines(&world, "s while -3.03 SOL is unhedged"), 1, "{words}: told at once");
         let heard = world.now();
         let ends = heard.plus(19 * SEC);
         world.run_for(7 * SEC);

@@ -177,9 +177,10 @@ fn b_usdm_refusals() {
     for code in [-2018, -2019] {
         refused("usdm", (400, code, "Margin is insufficient."), &format!("refused funds {code} answer"), "");
     }
-    for code in [-1100, -1122, -1136, -4003, -4131, -4164, -2021, -5022] {
+    for code in [-1100, -1122, -1136, -4003, -4164, -2021, -5022] {
         refused("usdm", (400, code, "Refused."), &format!("refused filter {code} answer"), "");
     }
+    refused("usdm", (400, -4131, "Refused."), "refused band -4131 answer", "");
     for code in [-1121, -4087, -4140, -4401] {
         refused("usdm", (400, code, "Refused."), &format!("refused state {code} answer"), "");
     }

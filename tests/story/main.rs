@@ -5,7 +5,7 @@
 //! Map:   `account` how it must stand · `audit` the account read whole · `budget` request budgets · `capital` caps ·
 //!        `classes` every class of answer ·
 //!        `control` the operator's word · `disk` a slow one · `doubt` fates unknown · `feeds` bad and lost
-//!        market data · `forced` what the venue takes away · `hot` the trader's private stream · `limits` kill latch, permit · `outage` maintenance and bans · `overdue`
+//!        market data · `forced` what the venue takes away · `hot` the trader's private stream · `limits` kill latch, permit · `market` its own rules · `outage` maintenance and bans · `overdue`
 //!        orders that should have been over · `recovery` crashes · `rules` leg repair, R1 to R20 · `seeds` determinism · `start` refusals · `streams`
 //!        private streams · `tape` a real recording · `told` what journal and truth say, side by side ·
 //!        `trade` the demo's setting · `waiting` contingent legs.
@@ -24,11 +24,13 @@ mod feeds;
 mod forced;
 mod hot;
 mod limits;
+mod market;
 mod outage;
 mod overdue;
 mod recovery;
 mod rules;
 mod seeds;
+mod session;
 mod start;
 mod streams;
 mod tape;

@@ -18,6 +18,8 @@ use std::collections::{BTreeMap, VecDeque};
 pub enum Errand {
     /// What trades on a market.
     Listing(LegKind),
+    /// What trades there still, and by which rules.
+    Relisting(LegKind),
     /// What time it is there.
     Time(LegKind),
     /// Marks and funding estimates, once, so that a start need not wait for their streams.
@@ -42,7 +44,7 @@ pub enum Errand {
 pub(super) struct Errands {
     /// With the weight each is known to have, at least.
     waiting: BTreeMap<LegKind, VecDeque<(Errand, u32)>>,
-    allowed: Reads,
+    pub(super) allowed: Reads,
     spent: [u64; LANES],
     /// An answer to us asked to be left alone until then; the shadow says so a moment later.
     quiet: [Nanos; LANES],
@@ -52,6 +54,14 @@ impl Errands {
     /// Sends nothing to a market before `until`.
     pub(super) fn pause(&mut self, lane: usize, until: Nanos) {
         self.quiet[lane] = self.quiet[lane].max(until);
+    }
+
+    /// Adds what does not wait already.
+    pub(super) fn add_once(&mut self, leg: LegKind, errand: Errand) {
+        let waiting = self.waiting.get(&leg);
+        if !waiting.is_some_and(|waiting| waiting.iter().any(|(it, _)| *it == errand)) {
+            self.add(leg, errand);
+        }
     }
 
     pub(super) fn add(&mut self, leg: LegKind, errand: Errand) {
@@ -150,6 +160,10 @@ impl Clerk {
                 let of_leg = |ask: &Ask| venue.endpoint(ask.endpoint).is_some_and(|it| it.leg == leg);
                 (venue.listing_requests)().into_iter().find(of_leg)
             }
+            Errand::Relisting(leg) => {
+                let of_leg = |ask: &Ask| venue.endpoint(ask.endpoint).is_some_and(|it| it.leg == leg);
+                (venue.relisting_requests)(self.present()?).into_iter().find(of_leg)
+            }
             Errand::Time(leg) => Some((venue.time_request)(leg)),
             Errand::Marks => Some((venue.marks_request)()),
             Errand::Fees(leg, instrument) => {
@@ -207,6 +221,7 @@ impl Clerk {
             Errand::Standing(_) | Errand::Wallet | Errand::Marks => {
                 self.errands.add(self.market_of(errand), errand);
             }
+            Errand::Relisting(leg) => self.errands.add_once(leg, errand),
         }
     }
 }

@@ -119,6 +119,9 @@ impl Clerk {
             Errand::Listing(leg) => (venue.read_listing)(leg, &mut body).map(|listing| {
                 self.listings.insert(leg, listing);
             }),
+            Errand::Relisting(leg) => {
+                (venue.read_listing)(leg, &mut body).map(|listing| self.on_relisted(leg, &listing))
+            }
             Errand::Marks => (venue.read_marks)(&mut body, &self.symbols).map(|rows| {
                 let marks = rows.into_iter().map(|row| Mark {
                     instrument: row.instrument,
@@ -174,8 +177,8 @@ impl Clerk {
                 );
                 self.refuse(why);
             }
-            // The streams bring them within seconds.
-            (Errand::Marks, _) => {}
+            // The streams bring them within seconds; rules are read again in a minute.
+            (Errand::Marks | Errand::Relisting(_), _) => {}
             (Errand::Time(leg), _) => {
                 if let Some(samples) = self.clocks.get_mut(&leg) {
                     samples.asked = false;
@@ -325,10 +328,7 @@ impl Clerk {
         let instruments = Arc::new(instruments);
         let limits = limits(target.venue, self.listings.values());
         let loaded = Arc::new(Loaded { instruments: Arc::clone(&instruments), forms });
-        for door in &mut self.doors.loaded {
-            // One generation a run fits every such ring.
-            let _ = door.push(Arc::clone(&loaded));
-        }
+        self.hand_out(loaded);
         self.tell(News::Instruments { instruments: Arc::clone(&instruments), limits });
         self.ask_for_marks();
         self.want_rooms(&instruments);
@@ -337,7 +337,10 @@ impl Clerk {
 }
 
 /// The limits of a venue's lanes: what its listings tell, else what it documents, kind by kind.
-fn limits<'a>(venue: &venue::Venue, listings: impl Iterator<Item = &'a venue::Listing>) -> Vec<Limit> {
+pub(super) fn limits<'a>(
+    venue: &venue::Venue,
+    listings: impl Iterator<Item = &'a venue::Listing>,
+) -> Vec<Limit> {
     let told: Vec<_> = listings.flat_map(|listing| listing.limits.iter()).copied().collect();
     let known = |(leg, kind)| {
         let of = |rules: &[BucketRule]| {

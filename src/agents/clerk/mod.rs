@@ -3,13 +3,15 @@
 //! Owns:  dialling with jittered back-off, upgrades and subscriptions, the hand-over of live links, the
 //!        immutable `Instruments`, the clock offsets.
 //! Never: reads a quote, sends an order, or gives up on a link while the run lasts.
-//! Map:   `links` from wanted to handed over · `errands` requests, within what may be asked · `load` listings, fees, clocks · `user`
+//! Map:   `links` from wanted to handed over · `errands` requests, within what may be asked · `load` listings, fees, clocks · `relist` rules
+//!        that change while running · `user`
 //!        tickets and signatures of private streams · `account` what must be so before orders leave.
 
 mod account;
 pub mod errands;
 pub mod links;
 pub mod load;
+mod relist;
 mod user;
 
 use super::courier::Courier;
@@ -21,6 +23,7 @@ use crate::metal::entropy::Entropy;
 use crate::metal::latest::{Reader as Latest, Writer};
 use crate::metal::ring::{Consumer, Producer};
 use crate::metal::runner::Agent;
+use crate::metal::tap::Tap;
 use crate::units::{LegKind, Nanos};
 use crate::venue::standing::Wants;
 use crate::venue::{Key, Listing, Symbols, Venue};
@@ -117,6 +120,7 @@ pub struct Clerk {
     errands: Errands,
     /// Symbols of the present instruments.
     symbols: Arc<Symbols>,
+    relist: relist::Relist,
 }
 
 impl Clerk {
@@ -130,7 +134,7 @@ impl Clerk {
         entropy: Entropy,
     ) -> Self {
         let venue = settings.target.venue;
-        let couriers = LegKind::BOTH.map(|leg| (leg, Courier::new(venue, clock.clone()))).into();
+        let couriers = LegKind::BOTH.map(|leg| (leg, Courier::new(venue, clock.clone(), &Tap::off()))).into();
         let mut clerk = Self {
             settings,
             doors,
@@ -150,6 +154,7 @@ impl Clerk {
             user_tickets: BTreeMap::new(),
             errands: Errands::default(),
             symbols: Arc::new(Symbols::new(&Instruments::default(), venue.id)),
+            relist: relist::Relist::default(),
         };
         clerk.want_bulk();
         clerk.ask_for_listings();
@@ -172,6 +177,7 @@ impl Agent for Clerk {
         work += self.errands(now);
         self.sample_clocks(now);
         self.renew_tickets(now);
+        self.list_again(now);
         self.advance(now);
         work
     }

@@ -46,6 +46,7 @@ impl Shadow {
     /// Believes what the headers of an answer said.
     pub(super) fn hear_counted(&mut self, headers: &Headers, now: Nanos) {
         let Some(state) = self.lanes.get_mut(headers.lane) else { return };
+        let spoke = state.quiet_until(now).is_none();
         let again = state.hear(&headers.counted, headers.sent, now);
         // Others may have used more than we knew: the trader and the clerk hear of it at once.
         self.permit_due = now;
@@ -59,6 +60,9 @@ impl Shadow {
         if let Some(until) = self.lanes[headers.lane].quiet_until(now) {
             let why = format!("{} asked to wait (Retry-After)", lane_name(headers.lane));
             self.freeze(market_of(headers.lane).0, until, &why);
+            if spoke {
+                self.tell_stranded(headers.lane, until.since(now));
+            }
         }
         if again {
             let minutes = SLOW_NS / (60 * SEC);
@@ -69,6 +73,32 @@ impl Shadow {
             );
             self.alert(why.clone());
             self.freeze(market_of(headers.lane).0, now.plus(SLOW_NS), &why);
+        }
+    }
+
+    /// A market shut its door while a pair of it was being put right: a person hears of it at once (R11).
+    fn tell_stranded(&mut self, of_lane: usize, for_ns: u64) {
+        let stranded = |book: &super::Book| {
+            let row = self.instruments.pair(book.pair);
+            let legs = [row.spot, row.perp].map(|id| self.instruments.get(id));
+            book.mending.is_broken() && legs.iter().any(|leg| lane(leg.venue, leg.leg) == of_lane)
+        };
+        let names: Vec<String> = self
+            .books
+            .iter()
+            .filter(|book| stranded(book))
+            .map(|book| {
+                let name = self.instruments.pair(book.pair).name;
+                format!("{} {name}", book.holding.exposure())
+            })
+            .collect();
+        if !names.is_empty() {
+            let seconds = for_ns.div_ceil(SEC);
+            self.alert(format!(
+                "{} is shut for {seconds} s while {} is unhedged; put right as soon as it opens",
+                lane_name(of_lane),
+                names.join(", ")
+            ));
         }
     }
 
@@ -98,7 +128,7 @@ impl Shadow {
                 Phase::Trading(_) | Phase::Stopping(_) => true,
                 _ => false,
             };
-        let mut reads = Reads::default();
+        let mut reads = Reads { relist: self.relist, ..Reads::default() };
         self.permit.generation += 1;
         for at in 0..LANES.min(self.lanes.len()) {
             let open = self.may_trade() && !self.is_frozen(market_of(at).0, now);

@@ -75,7 +75,8 @@ impl Shadow {
         let entries = self.may_trade()
             && !self.flattening()
             && ![row.spot, row.perp].iter().any(|id| self.is_frozen(instruments.get(*id).venue, now));
-        let sound = book.frozen.is_none() && !book.late && book.mending.forced.is_none();
+        let shut = self.shut_why(book.pair).is_some();
+        let sound = book.frozen.is_none() && !shut && !book.late && book.mending.forced.is_none();
         let free =
             book.mending.completion == Completion::Open && book.asked.is_none() && now >= book.retry_at;
         if !entries || !sound || !free || book.began_as != Class::Entry {

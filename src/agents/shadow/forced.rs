@@ -134,9 +134,14 @@ impl Shadow {
 
     /// Reads a perp's trades and position at the venue: what it did and nobody told of is booked then.
     pub(super) fn recheck_position(&mut self, pair: PairId, now: Nanos) {
+        self.recheck(self.instruments.pair(pair).perp, now);
+    }
+
+    /// The same for any instrument.
+    pub(super) fn recheck(&mut self, id: InstrumentId, now: Nanos) {
         if self.needs_account() {
             let since = Unix(self.clock.unix().0 - RECHECK_BACK_NS);
-            self.recon_instrument(self.instruments.pair(pair).perp, since, now);
+            self.recon_instrument(id, since, now);
         }
     }
 }

@@ -49,6 +49,8 @@ pub(super) struct Mending {
     declined: Option<Closed>,
     /// Unwinds that were refused.
     refused: u32,
+    /// One was refused for its limit: the next ones keep to the edge of the band, and to what is visible.
+    pub(super) banded: bool,
     /// The completion of this intent.
     pub(super) completion: Completion,
 }
@@ -71,6 +73,11 @@ impl Mending {
         self.since.get_or_insert(now);
     }
 
+    /// Whether it is.
+    pub(super) fn is_broken(&self) -> bool {
+        self.since.is_some()
+    }
+
     /// Known to be within bound.
     pub(super) fn sound(&mut self) {
         (self.since, self.told_ns) = (None, 0);
@@ -85,7 +92,7 @@ impl Mending {
     /// Whether no more may leave at once than is visible: what the venue did leaves a size that nobody chose
     /// for this book.
     pub(super) fn sliced(&self) -> bool {
-        self.forced.is_some()
+        self.forced.is_some() || self.banded
     }
 
     /// Whether unwinding gets nowhere: refused so often, or begun and not done for so long.
@@ -137,7 +144,12 @@ impl Shadow {
     pub(super) fn on_end(&mut self, client: ClientId, end: End, now: Nanos) {
         let Some(tracked) = self.orders.get(&client) else { return };
         let (pair, class, whole) = (tracked.order.pair, tracked.order.class, tracked.order.leg.qty);
+        let instrument = tracked.order.leg.instrument;
         let refused = if let End::Refused(refusal) = end { Some(refusal.kind) } else { None };
+        if refused == Some(RefusalKind::Funds) {
+            // There is less than the books say, or more is tied up: the account is read (F54).
+            self.recheck(instrument, now);
+        }
         if class != Class::Entry && refused == Some(RefusalKind::ReduceOnly) {
             self.doubt_position(pair, now);
         }
@@ -163,6 +175,11 @@ impl Shadow {
             _ => 0,
         };
         book.wait(at_least_ns, now);
+        if refused == Some(RefusalKind::Band) {
+            book.mending.banded = true;
+            self.doubt_band(instrument, now);
+            return;
+        }
         if refused == Some(RefusalKind::Funds) {
             book.mending.halved = (book.mending.halved + 1).min(HALVED_MAX);
         }

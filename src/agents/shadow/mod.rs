@@ -7,8 +7,8 @@
 //!        venue · `streams` the private streams · `recall` the runs before · `recon`, `adopt`, `compare`
 //!        the venue's whole view · `phases` of a run · `repair` settled or unwound · `completing` the other
 //!        cure · `mending` the pace and alarms of both · `forced` ADL and its like · `margin` after a
-//!        liquidation · `late` told of after the end · `terms` thresholds · `risk` what may be at stake ·
-//!        `budget` what may leave · `lag` a slow disk · `operator` modes ·
+//!        liquidation · `market` its rules · `late` told of after the end · `terms` thresholds · `risk` what
+//!        may be at stake · `budget` what may leave · `lag` a slow disk · `operator` modes ·
 //!        `told` what it can say of a run · `totals` what it adds up to.
 
 mod adopt;
@@ -19,6 +19,7 @@ mod forced;
 mod lag;
 mod late;
 mod margin;
+mod market;
 mod mending;
 mod news;
 pub mod operator;
@@ -35,7 +36,7 @@ pub mod told;
 pub mod totals;
 
 use super::courier::Courier;
-use super::{Dead, Handed};
+use super::{Dead, Handed, session};
 use crate::carry::rules::Policy;
 use crate::desk::budget::Lane;
 use crate::desk::ledger::Ledger;
@@ -53,9 +54,10 @@ use crate::metal::latch::Latch;
 use crate::metal::latest::{Reader as Latest, Writer};
 use crate::metal::ring::{Consumer, Producer};
 use crate::metal::runner::Agent;
+use crate::metal::tap::{Flag, Tap};
 use crate::store::recall::Recalled;
 use crate::units::time::MS;
-use crate::units::{Amount, ClientId, Direction, Nanos, PairId, Price, Ratio, VenueId};
+use crate::units::{Amount, ClientId, Direction, InstrumentId, Nanos, PairId, Price, Ratio, Unix, VenueId};
 use crate::venue::{Key, Scratch};
 use phases::Phase;
 use std::collections::{BTreeMap, VecDeque};
@@ -139,6 +141,8 @@ pub struct ShadowDoors {
     pub entropy: Entropy,
     /// The operator's.
     pub operator: operator::OperatorDoors,
+    /// Copies all that comes in, or supplies it.
+    pub tap: Tap,
 }
 
 /// An order with the price it was decided at.
@@ -219,6 +223,8 @@ enum Question {
     Cancel(ClientId),
     /// The margin of a market's positions.
     Margin(usize),
+    /// The reference price of an instrument's band: the n-th place to ask.
+    Reference(InstrumentId, usize),
     /// Something of the account as a whole.
     Audit(recon::Item),
     /// What a market's wallet holds.
@@ -258,6 +264,14 @@ pub struct Shadow {
     frozen: BTreeMap<VenueId, (Nanos, String)>,
     /// Positions to be looked at again, and when.
     rechecks: Vec<(Nanos, PairId)>,
+    /// What can't be traded for now, and why.
+    shut: BTreeMap<InstrumentId, String>,
+    /// Perps that are settled for good, and when.
+    ending: BTreeMap<InstrumentId, Unix>,
+    /// Reference prices of bands that an order met, as read last.
+    references: BTreeMap<InstrumentId, Price>,
+    /// Counts up whenever the listings should be read again.
+    relist: u64,
     /// Markets whose margin is to be read, and when it is asked for next.
     margins: BTreeMap<usize, Nanos>,
     /// Records the ring had no room for yet: a record is never dropped.
@@ -277,14 +291,17 @@ impl Shadow {
     #[must_use]
     pub fn new(
         mut settings: ShadowSettings,
-        doors: ShadowDoors,
+        mut doors: ShadowDoors,
         clock: Clock,
         key: Option<Arc<Key>>,
         stop: Latch,
         done: Latch,
-        intents: IntentsReader,
+        mut intents: IntentsReader,
     ) -> Self {
-        let streams = Streams::new(settings.live && key.is_some());
+        session::tap_shadow(&mut doors);
+        intents.tap(&doors.tap);
+        let (clock, stop) = (clock.tapped(&doors.tap), stop.tapped(&doors.tap, Flag::Stop));
+        let streams = Streams::new(settings.live && key.is_some(), &doors.tap);
         let operator = operator::Operator::new(settings.latched.take(), &doors.operator, clock.now());
         let mut shadow = Self {
             settings,
@@ -315,6 +332,10 @@ impl Shadow {
             fills: Box::default(),
             frozen: BTreeMap::new(),
             rechecks: Vec::new(),
+            shut: BTreeMap::new(),
+            ending: BTreeMap::new(),
+            references: BTreeMap::new(),
+            relist: 0,
             margins: BTreeMap::new(),
             backlog: VecDeque::new(),
             written: 0,
@@ -374,6 +395,7 @@ impl Shadow {
 
 impl Agent for Shadow {
     fn do_work(&mut self, now: Nanos) -> usize {
+        self.doors.tap.begin(now);
         let mut work = 0;
         if let Some(words) = self.doors.offsets.changed() {
             self.offsets = Offsets::from_words(words);
@@ -395,9 +417,11 @@ impl Agent for Shadow {
         work += self.read_streams(now);
         work += self.hear_operator(now);
         if now >= self.permit_due {
+            self.doors.tap.keep();
             self.renew_permit(now);
         }
         if now >= self.housekeeping_due {
+            self.doors.tap.keep();
             self.housekeeping_due = now.plus(HOUSEKEEPING_NS);
             self.tick_orders(now);
             self.tick_streams();
@@ -418,6 +442,7 @@ impl Agent for Shadow {
         if work > 0 {
             self.totals.record(Stage::ShadowTurn, self.clock.now().since(now));
         }
+        self.doors.tap.end(work);
         work
     }
 }

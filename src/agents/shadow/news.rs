@@ -24,6 +24,10 @@ impl Shadow {
                 self.instruments = instruments;
                 self.recall(now);
             }
+            News::Relisted { lane, instruments, shut, ending, limits } => {
+                self.take_ending(ending);
+                self.on_relisted(lane, instruments, shut, &limits, now);
+            }
             News::Marks(marks) => {
                 for mark in marks {
                     self.take_mark(mark);
@@ -70,10 +74,10 @@ impl Shadow {
             if matches!(handed.purpose, Purpose::User { .. }) {
                 self.take_stream(handed, now);
             } else if let Purpose::Query { venue, leg } = handed.purpose {
-                let clock = self.clock.clone();
+                let (clock, tap) = (self.clock.clone(), &self.doors.tap);
                 self.couriers
                     .entry(crate::event::lane(venue, leg))
-                    .or_insert_with(|| Courier::new(crate::venue::get(venue), clock))
+                    .or_insert_with(|| Courier::new(crate::venue::get(venue), clock, tap))
                     .attach(handed.link);
             }
         }

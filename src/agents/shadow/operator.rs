@@ -337,6 +337,8 @@ impl Shadow {
             }
         }
         say(book.frozen.is_some(), book.frozen.clone().unwrap_or_default());
+        let shut = self.shut_why(book.pair);
+        say(shut.is_some(), shut.unwrap_or_default());
         say(book.state == PairState::Hedged, "it is held already".to_owned());
         say(
             matches!(book.state, PairState::Busy | PairState::Unknown),

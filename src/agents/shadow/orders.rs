@@ -286,7 +286,14 @@ impl Shadow {
                 self.freeze(venue, now.plus(PAUSE_NS), "the venue sheds load");
             }
             RefusalKind::Throttle | RefusalKind::Overload => {}
-            RefusalKind::Filter | RefusalKind::Funds | RefusalKind::State | RefusalKind::ReduceOnly => {
+            RefusalKind::Filter
+            | RefusalKind::Band
+            | RefusalKind::Funds
+            | RefusalKind::State
+            | RefusalKind::ReduceOnly => {
+                if matches!(refusal.kind, RefusalKind::Filter | RefusalKind::Band | RefusalKind::State) {
+                    self.doubt_rules(now);
+                }
                 let name = self.instruments.pair(pair).name;
                 let book = &mut self.books[usize::from(pair.0)];
                 book.refusals = book.refusals.saturating_add(1);

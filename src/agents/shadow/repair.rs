@@ -124,6 +124,7 @@ impl Shadow {
     fn unwind(&mut self, at: usize, leg: LegKind, side: crate::units::Side, qty: Qty, now: Nanos) {
         let lane = self.lane_of(self.books[at].pair, leg);
         let qty = self.sized(at, leg, qty);
+        let edge = self.edge(self.books[at].pair, leg, side);
         // A repair that can't leave is not asked for (R9: `Retry-After` first).
         if !self.lanes[lane].may_repair(now) || self.mode() == Mode::Killed {
             return;
@@ -140,6 +141,7 @@ impl Shadow {
             qty,
             collar_ppm: book.mending.collar_ppm(),
             sliced: book.mending.sliced(),
+            edge: edge.filter(|_| book.mending.banded),
         };
         // A full ring: asked again at the next tick.
         if self.doors.commands.push(command).is_ok() {

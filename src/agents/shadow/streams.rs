@@ -15,6 +15,7 @@ use crate::agents::{Dead, FeedCard, Handed, Purpose};
 use crate::desk::order::Action;
 use crate::event::{Answer, Counted, Fired, Headers, LANES, Record, Source, lane, market_of};
 use crate::metal::poll::{Links, Slot};
+use crate::metal::tap::Tap;
 use crate::units::time::{MS, SEC};
 use crate::units::{ClientId, InstrumentId, LegKind, Nanos, Unix, VenueId};
 use crate::venue::{Unreadable, UserHeard};
@@ -73,11 +74,13 @@ pub(super) type Past = BTreeMap<ClientId, Tracked>;
 
 impl Streams {
     /// No sockets yet; `wanted` when entries need them.
-    pub(super) fn new(wanted: bool) -> Self {
+    pub(super) fn new(wanted: bool, tap: &Tap) -> Self {
         let mut open = Vec::new();
         open.resize_with(STREAMS_MAX, || None);
+        let mut links = Links::new(STREAMS_MAX);
+        links.tap(tap);
         Self {
-            links: Links::new(STREAMS_MAX),
+            links,
             open,
             due: Nanos::NEVER,
             lanes: std::array::from_fn(|_| Flow::default()),

@@ -16,6 +16,7 @@ use crate::metal::intents::IntentsMemory;
 use crate::metal::latch::Latch;
 use crate::metal::latest::latest;
 use crate::metal::ring::{Consumer, ring};
+use crate::metal::tap::Tap;
 use crate::store::recall::Recalled;
 use crate::units::id::ClientIdParts;
 use crate::units::{Amount, Class, Direction, LinkId, PairId, Price, Qty, Side, Unix};
@@ -67,6 +68,7 @@ fn alone() -> Alone {
         lines: None,
         entropy: Entropy::seeded(1),
         operator: crate::agents::shadow::operator::OperatorDoors { asks, replies, kill: Latch::new() },
+        tap: Tap::off(),
     };
     let settings = ShadowSettings {
         about: String::new(),

@@ -95,7 +95,7 @@ impl Shadow {
             held: self.books[at].closable(),
             ..Terms::default()
         });
-        terms.flatten = self.flattening();
+        terms.flatten = self.flattening() || self.ends_soon(self.books[at].pair);
         let book = &mut self.books[at];
         if terms != book.terms
             && let Some(cell) = self.doors.terms.get_mut(at)
@@ -149,6 +149,7 @@ impl Shadow {
         let trading = self.may_trade() && !self.books[at].late;
         let frozen = self.is_frozen(spot.venue, now) || self.is_frozen(perp.venue, now);
         let offset = self.offsets.0[lane(perp.venue, LegKind::Perp)];
+        let shut = [spot.id, perp.id].iter().any(|id| self.shut.contains_key(id));
         let settings = &self.settings;
         let book = &mut self.books[at];
 
@@ -174,7 +175,7 @@ impl Shadow {
             let settles = mark.next_funding.zip(offset).map(|(at, offset)| entries_until(at).0 - offset);
             let guard = settles.map_or(Nanos::ZERO, |at| Nanos(u64::try_from(at).unwrap_or(0)));
             terms.valid_until = guard.min(mark.received.plus(FUNDING_STALE_NS));
-            if trading && !frozen && book.frozen.is_none() && terms.clip[0] > Qty::ZERO {
+            if trading && !frozen && !shut && book.frozen.is_none() && terms.clip[0] > Qty::ZERO {
                 let [short, long] = book.enter;
                 let fold = |enter: Option<Ratio>, sign: i64, bound| {
                     enter

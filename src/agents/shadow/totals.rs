@@ -3,12 +3,10 @@
 //! Owns:  the histograms of every stage and the numbers of the end summary.
 //! Never: is read on the hot path; nothing hangs on it but people and checks.
 
+use crate::agents::decisions::Decisions;
 use crate::event::{Fired, Instruments, Told};
-use crate::units::decimal::Text;
-use crate::units::{Class, LegKind};
 use hdrhistogram::Histogram;
-use ring::digest;
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 /// The stages that are measured in every run (DESIGN §8), by their published names.
 pub const STAGES: [&str; 8] = [
@@ -65,8 +63,7 @@ pub struct Totals {
     /// What each refusal said, by code, with how often.
     pub refusals: std::collections::BTreeMap<i32, u64>,
     histograms: Vec<Histogram<u64>>,
-    decisions: digest::Context,
-    line: String,
+    decisions: Decisions,
 }
 
 impl Default for Totals {
@@ -87,8 +84,7 @@ impl Default for Totals {
                 // are constants the crate accepts.
                 .map(|_| Histogram::new_with_bounds(1, 10_000_000_000, 3).expect("constant bounds are valid"))
                 .collect(),
-            decisions: digest::Context::new(&digest::SHA256),
-            line: String::new(),
+            decisions: Decisions::default(),
         }
     }
 }
@@ -104,57 +100,26 @@ impl Totals {
         STAGES.into_iter().zip(&self.histograms)
     }
 
-    /// Takes a send round into the hash of decisions: what was decided, never ids, stamps or signatures.
+    /// Takes a send round into the hash of decisions.
     pub fn decide(&mut self, fired: &Fired, instruments: &Instruments) {
-        let pair = instruments.pair(fired.pair);
-        for leg in fired.legs.iter().flatten() {
-            let row = instruments.get(leg.instrument);
-            self.line.clear();
-            // Writing to a String can't fail.
-            let _ = writeln!(
-                self.line,
-                "{} {} {} {} {} {} {} {} {}",
-                fired.decision,
-                pair.name,
-                fired.direction,
-                fired.class,
-                row.leg,
-                leg.side,
-                Text(i128::from(leg.qty.0), row.qty_decimals),
-                Text(i128::from(leg.limit.0), row.price_decimals),
-                reason(fired.class),
-            );
-            self.decisions.update(self.line.as_bytes());
-        }
+        self.decisions.fired(fired, instruments);
     }
 
     /// Takes a signal that was only told into the hash of decisions.
     pub fn decide_signal(&mut self, told: &Told, instruments: &Instruments) {
-        let Told::Signal { pair, class, direction, decision, prices } = told else { return };
-        let row = instruments.pair(*pair);
-        self.line.clear();
-        let price = |leg: LegKind| {
-            Text(i128::from(prices[leg as usize].0), instruments.leg(*pair, leg).price_decimals)
-        };
-        let _ = writeln!(
-            self.line,
-            "{decision} {} {direction} {class} signal {} {} {}",
-            row.name,
-            price(LegKind::Spot),
-            price(LegKind::Perp),
-            reason(*class),
-        );
-        self.decisions.update(self.line.as_bytes());
+        self.decisions.told(told, instruments);
     }
 
     /// SHA-256 of all decisions so far, lower-case hex.
     #[must_use]
     pub fn decisions_sha256(&self) -> String {
-        let hash = self.decisions.clone().finish();
-        hash.as_ref().iter().fold(String::with_capacity(64), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        self.decisions.sha256()
+    }
+
+    /// How many lines are in it.
+    #[must_use]
+    pub fn decisions(&self) -> u64 {
+        self.decisions.lines
     }
 }
 
@@ -164,14 +129,5 @@ impl fmt::Debug for Totals {
             .field("opened", &self.opened)
             .field("closed", &self.closed)
             .finish_non_exhaustive()
-    }
-}
-
-fn reason(class: Class) -> &'static str {
-    match class {
-        Class::Entry => "basis-above-enter",
-        Class::Exit => "basis-below-exit",
-        Class::Repair => "unwind",
-        Class::Flatten => "flatten",
     }
 }

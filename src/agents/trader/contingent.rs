@@ -204,6 +204,7 @@ impl Trader {
             qty,
             reduce_only: waits.reduce_only,
             collar_ppm,
+            edge: None,
         };
         let paper = Paper { form, instrument: loaded.instruments.get(instrument), stamp };
         order.write(&paper, &armed.quote, &wanted, now, Made::Signed)

@@ -158,7 +158,7 @@ impl Trader {
         let (venue, instrument) = (stall.venues[leg as usize], stall.legs[leg as usize]);
         let quote = *self.books.tops(pair)[leg as usize].ok_or(Closed::NoQuote)?;
         let row = loaded.instruments.get(instrument);
-        let (opens, collar_ppm) = match command {
+        let (opens, collar_ppm, edge) = match command {
             Command::Complete { worst, until, .. } => {
                 if now > until {
                     return Err(Closed::Late);
@@ -169,9 +169,9 @@ impl Trader {
                 self.settings.gate.check(&self.books, pair, stall.venues, &self.offsets, now)?;
                 let (touch, _) = touch(&quote, side);
                 let room = (worst.0 - touch.0).saturating_mul(side.sign());
-                (true, collar_within(room, touch, row.tick, EXIT_COLLAR_PPM).ok_or(Closed::Dear)?)
+                (true, collar_within(room, touch, row.tick, EXIT_COLLAR_PPM).ok_or(Closed::Dear)?, None)
             }
-            Command::Unwind { collar_ppm, .. } => (false, collar_ppm),
+            Command::Unwind { collar_ppm, edge, .. } => (false, collar_ppm, edge),
             Command::Free { .. } => return Ok(()),
         };
         let qty = match command {
@@ -190,6 +190,7 @@ impl Trader {
             qty,
             reduce_only: leg == LegKind::Perp && !opens,
             collar_ppm,
+            edge,
         };
         let stamp = self.offsets.venue_time(lane(venue, leg), now).ok_or(Closed::NoClock)?;
         let form = loaded.form(instrument).ok_or(Closed::NoLink)?;

@@ -16,7 +16,7 @@ pub mod pen;
 mod proof;
 mod ready;
 
-use super::{Dead, Handed, Loaded};
+use super::{Dead, Handed, Loaded, session};
 use crate::desk::book::{Books, touch};
 use crate::desk::gate::GateLimits;
 use crate::event::{
@@ -30,6 +30,7 @@ use crate::metal::latch::Latch;
 use crate::metal::latest::Reader as Latest;
 use crate::metal::ring::{Consumer, Producer};
 use crate::metal::runner::Agent;
+use crate::metal::tap::{Flag, Tap};
 use crate::units::time::MS;
 use crate::units::{Class, Direction, InstrumentId, LegKind, Nanos, PairId, Price, Qty, VenueId};
 use contingent::{Armed, Legs};
@@ -91,6 +92,8 @@ pub struct TraderDoors {
     pub tee: Option<Producer<Quote>>,
     /// Random bytes for masks and jitter.
     pub entropy: Entropy,
+    /// Copies all that comes in, or supplies it.
+    pub tap: Tap,
 }
 
 /// What the trader counts, for the summary.
@@ -211,13 +214,17 @@ impl Trader {
     #[must_use]
     pub fn new(
         settings: TraderSettings,
-        doors: TraderDoors,
+        mut doors: TraderDoors,
         clock: Clock,
         kill: Latch,
-        intents: Intents,
+        mut intents: Intents,
     ) -> Self {
         let identity = (settings.instance, settings.epoch);
-        let links = OrderLinks::new(LINKS_MAX, settings.recv_window_ms, identity);
+        let mut links = OrderLinks::new(LINKS_MAX, settings.recv_window_ms, identity);
+        session::tap_trader(&mut doors);
+        links.links.tap(&doors.tap);
+        intents.tap(&doors.tap);
+        let (clock, kill) = (clock.tapped(&doors.tap), kill.tapped(&doors.tap, Flag::Kill));
         Self {
             settings,
             doors,
@@ -273,6 +280,15 @@ impl Trader {
                 proof: Proof::default(),
             })
             .collect();
+        self.loaded = Some(loaded);
+    }
+
+    /// Takes in the next generation of the same instruments: what was signed under the one before is not sent
+    /// any more (F46, F74).
+    fn renew(&mut self, loaded: Arc<Loaded>) {
+        for order in self.ready.iter_mut().flatten().flatten() {
+            order.spoil();
+        }
         self.loaded = Some(loaded);
     }
 
@@ -435,10 +451,15 @@ fn signal_prices(signal: Signal, spot: &Quote, perp: &Quote) -> [Price; 2] {
 
 impl Agent for Trader {
     fn do_work(&mut self, now: Nanos) -> usize {
+        self.doors.tap.begin(now);
         self.turns += 1;
         let mut work = self.look_at_latch(now);
         while let Some(loaded) = self.doors.loaded.pop() {
-            self.load(loaded);
+            if self.loaded.is_some() {
+                self.renew(loaded);
+            } else {
+                self.load(loaded);
+            }
             work += 1;
         }
         if let Some(words) = self.doors.permit.changed() {
@@ -471,6 +492,7 @@ impl Agent for Trader {
             self.pulse(now);
             work += self.prepare_one(now);
         }
+        self.doors.tap.end(work);
         work
     }
 }

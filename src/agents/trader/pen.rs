@@ -96,6 +96,17 @@ pub struct Wanted {
     pub reduce_only: bool,
     /// Collar in parts per million.
     pub collar_ppm: u32,
+    /// The limit lies no further out than this.
+    pub edge: Option<Price>,
+}
+
+/// A limit, drawn in to the edge.
+fn within(limit: Price, wanted: &Wanted) -> Price {
+    match (wanted.edge, wanted.side) {
+        (None, _) => limit,
+        (Some(edge), Side::Buy) => limit.min(edge),
+        (Some(edge), Side::Sell) => limit.max(edge),
+    }
 }
 
 /// What an order is written on: its instrument's template, and the venue's time.
@@ -124,6 +135,12 @@ impl Prepared {
         Self { class: Class::Entry, spec, bytes: ArrayVec::new(), at: Nanos::ZERO, made: Made::Signed }
     }
 
+    /// It serves no wish any more.
+    pub fn spoil(&mut self) {
+        self.spec.client = ClientId(0);
+        self.bytes.clear();
+    }
+
     /// Renders and signs an order for the present touch. `false` if it does not fit its buffer, which
     /// no listed symbol comes near; it is blank then.
     pub fn write(&mut self, on: &Paper<'_>, quote: &Quote, wanted: &Wanted, at: Nanos, made: Made) -> bool {
@@ -133,7 +150,7 @@ impl Prepared {
             client: wanted.client,
             side: wanted.side,
             qty: wanted.qty,
-            limit: limit(on.instrument, price, wanted.side, wanted.collar_ppm),
+            limit: within(limit(on.instrument, price, wanted.side, wanted.collar_ppm), wanted),
             reduce_only: wanted.reduce_only,
             stamp: on.stamp,
         };

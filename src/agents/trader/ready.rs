@@ -89,7 +89,7 @@ impl Trader {
             _ => return None,
         };
         let client = self.client(stall.sequence, leg, 0)?;
-        Some(Wanted { class: signal.class, client, side, qty, reduce_only, collar_ppm })
+        Some(Wanted { class: signal.class, client, side, qty, reduce_only, collar_ppm, edge: None })
     }
 
     pub(super) fn client(&self, sequence: u32, leg: LegKind, attempt: u8) -> Option<ClientId> {

@@ -117,6 +117,7 @@ fn instrument(leg: LegKind, symbol: &str, taker_fee: Rate) -> Option<Instrument>
         notional_min: Amount::ZERO,
         reduce_only_exempt: true,
         price_range: (Price(1), Price::MAX),
+        band: None,
         taker_fee,
         buy_fee_in_base: false,
     })

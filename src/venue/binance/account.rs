@@ -8,7 +8,7 @@ use super::feed::{funding_rate, mark_price, settlement};
 use super::limits::order_weight;
 use super::rest;
 use crate::event::{Asset, Instrument, Instruments};
-use crate::units::{Amount, ClientId, LegKind, Rate, Unix};
+use crate::units::{Amount, ClientId, LegKind, Price, Rate, Unix};
 use crate::venue::json::{Object, flag, stamp, text, uint};
 use crate::venue::{Ask, BadBody, Fees, FeesAsk, Key, MarkRow, Symbols};
 use simd_json::prelude::*;
@@ -84,6 +84,37 @@ pub(super) fn trades(row: &Instrument, which: &str, key: &Key, at: Unix, window_
         LegKind::Perp => ("/fapi/v1/userTrades", 5),
     };
     signed(row.leg, path, &format!("symbol={}&{which}", row.symbol), weight, key, at, window_ms)
+}
+
+/// Where the reference price of the percent filters is told: USD-M's is the mark price, spot's the reference
+/// price, and where a symbol has none, the mean of the last minutes.
+pub(super) fn reference_requests(row: &Instrument) -> Vec<Ask> {
+    let ask = |path: &str, weight| public(row.leg, &format!("{path}?symbol={}", row.symbol), weight);
+    match row.leg {
+        LegKind::Spot => vec![ask("/api/v3/referencePrice", 2), ask("/api/v3/avgPrice", 2)],
+        LegKind::Perp => vec![ask("/fapi/v1/premiumIndex", 1)],
+    }
+}
+
+/// Reads one of those answers, rounded down to the instrument's decimals. -2043: there never was one.
+pub(super) fn read_reference(row: &Instrument, body: &mut [u8]) -> Result<Option<Price>, BadBody> {
+    let field = |answer: &Object<'_, '_>| {
+        let names: &[&'static str] = match row.leg {
+            LegKind::Spot => &["referencePrice", "price"],
+            LegKind::Perp => &["markPrice"],
+        };
+        let name = *names.iter().find(|name| answer.get(**name).is_some()).ok_or(BadBody::Field(names[0]))?;
+        if answer.get(name).is_some_and(|value| value.is_null()) {
+            return Ok(None);
+        }
+        let text = text(answer, name).ok_or(BadBody::Field(name))?;
+        let price = mark_price(text.as_bytes(), row.price_decimals).map_err(|_| BadBody::Field(name))?;
+        if price > Price(0) { Ok(Some(price)) } else { Err(BadBody::Field(name)) }
+    };
+    match object(body, field) {
+        Err(BadBody::Code { code: -2043, .. }) => Ok(None),
+        read => read,
+    }
 }
 
 fn public(leg: LegKind, path: &str, weight: u32) -> Ask {
@@ -317,5 +348,30 @@ mod tests {
         assert_eq!(read_marks(&mut fixture("futures_rest_premium_index_all.json"), &fewer).unwrap().len(), 1);
         let error = read_marks(&mut b"{\"code\":-1003,\"msg\":\"slow down\"}".to_vec(), &symbols);
         assert_eq!(error, Err(BadBody::Code { code: -1003, text: "slow down".to_owned() }));
+    }
+
+    #[test]
+    fn a_bands_reference_price_is_read_from_the_first_place_that_has_one() {
+        let (spot, perp) =
+            (instrument(LegKind::Spot, "BTCUSDT", 2, 5), instrument(LegKind::Perp, "BTCUSDT", 1, 3));
+        let paths = |row| reference_requests(row).into_iter().map(|ask| ask.path).collect::<Vec<_>>();
+        assert_eq!(
+            paths(&spot),
+            ["/api/v3/referencePrice?symbol=BTCUSDT", "/api/v3/avgPrice?symbol=BTCUSDT"]
+        );
+        assert_eq!(paths(&perp), ["/fapi/v1/premiumIndex?symbol=BTCUSDT"]);
+        let read = |row: &Instrument, text: &str| read_reference(row, &mut text.as_bytes().to_vec());
+        assert_eq!(
+            read(&spot, r#"{"symbol":"BTCUSDT","referencePrice":"10.0199","timestamp":1}"#),
+            Ok(Some(Price(1_001)))
+        );
+        assert_eq!(read(&spot, r#"{"symbol":"BTCUSDT","referencePrice":null,"timestamp":1}"#), Ok(None));
+        assert_eq!(read(&spot, r#"{"code":-2043,"msg":"none"}"#), Ok(None));
+        assert_eq!(read(&spot, r#"{"mins":5,"price":"9.357","closeTime":1}"#), Ok(Some(Price(935))));
+        assert_eq!(read(&spot, r#"{"mins":5,"price":"0","closeTime":1}"#), Err(BadBody::Field("price")));
+        let error = BadBody::Code { code: -1121, text: "no".to_owned() };
+        assert_eq!(read(&spot, r#"{"code":-1121,"msg":"no"}"#), Err(error));
+        let mark = read_reference(&perp, &mut fixture("futures_rest_premium_index.json"));
+        assert_eq!(mark, Ok(Some(Price(769_169))));
     }
 }

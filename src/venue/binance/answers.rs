@@ -258,6 +258,7 @@ fn spot(code: i32, text: Option<&str>) -> Verdict {
         -1003 | -1015 => refused(code, RefusalKind::Throttle),
         -2010 => engine_refused(code, text),
         -1121 | -1122 => refused(code, RefusalKind::State),
+        -1013 if text.is_some_and(|text| text.contains("PERCENT_PRICE")) => refused(code, RefusalKind::Band),
         -1013 | -1120..=-1100 | -1136..=-1123 => refused(code, RefusalKind::Filter),
         -1021 => refused(code, RefusalKind::Stamp),
         -1002 | -1022 | -2015 | -2014 => refused(code, RefusalKind::Auth),
@@ -292,8 +293,9 @@ fn usdm(code: i32) -> Verdict {
         -2022 => refused(code, RefusalKind::ReduceOnly),
         -1121 | -4087 | -4088 | -4108 | -4140 | -4141 | -4400 | -4401 => refused(code, RefusalKind::State),
         -1120..=-1100 | -1136..=-1122 => refused(code, RefusalKind::Filter),
-        -4003 | -4004 | -4005 | -4013 | -4014 | -4015 | -4016 | -4023 | -4024 | -4061 | -4118 | -4120
-        | -4131 | -4164 | -2021 | -2027 | -2028 | -5021 | -5022 => refused(code, RefusalKind::Filter),
+        -4016 | -4024 | -4131 => refused(code, RefusalKind::Band),
+        -4003 | -4004 | -4005 | -4013 | -4014 | -4015 | -4023 | -4061 | -4118 | -4120 | -4164 | -2021
+        | -2027 | -2028 | -5021 | -5022 => refused(code, RefusalKind::Filter),
         -1021 | -5028 => refused(code, RefusalKind::Stamp),
         -4116 => Verdict::Duplicate,
         -1002 | -1022 | -2014 | -2015 => refused(code, RefusalKind::Auth),

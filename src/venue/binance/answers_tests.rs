@@ -6,7 +6,7 @@ use super::*;
 use crate::event::Counted;
 use crate::units::Unix;
 use crate::venue::sample::{fixture, instrument};
-use RefusalKind::{Auth, Filter, Funds, Overload, ReduceOnly, Stamp, State, Throttle};
+use RefusalKind::{Auth, Band, Filter, Funds, Overload, ReduceOnly, Stamp, State, Throttle};
 
 const OURS: ClientId = ClientId(5_782_622_041_802_803_840);
 
@@ -48,6 +48,10 @@ fn every_listed_spot_code_has_its_class() {
     for code in [-2011, -2013] {
         assert_eq!(verdict(LegKind::Spot, 400, &error(code, "any")), Verdict::NotFound);
     }
+    for name in ["PERCENT_PRICE_BY_SIDE", "PERCENT_PRICE"] {
+        let text = format!("Filter failure: {name}");
+        assert_eq!(verdict(LegKind::Spot, 400, &error(-1013, &text)), refused(-1013, Band), "{name}");
+    }
     for (text, expected) in [
         ("Duplicate order sent.", Verdict::Duplicate),
         ("Account has insufficient balance for requested action.", refused(-2010, Funds)),
@@ -67,8 +71,9 @@ fn every_listed_usdm_code_has_its_class() {
         (vec![-2018, -2019], Funds),
         (vec![-2022], ReduceOnly),
         ((-1120..=-1100).chain(-1136..=-1122).collect(), Filter),
-        (vec![-4003, -4004, -4005, -4013, -4014, -4015, -4016, -4023, -4024, -4061, -4118, -4120], Filter),
-        (vec![-4131, -4164, -2021, -2027, -2028, -5021, -5022], Filter),
+        (vec![-4003, -4004, -4005, -4013, -4014, -4015, -4023, -4061, -4118, -4120], Filter),
+        (vec![-4016, -4024, -4131], Band),
+        (vec![-4164, -2021, -2027, -2028, -5021, -5022], Filter),
         (vec![-1121, -4087, -4088, -4108, -4140, -4141, -4400, -4401], State),
         (vec![-1021, -5028], Stamp),
         (vec![-1002, -1022, -2014, -2015], Auth),

@@ -6,13 +6,12 @@
 //! Wire:  binance.md §5 (spot filters) and §7 (futures filters). Key order inside a filter varies.
 //! Quirk: a part of a filter that is 0 is switched off. `MARKET_LOT_SIZE` is not read: it binds
 //!        MARKET orders, and ours are limit orders. The percent filters follow a moving price, so
-//!        they can't be a number of an instrument; a price outside them is refused (-1013, -4016,
-//!        -4024, -4131). `NOTIONAL.maxNotional` lies far above any clip.
+//!        only their factors are read; a price outside them is refused (-1013, -4016, -4024, -4131). `NOTIONAL.maxNotional` lies far above any clip.
 
 use super::{VENUE, limits, rest};
-use crate::event::Instrument;
+use crate::event::{Instrument, Instruments};
 use crate::units::decimal::{self, pow10_i128};
-use crate::units::{Amount, InstrumentId, LegKind, Price, Qty, Rate};
+use crate::units::{Amount, InstrumentId, LegKind, Price, Qty, Rate, Unix};
 use crate::venue::json::{Object, flag, int, text};
 use crate::venue::{Ask, BadBody, Listing, Row};
 
@@ -47,6 +46,18 @@ pub(super) fn requests() -> Vec<Ask> {
     ]
 }
 
+/// Asks both markets again: spot for these symbols alone, whose answer is short; USD-M tells all or nothing.
+pub(super) fn again(instruments: &Instruments) -> Vec<Ask> {
+    let spots = instruments.instruments.iter().filter(|row| row.leg == LegKind::Spot);
+    // A list of quoted names, percent-encoded; the names themselves need no encoding.
+    let names: Vec<String> = spots.map(|row| format!("%22{}%22", row.symbol)).collect();
+    let mut asks = requests();
+    for ask in asks.iter_mut().filter(|ask| ask.endpoint == rest(LegKind::Spot)) {
+        ask.path = format!("{}&symbols=%5B{}%5D", ask.path, names.join("%2C"));
+    }
+    asks
+}
+
 /// Reads one market's listing.
 ///
 /// # Errors
@@ -59,6 +70,9 @@ pub(super) fn read(leg: LegKind, body: &mut [u8]) -> Result<Listing, BadBody> {
         for row in rows.iter() {
             let row = row.as_object().ok_or(BadBody::Field("symbols"))?;
             let symbol = text(&row, "symbol").ok_or(BadBody::Field("symbol"))?;
+            if let Some(at) = ends(leg, &row) {
+                listing.ending.push((printable(symbol), at));
+            }
             match instrument(leg, symbol, &row) {
                 Ok(instrument) => listing.rows.push(instrument),
                 Err(reason) => listing.left_out.push((printable(symbol), reason)),
@@ -101,6 +115,7 @@ fn instrument(leg: LegKind, symbol: &str, row: &Object<'_, '_>) -> Result<Row, S
         reduce_only_exempt: leg == LegKind::Perp,
         price_range: (Price(0), Price::MAX),
         taker_fee: regular_taker_fee(leg),
+        band: None,
         buy_fee_in_base: leg == LegKind::Spot,
     })
 }
@@ -139,6 +154,15 @@ fn tradable(leg: LegKind, row: &Object<'_, '_>) -> Result<(), String> {
     offers(row, "orderTypes", "LIMIT")
 }
 
+/// When a perpetual that still trades is settled, if it is about to be.
+fn ends(leg: LegKind, row: &Object<'_, '_>) -> Option<Unix> {
+    let trades = leg == LegKind::Perp
+        && text(row, "contractType") == Some("PERPETUAL")
+        && text(row, "status") == Some("TRADING");
+    let at_ms = int(row, "deliveryDate").filter(|at| trades && *at != NO_DELIVERY_MS)?;
+    Unix::from_ms(at_ms)
+}
+
 /// That a list holds what our orders need. A listing without the list promises nothing and denies
 /// nothing.
 fn offers(row: &Object<'_, '_>, list: &str, wanted: &str) -> Result<(), String> {
@@ -153,6 +177,8 @@ struct Filters<'i> {
     price: Option<[&'i str; 3]>,
     lot: Option<[&'i str; 3]>,
     notional: Option<&'i str>,
+    /// The lowest factor of a sell, the highest of a buy.
+    band: Option<[&'i str; 2]>,
 }
 
 impl<'i> Filters<'i> {
@@ -173,6 +199,10 @@ impl<'i> Filters<'i> {
                 "NOTIONAL" | "MIN_NOTIONAL" => {
                     filters.notional = Some(part("minNotional").or_else(|_| part("notional"))?);
                 }
+                "PERCENT_PRICE_BY_SIDE" => {
+                    filters.band = Some([part("askMultiplierDown")?, part("bidMultiplierUp")?]);
+                }
+                "PERCENT_PRICE" => filters.band = Some([part("multiplierDown")?, part("multiplierUp")?]),
                 _ => {}
             }
         }
@@ -194,6 +224,13 @@ impl<'i> Filters<'i> {
                 Amount::parse(least.as_bytes()).map_err(|bad| format!("its least notional: {bad}"))?
             }
         };
+        let factor = |text: &str| {
+            Rate::parse(text.as_bytes()).map_err(|bad| format!("its price band {}: {bad}", printable(text)))
+        };
+        let band = match self.band {
+            None => None,
+            Some([low, high]) => Some([factor(low)?, factor(high)?]),
+        };
         let lowest = price.at_least(price_min, "least price")?.max(price.step);
         let least = qty.at_least(qty_min, "least quantity")?.max(qty.step);
         let row = Instrument {
@@ -204,6 +241,7 @@ impl<'i> Filters<'i> {
             qty_min: Qty(least),
             qty_max: Qty(qty.at_most(qty_max, "largest quantity")?),
             notional_min,
+            band,
             price_range: (Price(lowest), Price(price.at_most(price_max, "highest price")?)),
             ..row
         };
@@ -306,6 +344,26 @@ mod tests {
             [("XAUUSDT".to_owned(), "it is a TRADIFI_PERPETUAL contract, not a PERPETUAL one".to_owned())]
         );
         assert!(perp.rows[0].reduce_only_exempt && !spot.rows[0].reduce_only_exempt);
+    }
+
+    #[test]
+    fn bands_are_read_where_they_bind_a_taker_and_relisting_asks_for_our_spots_alone() {
+        let spot = read(LegKind::Spot, &mut fixture("spot_rest_exchange_info.json")).unwrap().rows.remove(0);
+        let perp =
+            read(LegKind::Perp, &mut fixture("futures_rest_exchange_info.json")).unwrap().rows.remove(0);
+        let rate = |text: &str| Rate::parse(text.as_bytes()).unwrap();
+        assert_eq!(spot.band, Some([rate("0.5"), rate("2")]));
+        assert_eq!(perp.band, Some([rate("0.95"), rate("1.05")]));
+        let other = Row { symbol: "SOLUSDT".parse().unwrap(), ..spot.clone() };
+        let all = crate::venue::sample::instruments(vec![spot, other, perp]);
+        let paths: Vec<String> = again(&all).into_iter().map(|ask| ask.path).collect();
+        assert_eq!(
+            paths,
+            [
+                "/api/v3/exchangeInfo?showPermissionSets=false&symbols=%5B%22BTCUSDT%22%2C%22SOLUSDT%22%5D",
+                "/fapi/v1/exchangeInfo"
+            ]
+        );
     }
 
     /// The fixture's first row with a change, and the reason it is left out for, or its line.

@@ -24,7 +24,8 @@ use simd_json::prelude::*;
 use std::fmt::Write;
 
 /// Binance's private streams.
-pub(super) const STREAM: UserStream = UserStream { plan, ticket, read_ticket, path, subscribe, decode };
+pub(super) const STREAM: UserStream =
+    UserStream { plan, ticket, read_ticket, path, subscribe, decode, secrets: &["listenKey", "apiKey"] };
 
 /// A listen key lives an hour; it is renewed at half of that.
 const RENEW_NS: u64 = 30 * 60 * SEC;

@@ -99,7 +99,7 @@ fn usdm_row(exchange: &Exchange, s: &Symbol) -> String {
     let delivery: u64 = match (s.contract, s.status) {
         (Contract::Quarter, _) => 1_830_240_000_000,
         (_, "SETTLING") => exchange.clock_ms() / 3_600_000 * 3_600_000,
-        _ => 4_133_404_800_000,
+        _ => s.delivery_ms.unwrap_or(4_133_404_800_000),
     };
     let pair = s.name.split('_').next().unwrap_or(&s.name);
     let bound = short(s.price_up - 100_000_000);

@@ -35,6 +35,8 @@ pub(super) const ROUTES: &[Route] = &[
     Route { method: "GET", path: "/api/v3/exchangeInfo", auth: Auth::Open, allowed: &["symbol", "symbols", "permissions", "showPermissionSets", "symbolStatus"], weight: |_| 20, run: info::spot_exchange_info },
     Route { method: "GET", path: "/api/v3/ticker/bookTicker", auth: Auth::Open, allowed: &["symbol", "symbols", "symbolStatus"], weight: one_or_all, run: book_ticker },
     Route { method: "GET", path: "/api/v3/ticker/price", auth: Auth::Open, allowed: &["symbol", "symbols", "symbolStatus"], weight: one_or_all, run: price },
+    Route { method: "GET", path: "/api/v3/referencePrice", auth: Auth::Open, allowed: &["symbol"], weight: |_| 2, run: reference_price },
+    Route { method: "GET", path: "/api/v3/avgPrice", auth: Auth::Open, allowed: &["symbol"], weight: |_| 2, run: avg_price },
     Route { method: "GET", path: "/api/v3/depth", auth: Auth::Open, allowed: &["symbol", "limit"], weight: depth_weight, run: depth },
     Route { method: "GET", path: "/api/v3/ticker/24hr", auth: Auth::Open, allowed: &["symbol", "symbols", "symbolStatus"], weight: ticker::spot_weight, run: ticker::spot },
 ];
@@ -105,6 +107,24 @@ fn price(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
         format!(r#"{{"symbol":"{name}","price":"{}"}}"#, eight(exchange.books[id].bid().price))
     });
     Ok(one_or_list(params, rows.collect()))
+}
+
+/// What the percent filters measure against: here the middle of the book. A coin without a perp never had one.
+fn reference_price(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
+    let id = symbol(exchange, params)?;
+    let row = &exchange.listing.symbols[id];
+    if row.twin.is_none() {
+        return Err(Refusal::new(-2043, "This symbol doesn't have a reference price."));
+    }
+    let (price, now) = (eight(exchange.books[id].mid()), exchange.clock_ms());
+    Ok(format!(r#"{{"symbol":"{}","referencePrice":"{price}","timestamp":{now}}}"#, row.name))
+}
+
+/// The mean of the last five minutes, which the box does not keep: the middle of the book.
+fn avg_price(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
+    let id = symbol(exchange, params)?;
+    let (price, now) = (eight(exchange.books[id].mid()), exchange.clock_ms());
+    Ok(format!(r#"{{"mins":5,"price":"{price}","closeTime":{now}}}"#))
 }
 
 fn depth(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {

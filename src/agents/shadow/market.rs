@@ -1,0 +1,176 @@
+//! What a market's own rules say now: listed again, shut, and where its price band ends (F46, F67, F70).
+//!
+//! Owns:  taking a new generation of instruments into the books, what can't be traded for now, and the reference
+//!        price of a band that a repair met.
+//! Never: gives up what is held of a market that is shut (F106), or guesses a reference price.
+
+use super::budget::lane_name;
+use super::{Question, Shadow};
+use crate::agents::courier::Letter;
+use crate::desk::budget::Line;
+use crate::desk::pair::band_edge;
+use crate::event::{Headers, Instruments, Limit, Mode, PairState, lane};
+use crate::units::time::SEC;
+use crate::units::{InstrumentId, LegKind, Nanos, PairId, Price, Side, Unix};
+use crate::venue;
+use std::sync::Arc;
+
+/// How long before a contract is settled its pair is closed (F105).
+const BEFORE_END_NS: i64 = 24 * 3_600 * SEC as i64;
+
+impl Shadow {
+    /// A market was listed again.
+    pub(super) fn on_relisted(
+        &mut self,
+        of_lane: usize,
+        instruments: Option<Arc<Instruments>>,
+        shut: Vec<(InstrumentId, String)>,
+        limits: &[Limit],
+        now: Nanos,
+    ) {
+        if !limits.is_empty() {
+            self.take_limits(limits);
+            self.permit_due = now;
+        }
+        if let Some(next) = instruments {
+            self.take_generation(next);
+        }
+        self.take_shut(of_lane, shut);
+        for at in 0..self.books.len() {
+            self.publish_terms(at, now);
+        }
+    }
+
+    fn take_generation(&mut self, next: Arc<Instruments>) {
+        let changed: Vec<String> = next
+            .instruments
+            .iter()
+            .zip(&self.instruments.instruments)
+            .filter(|(new, old)| new != old)
+            .map(|(new, _)| format!("{} {}", new.leg, new.symbol))
+            .collect();
+        self.alert(format!(
+            "the venue changed the rules of {} (generation {}); orders are made by the new ones",
+            changed.join(", "),
+            next.generation
+        ));
+        self.instruments = next;
+        for at in 0..self.books.len() {
+            // Sizes are counted in lots: entries and exits are sized anew.
+            self.books[at].clip_for = None;
+            if self.books[at].state == PairState::Hedged {
+                self.hold(at, true);
+            }
+        }
+    }
+
+    fn take_shut(&mut self, of_lane: usize, shut: Vec<(InstrumentId, String)>) {
+        let mine = |id: &InstrumentId, all: &Instruments| {
+            let row = all.get(*id);
+            lane(row.venue, row.leg) == of_lane
+        };
+        let instruments = Arc::clone(&self.instruments);
+        let before: Vec<InstrumentId> =
+            self.shut.keys().filter(|id| mine(id, &instruments)).copied().collect();
+        for id in &before {
+            if !shut.iter().any(|(now, _)| now == id) {
+                self.shut.remove(id);
+                let row = instruments.get(*id);
+                self.note(format!("{} {}: may be traded again", row.leg, row.symbol));
+            }
+        }
+        for (id, why) in shut {
+            let row = instruments.get(id);
+            if self.shut.insert(id, why.clone()).is_none() {
+                self.alert(format!(
+                    "{} {} can't be traded now: {why}; no new entries, what is held stays hedged",
+                    row.leg, row.symbol
+                ));
+            }
+        }
+    }
+
+    /// Perps with a day of settlement.
+    pub(super) fn take_ending(&mut self, ending: Vec<(InstrumentId, Unix)>) {
+        for (id, at) in ending {
+            if self.ending.insert(id, at) != Some(at) {
+                let hours = (at.0 - self.clock.unix().0) / (3_600 * SEC as i64);
+                let symbol = self.instruments.get(id).symbol;
+                self.alert(format!(
+                    "{symbol} is settled for good in {hours} h: what is held of it is closed {} h before that",
+                    BEFORE_END_NS / (3_600 * SEC as i64)
+                ));
+            }
+        }
+    }
+
+    /// Whether a pair is to be closed because its contract ends soon (F105). Not by a halted engine: that closes
+    /// nothing by itself.
+    pub(super) fn ends_soon(&self, pair: PairId) -> bool {
+        let at = self.ending.get(&self.instruments.pair(pair).perp);
+        self.mode() <= Mode::ReduceOnly && at.is_some_and(|at| self.clock.unix().0 >= at.0 - BEFORE_END_NS)
+    }
+
+    /// Why a leg of a pair can't be traded now, if so.
+    pub(super) fn shut_why(&self, pair: PairId) -> Option<String> {
+        let row = self.instruments.pair(pair);
+        let why = [row.spot, row.perp].into_iter().find_map(|id| Some((id, self.shut.get(&id)?)));
+        why.map(|(id, why)| format!("{}: {why}", self.instruments.get(id).symbol))
+    }
+
+    // ───────────────────────────── the price band ─────────────────────────────
+
+    /// An order met a rule that we did not know: the listings are read again at once.
+    pub(super) fn doubt_rules(&mut self, now: Nanos) {
+        self.relist += 1;
+        self.permit_due = now;
+    }
+
+    /// A repair was refused for its limit: where the band lies is asked for before the next leaves.
+    pub(super) fn doubt_band(&mut self, instrument: InstrumentId, now: Nanos) {
+        self.ask_reference(instrument, 0, now);
+    }
+
+    fn ask_reference(&mut self, instrument: InstrumentId, nth: usize, now: Nanos) {
+        let row = self.instruments.get(instrument);
+        let of_lane = lane(row.venue, row.leg);
+        let asks = (venue::get(row.venue).reference_requests)(row);
+        let Some(ask) = asks.into_iter().nth(nth) else { return };
+        if !self.couriers.contains_key(&of_lane) || !self.may_ask(of_lane, Line::Reserve, ask.weight, now) {
+            return;
+        }
+        if let Some(courier) = self.couriers.get_mut(&of_lane) {
+            courier.post(Question::Reference(instrument, nth), ask);
+        }
+    }
+
+    pub(super) fn on_reference(
+        &mut self,
+        instrument: InstrumentId,
+        nth: usize,
+        mut letter: Letter<Question>,
+        now: Nanos,
+    ) {
+        let instruments = Arc::clone(&self.instruments);
+        let row = instruments.get(instrument);
+        let of_lane = lane(row.venue, row.leg);
+        self.hear_counted(&Headers { lane: of_lane, counted: letter.counted, sent: letter.sent }, now);
+        match (venue::get(row.venue).read_reference)(row, &mut letter.body) {
+            Ok(Some(reference)) => _ = self.references.insert(instrument, reference),
+            Ok(None) => self.ask_reference(instrument, nth + 1, now),
+            // Refused again without it, and asked again.
+            Err(error) => self.note(format!(
+                "the reference price of {} {} could not be read on {} ({error})",
+                row.leg,
+                row.symbol,
+                lane_name(of_lane)
+            )),
+        }
+    }
+
+    /// The furthest limit of the next unwind of a leg, where a refusal made us ask for the band.
+    pub(super) fn edge(&self, pair: PairId, leg: LegKind, side: Side) -> Option<Price> {
+        let row = self.instruments.leg(pair, leg);
+        band_edge(row, *self.references.get(&row.id)?, side)
+    }
+}
