@@ -299,6 +299,7 @@ pub(super) fn shadow_settings(
         policy: policy(settings),
         exit_basis: settings.exit_basis.map(Rate::ratio_floor),
         clip: settings.clip_usdt,
+        first_entries: settings.first_entries,
         caps: Caps {
             deployed_max_ppm: i128::from(settings.deployed_max.0 / 1_000_000_000_000),
             leverage: i128::from(settings.leverage),

@@ -136,7 +136,7 @@ impl Watch {
         let (offsets, _) = latest::<LANES>(Offsets::default().to_words());
         // Two listings, all marks once, and the time twice a minute: far below any limit, and what the venue asks to
         // be left alone for is heeded by the clerk itself.
-        let leave = Reads { quiet: [Nanos::ZERO; LANES], weight: [u64::MAX / 2; LANES] };
+        let leave = Reads { quiet: [Nanos::ZERO; LANES], weight: [u64::MAX / 2; LANES], relist: 0 };
         let (reads_in, reads) = latest::<READS_WORDS>(Reads::default().to_words());
         let mut reads_in = reads_in;
         reads_in.publish(leave.to_words());

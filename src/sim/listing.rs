@@ -233,6 +233,7 @@ impl Listing {
                 // A fed market tells its settlements itself; what its intervals are, it does not.
                 interval_h: if spot { 0 } else { 8 },
                 rate: 0,
+                delivery_ms: None,
             });
         }
         listing
