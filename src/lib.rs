@@ -56,7 +56,7 @@
 //! | 3 | [`venue`] | one folder a venue; no venue's word leaves it |
 //! | 4 | [`desk`] | decides, does nothing |
 //! | 5 | [`carry`] | funding → thresholds |
-//! | 5 | [`store`] | the journal and what it tells of earlier runs, the epoch, the latch file, session files |
+//! | 5 | [`store`] | the journal and what it tells, the epoch, the latch file, session files; money over time, tables |
 //! | 6 | [`agents`] | the rooms |
 //! | 7 | [`ops`] | the operator's socket |
 //! | 8 | [`rehearse`] | the same rooms in one thread and virtual time |
@@ -77,7 +77,7 @@
 //! `rustls` TLS · `ring` HMAC, hashes, random bytes · `simd-json` every body that is no hot quote, and the
 //! counted fallback for those that are · `crossbeam` padding of shared words, queues to helper threads ·
 //! `core_affinity` pinning · `hdrhistogram` latencies · `arrayvec` events and order bytes · `fixed` ratios
-//! and thresholds.
+//! and thresholds · `rusqlite` the projection, which no engine opens.
 
 pub mod agents;
 pub mod carry;

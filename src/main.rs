@@ -3,7 +3,7 @@
 //! Owns:  the one line between the two, and the allocator that counts for the hot thread.
 //! Map:   `contango::cli` knows the commands; `lib.rs` is the map of the house.
 
-use contango::cli::{self, Command, Exit, Settings, backtest, ctl, demo, replay, run, sim, store};
+use contango::cli::{self, Command, Exit, Settings, backtest, ctl, demo, earnings, replay, run, sim, store};
 use contango::metal::alloc::Counting;
 
 #[global_allocator]
@@ -21,6 +21,7 @@ fn act(command: Command, settings: &Settings) -> Exit {
         Command::Replay => replay::act(settings),
         Command::Ctl => ctl::act(settings),
         Command::Store => store::act(settings),
+        Command::Report => earnings::act(settings),
         Command::Backtest => backtest::act(settings),
         Command::Sim => sim::act(settings),
     }

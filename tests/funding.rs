@@ -4,8 +4,9 @@
 //!        `decimal` and compares to the digit. Here only what needs no second opinion is asserted.
 #![allow(clippy::unwrap_used)] // all of it is tests, helpers too
 
-use contango::carry::funding::{History, INTERVALS, WEEK_HOURS, prorate};
-use contango::units::{Rate, Unix};
+use contango::carry::funding::{History, INTERVALS};
+use contango::carry::signal::{Signal, Weekly};
+use contango::units::{Direction, Rate, Ratio, Unix};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -62,21 +63,20 @@ fn windows(schedule: &[Due], out: &mut String) -> usize {
             let now = Unix(at_ms * 1_000_000);
             heard.announce(now, Unix(next.stamp_ms * 1_000_000));
             heard.state(next.hours);
-            let sum = heard.sum_7d(now);
-            let hours = heard.interval_hours(now);
             let estimate = Rate::parse(next.rate.as_bytes()).unwrap();
-            let apr = hours.and_then(|hours| prorate(estimate, 8_760, hours));
+            let carry = heard.carry(now, Some(estimate), 0).expect("an interval is stated");
+            let sum = carry.sum_7d;
+            let signal = Signal::new(&carry, Direction::Short);
             let bits =
-                |hours| sum.and_then(|sum| prorate(sum, hours, WEEK_HOURS)).map(|ratio| ratio.to_bits());
-            let cell = |bits: Option<i128>| bits.map_or(String::new(), |bits| bits.to_string());
+                |ratio: Option<Ratio>| ratio.map_or(String::new(), |ratio| ratio.to_bits().to_string());
             writeln!(
                 out,
                 "{at_ms},{},{},{},{},{}",
-                cell(sum.map(|sum| i128::from(sum.0))),
-                cell(bits(1)),
-                cell(bits(8_760)),
-                cell(hours.map(i128::from)),
-                cell(apr.map(|apr| apr.to_bits())),
+                sum.map_or(String::new(), |sum| sum.0.to_string()),
+                bits(signal.mean.and_then(|mean| mean.over(3_600))),
+                bits(signal.mean.and_then(Weekly::apr)),
+                carry.interval_hours,
+                bits(signal.estimate.apr()),
             )
             .unwrap();
             known += usize::from(sum.is_some());

@@ -139,6 +139,8 @@ fn a_store_is_told_whole_and_every_damage_is_found() {
     assert!(text.ends_with("\nsound\n") && text.contains("every end and every fill is known"), "{text}");
     assert_eq!(files(&data), before, "nothing was written, made or touched");
 
+    told_as_money_and_as_tables(&demo, &answer);
+
     // Where the records of this journal begin, by its published format.
     let whole = before[&data.join(JOURNAL)].0.clone();
     let mut starts = vec![16];
@@ -201,6 +203,61 @@ fn a_store_is_told_whole_and_every_damage_is_found() {
     assert_eq!(answer["mode"], "halted");
 }
 
+/// The same journal as `report` and as tables: what the run itself said of its money, and every fill.
+#[track_caller]
+fn told_as_money_and_as_tables(demo: &Demo, checked: &Value) {
+    let data = demo.data();
+    let ask = |words: &[&str], code: i32| {
+        let told = Command::new(CONTANGO).args(words).arg("--data-dir").arg(&data).output().unwrap();
+        assert_eq!(told.status.code(), Some(code), "{words:?}: {}", String::from_utf8_lossy(&told.stderr));
+        String::from_utf8(told.stdout).unwrap()
+    };
+    let summary: Value =
+        serde_json::from_slice(&fs::read(demo.folder.path().join("summary.json")).unwrap()).unwrap();
+    let report: Value = serde_json::from_str(&ask(&["report", "--json"], 0)).unwrap();
+    for part in ["funding", "basis", "fees", "slippage", "borrow"] {
+        assert_eq!(report["pnl"][part], summary["pnl"][part], "{part}: the run and its journal");
+    }
+    assert_eq!(report["fills"], checked["fills"]);
+    let days = report["days"].as_array().unwrap();
+    assert!(!days.is_empty() && days.len() <= 2, "{report}");
+    assert_eq!(days.last().unwrap()["equity"], report["pnl"]["total"]);
+    let page = demo.folder.path().join("report.html");
+    let (csv, html) = (demo.folder.path().join("days.csv"), page.to_str().unwrap());
+    let text = ask(&["report", "--csv", csv.to_str().unwrap(), "--html", html], 0);
+    assert!(text.contains("USDT, of it:") && text.contains("day (UTC)"), "{text}");
+    assert_eq!(fs::read_to_string(&csv).unwrap().lines().count(), 1 + days.len());
+    let page = fs::read_to_string(page).unwrap();
+    assert!(page.matches("<svg").count() >= 3 && !page.contains("http"), "plots, and nothing from elsewhere");
+
+    let tables = data.join("projection-0.sqlite");
+    assert!(ask(&["store", "rebuild"], 0).contains("are in"));
+    let count = |sql: &str| -> u64 {
+        let database = rusqlite::Connection::open(&tables).unwrap();
+        database.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap() as u64
+    };
+    assert_eq!(json!(count("SELECT COUNT(*) FROM fills")), checked["fills"]);
+    assert_eq!(count("SELECT COUNT(*) FROM orders WHERE ended IS NULL"), 0);
+    assert!(count("SELECT COUNT(*) FROM fills JOIN orders USING (client_id)") > 0);
+    let first = fs::read(&tables).unwrap();
+    ask(&["store", "rebuild", "--json"], 0);
+    assert!(fs::read(&tables).unwrap() == first, "made anew, and another file");
+    // A journal that can't be read whole leaves the tables that were there.
+    let segment = data.join(JOURNAL);
+    let whole = fs::read(&segment).unwrap();
+    let mut damaged = whole.clone();
+    damaged[60] ^= 0x10;
+    fs::write(&segment, damaged).unwrap();
+    ask(&["store", "rebuild"], 1);
+    ask(&["report"], 1);
+    fs::write(&segment, whole).unwrap();
+    assert!(fs::read(&tables).unwrap() == first);
+    ask(&["store", "rebuild"], 0);
+    for made in ["projection-0.sqlite", "projection-0.sqlite.new"] {
+        let _ = fs::remove_file(data.join(made));
+    }
+}
+
 #[test]
 fn what_is_no_store_is_wrong_usage() {
     let folder = tempfile::tempdir().unwrap();
@@ -215,6 +272,6 @@ fn what_is_no_store_is_wrong_usage() {
     for words in [&["store"][..], &["store", "mend"]] {
         let told = Command::new(CONTANGO).args(words).output().unwrap();
         assert_eq!(told.status.code(), Some(2));
-        assert!(String::from_utf8(told.stderr).unwrap().contains("ask for: check"));
+        assert!(String::from_utf8(told.stderr).unwrap().contains("ask for: check or rebuild"));
     }
 }

@@ -6,8 +6,9 @@ OUT_DIR/journal/*.ctj. Standard library only; no code of the engine or of the bo
 
 Checked: every fill is booked exactly once with equal price, quantity, commission and commission asset, and
 nothing else is booked; the summary counts the same fills; every order with an id of the engine's form is in the
-journal as it was sent; nothing is naked; perp positions, spot balances, the USD-M wallet (with the truth's
-funding) and round trips implied by the booked fills are those of the truth.
+journal as it was sent; nothing is naked; every funding payment is booked exactly once, symbol by symbol; the
+summary's funding is their sum, and its profit that of its parts; perp positions, spot balances, the USD-M wallet
+and round trips implied by the booked fills and payments are those of the truth.
 
 Exit code: 0 all equal, 1 differences (each is named), 2 a file is absent or damaged.
 """
@@ -18,7 +19,7 @@ from collections import Counter, defaultdict
 from decimal import Decimal
 from pathlib import Path
 
-from journal import FILL, FIRED, Damaged, load_json, number, plain, read_journal
+from journal import FILL, FIRED, FUNDING, Damaged, load_json, number, plain, read_journal
 
 QUOTES = ("USDT", "USDC", "FDUSD")
 # Mean entry prices are quotients, which the venue rounds; nothing else in its wallet is.
@@ -185,10 +186,46 @@ def check_balances(truth, fills, differ):
             )
 
 
-def check_wallet(truth, fills, differ):
-    """The USD-M wallet: what the perps realised, less commissions, plus the funding the truth has paid."""
-    opening = number(truth["opening"]["usdm"]["USDT"], "opening wallet")
-    implied = opening + number(truth.get("funding", "0"), "funding")
+def match_funding(truth, payments, differ):
+    """Payment by payment, both ways; returns the sum of what is booked."""
+    paid = Counter()
+    for row in truth["settled"]:
+        amount = number(row["received"], f"funding {row['symbol']}")
+        if amount:
+            paid[row["symbol"], int(row["time_ms"]), amount] += 1
+    booked, ids = Counter(), Counter()
+    for row in payments:
+        amount = number(row["amount"], f"booked funding {row['symbol']}")
+        booked[row["symbol"], int(row["paid_us"]) // 1000, amount] += 1
+        ids[row["symbol"], row["tran_id"]] += 1
+    for (symbol, tran_id), count in ids.items():
+        if count > 1:
+            differ(f"funding {symbol} transaction {tran_id}: booked {count} times")
+    for key in sorted(paid.keys() | booked.keys()):
+        if paid[key] != booked[key]:
+            symbol, time_ms, amount = key
+            differ(
+                f"funding {symbol} at {time_ms}: {plain(amount)} was paid {paid[key]} times, booked {booked[key]} times"
+            )
+    total = sum((number(row["amount"], "funding") for row in payments), Decimal(0))
+    if number(truth["funding"], "truth funding") != total:
+        differ(f"funding: {truth['funding']} at the venue, booked {plain(total)}")
+    return total
+
+
+def check_profit(funding, summary, differ):
+    """The summary's funding is what was booked, and its parts add up."""
+    pnl = {part: number(amount, f"summary {part}") for part, amount in summary["pnl"].items()}
+    if pnl["funding"] != funding:
+        differ(f"funding: the summary says {plain(pnl['funding'])}, booked is {plain(funding)}")
+    parts = sum(amount for part, amount in pnl.items() if part != "total")
+    if pnl["total"] != parts:
+        differ(f"profit: the summary says {plain(pnl['total'])}, its parts add up to {plain(parts)}")
+
+
+def check_wallet(truth, fills, funding, differ):
+    """The USD-M wallet: what the perps realised, less commissions, plus the funding that is booked."""
+    implied = number(truth["opening"]["usdm"]["USDT"], "opening wallet") + funding
     for fill in fills:
         if fill.key[0] == "usdm":
             implied -= fill.signed * fill.price
@@ -244,13 +281,17 @@ def check(folder, least_trips=0, least_pairs=0):
         check_naked(truth, summary, differences.append)
         open_perps = check_positions(truth, fills, differences.append)
         check_balances(truth, fills, differences.append)
-        check_wallet(truth, fills, differences.append)
+        payments = [body for kind, body in records if kind == FUNDING]
+        funding = match_funding(truth, payments, differences.append)
+        check_profit(funding, summary, differences.append)
+        check_wallet(truth, fills, funding, differences.append)
         closed, pairs = check_round_trips(fills, fired, open_perps, summary, differences.append)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise Damaged(f"{folder}: a field is absent or of another type ({type(error).__name__}: {error})") from error
     if closed < least_trips or pairs < least_pairs:
         differences.append(f"{closed} round trips on {pairs} pairs; asked for {least_trips} on {least_pairs}")
     numbers = (
+        f"{len(payments)} funding payments booked; "
         f"{len(truth['fills'])} fills at the venue, {len(booked)} booked; {orders} orders of ours; "
         f"{closed} round trips on {pairs} pairs, {open_perps} open; {len(records)} journal records"
     )

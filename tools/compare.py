@@ -21,6 +21,7 @@ from journal import (
     EPOCH,
     FILL,
     FIRED,
+    FUNDING,
     HEADER,
     ORDER_END,
     RECORD,
@@ -187,7 +188,8 @@ def compare(truth, records, status):
         check_settled(truth, status, fills, differ)
         check_truth.check_positions(truth, fills, differ)
         check_truth.check_balances(truth, fills, differ)
-        check_truth.check_wallet(truth, fills, differ)
+        payments = [body for kind, body in records if kind == FUNDING]
+        check_truth.check_wallet(truth, fills, check_truth.match_funding(truth, payments, differ), differ)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise Damaged(f"a field is absent or of another type ({type(error).__name__}: {error})") from error
     return differences, orders, len(truth["fills"])

@@ -14,7 +14,10 @@ from collections import defaultdict
 from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow, setcontext
 from pathlib import Path
 
-START, EPOCH, FIRED, ANSWER, FILL, ORDER_END, PAIR, MODE, STOP, NOTE, MARKETS, BASELINE, CHECKPOINT = range(1, 14)
+START, EPOCH, FIRED, ANSWER, FILL, ORDER_END, PAIR, MODE, STOP, NOTE, MARKETS, BASELINE, CHECKPOINT, FUNDING = range(1, 15)
+
+# A start reads payments again from so long before the newest one on.
+PAID_LATE_US = 600_000_000
 
 NAME = re.compile(r"journal-(\d+)-(\d{6,})\.ctj")
 
@@ -91,7 +94,7 @@ def read_file(path, number):
             raise Damaged(f"{path}: byte {at}: {len(data) - at} bytes at the end are no whole record")
         length, version, kind, crc = RECORD.unpack_from(data, at)
         body = data[at + RECORD.size : at + RECORD.size + length]
-        if version != 1 or not START <= kind <= CHECKPOINT:
+        if version != 1 or not START <= kind <= FUNDING:
             raise Damaged(f"{path}: byte {at}: record version {version}, kind {kind} are unknown")
         if len(body) < length:
             raise Damaged(f"{path}: byte {at}: a record of {length} bytes is cut after {len(body)}")
@@ -115,6 +118,7 @@ class Chain:
         self.records, self.parts, self.added = [], [], 0
         self.fills, self.changes, self.trades = 0, defaultdict(Decimal), {}
         self.openings, self.hedged, self.assets = {}, set(), {}
+        self.funding, self.cash, self.payments = Decimal(0), defaultdict(Decimal), {}
 
     def take(self, kind, body, where):
         """The next record, `where` for errors."""
@@ -138,12 +142,21 @@ class Chain:
             self.fills += 1
             market, symbol = body["market"], body["symbol"]
             self.trades[market, symbol, body["trade_id"]] = body.get("traded_us")
-            if market == "spot" and (market, symbol) in self.assets:
+            if (market, symbol) in self.assets:
                 base, quote = self.assets[market, symbol]
                 qty = number(body["qty"], "qty") * (1 if body["side"] == "buy" else -1)
-                self.changes[market, base] += qty
-                self.changes[market, quote] -= qty * number(body["price"], "price")
+                value = qty * number(body["price"], "price")
+                if market == "spot":
+                    self.changes[market, base] += qty
+                    self.changes[market, quote] -= value
+                else:
+                    self.cash[quote] -= value
             self.changes[market, body["fee_asset"]] -= number(body["fee"], "fee")
+        elif kind == FUNDING:
+            amount = number(body["amount"], "amount")
+            self.payments[body["tran_id"], body["symbol"]] = body["paid_us"]
+            self.changes[body["market"], body["asset"]] += amount
+            self.funding += amount if body["earned"] else 0
         elif kind == BASELINE:
             for row in body["held"]:
                 self.openings[row["market"], row["asset"]] = number(row["opening"], "opening")
@@ -163,10 +176,18 @@ class Chain:
                 rows[part["what"]] += part["rows"]
         wallet = lambda key: {(row["market"], row["asset"]): number(row[key[:-1]], key) for row in sums[key]}
         named = {(row["market"], row["symbol"], row["trade_id"]): row["traded_us"] for row in rows["trades"]}
+        cash = {row["asset"]: number(row["cash"], "cash") for row in sums["perp_cash"]}
+        paid = {(row["tran_id"], row["symbol"]): row["paid_us"] for row in rows["payments"]}
+        newest = max(self.payments.values(), default=0)
+        late = {key for key, at in self.payments.items() if at >= newest - PAID_LATE_US}
         recent = {key for key, at in self.trades.items() if at >= sums["known_since_us"]}
         for what, told, true in (
             ("fills", sums["fills"], self.fills),
             ("changes", {k: v for k, v in wallet("changes").items() if v}, {k: v for k, v in self.changes.items() if v}),
+            ("perp cash", {k: v for k, v in cash.items() if v}, {k: v for k, v in self.cash.items() if v}),
+            ("funding", number(sums["funding"], "funding"), self.funding),
+            ("recent payments that are not named", sorted(late - paid.keys()), []),
+            ("named payments that nobody booked", sorted(paid.items() - self.payments.items()), []),
             ("openings", wallet("openings"), self.openings),
             ("hedged pairs", set(sums["hedged"]), self.hedged),
             ("recent trades that are not named", sorted(recent - named.keys()), []),

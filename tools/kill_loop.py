@@ -12,10 +12,13 @@ Prints one line of JSON. Exit code: 0 as many kills as asked and no difference; 
 """
 
 import argparse
+import contextlib
 import json
+import os
 import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -25,7 +28,7 @@ from pathlib import Path
 
 from bench import Box, Engine, Failed, flags, wait
 from compare import Tail, compare, resolved
-from journal import Damaged
+from journal import FILL, Damaged
 
 # A lively market and thresholds that trade it: those of `demo`.
 BOX = ["--ticks-per-s", "60", "--spot-order-limit", "100000"]
@@ -164,6 +167,8 @@ class Loop:
             name = missed[0] if missed else name
         self.turn += 1
         self.log(f"life {self.turn}: {name or 'random'}")
+        if name and name.startswith("K13"):
+            return self.rebuild(name)
         if name:
             return self.until_point(name)
         engine = self.start()
@@ -216,6 +221,31 @@ class Loop:
             self.box.fault(**fault)
 
     # ───────────────────────────── crash points ─────────────────────────────
+
+    def rebuild(self, name):
+        """A rebuild of the projection that dies at a point leaves the old tables or the new ones, and the next works."""
+        row = self.points.setdefault(name, {"asked": 0, "hit": 0, "passes": []})
+        row["asked"] += 1
+        data = self.folder / "data"
+        if not list(data.glob("*.ctj")):
+            return 0
+        command = ["store", "rebuild", "--data-dir", str(data)]
+        for engine, point in ((self.options.engine, None), (self.options.points_engine, name), (self.options.engine, None)):
+            environment = {**os.environ, "CONTANGO_CRASH": f"{point}:1"} if point else None
+            told = subprocess.run([engine, *command], capture_output=True, text=True, timeout=60, env=environment)
+            if told.returncode != (-signal.SIGKILL if point else 0):
+                raise Failed(f"a rebuild ({point or 'whole'}) ended with {told.returncode}: {told.stderr}")
+            tables = sqlite3.connect(f"file:{data}/projection-0.sqlite?mode=ro", uri=True)
+            with contextlib.closing(tables):
+                if tables.execute("PRAGMA integrity_check").fetchone() != ("ok",):
+                    raise Failed(f"after a rebuild ({point or 'whole'}) the projection is damaged")
+                count = tables.execute("SELECT COUNT(*) FROM fills").fetchone()[0]
+                if self.tail and count < sum(kind == FILL for kind, _ in self.tail.records):
+                    raise Failed(f"after a rebuild ({point or 'whole'}) the projection has {count} fills only")
+        row["hit"] += 1
+        row["passes"].append(1)
+        self.kills["point"] += 1
+        return 1
 
     def until_point(self, name):
         row = self.points.setdefault(name, {"asked": 0, "hit": 0, "passes": []})

@@ -17,6 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import check_report
 import check_tape
 import check_truth
 import journal
@@ -77,6 +78,11 @@ class World:
                 "usdm": {"USDT": {"wallet": "999999.739945"}},
             },
             "funding": "0.25",
+            "settled": [
+                {"symbol": "BTCUSDT", "time_ms": 5, "rate": "0.001", "mark": "1", "received": "0.35", "told": True},
+                {"symbol": "BTCUSDT", "time_ms": 6, "rate": "0.001", "mark": "1", "received": "-0.1", "told": True},
+                {"symbol": "ETHUSDT", "time_ms": 6, "rate": "0.001", "mark": "1", "received": "0", "told": True},
+            ],
             "positions": [{"symbol": "BTCUSDT", "qty": "0.000", "entry_price": "0"}],
             "naked": {"now": [], "intervals": 0},
         }
@@ -84,7 +90,12 @@ class World:
             "pairs": {"opened": 1, "closed": 1, "open_now": 0, "repaired": 0},
             "fills": {"venue": 4, "booked": 4},
             "exposure": {"naked_now": 0},
+            "pnl": {"total": "1.5", "funding": "0.25", "basis": "1.5", "fees": "-0.25"},
         }
+        for number, time_us, amount in ((7, 5000, "0.35"), (8, 6000, "-0.1")):
+            payment = {"market": "perp", "symbol": "BTCUSDT", "tran_id": number, "amount": amount}
+            body = {"at_us": time_us, **payment, "asset": "USDT", "paid_us": time_us, "earned": True}
+            self.records.insert(3, (journal.FUNDING, body))
 
     def trade(self, market, number, side, price, qty, fee, asset):
         ours = "spot" if market == "spot" else "perp"
@@ -147,6 +158,32 @@ class Truth(unittest.TestCase):
     def test_a_lost_fill(self):
         self.world.records.pop()
         self.differs("spot BTCUSDT trade 4: never booked", "spot balance BTC", "spot balance USDT")
+
+    def payment(self, index):
+        return [body for kind, body in self.world.records if kind == journal.FUNDING][index]
+
+    def test_a_lost_payment(self):
+        self.world.records.remove((journal.FUNDING, self.payment(0)))
+        self.differs(
+            "funding BTCUSDT at 6: -0.1 was paid 1 times, booked 0 times", "funding: 0.25 at", "USD-M wallet"
+        )
+
+    def test_a_doubled_payment(self):
+        self.world.records.append((journal.FUNDING, self.payment(0)))
+        self.differs("funding BTCUSDT transaction 8: booked 2 times", "-0.1 was paid 1 times, booked 2 times")
+
+    def test_a_payment_of_another_symbol_time_or_amount(self):
+        for field, value in {"symbol": "ETHUSDT", "paid_us": 7000, "amount": "-0.1000000001"}.items():
+            with self.subTest(field):
+                self.world = World()
+                self.payment(0)[field] = value
+                self.differs("funding BTCUSDT at 6: -0.1 was paid 1 times, booked 0 times")
+
+    def test_the_summary_s_funding(self):
+        self.world.summary["pnl"]["funding"] = "0.2"
+        self.differs(
+            "funding: the summary says 0.2, booked is 0.25", "profit: the summary says 1.5, its parts add up to 1.45"
+        )
 
     def test_a_doubled_fill(self):
         self.world.records.append(copy.deepcopy(self.world.records[-1]))
@@ -273,6 +310,79 @@ class Truth(unittest.TestCase):
         self.assertIn("truth.json cannot be read", out)
 
 
+class Reports(unittest.TestCase):
+    """One short pair opened and half closed: bought 0.01 at 60000.5, sold the perp at 60010, half of both back."""
+
+    def setUp(self):
+        rows = [
+            {"market": "spot", "symbol": "BTCUSDT", "base": "BTC", "quote": "USDT"},
+            {"market": "perp", "symbol": "BTCUSDT", "base": "BTC", "quote": "USDT"},
+        ]
+        pair = {"name": "BTC", "spot": 0, "perp": 1, "price_factor": 1, "size_factor": "1"}
+        self.records = [(journal.MARKETS, {"instruments": rows, "pairs": [pair]})]
+        leg = {"market": "spot", "symbol": "BTCUSDT"}
+        fired = {"at_us": 1_772_694_601_600_123, "legs": [leg], "perp_price": "60011"}
+        self.records.append((journal.FIRED, fired))
+        self.fill(1, "spot", "buy", "60000.5", "0.01", "0.00001", "BTC", "60000")
+        self.fill(2, "perp", "sell", "60010", "0.01", "0.3", "USDT", "60011")
+        self.fill(3, "perp", "buy", "60001", "0.005", "0.15", "USDT", "60001", day=1)
+        self.report = {
+            "fills": 3,
+            "pnl": {
+                # 0.045 closed on the perp; the coins left over, and the perp's other half, at 60001.
+                "basis": "0.05",
+                "fees": "-1.050005",
+                "slippage": "-0.015",
+                "funding": "0",
+                "borrow": "0",
+                "revaluation": "0.059995",
+                "total": "-0.95501",
+            },
+            "pairs": [{"pair": "BTC", "spot": "0.00999", "perp": "-0.005"}],
+            "days": [{"day": "2026-03-05", "equity": "-0.8051"}, {"day": "2026-03-06", "equity": "-0.95501"}],
+        }
+
+    def fill(self, trade_id, market, side, price, qty, fee, asset, decided, day=0):
+        body = {
+            "at_us": 1_772_694_601_600_123 + day * 86_400_000_000,
+            "market": market,
+            "symbol": "BTCUSDT",
+            "trade_id": trade_id,
+            "side": side,
+            "price": price,
+            "qty": qty,
+            "fee": fee,
+            "fee_asset": asset,
+            "decided": decided,
+        }
+        self.records.append((journal.FILL, body))
+
+    def differences(self):
+        found = []
+        check_report.check(self.report, self.records, found.append)
+        return found
+
+    def test_a_true_report_passes(self):
+        self.assertEqual(self.differences(), [])
+
+    def test_each_planted_difference_is_named(self):
+        for part in self.report["pnl"]:
+            changed = copy.deepcopy(self.report)
+            self.report["pnl"][part] += "1"
+            self.assertTrue(self.differences(), part)
+            self.report = changed
+        for text, change in (
+            ("fills", lambda it: it.update(fills=4)),
+            ("pair BTC", lambda it: it["pairs"][0].update(perp="0")),
+            ("2026-03-05", lambda it: it["days"][0].update(equity="0")),
+            ("2026-03-06", lambda it: it["days"].pop()),
+        ):
+            kept = copy.deepcopy(self.report)
+            change(self.report)
+            self.assertRegex(" ".join(self.differences()), text)
+            self.report = kept
+
+
 class JournalFiles(unittest.TestCase):
     def read(self, damage):
         with tempfile.TemporaryDirectory() as folder:
@@ -299,32 +409,51 @@ class JournalFiles(unittest.TestCase):
         "fee_asset": "BTC",
         "traded_us": 5_000_000,
     }
-    MARKETS = {"instruments": [{"market": "spot", "symbol": "BTCUSDT", "base": "BTC", "quote": "USDT"}]}
+    PERP = {**FILL, "market": "perp", "side": "sell", "price": "60010", "fee": "0.05", "fee_asset": "USDT"}
+    COIN = {"symbol": "BTCUSDT", "base": "BTC", "quote": "USDT"}
+    MARKETS = {"instruments": [{"market": "spot", **COIN}, {"market": "perp", **COIN}]}
+    # The first was paid too long ago to be read again.
+    OLD = {"market": "perp", "symbol": "BTCUSDT", "tran_id": 2, "asset": "USDT", "earned": True}
+    OLD = {**OLD, "amount": "0.15", "paid_us": 1}
+    PAID = {**OLD, "tran_id": 3, "amount": "0.1", "paid_us": 900_000_000}
     HELD = {"held": [{"market": "spot", "asset": "USDT", "opening": "1000"}]}
 
     def checkpoint(self, **changed):
         """What segment 1 of `chain` adds up to, in two parts."""
         sums = {
             "what": "sums",
-            "fills": 1,
+            "fills": 2,
             "known_since_us": 0,
             "changes": [
                 {"market": "spot", "asset": "BTC", "change": "0.00999"},
                 {"market": "spot", "asset": "USDT", "change": "-600.005"},
+                {"market": "perp", "asset": "USDT", "change": "0.2"},
             ],
+            "funding": "0.25",
+            "perp_cash": [{"asset": "USDT", "cash": "600.1"}],
             "openings": [{"market": "spot", "asset": "USDT", "opening": "1000"}],
             "hedged": ["BTC"],
             **changed,
         }
-        named = [{"market": "spot", "symbol": "BTCUSDT", "trade_id": 7, "traded_us": 5_000_000}]
-        parts = [sums, {"what": "trades", "rows": changed.pop("trades", named)}]
-        return [(journal.CHECKPOINT, {"part": n + 1, "parts": 2, **part}) for n, part in enumerate(parts)]
+        named = [
+            {"market": market, "symbol": "BTCUSDT", "trade_id": 7, "traded_us": 5_000_000} for market in ("spot", "perp")
+        ]
+        paid = [{"tran_id": 3, "symbol": "BTCUSDT", "paid_us": 900_000_000}]
+        parts = [
+            sums,
+            {"what": "trades", "rows": changed.pop("trades", named)},
+            {"what": "payments", "rows": changed.pop("payments", paid)},
+        ]
+        return [(journal.CHECKPOINT, {"part": n + 1, "parts": 3, **part}) for n, part in enumerate(parts)]
 
     def chain(self, head, *more):
         with tempfile.TemporaryDirectory() as folder:
             first = [
                 (journal.MARKETS, self.MARKETS),
                 (journal.FILL, self.FILL),
+                (journal.FILL, self.PERP),
+                (journal.FUNDING, self.OLD),
+                (journal.FUNDING, self.PAID),
                 (journal.BASELINE, self.HELD),
                 (journal.PAIR, {"pair": "BTC", "state": "hedged"}),
             ]
@@ -335,14 +464,19 @@ class JournalFiles(unittest.TestCase):
             return journal.read_journal(Path(folder) / "journal")
 
     def test_segments_are_one_history_and_checkpoints_are_none(self):
-        self.assertEqual([kind for kind, _ in self.chain(self.checkpoint())], [11, 5, 12, 7, 9])
-        self.assertEqual(len(self.chain(self.checkpoint(known_since_us=6_000_000, trades=[]))), 5, "too old to name")
+        self.assertEqual([kind for kind, _ in self.chain(self.checkpoint())], [11, 5, 5, 14, 14, 12, 7, 9])
+        self.assertEqual(len(self.chain(self.checkpoint(known_since_us=6_000_000, trades=[]))), 8, "too old to name")
 
     def test_a_checkpoint_that_is_not_what_was_before_it_is_noticed(self):
         changes = [{"market": "spot", "asset": "BTC", "change": "0.01"}]
+        paid = [{"tran_id": number, "symbol": "BTCUSDT", "paid_us": 900_000_000} for number in (3, 4)]
         other = [{"market": "spot", "symbol": "BTCUSDT", "trade_id": 8, "traded_us": 5_000_000}]
         for text, wrong in (
-            ("fills: 2", {"fills": 2}),
+            ("fills: 3", {"fills": 3}),
+            ("funding: 0.2", {"funding": "0.2"}),
+            ("perp cash", {"perp_cash": []}),
+            ("payments that are not named", {"payments": []}),
+            ("payments that nobody booked", {"payments": paid}),
             ("changes", {"changes": changes}),
             ("openings", {"openings": []}),
             ("hedged", {"hedged": []}),
@@ -391,7 +525,7 @@ class JournalFiles(unittest.TestCase):
     def test_a_file_of_another_version_is_refused(self):
         self.refused(lambda data: b"CTJ2" + data[4:], "not a CTJ1 journal")
         self.refused(lambda data: data + frame(1, {}, version=2), "version 2")
-        self.refused(lambda data: data + frame(14, {}), "kind 14")
+        self.refused(lambda data: data + frame(15, {}), "kind 15")
         self.refused(lambda data: data + frame(1, []), "not a JSON object")
 
 

@@ -63,8 +63,12 @@ class Compared(unittest.TestCase):
         self.differs("position BTCUSDT: 0.001 at the venue, booked 0")
 
     def test_funding_that_the_wallet_does_not_have(self):
-        self.world.truth["funding"] = "0.26"
+        self.world.truth["balances"]["usdm"]["USDT"]["wallet"] = "999999.749945"
         self.differs("USD-M wallet")
+
+    def test_funding_that_is_not_booked(self):
+        self.world.truth["funding"] = "0.26"
+        self.differs("funding: 0.26 at the venue, booked 0.25")
 
     def test_an_id_used_twice(self):
         self.world.truth["refused"].append({"market": "spot", "client_order_id": client(1), "code": -2010})
@@ -130,7 +134,8 @@ class Tailed(unittest.TestCase):
             # A start emptied what a crash left of the next segment; then it is begun again.
             (path / "journal-0-000002.ctj").write_bytes(b"")
             self.assertEqual(tail.read(), told)
-            sums = {"what": "sums", "fills": 0, "known_since_us": 0, "changes": [], "openings": [], "hedged": []}
+            none = {key: [] for key in ("changes", "perp_cash", "openings", "hedged")}
+            sums = {"what": "sums", "fills": 0, "known_since_us": 0, "funding": "0", **none}
             write_journal(folder, [(journal.CHECKPOINT, {"part": 1, "parts": 1, **sums})], number=2)
             self.assertEqual(tail.read(), told)
             with open(path / "journal-0-000002.ctj", "ab") as file:

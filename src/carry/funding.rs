@@ -11,7 +11,7 @@
 //!        there, that row is missing.
 
 use crate::units::time::SEC;
-use crate::units::{Rate, Ratio, Unix};
+use crate::units::{Rate, Unix};
 
 /// Hours of the window.
 pub const WEEK_HOURS: u32 = 168;
@@ -60,22 +60,6 @@ pub struct History {
 #[must_use]
 pub const fn full_minute(stamp: Unix) -> Unix {
     Unix((stamp.0 + MINUTE_NS / 2).div_euclid(MINUTE_NS) * MINUTE_NS)
-}
-
-/// `rate · hours ÷ of_hours`, rounded towards minus infinity, once: the mean per hour of a week's sum is
-/// `prorate(sum, 1, 168)`, its APR `prorate(sum, 8_760, 168)`, the APR of an estimate
-/// `prorate(estimate, 8_760, interval)`. `None`: no hours to divide by, or beyond what a ratio holds.
-#[must_use]
-pub fn prorate(rate: Rate, hours: u32, of_hours: u32) -> Option<Ratio> {
-    let whole = i128::from(of_hours) * 1_000_000_000_000_000_000;
-    let scaled = i128::from(rate.0) * i128::from(hours);
-    let (quotient, rest) = (scaled.checked_div_euclid(whole)?, scaled.checked_rem_euclid(whole)?);
-    // Digit by digit below the point: the rest shifted whole would not fit.
-    let half = |rest: i128| ((rest << 32) / whole, (rest << 32) % whole);
-    let (high, rest) = half(rest);
-    let (low, _) = half(rest);
-    let bits = quotient.checked_mul(1 << 64)?.checked_add(high << 32)?.checked_add(low)?;
-    Some(Ratio::from_bits(bits))
 }
 
 impl History {

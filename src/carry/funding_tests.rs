@@ -177,28 +177,6 @@ fn carry_needs_a_fresh_estimate_and_an_interval() {
     assert_eq!(carry(&history, 0), None, "nor is an interval");
 }
 
-#[test]
-fn means_and_aprs_are_rounded_down_once() {
-    let sum = Rate::parse(b"0.00672").unwrap();
-    // 0.00672 · 8760 ÷ 168 = 0.3504, which no binary fraction holds.
-    let apr = prorate(sum, 8_760, WEEK_HOURS).unwrap();
-    let exact = |ratio: Ratio| ratio * 10_000;
-    assert!(exact(apr) < 3_504 && exact(apr + Ratio::DELTA) >= Ratio::from_num(3_504) - Ratio::DELTA);
-    assert_eq!(prorate(Rate(-1), 1, 168), Some(-Ratio::DELTA), "towards minus infinity");
-    assert_eq!(
-        prorate(Rate(i64::MIN), 8_760, 1),
-        Some(Ratio::from_bits(
-            (-80_797i128 << 64) + {
-                // −9.223372036854775808 · 8760 = −80796.739042847836…
-                let rest = 1_000_000_000_000_000_000i128 - 739_042_847_836_078_080;
-                ((rest << 62) / 1_000_000_000_000_000_000) << 2
-                    | ((rest << 62) % 1_000_000_000_000_000_000 * 4 / 1_000_000_000_000_000_000)
-            }
-        ))
-    );
-    assert_eq!(prorate(sum, 1, 0), None);
-}
-
 proptest! {
     /// Any schedule whose every interval lasts for two gaps of its whole length is known whole, and with any row
     /// missing that is not beside a change it is not.

@@ -97,6 +97,7 @@ fn program() -> clap::Command {
              contango ctl status                 how a running engine stands; halt, flatten, kill\n  \
              contango replay demo.session        a recorded run again: the same decisions\n  \
              contango store check                whether what an engine keeps on the disk is sound\n  \
+             contango report                     what it earned, and where that came from\n  \
              contango backtest --help            the rules over years of funding and prices\n  \
              contango sim --json                 an exchange on this machine, for any client\n\n\
              Exit codes: 0 done, 1 failed, 2 wrong usage or configuration,\n\
@@ -161,12 +162,25 @@ fn subcommand(command: Command) -> clap::Command {
              A demo keeps its socket in OUT/journal.",
         ),
         Command::Store => (
-            "Checks what an engine keeps on the disk, and tells what it says",
+            "Checks what an engine keeps on the disk, and tells what it says; makes tables of it",
             "Examples:\n  \
              contango store check --data-dir ./data\n  \
-             contango store check --data-dir out/journal --json\n\n\
-             Journal, epoch file and latch file are read and nothing is written, whether the engine runs or not.\n\
+             contango store check --data-dir out/journal --json\n  \
+             contango store rebuild --data-dir ./data\n\n\
+             check: journal, epoch file and latch file are read, and nothing is written, whether the engine runs or\n\
+             not. rebuild: the whole journal as SQLite tables in projection-INSTANCE.sqlite beside it; one that was\n\
+             there is replaced whole, and no engine ever reads it.\n\
              Exit codes: 0 sound, 1 damaged or something is wrong with it, 2 there is no such store.",
+        ),
+        Command::Report => (
+            "What an engine earned, and where it came from, from its journal alone",
+            "Examples:\n  \
+             contango report --data-dir ./data\n  \
+             contango report --data-dir out/journal --json\n  \
+             contango report --data-dir ./data --csv days.csv --html report.html\n\n\
+             Profit = funding + basis (legs at decision prices) + fees + slippage (fills against decision prices) +\n\
+             borrow + revaluation: what is open beyond its cost, both legs at the perp's last price in the journal\n\
+             (a decision's quote or a fill). Days are UTC. It may be asked while the engine runs.",
         ),
         Command::Backtest => ("Runs the engine's rules over history, or over recorded quotes", BACKTEST),
         Command::Sim => (
@@ -192,7 +206,7 @@ fn subcommand(command: Command) -> clap::Command {
     }
     if command == Command::Store {
         let action = Arg::new("action").value_name("ACTION").num_args(0..=1);
-        made = made.arg(action.help("check"));
+        made = made.arg(action.help("check or rebuild"));
     }
     if matches!(command, Command::Record | Command::Replay) {
         let file = Arg::new("action").value_name("FILE").num_args(0..=1);

@@ -204,6 +204,17 @@ fn pair(row: &Value) -> String {
     for (what, count) in row["weighed"].as_object().into_iter().flatten() {
         out.push_str(&format!("weighed   {count} times: {what}\n"));
     }
+    let funding = &row["funding"];
+    if *funding != Value::Null {
+        out.push_str(&format!(
+            "funding   {} per {} h, next {}; 7 days: {} in all, {} per hour\n",
+            text(&funding["estimate"]),
+            text(&funding["interval_hours"]),
+            text(&funding["next"]),
+            text(&funding["sum_7d"]),
+            text(&funding["mean_7d_per_hour"])
+        ));
+    }
     if row["gate"] != Value::Null {
         out.push_str(&format!("gate      refused its last signal: {}\n", text(&row["gate"])));
     }

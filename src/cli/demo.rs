@@ -6,7 +6,7 @@
 use super::boot::{self, BootError, Finished};
 use super::report::Exposure;
 use super::settings::{EndpointAt, KeyFileAt};
-use super::{Exit, Settings, say, sim};
+use super::{Exit, Settings, say, sim, store};
 use crate::metal::intents;
 use crate::simnet;
 use crate::store::segments;
@@ -69,6 +69,7 @@ pub(super) fn forget_last(engine: &Settings) -> Result<(), BootError> {
         let ours = name.is_some_and(|name| segments::is_journal(engine.instance, name));
         old.extend(ours.then_some(path));
     }
+    old.push(engine.data_dir.join(store::projection_name(engine.instance)));
     for old in old {
         match std::fs::remove_file(&old) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

@@ -6,6 +6,7 @@
 //!        box, and `null` in the JSON: missing is not zero.
 
 use super::budgets::{self, Bucket};
+pub use super::pnl::Pnl;
 use super::recording::SessionTold;
 use crate::agents::shadow::{Why, terms::bps_text};
 use crate::agents::trader::Weighed;
@@ -157,25 +158,6 @@ pub struct Exposure {
     pub naked_us_p99: u64,
 }
 
-/// Profit and loss in USDT, split so that the parts add up to the total.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Pnl {
-    /// All of it.
-    pub total: Amount,
-    /// Funding received less paid.
-    pub funding: Amount,
-    /// Basis captured, at decision prices.
-    pub basis: Amount,
-    /// Fees (negative: paid).
-    pub fees: Amount,
-    /// Fills against decision prices.
-    pub slippage: Amount,
-    /// Interest paid.
-    pub borrow: Amount,
-    /// Dust, fee coins, granted inventory, unrealised.
-    pub revaluation: Amount,
-}
-
 /// A stage's distribution, in ns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Latency {
@@ -285,15 +267,7 @@ impl Summary {
                 "naked_us_p50": self.exposure.map(|e| e.naked_us_p50),
                 "naked_us_p99": self.exposure.map(|e| e.naked_us_p99),
             },
-            "pnl": {
-                "total": self.pnl.total.to_string(),
-                "funding": self.pnl.funding.to_string(),
-                "basis": self.pnl.basis.to_string(),
-                "fees": self.pnl.fees.to_string(),
-                "slippage": self.pnl.slippage.to_string(),
-                "borrow": self.pnl.borrow.to_string(),
-                "revaluation": self.pnl.revaluation.to_string(),
-            },
+            "pnl": self.pnl.json(),
             "equity": {
                 "start": self.equity.map(|(start, _)| start.to_string()),
                 "end": self.equity.map(|(_, end)| end.to_string()),
@@ -383,14 +357,7 @@ impl Summary {
             format!(" (equity {} to {})", money(start, false), money(end, false))
         });
         page.row("profit", &format!("{} USDT{equity}", money(self.pnl.total, true)));
-        for (name, part) in [
-            ("funding", self.pnl.funding),
-            ("basis", self.pnl.basis),
-            ("fees", self.pnl.fees),
-            ("slippage", self.pnl.slippage),
-            ("borrow", self.pnl.borrow),
-            ("revaluation", self.pnl.revaluation),
-        ] {
+        for (name, part) in self.pnl.parts() {
             page.line(&format!("    {name:<13}{:>16}", money(part, true)));
         }
         page.latency(&self.latency);

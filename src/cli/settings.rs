@@ -28,18 +28,21 @@ pub enum Command {
     Record,
     /// A session again.
     Replay,
+    /// What an engine earned.
+    Report,
     /// The rules over history, or over a tape.
     Backtest,
 }
 
 impl Command {
     /// All, in the order help lists them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Demo,
         Self::Run,
         Self::Record,
         Self::Replay,
         Self::Ctl,
+        Self::Report,
         Self::Store,
         Self::Backtest,
         Self::Sim,
@@ -56,6 +59,7 @@ impl Command {
             Self::Store => "store",
             Self::Record => "record",
             Self::Replay => "replay",
+            Self::Report => "report",
             Self::Backtest => "backtest",
         }
     }

@@ -1,19 +1,26 @@
-//! `contango store check`: whether what an engine keeps on the disk is sound, and what it says.
+//! `contango store check`: whether what an engine keeps on the disk is sound, and what it says. `store rebuild`: all
+//! of it as tables.
 //!
-//! Owns:  reading the three files, seeing whether their engine runs, and the two forms of the answer.
-//! Never: writes, takes the engine's lock, or makes the folder: a running engine may be looked at.
-//! Map:   what the files say and what is wrong with them: `store::check`.
+//! Owns:  reading the files, seeing whether their engine runs, the two forms of the answer; and that a new
+//!        projection takes the old one's place whole or not at all.
+//! Never: touches what an engine writes, takes its lock, or makes the folder: a running one may be looked at.
+//! Map:   what the files say and what is wrong with them: `store::check`; the tables: `store::projection`.
 
 use super::{Exit, Settings, say};
 use crate::event::Mode;
+use crate::metal::crash;
 use crate::store::check::{Checked, Files, Problem, check};
+use crate::store::history::History;
+use crate::store::journal::Entry;
+use crate::store::projection::Projection;
+use crate::store::recall::Recalled;
 use crate::store::{epoch, journal, latch, segments};
 use crate::units::{Unix, decimal};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Runs the command.
 pub fn act(settings: &Settings) -> Exit {
@@ -29,25 +36,29 @@ pub fn act(settings: &Settings) -> Exit {
     }
 }
 
-fn run(settings: &Settings) -> Result<(String, Exit), (String, Exit)> {
+fn run(settings: &Settings) -> Result<(String, Exit), Refusal> {
     match settings.words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["check"] => {}
-        [] => return Err(("ask for: check".to_owned(), Exit::Usage)),
+        ["check"] => check_all(settings),
+        ["rebuild"] => rebuild(settings),
+        [] => Err(("ask for: check or rebuild".to_owned(), Exit::Usage)),
         other => {
-            return Err((format!("`{}` is nothing to ask; ask for: check", other.join(" ")), Exit::Usage));
+            let why = format!("`{}` is nothing to ask; ask for: check or rebuild", other.join(" "));
+            Err((why, Exit::Usage))
         }
     }
+}
+
+fn check_all(settings: &Settings) -> Result<(String, Exit), Refusal> {
     let (folder, instance) = (settings.data_dir.as_path(), settings.instance);
-    if !folder.is_dir() {
-        let why = format!(
-            "{}: there is no such folder; name an engine's with --data-dir (a demo's is OUT/journal)",
-            folder.display()
-        );
-        return Err((why, Exit::Usage));
-    }
+    look_at(folder)?;
     let running = is_open(&folder.join(format!("lock-{instance}")));
     // In this order: an engine that starts meanwhile raises the epoch before it writes of it.
-    let journal = read_segments(folder, instance)?;
+    let mut journal = Vec::new();
+    for (number, path) in segments_of(folder, instance)? {
+        let failed =
+            |error| (format!("{}: {error}; look as the engine's user", path.display()), Exit::Failed);
+        journal.push((number, fs::read(&path).map_err(failed)?));
+    }
     let single = read(folder, &segments::single_file_name(instance))?.is_some();
     let epoch = read(folder, &epoch::file_name(instance))?;
     let latch = read(folder, &latch::file_name(instance))?;
@@ -73,24 +84,109 @@ fn run(settings: &Settings) -> Result<(String, Exit), (String, Exit)> {
     Ok((text, exit))
 }
 
-/// Segments with their numbers.
-type Segments = Vec<(u32, Vec<u8>)>;
+/// Why there is no answer, and the exit code.
+pub(super) type Refusal = (String, Exit);
 
-/// Those there are, in the order of their numbers.
-fn read_segments(folder: &Path, instance: u8) -> Result<Segments, (String, Exit)> {
-    let failed = |error| (format!("{}: {error}; look as the engine's user", folder.display()), Exit::Failed);
-    let mut numbers = Vec::new();
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        let name = entry.map_err(failed)?.file_name();
-        numbers.extend(name.to_str().and_then(|name| segments::number_of(instance, name)));
+fn look_at(folder: &Path) -> Result<(), Refusal> {
+    if !folder.is_dir() {
+        let why = format!(
+            "{}: there is no such folder; name an engine's with --data-dir (a demo's is OUT/journal)",
+            folder.display()
+        );
+        return Err((why, Exit::Usage));
     }
-    numbers.sort_unstable();
-    let bytes =
-        |number| Ok((number, read(folder, &segments::file_name(instance, number))?.unwrap_or_default()));
-    numbers.into_iter().map(bytes).collect()
+    Ok(())
 }
 
-fn read(folder: &Path, name: &str) -> Result<Option<Vec<u8>>, (String, Exit)> {
+/// The segments there are, in the order of their numbers, at least one.
+///
+/// # Errors
+///
+/// There is no such folder, or no journal of this instance in it.
+pub(super) fn files_of(folder: &Path, instance: u8) -> Result<Vec<(u32, PathBuf)>, Refusal> {
+    look_at(folder)?;
+    let files = segments_of(folder, instance)?;
+    if files.is_empty() {
+        let why = format!(
+            "{}: there is no journal of instance {instance}; name its folder with --data-dir (a demo's is \
+             OUT/journal), or its number with --instance",
+            folder.display()
+        );
+        return Err((why, Exit::Usage));
+    }
+    Ok(files)
+}
+
+fn segments_of(folder: &Path, instance: u8) -> Result<Vec<(u32, PathBuf)>, Refusal> {
+    let failed = |error| (format!("{}: {error}; look as the engine's user", folder.display()), Exit::Failed);
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        let number = name.to_str().and_then(|name| segments::number_of(instance, name));
+        files.extend(number.map(|number| (number, folder.join(&name))));
+    }
+    files.sort_unstable();
+    Ok(files)
+}
+
+/// The name of an instance's projection in its data folder.
+pub(super) fn projection_name(instance: u8) -> String {
+    format!("projection-{instance}.sqlite")
+}
+
+/// Makes the projection anew, beside the one that is there, and puts it in its place.
+fn rebuild(settings: &Settings) -> Result<(String, Exit), Refusal> {
+    let (folder, instance) = (settings.data_dir.as_path(), settings.instance);
+    let segments = files_of(folder, instance)?;
+    let file = folder.join(projection_name(instance));
+    let new = file.with_extension("sqlite.new");
+    let failed = |error: std::io::Error| (format!("{}: {error}", new.display()), Exit::Failed);
+    // What a crash left of an earlier one is begun anew.
+    let guard = fs::OpenOptions::new().write(true).create(true).truncate(false).open(&new).map_err(failed)?;
+    if guard.try_lock().is_err() {
+        let why = format!("{}: another rebuild is under way; wait for it", new.display());
+        return Err((why, Exit::Failed));
+    }
+    guard.set_len(0).map_err(failed)?;
+    let history = project(folder, &segments, &new)?;
+    crash::point("K13b");
+    guard.sync_all().map_err(failed)?;
+    crash::point("K13c");
+    fs::rename(&new, &file).map_err(failed)?;
+    crash::point("K13d");
+    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+    let (segments, records) = history.read_so_far();
+    let text = if settings.json {
+        let file = file.display().to_string();
+        format!("{}\n", json!({"projection": file, "segments": segments, "records": records}))
+    } else {
+        format!("{records} records of {segments} segments are in {}\n", file.display())
+    };
+    Ok((text, Exit::Done))
+}
+
+/// The whole journal as tables in a file.
+fn project(folder: &Path, segments: &[(u32, PathBuf)], file: &Path) -> Result<History, Refusal> {
+    let refused = |error: &dyn std::fmt::Display| (format!("{}: {error}", folder.display()), Exit::Failed);
+    let mut projection = Projection::create(file).map_err(|error| refused(&error))?;
+    let mut history = History::default();
+    for (n, (number, path)) in segments.iter().enumerate() {
+        let bytes = fs::read(path).map_err(|error| refused(&error))?;
+        let mut taken = Ok(());
+        let see = |entry: &Entry, books: &Recalled| {
+            if taken.is_ok() {
+                taken = projection.take(entry, books);
+            }
+        };
+        history.read(*number, &bytes, n + 1 == segments.len(), see).map_err(|error| refused(&error))?;
+        taken.map_err(|error| refused(&error))?;
+        crash::point("K13a");
+    }
+    projection.finish(&history).map_err(|error| refused(&error))?;
+    Ok(history)
+}
+
+fn read(folder: &Path, name: &str) -> Result<Option<Vec<u8>>, Refusal> {
     match fs::read(folder.join(name)) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),

@@ -54,8 +54,8 @@ pub(super) fn of(
         fills_booked: shadow.fills_booked(),
         exposure: None,
         pnl: Pnl {
-            total: profit.basis + profit.fees + profit.slippage + revaluation,
-            funding: Amount::ZERO,
+            total: profit.funding + profit.basis + profit.fees + profit.slippage + revaluation,
+            funding: profit.funding,
             basis: profit.basis,
             fees: profit.fees,
             slippage: profit.slippage,

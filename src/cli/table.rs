@@ -18,7 +18,8 @@ const PENS: &[Command] = &[Command::Demo, Command::Run];
 /// Engines that connect to venues of their own choice.
 const OUTWARD: &[Command] = &[Command::Run, Command::Record];
 /// An engine, who talks to it, and who looks at what it keeps.
-const ENGINES: &[Command] = &[Command::Demo, Command::Run, Command::Record, Command::Ctl, Command::Store];
+const ENGINES: &[Command] =
+    &[Command::Demo, Command::Run, Command::Record, Command::Ctl, Command::Store, Command::Report];
 /// Whoever decides about trades, live or over history.
 const DECIDERS: &[Command] =
     &[Command::Demo, Command::Run, Command::Record, Command::Replay, Command::Backtest];
@@ -26,7 +27,7 @@ const DECIDERS: &[Command] =
 const WATCHERS: &[Command] = &[Command::Demo, Command::Run, Command::Record, Command::Replay];
 const RUN: &[Command] = &[Command::Run];
 /// A demo keeps its data where `--out` says.
-const KEEPERS: &[Command] = &[Command::Run, Command::Ctl, Command::Store];
+const KEEPERS: &[Command] = &[Command::Run, Command::Ctl, Command::Store, Command::Report];
 
 /// The common rest of most lines.
 pub(super) const PLAIN: Setting = Setting {

@@ -7,6 +7,8 @@ use super::settings::{Command, Kind, Leave, Setting};
 use super::table::PLAIN;
 use super::value;
 
+/// Who writes tables and pages.
+const TELLERS: &[Command] = &[Command::Backtest, Command::Report];
 const BACKTEST: &[Command] = &[Command::Backtest];
 
 /// In the order help shows them.
@@ -96,8 +98,8 @@ pub(super) const LINES: &[Setting] = &[
         section: "backtest",
         unit: "FILE",
         example: "trades.csv",
-        help: "Write one row a trade to this file; with --sweep, one row a run",
-        on: BACKTEST,
+        help: "Write rows to this file: of a backtest one a trade (with --sweep one a run), of a report one a day",
+        on: TELLERS,
         set: |s, v| value::path(v).map(|path| s.csv = Some(path)),
         ..PLAIN
     },
@@ -106,8 +108,8 @@ pub(super) const LINES: &[Setting] = &[
         section: "backtest",
         unit: "FILE",
         example: "backtest.html",
-        help: "Write a page with the equity plot of each history, its best run if there is a --sweep",
-        on: BACKTEST,
+        help: "Write a page with plots: equity of each history (of its best run if there is a --sweep), or of the journal",
+        on: TELLERS,
         set: |s, v| value::path(v).map(|path| s.html = Some(path)),
         ..PLAIN
     },

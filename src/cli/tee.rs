@@ -1,4 +1,4 @@
-//! The public half of paper trading: a venue's own quotes and marks, on their way into the box.
+//! The public half of paper trading: a venue's own quotes, marks and settlements, on their way into the box.
 //!
 //! Owns:  a clerk and a reader without a key on a thread of their own, and turning what they bring into the box's
 //!        input types.
@@ -18,7 +18,7 @@ use crate::metal::runner::{self, Agent, Idle};
 use crate::metal::tls::TlsTrust;
 use crate::sim::{Fed, FedSymbol, Market};
 use crate::simnet::Feeder;
-use crate::units::{Amount, LegKind, Nanos, Price, Qty, Rate};
+use crate::units::{Amount, InstrumentId, LegKind, Nanos, Price, Qty, Rate};
 use crate::venue::standing::Wants;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -31,7 +31,7 @@ const FEED_SLOTS: usize = 1 << 14;
 const OTHER_SLOTS: usize = 1 << 10;
 /// What is handed over at once, at most.
 const BATCH_MAX: usize = 1 << 12;
-/// A venue that has not told what trades within this is down; the clerk gives up before.
+/// A venue that has not told what trades, and when it settles, within this is down.
 const LISTING_WITHIN: Duration = Duration::from_secs(90);
 /// Decimals of the box's own numbers.
 const BOX_DECIMALS: u32 = 8;
@@ -46,7 +46,7 @@ pub(super) struct Tee {
 }
 
 impl Tee {
-    /// Dials the venue's public side and waits until it has told what trades.
+    /// Dials the venue's public side and waits until it has told what trades, and when that settles.
     ///
     /// # Errors
     ///
@@ -74,7 +74,7 @@ impl Tee {
                 let why = match other {
                     Ok(Err(why)) => why,
                     Err(RecvTimeoutError::Timeout) => {
-                        "the venue did not tell what trades; is it down?".to_owned()
+                        "the venue did not tell what trades and when it settles; is it down?".to_owned()
                     }
                     _ => "the thread that reads the venue has died; its last words are above".to_owned(),
                 };
@@ -109,6 +109,8 @@ struct Watch {
     instruments: Arc<Instruments>,
     /// The box's number of an instrument, where it has one.
     places: Vec<Option<usize>>,
+    /// What trades, until it is known by which intervals it settles.
+    listed: Option<Vec<FedSymbol>>,
     told: Sender<Result<Vec<FedSymbol>, String>>,
     arrivals: Receiver<Feeder>,
     feeder: Option<Feeder>,
@@ -134,8 +136,8 @@ impl Watch {
         let (feed_in, feed) = ring(FEED_SLOTS);
         let (marks_in, marks) = ring(FEED_SLOTS);
         let (offsets, _) = latest::<LANES>(Offsets::default().to_words());
-        // Two listings, all marks once, and the time twice a minute: far below any limit, and what the venue asks to
-        // be left alone for is heeded by the clerk itself.
+        // Two listings, all marks once, the time twice a minute, and of funding what its own pool has room for: far
+        // below any limit, and what the venue asks to be left alone for is heeded by the clerk itself.
         let leave = Reads { quiet: [Nanos::ZERO; LANES], weight: [u64::MAX / 2; LANES], relist: 0 };
         let (reads_in, reads) = latest::<READS_WORDS>(Reads::default().to_words());
         let mut reads_in = reads_in;
@@ -169,6 +171,7 @@ impl Watch {
             _reads: reads_in,
             instruments: Arc::default(),
             places: Vec::new(),
+            listed: None,
             told,
             arrivals,
             feeder: None,
@@ -181,13 +184,37 @@ impl Watch {
             News::Instruments { instruments, .. } => {
                 let (symbols, places) = listed(&instruments);
                 (self.instruments, self.places) = (instruments, places);
-                let _ = self.told.send(Ok(symbols));
+                self.listed = Some(symbols);
+            }
+            News::Intervals(rows) => self.intervals(&rows),
+            News::Settled { instrument, rows } => {
+                let Some((_, symbol)) = self.place(usize::from(instrument.0)) else { return };
+                for (at, rate) in rows {
+                    let Ok(time_ms) = u64::try_from(at.0 / 1_000_000) else { continue };
+                    self.waiting.push(Fed::Settled { symbol, time_ms, rate: e8(rate) });
+                }
             }
             News::Marks(marks) => marks.iter().for_each(|mark| self.mark(mark)),
             News::Refuse { why } | News::Fail { why } => {
                 let _ = self.told.send(Err(why));
             }
             _ => {}
+        }
+    }
+
+    /// A perp's interval is part of what the box begins with; later ones are fed as they change.
+    fn intervals(&mut self, rows: &[(InstrumentId, u32)]) {
+        let mut first = self.listed.take();
+        for (instrument, hours) in rows {
+            let Some((_, symbol)) = self.place(usize::from(instrument.0)) else { continue };
+            let hours = u64::from(*hours);
+            match &mut first {
+                Some(symbols) => symbols[symbol].interval_h = hours,
+                None => self.waiting.push(Fed::Interval { symbol, hours }),
+            }
+        }
+        if let Some(symbols) = first {
+            let _ = self.told.send(Ok(symbols));
         }
     }
 
@@ -199,7 +226,7 @@ impl Watch {
         let Some((row, symbol)) = self.place(usize::from(mark.instrument.0)) else { return };
         let Some(price) = price(mark.mark, row) else { return };
         let next = mark.next_funding.map_or(0, |at| u64::try_from(at.0 / 1_000_000).unwrap_or(0));
-        let rate = mark.funding.map(|rate| rate.0 / 10i64.pow(u32::from(Rate::SCALE) - BOX_DECIMALS));
+        let rate = mark.funding.map(e8);
         self.waiting.push(Fed::Mark { symbol, mark: price, rate, next_funding_ms: next });
     }
 
@@ -275,7 +302,12 @@ fn fed(row: &Instrument, price_factor: i64) -> Option<FedSymbol> {
         min_notional: i64::try_from((row.notional_min.0 + unit - 1) / unit).ok()?,
         multiplier: if spot { 1 } else { price_factor },
         twin: None,
+        interval_h: 0,
     })
+}
+
+fn e8(rate: Rate) -> i64 {
+    rate.0 / 10i64.pow(u32::from(Rate::SCALE) - BOX_DECIMALS)
 }
 
 fn price(price: Price, row: &Instrument) -> Option<i64> {

@@ -1,13 +1,13 @@
 //! The books: every fill once, every asset exactly, and where the money came from.
 //!
-//! Owns:  dedupe by (instrument, trade id), amounts per asset, and the split of profit into basis,
-//!        fees and slippage (DESIGN §5).
+//! Owns:  dedupe by (instrument, trade id) and by transaction, amounts per asset, and the split of profit into basis,
+//!        fees, slippage and funding (DESIGN §5).
 //! Never: rounds an asset's amount; only the valuation of a fee in another coin is rounded (down).
 //! Map:   [`Sums`] is what any list of bookings adds up to, whoever reads it; [`Ledger`] is a run's: it knows
 //!        which trades are in its sums.
 //! Why:   basis is told at decision prices, slippage is what fills cost beyond them.
 
-use crate::event::{Asset, Fill, Instruments};
+use crate::event::{Asset, Fill, Instruments, Payment};
 use crate::units::decimal::pow10_i128;
 use crate::units::{Amount, InstrumentId, LegKind, PairId, Price, Qty, Side};
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +21,16 @@ pub struct Profit {
     pub fees: Amount,
     /// Fills against decision prices; negative when worse.
     pub slippage: Amount,
+    /// Funding received less paid, as the venue's income ledger tells it.
+    pub funding: Amount,
+}
+
+impl Profit {
+    /// All of it that is no longer open.
+    #[must_use]
+    pub fn total(&self) -> Amount {
+        self.funding + self.basis + self.fees + self.slippage
+    }
 }
 
 /// One leg's open quantity and what it cost at decision prices.
@@ -68,10 +78,13 @@ pub struct Trade {
 pub struct Sums {
     /// How many fills.
     pub fills: u64,
-    /// Net change per (leg's wallet, asset): spot coins and quote, and the perp wallet.
+    /// Net change per (leg's wallet, asset): spot coins and quote, and the perp wallet but for what is realised.
     pub changes: BTreeMap<(LegKind, Asset), Amount>,
     /// What each leg of a pair has open.
     pub lots: BTreeMap<(Asset, LegKind), Lot>,
+    /// What perp fills would have moved if they were paid for: with what is held at its entry prices, it is what
+    /// is realised.
+    pub perp_cash: BTreeMap<Asset, Amount>,
     /// Where the money came from.
     pub profit: Profit,
 }
@@ -91,6 +104,8 @@ impl Sums {
         if leg == LegKind::Spot {
             self.add(leg, trade.base, Amount(signed));
             self.add(leg, trade.quote, Amount(-cost(price)));
+        } else {
+            *self.perp_cash.entry(trade.quote).or_default() -= Amount(cost(price));
         }
         self.add(leg, trade.fee_asset, -trade.fee);
         let mut base = Amount(signed);
@@ -106,10 +121,35 @@ impl Sums {
         base
     }
 
+    /// Adds funding that the perp wallet received or paid. What is not `earned` by a pair in its quote asset
+    /// changes the wallet alone.
+    pub fn pay(&mut self, payment: &Payment, earned: bool) {
+        self.add(LegKind::Perp, payment.asset, payment.amount);
+        if earned {
+            self.profit.funding += payment.amount;
+        }
+    }
+
     /// What a leg of a pair has open.
     #[must_use]
     pub fn lot(&self, pair: Asset, leg: LegKind) -> Lot {
         self.lots.get(&(pair, leg)).copied().unwrap_or_default()
+    }
+
+    /// What a leg has open, its coins at the perp's price, against what it cost at decision prices: the
+    /// unrealised part. `price_factor` is the pair's m: coins one unit of that price is the price of.
+    #[must_use]
+    pub fn unrealised(
+        &self,
+        pair: Asset,
+        leg: LegKind,
+        price: Price,
+        price_decimals: u8,
+        price_factor: i64,
+    ) -> Amount {
+        let lot = self.lot(pair, leg);
+        let units = Amount(lot.base / i128::from(price_factor.max(1)));
+        worth(units, price, price_decimals) - Amount(lot.cost)
     }
 
     fn add(&mut self, leg: LegKind, asset: Asset, amount: Amount) {
@@ -140,6 +180,8 @@ pub struct Ledger {
     booked: BTreeSet<(InstrumentId, u64)>,
     /// What is booked of each order, by the venue's id.
     of_order: BTreeMap<(InstrumentId, u64), Qty>,
+    /// Payments that are booked.
+    paid: BTreeSet<(u64, String)>,
     sums: Sums,
 }
 
@@ -175,16 +217,16 @@ impl Ledger {
         self.sums.fills
     }
 
+    /// What all of them add up to.
+    #[must_use]
+    pub const fn sums(&self) -> &Sums {
+        &self.sums
+    }
+
     /// Where the money came from.
     #[must_use]
     pub fn profit(&self) -> Profit {
         self.sums.profit
-    }
-
-    /// What a leg of a pair has open.
-    #[must_use]
-    pub fn lot(&self, pair: Asset, leg: LegKind) -> Lot {
-        self.sums.lot(pair, leg)
     }
 
     /// Pairs by name, and their legs that have anything open.
@@ -192,10 +234,16 @@ impl Ledger {
         self.sums.lots.iter().filter(|(_, lot)| lot.base != 0).map(|(of, _)| *of)
     }
 
-    /// Net change of an asset in the spot wallet (or the perp's).
+    /// Net change of an asset in the spot wallet, or in the perp's but for what is realised there.
     #[must_use]
     pub fn change(&self, leg: LegKind, asset: Asset) -> Amount {
         self.sums.changes.get(&(leg, asset)).copied().unwrap_or_default()
+    }
+
+    /// What perp fills in a quote asset add up to, sold positive; what is held cost so much less.
+    #[must_use]
+    pub fn perp_cash(&self, quote: Asset) -> Amount {
+        self.sums.perp_cash.get(&quote).copied().unwrap_or_default()
     }
 
     /// Books a fill of `pair`, decided at `decided`; `false` if it was booked before.
@@ -235,20 +283,18 @@ impl Ledger {
         true
     }
 
-    /// What a leg has open, its coins at the perp's mark, against what it cost at decision prices: the
-    /// unrealised part. `price_factor` is the pair's m: coins one unit of the mark is the price of.
-    #[must_use]
-    pub fn unrealised(
-        &self,
-        pair: Asset,
-        leg: LegKind,
-        mark: Price,
-        price_decimals: u8,
-        price_factor: i64,
-    ) -> Amount {
-        let lot = self.sums.lot(pair, leg);
-        let units = Amount(lot.base / i128::from(price_factor.max(1)));
-        worth(units, mark, price_decimals) - Amount(lot.cost)
+    /// Books funding that the perp wallet received or paid, as [`Sums::pay`]; `false` if it was booked before.
+    pub fn pay(&mut self, payment: &Payment, earned: bool) -> bool {
+        let fresh = self.paid.insert((payment.tran_id, payment.symbol.clone()));
+        if fresh {
+            self.sums.pay(payment, earned);
+        }
+        fresh
+    }
+
+    /// A payment that is in the sums already.
+    pub fn remember_payment(&mut self, tran_id: u64, symbol: String) {
+        self.paid.insert((tran_id, symbol));
     }
 
     /// What a leg's open quantity cost at decision prices, signed: paid positive.
@@ -338,6 +384,7 @@ mod tests {
         // −600.0001 + 600.3990 − 0.600399
         assert_eq!(ledger.change(LegKind::Spot, "USDT".try_into().unwrap()), amount("-0.201499"));
         assert_eq!(ledger.change(LegKind::Perp, "USDT".try_into().unwrap()), amount("-0.60225"));
+        assert_eq!(ledger.perp_cash("USDT".try_into().unwrap()), amount("1.5"));
         assert_eq!(ledger.profit().slippage, amount("-0.0001"));
         // Perp: 603.0 − 601.5 = 1.5. Spot: 600.399 received for coin that cost 599.4, and the fee
         // coin, worth 0.6000001, cost 0.6.
@@ -345,6 +392,25 @@ mod tests {
         let total = ledger.profit().basis + ledger.profit().fees + ledger.profit().slippage;
         // Cash: spot −0.201499, perp fees −0.60225, perp trade +1.5.
         assert_eq!(total, amount("-0.201499") + amount("-0.60225") + amount("1.5"));
+    }
+
+    #[test]
+    fn funding_is_booked_once_and_is_no_fill() {
+        let mut ledger = Ledger::default();
+        let payment = |tran_id, symbol: &str, text| Payment {
+            tran_id,
+            symbol: symbol.to_owned(),
+            amount: amount(text),
+            asset: "USDT".try_into().unwrap(),
+            at: Unix(0),
+        };
+        assert!(ledger.pay(&payment(1, "BTCUSDT", "0.4125"), true));
+        assert!(!ledger.pay(&payment(1, "BTCUSDT", "0.4125"), true), "told again");
+        assert!(ledger.pay(&payment(1, "ETHUSDT", "-0.1"), true), "ids are of one symbol");
+        assert!(ledger.pay(&payment(2, "XYZUSDT", "7"), false), "of a position that is nobody's");
+        assert_eq!(ledger.profit().funding, amount("0.3125"));
+        assert_eq!(ledger.change(LegKind::Perp, "USDT".try_into().unwrap()), amount("7.3125"));
+        assert_eq!(ledger.fills(), 0);
     }
 
     #[test]
@@ -361,7 +427,7 @@ mod tests {
         );
         assert_eq!(base, amount("-0.01"));
         assert_eq!(
-            ledger.unrealised("BTC".try_into().unwrap(), LegKind::Perp, Price(599_000), 1, 1),
+            ledger.sums().unrealised("BTC".try_into().unwrap(), LegKind::Perp, Price(599_000), 1, 1),
             amount("1")
         );
     }

@@ -4,7 +4,7 @@
 //! Never: knows how they travel (`ops::control`) or what follows from them (the shadow).
 
 use super::{Asset, Closed, Kind, PairState};
-use crate::units::{Amount, ClientId, Ratio};
+use crate::units::{Amount, ClientId, Rate, Ratio, Unix};
 
 /// What the engine may do at all, from most to least.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -156,8 +156,27 @@ pub struct PairTold {
     pub weighed: [u64; 4],
     /// Why the gate refused its last signal.
     pub gate: Option<Closed>,
+    /// What its perp's funding is; `None`: nothing is known of it.
+    pub funding: Option<FundingTold>,
     /// What keeps it from entering, each told with its way out; empty: nothing.
     pub reasons: Vec<String>,
+}
+
+/// What is known of a perp's funding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FundingTold {
+    /// The running estimate for the coming settlement, per interval.
+    pub estimate: Option<Rate>,
+    /// How old that is, ns.
+    pub age_ns: Option<u64>,
+    /// Hours of the interval.
+    pub interval_hours: Option<u32>,
+    /// Sum of what was settled in the last 168 h; `None`: a settlement due in it is missing.
+    pub sum_7d: Option<Rate>,
+    /// The newest settlement: its minute and its rate.
+    pub settled: Option<(Unix, Rate)>,
+    /// The coming one.
+    pub next: Option<Unix>,
 }
 
 /// How capital stands, in the quote asset.

@@ -5,7 +5,7 @@
 
 use super::{Bind, Headers, Instruments, Limit, Mark, Spent};
 use crate::units::{
-    Direction, InstrumentId, LegKind, LinkId, Nanos, PairId, Price, Qty, Side, Unix, VenueId,
+    Direction, InstrumentId, LegKind, LinkId, Nanos, PairId, Price, Qty, Rate, Side, Unix, VenueId,
 };
 use std::sync::Arc;
 
@@ -240,6 +240,15 @@ pub enum News {
     },
     /// Marks and funding estimates at the start, before the streams tell them.
     Marks(Vec<Mark>),
+    /// Settled funding rates of a perp that were not told yet, oldest first, by the venue's stamps.
+    Settled {
+        /// Whose.
+        instrument: InstrumentId,
+        /// When, and at which rate per interval.
+        rows: Vec<(Unix, Rate)>,
+    },
+    /// By how many hours every perp settles, as the venue states it.
+    Intervals(Vec<(InstrumentId, u32)>),
     /// All feeds of a venue are live and its clock is learned.
     Ready {
         /// Which.

@@ -57,6 +57,21 @@ pub struct WalletRow {
     pub opening: Amount,
 }
 
+/// Funding that the venue booked, once it is in its income ledger. Key: transaction id and symbol.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payment {
+    /// The venue's transaction id.
+    pub tran_id: u64,
+    /// The venue's name of the perp.
+    pub symbol: String,
+    /// Positive when received, negative when paid.
+    pub amount: Amount,
+    /// Of which asset.
+    pub asset: Asset,
+    /// When it was settled, by the venue's stamp.
+    pub at: Unix,
+}
+
 /// A line of the journal.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
@@ -126,6 +141,15 @@ pub enum Record {
         cause: Option<Forced>,
         /// Instruments it names.
         instruments: Arc<Instruments>,
+    },
+    /// Funding received or paid.
+    Funding {
+        /// Calendar time.
+        at: Unix,
+        /// What was booked.
+        payment: Payment,
+        /// Whether a pair earned it in its quote asset; else it changed the wallet alone.
+        earned: bool,
     },
     /// An order's end with its evidence.
     OrderEnd {

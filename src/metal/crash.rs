@@ -4,7 +4,6 @@
 //! Never: costs anything without the feature: every call is empty then, and nothing reads the environment.
 //! Wire:  `CONTANGO_CRASH=K7:3` raises SIGKILL at the third pass of K7; `K10:3:17` after 17 bytes of the
 //!        third append (half of it without the last number); `list` prints the names and ends.
-//! Why:   K13 has no code yet: no projection.
 
 #[cfg(feature = "crashpoints")]
 pub use armed::{order, part, point};
@@ -36,6 +35,10 @@ const POINTS: &[(&str, &str)] = &[
     ("K12a", "a segment is full and durable, nothing of the next one is there"),
     ("K12b", "inside the append of a segment's head: its header and checkpoint"),
     ("K12c", "a segment's head is appended, nothing of it synced"),
+    ("K13a", "a rebuild of the projection: a part of the new one is written"),
+    ("K13b", "a rebuild of the projection: the new one is written, not synced"),
+    ("K13c", "a rebuild of the projection: the new one is synced, the old one has its name"),
+    ("K13d", "a rebuild of the projection: the new one has its name, the folder is not synced"),
     ("K14a", "the lock is held, the epoch is not raised"),
     ("K14b", "inside the replacement of a file (the first one is the epoch's): the new one is synced"),
     ("K14c", "as before: the new one has its name, the folder is not synced"),

@@ -8,9 +8,10 @@
 
 use crate::agents::shadow::terms::bps_text;
 use crate::agents::trader::Weighed;
-use crate::event::{Ask, PairState, PairTold, Reply, Status};
-use crate::units::Ratio;
+use crate::event::{Ask, FundingTold, PairState, PairTold, Reply, Status};
+use crate::units::decimal::short;
 use crate::units::time::MS;
+use crate::units::{Rate, Ratio, Unix};
 use serde_json::{Map, Value, json};
 
 /// Longest line that is read.
@@ -118,6 +119,24 @@ fn status_row(status: &Status) -> Value {
     })
 }
 
+/// Rates as decimals, per interval; the sum and the mean per hour over the last seven days.
+fn funding_row(it: &FundingTold) -> Value {
+    let rate = |rate: Rate| short(i128::from(rate.0), Rate::SCALE);
+    // A mean has no last digit: it is told to a place far below any rate, rounded down.
+    let mean = |sum: Rate| short(i128::from(sum.0).div_euclid(168), Rate::SCALE);
+    json!({
+        "estimate": it.estimate.map(rate),
+        "estimate_age_ms": it.age_ns.map(|ns| ns / MS),
+        "interval_hours": it.interval_hours,
+        "sum_7d": it.sum_7d.map(rate),
+        "mean_7d_per_hour": it.sum_7d.map(mean),
+        "settled_rate": it.settled.map(|(_, settled)| rate(settled)),
+        "settled_ms": it.settled.map(|(at, _)| at.as_ms()),
+        "next_ms": it.next.map(Unix::as_ms),
+        "next": it.next.map(|at| at.to_string()),
+    })
+}
+
 fn pair_row(pair: &PairTold) -> Map<String, Value> {
     let bps = |ratio: Option<Ratio>| ratio.map(bps_text);
     let state = match pair.state {
@@ -138,6 +157,7 @@ fn pair_row(pair: &PairTold) -> Map<String, Value> {
         "basis_bps": bps(pair.basis),
         "best_basis_bps": bps(pair.best),
         "gate": pair.gate.map(crate::event::Closed::text),
+        "funding": pair.funding.map(|it| funding_row(&it)),
         "weighed": weighed,
         "reasons": pair.reasons,
     });

@@ -11,6 +11,8 @@ use super::number::{E8, Money, ONE_E8, mul_div};
 
 /// Spot fee, maker and taker: 0.1 %.
 pub(super) const SPOT_FEE: E8 = ONE_E8 / 1_000;
+/// Spot fee in BNB: a quarter less.
+pub(super) const SPOT_FEE_BNB: E8 = SPOT_FEE / 4 * 3;
 /// USD-M maker fee: 0.02 %.
 pub(super) const USDM_MAKER_FEE: E8 = ONE_E8 / 5_000;
 /// USD-M taker fee: 0.05 %.
@@ -89,6 +91,10 @@ pub(super) struct Accounts {
     pub(super) positions: Vec<Position>,
     pub(super) opening_spot: Money,
     pub(super) opening_usdm: Money,
+    /// Coins that were there from the start: asset and how much.
+    pub(super) opening_coins: Vec<(usize, Money)>,
+    /// What they were worth then, in USDT.
+    pub(super) opening_worth: Money,
     /// Box clock of the last change, ms.
     pub(super) spot_update_ms: u64,
     /// Box clock at which the opening balances were paid in, ms.
@@ -113,6 +119,8 @@ impl Accounts {
             positions: vec![empty; listing.symbols.len()],
             opening_spot: spot,
             opening_usdm: usdm,
+            opening_coins: Vec::new(),
+            opening_worth: Money::ZERO,
             spot_update_ms: opened_ms,
             opened_ms,
             funding: Money::ZERO,
@@ -125,6 +133,14 @@ impl Accounts {
     pub(super) fn leveraged(mut self, leverage: u32) -> Self {
         self.positions.iter_mut().for_each(|position| position.leverage = leverage);
         self
+    }
+
+    /// Coins that are there from the start.
+    pub(super) fn grant(&mut self, coins: &[(usize, Money)]) {
+        for (asset, amount) in coins {
+            self.spot[*asset].free += *amount;
+            self.opening_coins.push((*asset, *amount));
+        }
     }
 
     /// Box clock of the last change of the USD-M wallet, ms. Zero would say that it was never used.

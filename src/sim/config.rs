@@ -27,6 +27,8 @@ pub struct Config {
     pub secret: String,
     /// USDT in the spot wallet at the start, decimal text.
     pub spot_usdt: String,
+    /// BNB in the spot wallet at the start, decimal text. The account's own switch says whether fees are paid with it.
+    pub spot_bnb: String,
     /// USDT in the USD-M wallet at the start, decimal text.
     pub usdm_usdt: String,
     /// Synthetic quotes per second, per symbol and market: 1 to 1000.
@@ -53,6 +55,7 @@ impl Default for Config {
             key: "test-key-0000000000000000000000000000000000000000000000000000box".into(),
             secret: "test-secret-0000000000000000000000000000000000000000000000000box".into(),
             spot_usdt: "1000000".into(),
+            spot_bnb: "0".into(),
             usdm_usdt: "1000000".into(),
             ticks_per_s: 20,
             leverage: 2,

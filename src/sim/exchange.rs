@@ -71,8 +71,8 @@ pub(super) struct Settled {
     pub(super) mark: E8,
     /// What the account received; negative when it paid, nothing when it was flat.
     pub(super) received: Money,
-    /// Did it come at its hour, not on order?
-    pub(super) scheduled: bool,
+    /// Is it kept from the history?
+    pub(super) untold: bool,
     /// When it was paid, box clock, µs, and how many fills the log held then.
     pub(super) at_us: u64,
     pub(super) fills_before: usize,
@@ -107,6 +107,10 @@ pub struct Exchange {
     pub(super) faults: Faults,
     pub(super) naked: Naked,
     pub(super) settled: Vec<Settled>,
+    /// What settled at the market that is fed from: rate by symbol and stamp there, ms.
+    pub(super) told_past: BTreeMap<(SymbolId, u64), E8>,
+    /// The first hour of all perps, box clock, ms.
+    pub(super) first_funding_ms: u64,
     pub(super) refused: Vec<Refused>,
     pub(super) requests: u64,
     /// Requests that came with a key or a signature, good or bad.
@@ -150,6 +154,7 @@ impl Exchange {
             parse_e8(text).map(Money::from_e8).map_err(bad)
         };
         let (spot, usdm) = (money("spot_usdt", &config.spot_usdt)?, money("usdm_usdt", &config.usdm_usdt)?);
+        let bnb = money("spot_bnb", &config.spot_bnb)?;
         let clock = now.checked_add_signed(config.clock_offset_ns).ok_or(ConfigError::Clock)?;
         let source = std::mem::replace(&mut config.source, Source::Synthetic);
         let listing = match &source {
@@ -158,6 +163,7 @@ impl Exchange {
             Source::Fed(symbols) => {
                 let wrong = |it: &FedSymbol| {
                     it.tick.min(it.step).min(it.multiplier).min(it.max_qty) <= 0
+                        || (it.market == Market::Usdm && it.interval_h == 0)
                         || it.twin.is_some_and(|twin| twin >= symbols.len())
                 };
                 if let Some(at) = symbols.iter().position(wrong) {
@@ -195,6 +201,8 @@ impl Exchange {
             faults: Faults::default(),
             naked: Naked::default(),
             settled: Vec::new(),
+            told_past: BTreeMap::new(),
+            first_funding_ms: 0,
             refused: Vec::new(),
             requests: 0,
             signed: 0,
@@ -214,7 +222,12 @@ impl Exchange {
             config,
             listing,
         };
+        let coin = exchange.listing.assets.iter().position(|name| name == "BNB");
+        if let Some(coin) = coin.filter(|_| bnb != Money::ZERO) {
+            exchange.accounts.grant(&[(coin, bnb)]);
+        }
         exchange.set_out();
+        exchange.accounts.opening_worth = exchange.coins_worth();
         Ok(exchange)
     }
 
@@ -246,9 +259,11 @@ impl Exchange {
             }
         }
         let settle_at = self.now.saturating_add(self.config.settle_in_ns);
+        self.first_funding_ms = self.clock_at(settle_at) / MS;
         for (id, symbol) in self.listing.symbols.iter().enumerate() {
             self.marks[id].mark = self.books[id].mid();
-            self.marks[id].rate = symbol.rate;
+            let mark = &mut self.marks[id];
+            (mark.rate, mark.mean_rate, mark.interval_h) = (symbol.rate, symbol.rate, symbol.interval_h);
             self.days[id].see(self.books[id].bid().price);
         }
         for id in 0..self.listing.symbols.len() {
@@ -256,7 +271,7 @@ impl Exchange {
             let perpetual =
                 matches!(self.listing.symbols[id].contract, Contract::Perpetual | Contract::Tradfi);
             if perpetual && self.listing.symbols[id].trades() && !self.fed {
-                self.marks[id].next_funding_ms = self.clock_at(settle_at) / MS;
+                self.marks[id].next_funding_ms = self.first_funding_ms;
                 self.schedule(settle_at, Due::Funding(id));
             }
         }

@@ -7,7 +7,7 @@ use super::config::Market;
 use super::matching::Side;
 use super::number::{E8, parse_e8};
 use super::standing::Change;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// What a fault does.
@@ -74,6 +74,8 @@ pub(super) enum Kind {
     ForeignOrder { symbol: String, rest: bool },
     /// Funding is paid now, on one perp or all.
     SettleNow { symbol: Option<String> },
+    /// A perp's funding is another from now on.
+    Funding(FundingOrder),
     /// The market is out of service.
     Maintenance { for_ms: u64 },
     /// Answers of the next `for_ms` tell no counters.
@@ -86,6 +88,18 @@ pub(super) enum Kind {
     Account(Box<Change>),
     /// The venue forgets dead orders after `ms`, and USD-M all history after `history_ms`.
     Horizon { ms: Option<u64>, history_ms: Option<u64> },
+}
+
+/// What becomes of a perp's funding, or of all perps'.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct FundingOrder {
+    pub(super) symbol: Option<String>,
+    /// The estimate and its mean.
+    pub(super) rate: Option<E8>,
+    /// Hours between settlements.
+    pub(super) interval_h: Option<u64>,
+    /// Are new settlements kept from the history?
+    pub(super) untold: Option<bool>,
 }
 
 /// Why the venue closes a position on its own account.
@@ -131,6 +145,7 @@ impl Kind {
             Self::Force { how: Forced::Settlement, .. } => "delist",
             Self::ForeignOrder { .. } => "foreign_order",
             Self::SettleNow { .. } => "settle_now",
+            Self::Funding(_) => "funding",
             Self::Maintenance { .. } => "maintenance",
             Self::NoCounters { .. } => "no_counters",
             Self::Limit { .. } => "limit",
@@ -150,7 +165,8 @@ const ALLOWED: &str = "kind is one of refuse (code, msg, status, taken), none, p
                        lag (ms, for_ms), delay_ack (ms), replica_lag (ms, for_ms), mute_user (ms), delay_user \
                        (ms, for_ms), dup_user, shuffle_user, cut_user, expire_listen_key, adl and liquidate \
                        (symbol, fraction_ppm), delist (symbol), foreign_order (symbol, rest), settle_now (symbol, or none for \
-                       all), maintenance (for_ms: 503 on every request but the system status, sockets closed, \
+                       all), funding (symbol, or none for all; rate per interval as decimal text, interval_h 1|2|4|8, \
+                       untold: whether new settlements are kept from the history), maintenance (for_ms: 503 on every request but the system status, sockets closed, \
                        books and accounts frozen), no_counters (for_ms: answers without X-MBX headers), limit (weight_1m, orders_10s: from now on), \
                        ban (for_ms: 418 with Retry-After, longer for who goes on, open \
                        sockets stay), horizon (ms after which orders that died unfilled are forgotten, history_ms \
@@ -293,6 +309,7 @@ impl Faults {
                 },
             },
             "settle_now" => Kind::SettleNow { symbol: text("symbol").map(str::to_owned) },
+            "funding" => Kind::Funding(read_funding(members)?),
             "maintenance" => Kind::Maintenance { for_ms: number("for_ms", 1_000)? },
             "no_counters" => Kind::NoCounters { for_ms: number("for_ms", 1_000)? },
             "limit" => {
@@ -394,6 +411,34 @@ impl Faults {
         self.count(&kind);
         Some(kind)
     }
+}
+
+fn read_funding(members: &Map<String, Value>) -> Result<FundingOrder, String> {
+    let signed = |text: &str| match text.strip_prefix('-') {
+        Some(rest) => parse_e8(rest).ok().map(|rate| -rate),
+        None => parse_e8(text).ok(),
+    };
+    let rate = match members.get("rate").map(|rate| rate.as_str().and_then(signed)) {
+        Some(None) => {
+            return Err(format!(
+                "rate is decimal text of at most 8 decimals, such as \"-0.0003\"; {ALLOWED}"
+            ));
+        }
+        rate => rate.flatten(),
+    };
+    let interval_h = match members.get("interval_h").map(Value::as_u64) {
+        Some(Some(1 | 2 | 4 | 8)) | None => members.get("interval_h").and_then(Value::as_u64),
+        Some(_) => return Err(format!("interval_h is 1, 2, 4 or 8; {ALLOWED}")),
+    };
+    let untold = match members.get("untold").map(Value::as_bool) {
+        Some(None) => return Err(format!("untold is true or false; {ALLOWED}")),
+        untold => untold.flatten(),
+    };
+    if (rate, interval_h, untold) == (None, None, None) {
+        return Err(format!("funding needs rate, interval_h or untold; {ALLOWED}"));
+    }
+    let symbol = members.get("symbol").and_then(Value::as_str).map(str::to_owned);
+    Ok(FundingOrder { symbol, rate, interval_h, untold })
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! A market that somebody else's quotes make: what a driver feeds in, and what the box does with it.
 //!
-//! Owns:  the input types of such a market, taking quotes and marks in, funding where the fed settlement rolls on.
+//! Owns:  the input types of such a market, taking quotes, marks and settlements in, funding where the fed settlement
+//!        rolls on.
 //! Never: makes a quote, a mark or a rate of its own, or says that one is new when it is not.
-//! Quirk: there is no depth but the best price; what was taken from it is gone until the next quote.
+//! Quirk: there is no depth but the best price; what was taken from it is gone until the next quote. Funding is paid
+//!        at the estimate last heard; the history tells the rate that was fed, which comes later.
 
 use super::config::Market;
 use super::exchange::Exchange;
@@ -33,6 +35,8 @@ pub struct FedSymbol {
     pub multiplier: i64,
     /// Place of its other leg in the same list.
     pub twin: Option<usize>,
+    /// Hours from one settlement of a perp to the next; 0 for spot.
+    pub interval_h: u64,
 }
 
 /// Something that happened at the market that is fed from. `symbol` is a place in the list of symbols.
@@ -60,6 +64,22 @@ pub enum Fed {
         /// The coming settlement, ms since 1970; 0: not told.
         next_funding_ms: u64,
     },
+    /// A settlement of a perp, as the history there tells it. One that is known already changes nothing.
+    Settled {
+        /// Whose.
+        symbol: usize,
+        /// Its stamp there, ms since 1970.
+        time_ms: u64,
+        /// Settled rate, counts of 10⁻⁸.
+        rate: i64,
+    },
+    /// By which interval a perp settles from now on.
+    Interval {
+        /// Whose.
+        symbol: usize,
+        /// Hours, at least 1.
+        hours: u64,
+    },
 }
 
 impl Exchange {
@@ -77,7 +97,13 @@ impl Exchange {
                 Fed::Mark { symbol, mark, rate, next_funding_ms } if symbol < self.marks.len() => {
                     self.feed_mark(symbol, mark, rate, next_funding_ms);
                 }
-                Fed::Quote { .. } | Fed::Mark { .. } => {}
+                Fed::Settled { symbol, time_ms, rate } if symbol < self.marks.len() => {
+                    self.told_past.insert((symbol, time_ms), rate);
+                }
+                Fed::Interval { symbol, hours } if symbol < self.marks.len() => {
+                    self.marks[symbol].interval_h = hours.max(1);
+                }
+                Fed::Quote { .. } | Fed::Mark { .. } | Fed::Settled { .. } | Fed::Interval { .. } => {}
             }
         }
     }
@@ -86,7 +112,7 @@ impl Exchange {
         let due = self.marks[id].next_funding_ms;
         // The other market has settled: so does this one, at the estimate last heard before it.
         if due != 0 && next_funding_ms > due {
-            self.pay_funding(id, due, true);
+            self.pay_funding(id, due);
         }
         let now = self.clock_ms();
         let it = &mut self.marks[id];

@@ -1,11 +1,11 @@
 //! The market on its way out: books move, marks follow, tapes play, subscribers hear.
 //!
-//! Owns:  moving and publishing books, marks, funding and tape frames; delay and silence of streams on order.
+//! Owns:  moving and publishing books, marks, estimates and tape frames; delay and silence of streams on order.
 //! Never: formats an event, which is the dialect's, or keeps a connection.
 
 use super::config::{ConnId, Market};
 use super::dialect::binance;
-use super::exchange::{Due, Exchange, MS, SECOND, Settled};
+use super::exchange::{Due, Exchange, MS, SECOND};
 use super::hub::Feed;
 use super::listing::SymbolId;
 use super::market::{Book, Level};
@@ -74,8 +74,8 @@ impl Exchange {
             if self.listing.symbols[id].market == Market::Usdm {
                 self.refresh_index(id);
                 if self.tape.is_none() && !self.fed && self.marks[id].next_funding_ms != 0 {
-                    let mean = self.listing.symbols[id].rate;
-                    self.marks[id].rate = self.market.drift_rate(mean, self.marks[id].rate);
+                    let mark = &mut self.marks[id];
+                    mark.rate = self.market.drift_rate(mark.mean_rate, mark.rate);
                 }
             }
         }
@@ -98,38 +98,6 @@ impl Exchange {
             }
         }
         self.schedule(self.now + SECOND, Due::Clock);
-    }
-
-    pub(super) fn settle(&mut self, id: SymbolId) {
-        let due_ms = self.marks[id].next_funding_ms;
-        self.pay_funding(id, due_ms, true);
-        let interval = self.listing.symbols[id].interval_h * 3_600 * SECOND;
-        // Put off by a maintenance: the next is at its own hour, and hours that passed meanwhile pay nothing.
-        let late = self.clock_ms().saturating_sub(due_ms) * MS;
-        let on = (late / interval + 1) * interval;
-        self.marks[id].next_funding_ms += on / MS;
-        self.schedule(self.now + (on - late), Due::Funding(id));
-    }
-
-    /// Pays the funding of a perp as of `time_ms` and tells it to whom it concerns.
-    pub(super) fn pay_funding(&mut self, id: SymbolId, time_ms: u64, scheduled: bool) {
-        let (mark, rate) = (self.marks[id].mark, self.marks[id].rate);
-        let received = self.accounts.settle_funding(id, mark, rate);
-        let (at_us, fills_before) = (self.clock() / 1_000, self.log.fills.len());
-        self.settled.push(Settled {
-            symbol: id,
-            time_ms,
-            rate,
-            mark,
-            received,
-            scheduled,
-            at_us,
-            fills_before,
-        });
-        if self.accounts.positions[id].qty != 0 {
-            let event = binance::funding_event(self, id, received);
-            self.hear(Market::Usdm, &event);
-        }
     }
 
     /// Starts the tape once every bookTicker stream in it has a listener.

@@ -103,6 +103,7 @@ impl Exchange {
                 self.thin.extend(found.into_iter().map(|id| (id, (*ppm, until(*for_ms)))));
             }
             Kind::SettleNow { symbol } => self.settle_now(symbol.as_deref())?,
+            Kind::Funding(order) => self.order_funding(order)?,
             Kind::Maintenance { for_ms } => struck.for_each(|market| self.maintain(market, until(*for_ms))),
             Kind::NoCounters { for_ms } => {
                 markets.for_each(|market| self.uncounted[market] = until(*for_ms));
@@ -161,7 +162,7 @@ impl Exchange {
         }
     }
 
-    fn perp(&self, name: &str) -> Result<SymbolId, String> {
+    pub(super) fn perp(&self, name: &str) -> Result<SymbolId, String> {
         let found = self.listing.find(Market::Usdm, name);
         found.ok_or_else(|| format!("symbol {name:?} is no perp of the box; take one from its exchangeInfo"))
     }
@@ -238,17 +239,5 @@ impl Exchange {
             frozen: false,
         };
         binance::take_order(self, order)
-    }
-
-    /// Pays funding at once on one perp, or on all.
-    fn settle_now(&mut self, name: Option<&str>) -> Result<(), String> {
-        let only = name.map(|name| self.perp(name)).transpose()?;
-        let time_ms = self.clock_ms();
-        for id in 0..self.listing.symbols.len() {
-            if self.marks[id].next_funding_ms != 0 && only.is_none_or(|o| o == id) {
-                self.pay_funding(id, time_ms, false);
-            }
-        }
-        Ok(())
     }
 }

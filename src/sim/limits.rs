@@ -72,6 +72,8 @@ pub(super) struct Limits {
     pub(super) weight: Window,
     /// Requests in 5 minutes; USD-M publishes no such limit.
     pub(super) raw: Option<Window>,
+    /// Funding history and intervals together, in 5 minutes: a pool of its own on USD-M.
+    pub(super) funding: Window,
     /// Orders in 10 s.
     pub(super) orders_short: Window,
     /// Orders in a day (spot) or in a minute (USD-M).
@@ -99,6 +101,7 @@ impl Limits {
         Self {
             weight: Window::new(60, weight),
             raw: None,
+            funding: Window::new(300, 500),
             orders_short: Window::new(10, orders_10s),
             orders_long: Window::new(long_s, long),
             connects: Window::new(300, 300),
@@ -172,6 +175,15 @@ impl Limits {
             retry_after_s: left.div_ceil(SECOND).max(1),
             until_ms: self.banned_until / 1_000_000,
         }
+    }
+
+    /// Counts a question about funding history; seconds to wait if the pool is empty.
+    pub(super) fn admit_funding(&mut self, clock: u64) -> Result<(), u64> {
+        if !self.funding.fits(clock, 1) {
+            return Err(self.funding.retry_after_s(clock));
+        }
+        self.funding.charge(clock, 1);
+        Ok(())
     }
 
     /// Takes weight back: a spot order that succeeds costs nothing.

@@ -57,9 +57,9 @@ pub(super) struct Symbol {
     pub(super) multiplier: i64,
     /// The other leg: the perp of a spot symbol and the reverse.
     pub(super) twin: Option<SymbolId>,
-    /// Funding interval of a perp, hours.
+    /// Funding interval of a perp before the box opened and until told otherwise, hours.
     pub(super) interval_h: u64,
-    /// Slow mean of the funding estimate.
+    /// Slow mean of the funding estimate, until told otherwise.
     pub(super) rate: E8,
 }
 
@@ -132,7 +132,7 @@ const COINS: [Coin; 12] = [
     coin(("AVAX",     3_500_000_000, (1_000_000, 1_000_000),   "AVAXUSDT",     1,    (100_000, 4),    (100_000_000, 0), 5,  (4, 10_000))),
     coin(("LTC",      9_500_000_000, (1_000_000, 100_000),     "LTCUSDT",      1,    (1_000_000, 2),  (100_000, 3),     5,  (8, 7_500))),
     coin(("BNB",     89_000_000_000, (1_000_000, 100_000),     "BNBUSDT",      1,    (1_000_000, 3),  (1_000_000, 2),   5,  (8, 2_000))),
-    coin(("DOT",        700_000_000, (100_000, 1_000_000),     "DOTUSDT",      1,    (100_000, 6),    (10_000_000, 1),  5,  (8, 10_000))),
+    coin(("DOT",        700_000_000, (100_000, 1_000_000),     "DOTUSDT",      1,    (100_000, 6),    (10_000_000, 1),  5,  (2, 2_500))),
     coin(("PEPE",             2_500, (1, 100_000_000),         "1000PEPEUSDT", 1000, (10, 7),         (100_000_000, 0), 5,  (1, 1_250))),
 ];
 
@@ -230,8 +230,7 @@ impl Listing {
                 start_price: 0,
                 multiplier: it.multiplier,
                 twin: it.twin,
-                // A fed market tells its settlements itself; what its intervals are, it does not.
-                interval_h: if spot { 0 } else { 8 },
+                interval_h: if spot { 0 } else { it.interval_h },
                 rate: 0,
                 delivery_ms: None,
             });

@@ -82,6 +82,12 @@ pub(super) struct Mark {
     pub(super) mark: E8,
     pub(super) index: E8,
     pub(super) rate: E8,
+    /// Slow mean of `rate`.
+    pub(super) mean_rate: E8,
+    /// Hours between settlements, at present.
+    pub(super) interval_h: u64,
+    /// Are settlements of this run kept from the history for now?
+    pub(super) untold: bool,
     /// Box clock, ms; 0 for a contract without funding.
     pub(super) next_funding_ms: u64,
     /// When it was fed in, box clock, ms.

@@ -7,8 +7,8 @@
 //! Map:   [`Exchange`] (`exchange`) is the door and the clock: connections (`sockets`, `conn`, `http`) carry
 //!        requests to a dialect (`dialect::binance`), which checks them; `trading` acts on orders (`matching`,
 //!        `orders`) and money (`accounts`); prices come from `market`, `tape` or `fed` and leave through `feeds` and
-//!        `hub`, those of the account through `private`; `limits` counts, `faults`, `incidents`, `outage` and
-//!        `script` inject, `replica` remembers, `horizon` forgets, `standing` holds the key's rights
+//!        `hub`, those of the account through `private`; `funding` settles; `limits` counts, `faults`, `incidents`,
+//!        `outage` and `script` inject, `replica` remembers, `horizon` forgets, `standing` holds the key's rights
 //!        and the account's modes, `truth` tells, `naked` measures.
 
 mod accounts;
@@ -20,6 +20,7 @@ mod exchange;
 mod faults;
 mod fed;
 mod feeds;
+mod funding;
 mod horizon;
 mod http;
 mod hub;

@@ -37,6 +37,7 @@ impl Exchange {
     pub(super) fn as_of(&self, at_us: u64) -> (OrderLog, Accounts) {
         let (opening_spot, opening_usdm) = (self.accounts.opening_spot, self.accounts.opening_usdm);
         let mut accounts = Accounts::new(&self.listing, opening_spot, opening_usdm, self.accounts.opened_ms);
+        accounts.grant(&self.accounts.opening_coins);
         for (old, new) in accounts.positions.iter_mut().zip(&self.accounts.positions) {
             old.leverage = new.leverage;
         }

@@ -4,7 +4,7 @@
 //! Never: parses a request or knows a venue's filter: what arrives here is well formed.
 //! Quirk: the box's own resting orders never trade with each other, so self-trade prevention has nothing to do.
 
-use super::accounts::SPOT_FEE;
+use super::accounts::SPOT_FEE_BNB;
 use super::config::Market;
 use super::dialect::binance;
 use super::exchange::Exchange;
@@ -249,8 +249,7 @@ impl Exchange {
         if price == 0 {
             return None;
         }
-        let worth = cash.times(SPOT_FEE / 4 * 3);
-        let fee = Money(mul_div(worth.0, ONE_E8, price)).cut8();
+        let fee = Money(mul_div(cash.times(SPOT_FEE_BNB).0, ONE_E8, price)).cut8();
         (self.accounts.spot[bnb].free >= fee).then_some((bnb, fee))
     }
 

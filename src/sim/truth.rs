@@ -42,7 +42,7 @@ impl Exchange {
             })).collect::<Vec<_>>(),
             "fills": self.true_fills(),
             "opening": {
-                "spot": {"USDT": self.accounts.opening_spot.to_string()},
+                "spot": self.opening_spot(),
                 "usdm": {"USDT": self.accounts.opening_usdm.to_string()},
             },
             "balances": {
@@ -56,10 +56,18 @@ impl Exchange {
                 .map(|(id, s)| (s.name.clone(), Value::from(text(self.marks[id].mark))))
                 .collect::<Map<_, _>>(),
             "equity": {
-                "start": (self.accounts.opening_spot + self.accounts.opening_usdm).to_string(),
+                "start": (self.accounts.opening_spot + self.accounts.opening_worth + self.accounts.opening_usdm).to_string(),
                 "end": self.equity().to_string(),
             },
             "funding": self.accounts.funding.to_string(),
+            "funding_7d": self.listing.of(Market::Usdm).filter(|(id, _)| self.marks[*id].interval_h > 0).map(|(id, s)| {
+                let (sum, count) = self.true_week(id);
+                (s.name.clone(), json!({"sum": text(sum), "count": count, "interval_h": self.marks[id].interval_h}))
+            }).collect::<Map<_, _>>(),
+            "settled": self.settled.iter().map(|s| json!({
+                "symbol": self.listing.symbols[s.symbol].name, "time_ms": s.time_ms, "rate": text(s.rate),
+                "mark": text(s.mark), "received": s.received.to_string(), "told": !s.untold,
+            })).collect::<Vec<_>>(),
             "budget": self.true_budget(),
             "naked": self.true_naked(now),
             "script_refused": self.script_refused,
@@ -69,14 +77,26 @@ impl Exchange {
         })
     }
 
+    fn opening_spot(&self) -> Map<String, Value> {
+        let coins = self.accounts.opening_coins.iter();
+        let coins =
+            coins.map(|(asset, amount)| (self.listing.assets[*asset].clone(), amount.to_string().into()));
+        std::iter::once(("USDT".to_owned(), self.accounts.opening_spot.to_string().into()))
+            .chain(coins)
+            .collect()
+    }
+
     /// USDT, coins at mark, USD-M wallet and what is not realised yet.
     fn equity(&self) -> Money {
-        let coins = self.accounts.spot.iter().enumerate().map(|(asset, balance)| {
-            let held = balance.free + balance.locked;
-            if asset == 0 { held } else { held.times(self.coin_mark(asset)) }
-        });
+        let usdt = self.accounts.spot[0].free + self.accounts.spot[0].locked;
         let unrealized = self.accounts.unrealized(|id| self.marks[id].mark);
-        coins.sum::<Money>() + self.accounts.wallet + unrealized
+        usdt + self.coins_worth() + self.accounts.wallet + unrealized
+    }
+
+    /// All coins in the spot wallet at their marks.
+    pub(super) fn coins_worth(&self) -> Money {
+        let coins = self.accounts.spot.iter().enumerate().skip(1);
+        coins.map(|(asset, held)| (held.free + held.locked).times(self.coin_mark(asset))).sum()
     }
 
     /// What one coin of an asset is worth: its perp's mark, else the mid of its spot book.
@@ -137,6 +157,7 @@ impl Exchange {
             "usdm": {
                 "orders_10s": window(&usdm.orders_short),
                 "orders_1m": window(&usdm.orders_long),
+                "funding_5m": window(&usdm.funding),
                 "weight_1m": window(&usdm.weight),
             },
         })

@@ -54,6 +54,14 @@ pub(super) fn body(record: &Record) -> (Kind, Value) {
             }
             (Kind::Fill, body)
         }
+        Record::Funding { at, payment, earned } => (
+            Kind::Funding,
+            json!({
+                "at_us": us(*at), "market": market(LegKind::Perp), "symbol": cut(&payment.symbol),
+                "tran_id": payment.tran_id, "amount": payment.amount.to_string(), "asset": payment.asset.as_str(),
+                "paid_us": us(payment.at), "earned": earned,
+            }),
+        ),
         Record::OrderEnd { at, client, end } => {
             let mut body = json!({"at_us": us(*at), "client_id": client.to_string()});
             match end {

@@ -9,7 +9,7 @@
 
 use super::body::{instrument_rows, market, pair_rows, us};
 use super::journal::{Entry, Kind};
-use super::recall::{Market, Markets, OldOrder, OldTrade, RecallError, Recalled, Run, read_markets};
+use super::recall::{LATE_NS, Market, Markets, OldOrder, OldTrade, RecallError, Recalled, Run, read_markets};
 use super::row::Row;
 use crate::desk::ledger::{Lot, Profit, Sums};
 use crate::units::time::SEC;
@@ -45,6 +45,10 @@ impl Recalled {
             .map(|at| self.runs[at])
             .collect();
 
+        if let Some(newest) = self.payments.values().copied().max() {
+            // A start reads back `LATE_NS` before the newest.
+            self.payments.retain(|_, at| at.0 >= newest.0 - 2 * LATE_NS);
+        }
         let Some(newest) = self.trades.values().map(|trade| trade.at).max() else { return };
         let since = self.known_since.max(Unix(newest.0 - NAMED_NS));
         // An order's trades stay or go together, or what is booked of it would not be known.
@@ -67,12 +71,17 @@ impl Recalled {
         let orders = self.orders.iter().map(|(client, order)| order_row(*client, order));
         let closed = self.closed.runs();
         let closed = closed.map(|(first, more)| json!({"client_id": first.to_string(), "more": more}));
+        let payments = self
+            .payments
+            .iter()
+            .map(|((tran_id, symbol), at)| json!({"tran_id": tran_id, "symbol": symbol, "paid_us": us(*at)}));
         let markets = self.markets.iter().map(|(first, (last, markets))| markets_row(*first, *last, markets));
         let mut bodies = vec![self.sums_part()];
         for (what, rows) in [
             ("runs", runs.collect::<Vec<_>>()),
             ("markets", markets.collect()),
             ("trades", self.trades.iter().map(|(of, trade)| trade_row(of, trade)).collect()),
+            ("payments", payments.collect()),
             ("orders", orders.collect()),
             ("closed", closed.collect()),
         ] {
@@ -90,11 +99,13 @@ impl Recalled {
     }
 
     fn sums_part(&self) -> Value {
-        let Sums { fills, changes, lots, profit } = &self.sums;
+        let Sums { fills, changes, lots, perp_cash, profit } = &self.sums;
         let wallet = |key: &str, rows: &BTreeMap<_, Amount>| -> Vec<Value> {
             let row = |((leg, asset), amount): (&(_, crate::event::Asset), &Amount)| json!({"market": market(*leg), "asset": asset.as_str(), key: amount.to_string()});
             rows.iter().map(row).collect()
         };
+        let cash = perp_cash.iter();
+        let cash = cash.map(|(asset, cash)| json!({"asset": asset.as_str(), "cash": cash.to_string()}));
         let lots = lots.iter().map(|((pair, leg), lot)| {
             json!({
                 "pair": pair.as_str(), "market": market(*leg),
@@ -104,7 +115,8 @@ impl Recalled {
         json!({
             "what": "sums", "fills": fills, "known_since_us": us(self.known_since),
             "basis": profit.basis.to_string(), "fees": profit.fees.to_string(),
-            "slippage": profit.slippage.to_string(), "changes": wallet("change", changes),
+            "slippage": profit.slippage.to_string(), "funding": profit.funding.to_string(),
+            "perp_cash": cash.collect::<Vec<_>>(), "changes": wallet("change", changes),
             "lots": lots.collect::<Vec<_>>(), "openings": wallet("opening", &self.openings),
             "hedged": self.hedged.iter().collect::<Vec<_>>(),
         })
@@ -125,6 +137,10 @@ impl Recalled {
                 "trades" => {
                     drop(self.trades.insert((one.market()?, one.number("trade_id")?), read_trade(&one)?));
                 }
+                "payments" => {
+                    let of = (one.number("tran_id")?, one.text("symbol")?.to_owned());
+                    self.payments.insert(of, one.moment("paid_us")?);
+                }
                 "orders" => drop(self.orders.insert(one.client()?, read_order(&one)?)),
                 "closed" => self.closed.insert_run(one.client()?, one.small("more")?),
                 "markets" => {
@@ -144,10 +160,15 @@ impl Recalled {
             basis: row.amount("basis")?,
             fees: row.amount("fees")?,
             slippage: row.amount("slippage")?,
+            funding: row.amount("funding")?,
         };
         for one in row.list("changes")? {
             let one = row.within(one)?;
             self.sums.changes.insert((one.leg()?, one.asset("asset")?), one.amount("change")?);
+        }
+        for one in row.list("perp_cash")? {
+            let one = row.within(one)?;
+            self.sums.perp_cash.insert(one.asset("asset")?, one.amount("cash")?);
         }
         for one in row.list("lots")? {
             let one = row.within(one)?;

@@ -7,7 +7,7 @@ use super::super::journal::{Reader, encode, file_header};
 use super::super::recall::tests::{history, step};
 use super::super::segments::head;
 use super::*;
-use crate::event::{Asset, PairState, Record, WalletRow};
+use crate::event::{Asset, PairState, Payment, Record, WalletRow};
 use crate::units::LegKind;
 use proptest::prelude::*;
 
@@ -66,7 +66,39 @@ fn around(n: usize, epoch: u32) -> Vec<Record> {
             perp: Amount::ZERO,
             why: "story",
         },
+        payment(n as u64 / 2, n as i64, n.is_multiple_of(3)),
     ]
+}
+
+/// A payment of so much, so many minutes after the first.
+fn payment(tran_id: u64, minutes: i64, earned: bool) -> Record {
+    let payment = Payment {
+        tran_id,
+        symbol: ["BTCUSDT", "ETHUSDT"][tran_id as usize % 2].to_owned(),
+        amount: Amount(1 - 3 * i128::from(tran_id)),
+        asset: Asset::from("USDT").unwrap(),
+        at: Unix(minutes * MINUTE_NS),
+    };
+    Record::Funding { at: AT, payment, earned }
+}
+
+#[test]
+fn old_payments_are_in_the_sums_alone_and_none_is_booked_twice() {
+    let mut recalled = Recalled::default();
+    for n in 0..100 {
+        take(&mut recalled, &payment(n, n as i64, true));
+    }
+    let sum = recalled.sums.profit.funding;
+    recalled.forget();
+    // Twice what a start reads back before the newest, which was paid in the 99th minute.
+    assert_eq!(recalled.payments.len(), 21);
+    let mut again = through(&recalled);
+    assert_eq!(again.paid_since(), Some(Unix(89 * MINUTE_NS)));
+    for n in 89..100 {
+        take(&mut again, &payment(n, n as i64, true));
+    }
+    assert_eq!(again.sums.profit.funding, sum, "told again");
+    assert_eq!(again.sums.changes[&(LegKind::Perp, Asset::from("USDT").unwrap())], sum);
 }
 
 #[test]
@@ -139,7 +171,7 @@ fn a_part_without_a_fact_it_must_hold_stops_the_start() {
             assert_eq!((error.kind, error.field), (Kind::Checkpoint, field.as_str()), "{:?}", entry.body);
         }
     }
-    assert_eq!(kinds, 6, "sums, runs, markets, trades, orders, closed");
+    assert_eq!(kinds, 7, "sums, runs, markets, trades, payments, orders, closed");
     let body = Map::from_iter([
         ("at_us".into(), 1.into()),
         ("what".into(), "else".into()),

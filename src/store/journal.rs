@@ -58,11 +58,13 @@ pub enum Kind {
     Baseline = 12,
     /// A part of what all segments before this one tell a start.
     Checkpoint = 13,
+    /// Funding received or paid.
+    Funding = 14,
 }
 
 impl Kind {
     /// All, in the order of their numbers.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Start,
         Self::Epoch,
         Self::Fired,
@@ -76,6 +78,7 @@ impl Kind {
         Self::Markets,
         Self::Baseline,
         Self::Checkpoint,
+        Self::Funding,
     ];
 
     /// Its name in reports.
@@ -95,6 +98,7 @@ impl Kind {
             Self::Markets => "markets",
             Self::Baseline => "baseline",
             Self::Checkpoint => "checkpoint",
+            Self::Funding => "funding",
         }
     }
 

@@ -7,7 +7,7 @@ use super::super::body::{OPEN_MAX, TEXT_MAX};
 use super::*;
 use crate::event::{
     Answer, Asset, Counted, Doubt, End, Fill, Fired, FiredLeg, Instrument, Instruments, Made, Pair,
-    PairState, Refusal, RefusalKind, Source, Symbol, Verdict, WalletRow, Wire,
+    PairState, Payment, Refusal, RefusalKind, Source, Symbol, Verdict, WalletRow, Wire,
 };
 use crate::units::id::ClientIdParts;
 use crate::units::{
@@ -195,6 +195,9 @@ pub(in super::super) fn all() -> Vec<Record> {
         }],
         unexplained: vec!["x".repeat(2 * TEXT_MAX); OPEN_MAX + 3],
     });
+    let asset = "USDT".try_into().unwrap();
+    let payment = Payment { tran_id: 9, symbol: "BTCUSDT".to_owned(), amount: -amount, asset, at: AT };
+    records.push(Record::Funding { at: AT, payment, earned: true });
     records.push(Record::Mode { at: AT, mode: "HALT", why: "F59".to_owned() });
     records.push(Record::Note { at: AT, text: "x".repeat(2 * TEXT_MAX) });
     records.push(Record::Stop { at: AT, open: vec!["BTC".to_owned(); OPEN_MAX + 3] });
@@ -232,8 +235,8 @@ fn every_kind_of_record_reads_back_as_it_was_written() {
     assert_eq!((reader.flaw(), reader.good()), (None, bytes.len()));
     kinds.sort_unstable();
     kinds.dedup();
-    assert_eq!(kinds, Kind::ALL[..12]);
-    assert_eq!(Kind::ALL[12], Kind::Checkpoint);
+    let all: Vec<Kind> = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Checkpoint).collect();
+    assert_eq!(kinds, all);
 }
 
 #[test]

@@ -10,11 +10,14 @@ use super::ids::Ids;
 use super::journal::{Entry, Kind};
 use super::row::{Row, decimals_of};
 use crate::desk::ledger::{Sums, Trade};
-use crate::event::Asset;
+use crate::event::{Asset, Payment};
 use crate::units::decimal::pow10_i128;
 use crate::units::{Amount, Class, ClientId, LegKind, Price, Qty, Side, Unix};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// How late a payment may be told of after its stamp.
+pub(super) const LATE_NS: i64 = 600_000_000_000;
 
 /// A record that lacks what every record of its kind holds.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -142,6 +145,7 @@ struct Traded {
     pair: Asset,
     base: Asset,
     quote: Asset,
+    price_factor: i64,
     size_factor: Amount,
 }
 
@@ -167,6 +171,8 @@ pub struct Recalled {
     pub markets: BTreeMap<u32, (u32, Markets)>,
     /// What a wallet held that no booking explains: before the first run, or since by another hand.
     pub openings: BTreeMap<(LegKind, Asset), Amount>,
+    /// Booked payments by transaction and symbol, and when they were paid; old ones are in `sums` alone.
+    pub payments: BTreeMap<(u64, String), Unix>,
     /// Pairs by name that held both legs when last told.
     pub hedged: BTreeSet<String>,
     /// How many records of each kind were read for this.
@@ -212,6 +218,7 @@ impl Recalled {
                     self.openings.insert((held.leg()?, held.asset("asset")?), held.amount("opening")?);
                 }
             }
+            Kind::Funding => self.on_payment(&row)?,
             Kind::Checkpoint => self.on_part(&row)?,
             Kind::Pair => {
                 let name = row.text("pair")?;
@@ -238,6 +245,13 @@ impl Recalled {
         (*last >= epoch).then_some(markets)
     }
 
+    /// The pair that a market belongs to, and its m.
+    #[must_use]
+    pub fn pair_of(&self, leg: LegKind, symbol: &str) -> Option<(Asset, i64)> {
+        let market = Market { leg, symbol: symbol.to_owned() };
+        self.traded.get(&market).map(|traded| (traded.pair, traded.price_factor))
+    }
+
     /// How many records were read for this: what a start costs.
     #[must_use]
     pub fn records_read(&self) -> u64 {
@@ -254,6 +268,28 @@ impl Recalled {
     #[must_use]
     pub fn crashes_since(&self, since: Unix) -> usize {
         self.runs.iter().filter(|run| run.began >= since && !run.stopped).count()
+    }
+
+    /// From when on funding payments may be missing: the newest booked one and a while before it, since rows may
+    /// come late; without one, the first run's beginning.
+    #[must_use]
+    pub fn paid_since(&self) -> Option<Unix> {
+        let newest = self.payments.values().max();
+        newest.map(|at| Unix(at.0 - LATE_NS)).max(self.runs.first().map(|run| run.began))
+    }
+
+    fn on_payment(&mut self, row: &Row<'_>) -> Result<(), RecallError> {
+        let payment = Payment {
+            tran_id: row.number("tran_id")?,
+            symbol: row.text("symbol")?.to_owned(),
+            amount: row.amount("amount")?,
+            asset: row.asset("asset")?,
+            at: row.moment("paid_us")?,
+        };
+        if self.payments.insert((payment.tran_id, payment.symbol.clone()), payment.at).is_none() {
+            self.sums.pay(&payment, row.flag("earned")?);
+        }
+        Ok(())
     }
 
     fn on_fired(&mut self, row: &Row<'_>) -> Result<(), RecallError> {
@@ -376,8 +412,13 @@ impl Recalled {
     pub(super) fn know_markets(&mut self, first: u32, last: u32, markets: Markets) {
         for pair in &markets.pairs {
             for row in pair.legs.into_iter().filter_map(|leg| markets.instruments.get(leg)) {
-                let (pair, size_factor) = (pair.name, pair.size_factor);
-                let traded = Traded { pair, base: row.base, quote: row.quote, size_factor };
+                let traded = Traded {
+                    pair: pair.name,
+                    base: row.base,
+                    quote: row.quote,
+                    price_factor: i64::try_from(pair.price_factor).unwrap_or(i64::MAX),
+                    size_factor: pair.size_factor,
+                };
                 self.traded.insert(row.market.clone(), traded);
             }
         }

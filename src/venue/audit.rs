@@ -6,7 +6,7 @@
 //!        read makes the whole answer unusable; none is ever left out silently.
 
 use super::{Ask, BadBody, Judged, Key, Reply, Scratch, Symbols};
-use crate::event::{Asset, Forced, Instrument, Verdict};
+use crate::event::{Asset, Forced, Instrument, Payment, Verdict};
 use crate::units::{Amount, ClientId, InstrumentId, LegKind, Price, Qty, Side, Unix};
 
 /// All rows of an answer, or none.
@@ -57,7 +57,7 @@ pub struct Audit {
     /// Asks for the funding payments since a moment, oldest first, at most [`Audit::income_page`] of them.
     pub income_since: fn(Unix, &Key, Unix, u32) -> Ask,
     /// Reads them.
-    pub read_income: fn(&mut [u8]) -> Rows<FundingRow>,
+    pub read_income: fn(&mut [u8]) -> Rows<Payment>,
     /// How many payments are asked for at once: a full page means ask on from the last one's time, which
     /// brings the last one again.
     pub income_page: usize,
@@ -175,19 +175,4 @@ pub struct BalanceRow {
     /// All of it, what open orders hold included and unrealised profit not; never zero, negative only on
     /// the perp market.
     pub total: Amount,
-}
-
-/// One funding payment. Key: transaction id and symbol.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FundingRow {
-    /// The venue's transaction id.
-    pub tran_id: u64,
-    /// The venue's name of the perp.
-    pub symbol: String,
-    /// Positive when received, negative when paid.
-    pub amount: Amount,
-    /// Of which asset.
-    pub asset: Asset,
-    /// When it was settled.
-    pub at: Unix,
 }

@@ -4,11 +4,12 @@
 //! Never: opens a socket, reads a clock, or lets a venue's word out: above this folder there are
 //!        quotes, verdicts and fills, wherever they came from.
 //! Map:   `scan`, `json` read bytes · `symbols` finds instruments · `sign` signs · `pairing` makes
-//!        pairs, `renew` a new generation of them · `user` the private streams' common words · `audit` the account's ·
-//!        `standing` its rights and modes · one folder per venue.
+//!        pairs, `renew` a new generation of them · `user` the private streams' common words · `audit` the
+//!        account's · `standing` its rights and modes · `funding` what was settled · one folder per venue.
 
 pub mod audit;
 pub mod binance;
+pub mod funding;
 pub mod json;
 pub mod pairing;
 pub mod renew;
@@ -19,6 +20,7 @@ pub mod symbols;
 pub mod user;
 
 pub use audit::Audit;
+pub use funding::Funding;
 pub use json::Scratch;
 pub use pairing::{PairError, pair_up};
 pub use sign::Key;
@@ -114,6 +116,8 @@ pub struct Venue {
     pub user: UserStream,
     /// How the account is read whole, for reconciliation.
     pub audit: Audit,
+    /// How funding history is read.
+    pub funding: Funding,
     /// How the account stands, for a start.
     pub standing: Standing,
 }

@@ -88,6 +88,8 @@ pub enum UserHeard {
         /// The fill, when all of it is told: under no client order id, since it is nobody's order.
         fill: Option<Fill>,
     },
+    /// The venue paid or took funding: the income ledger will say how much.
+    Paid,
     /// Balances, positions, settings: read elsewhere.
     Account,
     /// A subscription was taken.

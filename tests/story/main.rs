@@ -5,8 +5,10 @@
 //! Map:   `account` how it must stand · `audit` the account read whole · `budget` request budgets · `capital` caps ·
 //!        `classes` every class of answer ·
 //!        `control` the operator's word · `disk` a slow one · `doubt` fates unknown · `feeds` bad and lost
-//!        market data · `forced` what the venue takes away · `hot` the trader's private stream · `limits` kill latch, permit · `market` its own rules · `outage` maintenance and bans · `overdue`
-//!        orders that should have been over · `recovery` crashes · `rules` leg repair, R1 to R20 · `seeds` determinism · `start` refusals · `streams`
+//!        market data · `forced` what the venue takes away · `funding` settled weeks · `hot` the trader's private
+//!        stream · `limits` kill latch, permit · `market` its own rules · `money` funding paid, profit split ·
+//!        `outage` maintenance and bans · `overdue` orders that should have been over · `recovery` crashes ·
+//!        `rules` leg repair, R1 to R20 · `seeds` determinism · `start` refusals · `streams`
 //!        private streams · `tape` a real recording · `told` what journal and truth say, side by side ·
 //!        `trade` the demo's setting · `waiting` contingent legs.
 
@@ -22,9 +24,11 @@ mod disk;
 mod doubt;
 mod feeds;
 mod forced;
+mod funding;
 mod hot;
 mod limits;
 mod market;
+mod money;
 mod outage;
 mod overdue;
 mod recovery;

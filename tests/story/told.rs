@@ -129,6 +129,18 @@ pub(crate) fn books_equal_truth(world: &World) {
         let change = ledger.change(LegKind::Spot, coin.as_str().try_into().unwrap());
         assert_eq!(opening + change, closing, "spot {coin}");
     }
+    // The perp wallet: its cash, as if what is held had been paid for, and what that cost. Mean entry prices
+    // are quotients, and the box cuts them.
+    let row = |row: &Value| {
+        let (qty, entry) = (amount(&row["qty"]).0, amount(&row["entry_price"]).0);
+        qty / 10i128.pow(10) * entry / 10i128.pow(8)
+    };
+    let cost: i128 = truth["positions"].as_array().unwrap().iter().map(row).sum();
+    let usdt = "USDT".try_into().unwrap();
+    let change = ledger.change(LegKind::Perp, usdt) + ledger.perp_cash(usdt) + Amount(cost);
+    let wallet = amount(&truth["opening"]["usdm"]["USDT"]) + change;
+    let off = (wallet - amount(&truth["balances"]["usdm"]["USDT"]["wallet"])).0.abs();
+    assert!(off <= 10i128.pow(9), "the perp wallet is off by {}", Amount(off));
     let mut held = BTreeMap::<String, i128>::new();
     for (key, [_, side, _, qty, ..]) in &booked {
         if key.0 == "perp" {

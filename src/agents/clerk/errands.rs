@@ -24,6 +24,10 @@ pub enum Errand {
     Time(LegKind),
     /// Marks and funding estimates, once, so that a start need not wait for their streams.
     Marks,
+    /// What was settled of a perp.
+    Settled(InstrumentId),
+    /// By which intervals perps settle.
+    Intervals,
     /// What we pay.
     Fees(LegKind, Option<InstrumentId>),
     /// How the account stands.
@@ -166,6 +170,8 @@ impl Clerk {
             }
             Errand::Time(leg) => Some((venue.time_request)(leg)),
             Errand::Marks => Some((venue.marks_request)()),
+            Errand::Settled(id) => self.settled_ask(id, now),
+            Errand::Intervals => Some((venue.funding.intervals)()),
             Errand::Fees(leg, instrument) => {
                 let stamp = self.offsets.venue_time(lane(venue.id, leg), now)?;
                 let mut asks = self.fees_asks(stamp).into_iter();
@@ -193,7 +199,7 @@ impl Clerk {
                 work += 1;
                 match delivery {
                     Delivery::Answer(letter) => self.on_letter(leg, letter),
-                    Delivery::Lost { tag, .. } => self.ask_again(tag),
+                    Delivery::Lost { tag, .. } => self.ask_again(tag, now),
                     Delivery::Broken { why, .. } => {
                         self.take_from_courier(leg);
                         self.bulk_broke(leg, why, now);
@@ -205,7 +211,7 @@ impl Clerk {
     }
 
     /// A read that was lost or turned away may be repeated: it changes nothing.
-    pub(super) fn ask_again(&mut self, errand: Errand) {
+    pub(super) fn ask_again(&mut self, errand: Errand, now: Nanos) {
         match errand {
             Errand::Time(leg) => {
                 if let Some(samples) = self.clocks.get_mut(&leg) {
@@ -222,6 +228,7 @@ impl Clerk {
                 self.errands.add(self.market_of(errand), errand);
             }
             Errand::Relisting(leg) => self.errands.add_once(leg, errand),
+            Errand::Settled(_) | Errand::Intervals => self.history_failed(errand, true, now),
         }
     }
 }

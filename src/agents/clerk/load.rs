@@ -101,7 +101,7 @@ impl Clerk {
         let mut body = letter.body;
         if self.hear(leg, letter.counted, sent, received) && status != 200 {
             // Turned away, not answered.
-            self.ask_again(tag);
+            self.ask_again(tag, received);
             return;
         }
         let outcome = match tag {
@@ -134,6 +134,11 @@ impl Clerk {
                 let marks = marks.collect();
                 self.tell(News::Marks(marks));
             }),
+            Errand::Settled(id) => {
+                self.read_settled(id, &mut body).map(|rows| self.on_settled(id, &rows, received))
+            }
+            Errand::Intervals => (venue.funding.read_intervals)(&mut body, &self.symbols)
+                .map(|rows| self.on_intervals(&rows, received)),
             Errand::Fees(leg, instrument) => (venue.read_fees)(leg, &mut body).map(|fees| {
                 if fees.can_trade == Some(false) {
                     self.refuse("this key may not trade; allow trading for it at the venue".to_owned());
@@ -168,7 +173,7 @@ impl Clerk {
                     other => self.market_of(other),
                 };
                 self.errands.pause(lane(self.settings.target.venue.id, leg), now.plus(FAULT_PAUSE_NS));
-                self.ask_again(errand);
+                self.ask_again(errand, now);
             }
             // The account said no to our key: nothing signed will ever pass.
             (Errand::Fees(..) | Errand::Standing(_) | Errand::Wallet, BadBody::Code { code, .. }) => {
@@ -179,6 +184,7 @@ impl Clerk {
             }
             // The streams bring them within seconds; rules are read again in a minute.
             (Errand::Marks | Errand::Relisting(_), _) => {}
+            (Errand::Settled(_) | Errand::Intervals, _) => self.history_failed(errand, false, now),
             (Errand::Time(leg), _) => {
                 if let Some(samples) = self.clocks.get_mut(&leg) {
                     samples.asked = false;
@@ -331,6 +337,7 @@ impl Clerk {
         self.hand_out(loaded);
         self.tell(News::Instruments { instruments: Arc::clone(&instruments), limits });
         self.ask_for_marks();
+        self.history.begin(&instruments, self.settings.target.venue.funding.unnamed_hours);
         self.want_rooms(&instruments);
         self.stage = Stage::Linking;
     }

@@ -3,12 +3,13 @@
 //! Owns:  dialling with jittered back-off, upgrades and subscriptions, the hand-over of live links, the
 //!        immutable `Instruments`, the clock offsets.
 //! Never: reads a quote, sends an order, or gives up on a link while the run lasts.
-//! Map:   `links` from wanted to handed over · `errands` requests, within what may be asked · `load` listings, fees, clocks · `relist` rules
-//!        that change while running · `user`
-//!        tickets and signatures of private streams · `account` what must be so before orders leave.
+//! Map:   `links` from wanted to handed over · `errands` requests, within what may be asked · `load`
+//!        listings, fees, clocks · `history` settled funding · `relist` rules that change while running ·
+//!        `user` tickets and signatures of private streams · `account` what must be so before orders leave.
 
 mod account;
 pub mod errands;
+mod history;
 pub mod links;
 pub mod load;
 mod relist;
@@ -118,6 +119,7 @@ pub struct Clerk {
     user_tickets: BTreeMap<LegKind, Ticket>,
     /// What waits to be asked for, and what may be.
     errands: Errands,
+    history: history::History,
     /// Symbols of the present instruments.
     symbols: Arc<Symbols>,
     relist: relist::Relist,
@@ -153,6 +155,7 @@ impl Clerk {
             offsets: Offsets::default(),
             user_tickets: BTreeMap::new(),
             errands: Errands::default(),
+            history: history::History::default(),
             symbols: Arc::new(Symbols::new(&Instruments::default(), venue.id)),
             relist: relist::Relist::default(),
         };
@@ -176,6 +179,7 @@ impl Agent for Clerk {
         self.send_errands(now);
         work += self.errands(now);
         self.sample_clocks(now);
+        self.ask_for_history(now);
         self.renew_tickets(now);
         self.list_again(now);
         self.advance(now);

@@ -172,6 +172,9 @@ impl Shadow {
             self.recon.confirmed.insert(instrument);
             self.bar(Some(instrument), &format!("an unexplained holding ({text})"), now);
         }
+        if whole {
+            self.compare_wallet(of_lane);
+        }
         if whole || !unexplained.is_empty() {
             let searched: BTreeSet<Asset> = self
                 .orders

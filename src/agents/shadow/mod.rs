@@ -7,8 +7,9 @@
 //!        venue · `streams` the private streams · `recall` the runs before · `recon`, `adopt`, `compare`
 //!        the venue's whole view · `phases` of a run · `repair` settled or unwound · `completing` the other
 //!        cure · `mending` the pace and alarms of both · `forced` ADL and its like · `margin` after a
-//!        liquidation · `market` its rules · `late` told of after the end · `terms` thresholds · `risk` what
-//!        may be at stake · `budget` what may leave · `lag` a slow disk · `operator` modes ·
+//!        liquidation · `market` its rules · `late` told of after the end · `funding` what is settled and
+//!        coming · `income` what was paid · `terms` thresholds · `risk` what may be at stake · `budget` what
+//!        may leave · `lag` a slow disk · `operator` modes ·
 //!        `told` what it can say of a run · `totals` what it adds up to.
 
 mod adopt;
@@ -16,6 +17,8 @@ mod budget;
 mod compare;
 mod completing;
 mod forced;
+mod funding;
+mod income;
 mod lag;
 mod late;
 mod margin;
@@ -227,6 +230,8 @@ enum Question {
     Reference(InstrumentId, usize),
     /// Something of the account as a whole.
     Audit(recon::Item),
+    /// Which funding was paid, and what the wallet holds.
+    Income(income::Part),
     /// What a market's wallet holds.
     Wallet(usize),
 }
@@ -250,6 +255,8 @@ pub struct Shadow {
     streams: Streams,
     recovered: recall::Recovered,
     recon: recon::Recon,
+    funding: funding::Funding,
+    income: income::Income,
     risk: risk::Risk,
     books: Vec<Book>,
     ledger: Ledger,
@@ -320,6 +327,8 @@ impl Shadow {
             streams,
             recovered: recall::Recovered::default(),
             recon: recon::Recon::default(),
+            funding: funding::Funding::default(),
+            income: income::Income::default(),
             risk: risk::Risk::default(),
             books: Vec::new(),
             ledger: Ledger::default(),
@@ -427,6 +436,7 @@ impl Agent for Shadow {
             self.tick_streams();
             self.tick_early(now);
             self.tick_recon(now);
+            self.tick_income(now);
             self.tick_risk(now);
             self.free_slots();
             self.tick_lag(now);

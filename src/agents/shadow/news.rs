@@ -34,6 +34,8 @@ impl Shadow {
                 }
             }
             News::Account { lines } => lines.into_iter().for_each(|line| self.note(line)),
+            News::Settled { instrument, rows } => self.on_settled(instrument, &rows),
+            News::Intervals(rows) => self.on_intervals(&rows),
             News::Ready { venue } => {
                 if self.phase == Phase::Starting {
                     self.phase = Phase::Recovering(venue);
@@ -88,6 +90,7 @@ impl Shadow {
                 match delivery {
                     Delivery::Answer(letter) => self.on_letter(letter, now),
                     Delivery::Lost { tag: Question::Audit(item), .. } => self.audit_lost(item),
+                    Delivery::Lost { tag: Question::Income(_), .. } => self.income_lost(),
                     // The order's own timer asks again.
                     Delivery::Lost { .. } => {}
                     Delivery::Broken { link, why } => {
@@ -111,6 +114,7 @@ impl Shadow {
     }
 
     pub(super) fn take_mark(&mut self, mark: Mark) {
+        self.on_announced(&mark);
         let instruments = Arc::clone(&self.instruments);
         for book in &mut self.books {
             if instruments.pair(book.pair).perp == mark.instrument {

@@ -308,6 +308,7 @@ impl Shadow {
             basis,
             weighed: book.pulse.map_or([0; 4], |pulse| pulse.weighed),
             gate: book.pulse.and_then(|pulse| pulse.gate),
+            funding: self.funding_told(book.pair, now),
             reasons: self.reasons(at, now),
         }
     }

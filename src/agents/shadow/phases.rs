@@ -57,6 +57,7 @@ impl Shadow {
             Phase::Stopping(since) => {
                 let busy = self.flattening()
                     || !self.orders.is_empty()
+                    || self.income_pending(now)
                     || self.books.iter().any(|book| book.state.is_open());
                 if !busy || now.since(since) > STOP_WAIT_NS {
                     self.ended.open = self.left_open();

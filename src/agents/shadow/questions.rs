@@ -66,6 +66,7 @@ impl Shadow {
         let client = match letter.tag {
             Question::Order(client) | Question::Trades(client) | Question::Cancel(client) => client,
             Question::Audit(item) => return self.on_audit(item, letter, now),
+            Question::Income(part) => return self.on_income(part, letter, now),
             Question::Wallet(of_lane) => return self.on_wallet(of_lane, letter, now),
             Question::Margin(of_lane) => return self.on_margin(of_lane, letter, now),
             Question::Reference(instrument, nth) => return self.on_reference(instrument, nth, letter, now),
@@ -78,7 +79,11 @@ impl Shadow {
         let lane = lane(row.venue, row.leg);
         self.hear_counted(&Headers { lane, counted: letter.counted, sent: letter.sent }, now);
         match letter.tag {
-            Question::Audit(_) | Question::Margin(_) | Question::Reference(..) | Question::Wallet(_) => {}
+            Question::Audit(_)
+            | Question::Income(_)
+            | Question::Margin(_)
+            | Question::Reference(..)
+            | Question::Wallet(_) => {}
             Question::Order(_) | Question::Cancel(_) => {
                 let reply = Reply { status: letter.status, counted: letter.counted, body: &letter.body };
                 let (judged, source) = if matches!(letter.tag, Question::Cancel(_)) {

@@ -47,6 +47,8 @@ pub(super) struct Recovered {
     pub(super) known_since: Unix,
     /// What was earned before this run.
     pub(super) profit_before: crate::desk::ledger::Profit,
+    /// From when on payments may be missing from the books; `None`: this is the first run.
+    pub(super) paid_since: Option<Unix>,
     /// W of orders that may still be open: the longest of any run that wrote them.
     window_ms: u32,
 }
@@ -99,6 +101,7 @@ impl Shadow {
         let mut recovered = Recovered {
             since: Unix(recalled.last_at.unwrap_or(at).0 - OVERLAP_NS),
             earlier_runs: !recalled.runs.is_empty(),
+            paid_since: recalled.paid_since(),
             markets_record: self.written + self.backlog.len() as u64,
             window_ms: recalled.markets.values().map(|(_, run)| run.recv_window_ms).max().unwrap_or(0),
             closed: std::mem::take(&mut recalled.closed),
@@ -158,6 +161,9 @@ impl Shadow {
 
     fn recall_sums(&mut self, recalled: &mut Recalled, names: &Names<'_>) {
         self.ledger = Ledger::after(std::mem::take(&mut recalled.sums));
+        for (tran_id, symbol) in std::mem::take(&mut recalled.payments).into_keys() {
+            self.ledger.remember_payment(tran_id, symbol);
+        }
         for ((market, trade_id), old) in &recalled.trades {
             let Some((row, pair)) = names.get(market) else { continue };
             match Qty::parse(old.qty.as_bytes(), row.qty_decimals) {
@@ -169,7 +175,7 @@ impl Shadow {
             }
         }
         for book in &mut self.books {
-            let held = |leg| Amount(self.ledger.lot(self.instruments.pair(book.pair).name, leg).base);
+            let held = |leg| Amount(self.ledger.sums().lot(self.instruments.pair(book.pair).name, leg).base);
             book.holding = Holding { spot: held(LegKind::Spot), perp: held(LegKind::Perp) };
         }
         let traded = |name| self.instruments.pairs.iter().any(|pair| pair.name == name);

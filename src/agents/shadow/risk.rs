@@ -194,7 +194,7 @@ impl Shadow {
             }
             account.coins += at_price(coins, price);
             account.cash -= doubt.spot;
-            let cost = self.ledger.open_cost(row.name, LegKind::Spot);
+            let cost = Amount(self.ledger.sums().lot(row.name, LegKind::Spot).cost);
             // What was sold from granted coins binds nothing.
             account.deployed += Amount(cost.0.max(0)) + doubt.spot;
 
@@ -202,8 +202,13 @@ impl Shadow {
             if counted.insert((perp_lane, perp.quote)) {
                 account.wallet += self.in_wallet(perp_lane, perp.quote, now)?;
             }
-            account.unrealised +=
-                self.ledger.unrealised(row.name, LegKind::Perp, worse, perp.price_decimals, row.price_factor);
+            account.unrealised += self.ledger.sums().unrealised(
+                row.name,
+                LegKind::Perp,
+                worse,
+                perp.price_decimals,
+                row.price_factor,
+            );
             account.deployed += self.settings.caps.initial_margin(notional + doubt.perp);
             let long = if held.0 == 0 { doubt.direction == Direction::Long } else { held.0 > 0 };
             *(if long { &mut account.long } else { &mut account.short }) += notional + doubt.perp;

@@ -313,6 +313,7 @@ impl Shadow {
                 ));
             }
             UserHeard::Ended => return Some("the venue ended this private stream".to_owned()),
+            UserHeard::Paid => self.on_paid_event(now),
             UserHeard::Account | UserHeard::Unknown => {}
         }
         None

@@ -4,20 +4,17 @@
 //! Never: lets a missing number pass as zero: no estimate, no clip or no clock means no entry.
 
 use super::{Book, Shadow};
-use crate::carry::funding::Carry;
+use crate::carry::funding::ESTIMATE_STALE_NS;
 use crate::carry::pace::entries_until;
 use crate::carry::rules::Costs;
-use crate::carry::signal::{Signal, Weekly};
+use crate::carry::signal::Signal;
 use crate::desk::basis::{Bound, Scales};
 use crate::desk::ledger::sellable;
 use crate::desk::pair;
-use crate::event::{Bind, Fold, Held, Mark, PairState, Pulse, Terms, lane};
+use crate::event::{Bind, Fold, Held, PairState, Pulse, Terms, lane};
 use crate::units::decimal::pow10_i128;
-use crate::units::time::SEC;
 use crate::units::{Direction, LegKind, Nanos, PairId, Price, Qty, Rate, Ratio, VenueId};
 
-/// A funding estimate older than this is missing (FAULTS F47).
-const FUNDING_STALE_NS: u64 = 6 * 3_600 * SEC;
 /// The clip is computed anew when the price has moved by one part in so many.
 const CLIP_DRIFT: i64 = 20;
 /// Entry collar, as `agents/trader/pen` prices it, in parts per million.
@@ -150,6 +147,7 @@ impl Shadow {
         let frozen = self.is_frozen(spot.venue, now) || self.is_frozen(perp.venue, now);
         let offset = self.offsets.0[lane(perp.venue, LegKind::Perp)];
         let shut = [spot.id, perp.id].iter().any(|id| self.shut.contains_key(id));
+        let carry = self.carry(row.id, now);
         let settings = &self.settings;
         let book = &mut self.books[at];
 
@@ -169,12 +167,13 @@ impl Shadow {
             let costs = costs(pulse, [spot, perp], quotes.map(|q| q.map(|q| q.ask)))?;
             let policy = &settings.policy;
             book.enter = [Direction::Short, Direction::Long].map(|direction| {
-                let signal = signal(&mark, direction).filter(|_| settings.directions[direction as usize])?;
+                let carry = carry.filter(|_| settings.directions[direction as usize])?;
+                let signal = Signal::new(&carry, direction);
                 policy.enter(policy.min_net_apr, signal, &costs).enter.ok()
             });
             let settles = mark.next_funding.zip(offset).map(|(at, offset)| entries_until(at).0 - offset);
             let guard = settles.map_or(Nanos::ZERO, |at| Nanos(u64::try_from(at).unwrap_or(0)));
-            terms.valid_until = guard.min(mark.received.plus(FUNDING_STALE_NS));
+            terms.valid_until = guard.min(mark.received.plus(ESTIMATE_STALE_NS));
             if trading && !frozen && !shut && book.frozen.is_none() && terms.clip[0] > Qty::ZERO {
                 let [short, long] = book.enter;
                 let fold = |enter: Option<Ratio>, sign: i64, bound| {
@@ -203,18 +202,6 @@ impl Shadow {
             .unwrap_or(0)),
         });
     }
-}
-
-/// The running estimate, standing alone until the settled mean joins it with the funding store. So does
-/// the interval: until then income is counted as if it came every 8 h, payments as if every hour.
-fn signal(mark: &Mark, direction: Direction) -> Option<Signal> {
-    let estimate = mark.funding?;
-    let every = |interval_hours| {
-        let signal = Signal::new(&Carry { estimate, interval_hours, sum_7d: None }, direction);
-        Signal { mean: Some(signal.estimate), ..signal }
-    };
-    let income = every(8);
-    Some(if income.estimate >= Weekly::default() { income } else { every(1) })
 }
 
 /// What a round trip costs, each number rounded against us; `None` if one is missing.

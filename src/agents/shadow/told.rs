@@ -6,7 +6,7 @@
 use super::phases::Phase;
 use super::{Shadow, Tracked};
 use crate::desk::ledger::{Ledger, Profit};
-use crate::event::{CapitalTold, PairState};
+use crate::event::{CapitalTold, Instruments, PairState};
 use crate::units::{Amount, LegKind, Nanos, Ratio};
 
 /// How a run ended.
@@ -64,7 +64,14 @@ impl Shadow {
             basis: all.basis - before.basis,
             fees: all.fees - before.fees,
             slippage: all.slippage - before.slippage,
+            funding: all.funding - before.funding,
         }
+    }
+
+    /// What trades.
+    #[must_use]
+    pub fn instruments(&self) -> &Instruments {
+        &self.instruments
     }
 
     /// The ledger, for the summary.
@@ -100,7 +107,7 @@ impl Shadow {
             let row = self.instruments.pair(book.pair);
             let decimals = self.instruments.get(row.perp).price_decimals;
             for leg in LegKind::BOTH {
-                sum += self.ledger.unrealised(row.name, leg, mark.mark, decimals, row.price_factor);
+                sum += self.ledger.sums().unrealised(row.name, leg, mark.mark, decimals, row.price_factor);
             }
         }
         sum

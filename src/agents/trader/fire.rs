@@ -174,10 +174,14 @@ impl Trader {
             Command::Unwind { collar_ppm, edge, .. } => (false, collar_ppm, edge),
             Command::Free { .. } => return Ok(()),
         };
+        let (price, visible) = touch(&quote, side);
+        // Nobody is on the other side: an order would have no price, and no slice a size.
+        if price <= Price(0) || visible.0 <= 0 {
+            return Err(Closed::Thin);
+        }
         let qty = match command {
             Command::Unwind { sliced: true, .. } => {
-                let (price, visible) = touch(&quote, side);
-                slice(qty, visible, row.lot, least_unwind(row, price).unwrap_or(qty.0))
+                slice(qty, visible, row.lot, least_unwind(row, price).ok_or(Closed::Thin)?)
             }
             _ => qty,
         };

@@ -18,6 +18,7 @@ fn symbol(market: Market, tick: i64, step: i64, twin: usize) -> FedSymbol {
         min_notional: 5 * E8,
         multiplier: 1,
         twin: Some(twin),
+        interval_h: if market == Market::Usdm { 4 } else { 0 },
     }
 }
 
@@ -71,8 +72,27 @@ fn a_mark_is_told_while_it_is_new_and_a_settlement_there_is_one_here() {
     world.exchange.feed(&[mark(None, due), mark(Some(90_000), due + 28_800_000)], world.now);
     // 2 × 165 × 0.0002, received by the short.
     assert_eq!(world.truth()["funding"], "0.066");
-    let row = &world.get(Market::Usdm, "/fapi/v1/fundingRate?symbol=SOLUSDT").json[0];
-    assert_eq!((row["fundingTime"].as_u64(), &row["fundingRate"]), (Some(due), &Value::from("0.00020000")));
+}
+
+#[test]
+fn the_past_and_the_interval_are_those_that_were_fed() {
+    let mut world = World::with(config(0));
+    let hours = |world: &mut World| {
+        world.get(Market::Usdm, "/fapi/v1/fundingInfo").json[0]["fundingIntervalHours"].as_u64()
+    };
+    assert_eq!(hours(&mut world), Some(4));
+    let row = |time_ms, rate| Fed::Settled { symbol: 1, time_ms, rate };
+    let first = world.stamp() - 8 * 3_600_000;
+    let rows = [row(first + 14_400_003, -700), row(first, 12_500), row(first, 12_500)];
+    world.exchange.feed(&rows, world.now);
+    world.exchange.feed(&[Fed::Interval { symbol: 1, hours: 1 }], world.now);
+    let told = world.get(Market::Usdm, "/fapi/v1/fundingRate?symbol=SOLUSDT").json;
+    let told: Vec<_> =
+        told.as_array().unwrap().iter().map(|it| (&it["fundingTime"], &it["fundingRate"])).collect();
+    let (times, rates) =
+        ([first, first + 14_400_003].map(Value::from), ["0.00012500", "-0.00000700"].map(Value::from));
+    assert_eq!(told, [(&times[0], &rates[0]), (&times[1], &rates[1])], "each once, as it was stamped");
+    assert_eq!(hours(&mut world), Some(1));
 }
 
 #[test]

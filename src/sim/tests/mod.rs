@@ -5,6 +5,7 @@
 
 mod faults;
 mod fed;
+mod funding;
 mod history;
 mod incidents;
 mod outage;

@@ -117,7 +117,7 @@ pub(super) fn read_reference(row: &Instrument, body: &mut [u8]) -> Result<Option
     }
 }
 
-fn public(leg: LegKind, path: &str, weight: u32) -> Ask {
+pub(super) fn public(leg: LegKind, path: &str, weight: u32) -> Ask {
     Ask { method: "GET", endpoint: rest(leg), path: path.to_owned(), weight, headers: Vec::new() }
 }
 

@@ -9,12 +9,11 @@
 use super::account::{self, object, refusal, signed};
 use super::answers::{read_cancel, standing_of};
 use super::user::{forced, once};
-use crate::event::{Asset, Instrument};
+use crate::event::{Asset, Instrument, Payment};
 use crate::units::time::SEC;
 use crate::units::{Amount, ClientId, LegKind, Price, Qty, Side, Unix};
 use crate::venue::audit::{
-    Audit, BalanceRow, FundingRow, Margin, MarginRow, OrderRow, PositionRow, Rows, TradeRow, TradesFrom,
-    Whose,
+    Audit, BalanceRow, Margin, MarginRow, OrderRow, PositionRow, Rows, TradeRow, TradesFrom, Whose,
 };
 use crate::venue::json::{Object, flag, stamp, text, uint};
 use crate::venue::{Ask, BadBody, Key, Symbols};
@@ -277,13 +276,13 @@ fn read_balances(leg: LegKind, body: &mut [u8]) -> Rows<BalanceRow> {
     Ok(all.into_iter().filter(|row| row.total != Amount::ZERO).collect())
 }
 
-fn read_income(body: &mut [u8]) -> Rows<FundingRow> {
+fn read_income(body: &mut [u8]) -> Rows<Payment> {
     rows(body, "income", |row| {
         // Another kind is not what was asked for.
         if word(row, "incomeType")? != "FUNDING_FEE" {
             return Err(BadBody::Field("incomeType"));
         }
-        Ok(FundingRow {
+        Ok(Payment {
             tran_id: id(row, "tranId")?,
             symbol: symbol(row)?.to_owned(),
             amount: amount(row, "income")?,
@@ -296,7 +295,7 @@ fn read_income(body: &mut [u8]) -> Rows<FundingRow> {
 // ───────────────────────────── fields ─────────────────────────────
 
 /// Reads a list, or the venue's error in its place.
-fn rows<T>(
+pub(super) fn rows<T>(
     body: &mut [u8],
     name: &'static str,
     read: impl Fn(&Object<'_, '_>) -> Result<T, BadBody>,
@@ -318,11 +317,11 @@ fn once_each<T>(
     read(row)
 }
 
-fn word<'i>(row: &Object<'_, 'i>, field: &'static str) -> Result<&'i str, BadBody> {
+pub(super) fn word<'i>(row: &Object<'_, 'i>, field: &'static str) -> Result<&'i str, BadBody> {
     text(row, field).ok_or(BadBody::Field(field))
 }
 
-fn symbol<'i>(row: &Object<'_, 'i>) -> Result<&'i str, BadBody> {
+pub(super) fn symbol<'i>(row: &Object<'_, 'i>) -> Result<&'i str, BadBody> {
     word(row, "symbol").ok().filter(|name| !name.is_empty()).ok_or(BadBody::Field("symbol"))
 }
 
@@ -334,7 +333,7 @@ fn id(row: &Object<'_, '_>, field: &'static str) -> Result<u64, BadBody> {
     uint(row, field).filter(|id| *id > 0).ok_or(BadBody::Field(field))
 }
 
-fn moment(row: &Object<'_, '_>, field: &'static str) -> Result<Unix, BadBody> {
+pub(super) fn moment(row: &Object<'_, '_>, field: &'static str) -> Result<Unix, BadBody> {
     stamp(row, field).ok_or(BadBody::Field(field))
 }
 

@@ -348,7 +348,7 @@ fn balances_are_whole_and_zero_ones_left_out() {
 fn funding_is_read_with_its_sign_and_nothing_else_passes_for_it() {
     let all = parsed("futures_rest_income.json");
     let read = |body: Value| (AUDIT.read_income)(&mut body.to_string().into_bytes());
-    let expected = FundingRow {
+    let expected = Payment {
         tran_id: 9_689_322_393,
         symbol: "BTCUSDT".to_owned(),
         amount: coins("0.4125"),

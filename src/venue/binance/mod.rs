@@ -8,6 +8,7 @@ mod account;
 mod answers;
 mod audit;
 mod feed;
+mod funding;
 mod limits;
 mod listing;
 pub(super) mod orders;
@@ -55,6 +56,7 @@ pub static VENUE: Venue = Venue {
     read_trades: answers::read_trades,
     user: user::STREAM,
     audit: audit::AUDIT,
+    funding: funding::FUNDING,
     standing: standing::STANDING,
 };
 

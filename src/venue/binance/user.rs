@@ -162,10 +162,13 @@ fn event(event: &Object<'_, '_>, symbols: &Symbols, leg: LegKind) -> Result<User
             Ok(UserHeard::Ended)
         }
         ("serverShutdown", _) => Ok(UserHeard::Ended),
-        ("outboundAccountPosition" | "balanceUpdate" | "externalLockUpdate", LegKind::Spot)
-        | ("ACCOUNT_UPDATE" | "ACCOUNT_CONFIG_UPDATE" | "MARGIN_CALL", LegKind::Perp) => {
-            Ok(UserHeard::Account)
+        ("ACCOUNT_UPDATE", LegKind::Perp) => {
+            let why = event.get("a").and_then(|inner| inner.as_object());
+            let why = why.and_then(|inner| text(&inner, "m"));
+            Ok(if why == Some("FUNDING_FEE") { UserHeard::Paid } else { UserHeard::Account })
         }
+        ("outboundAccountPosition" | "balanceUpdate" | "externalLockUpdate", LegKind::Spot)
+        | ("ACCOUNT_CONFIG_UPDATE" | "MARGIN_CALL", LegKind::Perp) => Ok(UserHeard::Account),
         ("executionReport" | "ORDER_TRADE_UPDATE" | "TRADE_LITE", _) => Err(wrong("e", Why::Type)),
         _ => Ok(UserHeard::Unknown),
     }

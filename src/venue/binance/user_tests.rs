@@ -70,6 +70,7 @@ fn line(heard: Result<UserHeard, Unreadable>) -> String {
             format!("{}{}", what.text(), fill.unwrap_or_default())
         }
         Ok(UserHeard::Account) => "account".to_owned(),
+        Ok(UserHeard::Paid) => "paid".to_owned(),
         Ok(UserHeard::Confirmed) => "confirmed".to_owned(),
         Ok(UserHeard::Rejected { code, .. }) => format!("rejected {code}"),
         Ok(UserHeard::Ended) => "ended".to_owned(),
@@ -158,7 +159,8 @@ fn every_usdm_event_is_read() {
     check(Perp, "futures_user_trade_lite.json", &["foreign Some(3)"], &[odd]);
     let lite = "#4 8389765739703625592 trade 4467432841 of 37, no fee";
     check(Perp, "futures_user_trade_lite_recorded.json", &["foreign Some(4)"], &[lite]);
-    for name in ["account_update.json", "account_update_funding_fee.json", "margin_call.json"] {
+    check(Perp, "futures_user_account_update_funding_fee.json", &["paid"], &["paid"]);
+    for name in ["account_update.json", "margin_call.json"] {
         check(Perp, &format!("futures_user_{name}"), &["account"], &["account"]);
     }
     check(Perp, "futures_user_account_config_update.jsonl", &["account"; 2], &["account"; 2]);

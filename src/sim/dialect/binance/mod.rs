@@ -6,6 +6,7 @@
 //! Quirk: unknown parameters are refused on both markets, so that a typing mistake of the client is seen.
 
 mod filters;
+mod funding;
 mod info;
 mod order_entry;
 mod params;

@@ -4,7 +4,6 @@
 //! Wire:  binance.md §7; fixtures `futures_rest_*`.
 //! Quirk: the answer to a new order has neither fills nor `avgPrice` (2026); the default, ACK, always says NEW.
 
-use super::super::super::chance::Chance;
 use super::super::super::config::Market;
 use super::super::super::exchange::Exchange;
 use super::super::super::listing::{Contract, SymbolId};
@@ -13,7 +12,7 @@ use super::super::super::orders::{Fill, Order};
 use super::order_entry::{self, RespType};
 use super::params::Params;
 use super::refusal::Refusal;
-use super::{Auth, Outcome, Route, info, ticker, usdm_account};
+use super::{Auth, Outcome, Route, funding, info, ticker, usdm_account};
 
 const USDM: Market = Market::Usdm;
 
@@ -57,12 +56,9 @@ pub(super) const ROUTES: &[Route] = &[
     Route { method: "GET", path: "/fapi/v1/ticker/price", auth: Auth::Open, allowed: &["symbol"], weight: one_or_two, run: price },
     Route { method: "GET", path: "/fapi/v2/ticker/price", auth: Auth::Open, allowed: &["symbol"], weight: one_or_two, run: price },
     Route { method: "GET", path: "/fapi/v1/depth", auth: Auth::Open, allowed: &["symbol", "limit"], weight: depth_weight, run: depth },
-    Route { method: "GET", path: "/fapi/v1/fundingInfo", auth: Auth::Open, allowed: &["symbol"], weight: |_| 0, run: funding_info },
-    Route { method: "GET", path: "/fapi/v1/fundingRate", auth: Auth::Open, allowed: &["symbol", "startTime", "endTime", "limit"], weight: |_| 0, run: funding_rate },
+    Route { method: "GET", path: "/fapi/v1/fundingInfo", auth: Auth::Open, allowed: &["symbol"], weight: |_| 0, run: funding::info },
+    Route { method: "GET", path: "/fapi/v1/fundingRate", auth: Auth::Open, allowed: &["symbol", "startTime", "endTime", "limit"], weight: |_| 0, run: funding::rates },
 ];
-
-/// Days of funding history the box has from before it opened.
-const HISTORY_DAYS: u64 = 30;
 
 fn one_or_two(params: &Params<'_>) -> u32 {
     if params.get("symbol").is_some() { 1 } else { 2 }
@@ -160,63 +156,6 @@ fn depth(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
     let time = exchange.books[id].changed_ms;
     let now = exchange.clock_ms();
     Ok(format!(r#"{{"lastUpdateId":{last},"E":{now},"T":{time},"bids":{bids},"asks":{asks}}}"#))
-}
-
-fn funding_info(exchange: &mut Exchange, _: &Params<'_>) -> Outcome {
-    // Documented as the adjusted symbols only: a missing one means 8 h.
-    let rows = exchange
-        .listing
-        .of(USDM)
-        .filter(|(_, s)| s.interval_h > 0 && (s.interval_h != 8 || s.name == "BTCUSDT"));
-    Ok(list(rows.map(|(_, s)| {
-        let cap = if s.name == "BTCUSDT" { "0.00300" } else { "0.02000000" };
-        format!(
-            r#"{{"symbol":"{}","adjustedFundingRateCap":"{cap}","adjustedFundingRateFloor":"-{cap}","fundingIntervalHours":{},"disclaimer":false,"updateTime":1758377721362}}"#,
-            s.name, s.interval_h
-        )
-    })))
-}
-
-/// Settled rates: those of this run, and a made-up past that only the seed decides.
-fn funding_rate(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
-    let limit = params.limit(100, 1_000)?;
-    let (start, end) = (params.number("startTime")?, params.number("endTime")?);
-    let mut rows: Vec<(u64, SymbolId, E8, E8)> = Vec::new();
-    for id in asked(exchange, params)? {
-        let (symbol, mark) = (&exchange.listing.symbols[id], &exchange.marks[id]);
-        if symbol.interval_h == 0 || mark.next_funding_ms == 0 {
-            continue;
-        }
-        let here = exchange.settled.iter().filter(|s| s.symbol == id);
-        rows.extend(here.clone().map(|s| (s.time_ms, id, s.rate, s.mark)));
-        let at_its_hour = here.filter(|s| s.scheduled).map(|s| s.time_ms).next();
-        let first = at_its_hour.unwrap_or(mark.next_funding_ms);
-        let every = symbol.interval_h * 3_600_000;
-        // A fed market's past is not made up.
-        let days = if exchange.fed { 0 } else { HISTORY_DAYS };
-        for back in 1..=days * 24 / symbol.interval_h {
-            let Some(time) = first.checked_sub(back * every) else { break };
-            let seed = exchange.config.seed ^ ((id as u64) << 32) ^ back;
-            let noise = if exchange.tape.is_some() { 0 } else { Chance::new(seed).range(-4_000, 4_000) };
-            rows.push((time, id, symbol.rate + noise * symbol.rate / 10_000, symbol.start_price));
-        }
-    }
-    rows.retain(|(time, ..)| start.is_none_or(|t| *time >= t) && end.is_none_or(|t| *time <= t));
-    rows.sort_unstable();
-    // A longer span is cut at its end when it has a start, else the newest are told.
-    if start.is_some() {
-        rows.truncate(limit);
-    } else {
-        rows.drain(..rows.len().saturating_sub(limit));
-    }
-    Ok(list(rows.into_iter().map(|(time, id, rate, mark)| {
-        format!(
-            r#"{{"symbol":"{}","fundingTime":{time},"fundingRate":"{}","markPrice":"{}","rateType":"Regular"}}"#,
-            exchange.listing.symbols[id].name,
-            Fixed(rate, 8),
-            Fixed(mark, 8)
-        )
-    })))
 }
 
 // --- orders ---------------------------------------------------------------------------------------------------

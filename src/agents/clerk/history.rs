@@ -1,0 +1,174 @@
+//! Funding history: what was settled of every perp, and by which interval it settles.
+//!
+//! Owns:  when each is asked for: eight days at the start, then after each settlement and at every full hour
+//!        of it, since an interval may shrink without notice (FAULTS F48); the venue's budget for both.
+//! Never: holds anything up: one question at a time, while nothing else of the market waits.
+//! Why:   nothing of it is kept on disk: the venue's history is the store, and tells it again at every start.
+
+use super::Clerk;
+use super::errands::Errand;
+use super::load::Stage;
+use crate::event::{Instruments, News, lane};
+use crate::units::time::SEC;
+use crate::units::{InstrumentId, LegKind, Nanos, Unix};
+use crate::venue::funding::{IntervalRow, SettledRow};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+const HOUR_NS: i64 = 3_600 * SEC as i64;
+/// How far back is read at the start: the week, and the gap that opens it with one more.
+const READ_BACK_NS: i64 = (168 + 24) * HOUR_NS;
+/// How long after it is due a settlement is asked for.
+const LAG_NS: i64 = 2 * SEC as i64;
+/// A settlement that is not there yet is asked for again after this, doubling so often.
+const AGAIN_NS: u64 = 2 * SEC;
+const DOUBLINGS: u32 = 5;
+/// How often intervals are read: a venue states a change some minutes after it made it.
+const INTERVALS_NS: u64 = 600 * SEC;
+/// After an answer that can't be read.
+const UNREAD_NS: u64 = 60 * SEC;
+
+/// What is known of one perp's history, and when it is asked about.
+#[derive(Debug)]
+struct Perp {
+    /// The newest settlement, or how far back is read.
+    since: Unix,
+    hours: u32,
+    due: Nanos,
+    asked: bool,
+    /// How often in a row nothing new came of it.
+    tries: u32,
+}
+
+/// All of it.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    instruments: Arc<Instruments>,
+    perps: BTreeMap<InstrumentId, Perp>,
+    intervals_due: Nanos,
+    intervals_asked: bool,
+    /// When the requests of the last minutes left.
+    left: VecDeque<Nanos>,
+}
+
+impl History {
+    /// A generation of instruments: all of it is to be asked for.
+    pub(super) fn begin(&mut self, instruments: &Arc<Instruments>, unnamed_hours: u32) {
+        let perps = instruments.pairs.iter().map(|pair| pair.perp);
+        let fresh =
+            || Perp { since: Unix(0), hours: unnamed_hours, due: Nanos::ZERO, asked: false, tries: 0 };
+        self.perps = perps.map(|id| (id, fresh())).collect();
+        self.instruments = Arc::clone(instruments);
+        self.intervals_due = Nanos::ZERO;
+    }
+
+    /// Whether the venue's budget for these questions has room for one more: 60 % of it.
+    fn has_room(&mut self, (most, within_ns): (usize, u64), now: Nanos) -> bool {
+        while self.left.front().is_some_and(|left| now.since(*left) >= within_ns) {
+            self.left.pop_front();
+        }
+        self.left.len() < most * 6 / 10
+    }
+}
+
+impl Clerk {
+    /// Asks for what is due, one at a time.
+    pub(super) fn ask_for_history(&mut self, now: Nanos) {
+        if !matches!(self.stage, Stage::Linking | Stage::Live)
+            || self.is_quiet(LegKind::Perp, now)
+            || !self.is_free(LegKind::Perp)
+            || self.perp_time(now).is_none()
+            || !self.history.has_room(self.settings.target.venue.funding.pool, now)
+        {
+            return;
+        }
+        let history = &mut self.history;
+        let errand = if now >= history.intervals_due && !history.intervals_asked {
+            history.intervals_asked = true;
+            Errand::Intervals
+        } else {
+            let waits = history.perps.iter_mut().filter(|(_, perp)| !perp.asked && now >= perp.due);
+            let Some((id, perp)) = waits.min_by_key(|(_, perp)| perp.due) else { return };
+            perp.asked = true;
+            Errand::Settled(*id)
+        };
+        self.history.left.push_back(now);
+        self.errands.add(LegKind::Perp, errand);
+    }
+
+    fn perp_time(&self, now: Nanos) -> Option<Unix> {
+        self.offsets.venue_time(lane(self.settings.target.venue.id, LegKind::Perp), now)
+    }
+
+    /// The request for the settlements of a perp.
+    pub(super) fn settled_ask(&self, id: InstrumentId, now: Nanos) -> Option<crate::venue::Ask> {
+        let since = self.history.perps.get(&id)?.since;
+        let from = Unix(self.perp_time(now)?.0 - READ_BACK_NS).max(since);
+        Some((self.settings.target.venue.funding.settled_since)(self.history.instruments.get(id), from))
+    }
+
+    /// Reads the settlements of a perp.
+    pub(super) fn read_settled(
+        &self,
+        id: InstrumentId,
+        body: &mut [u8],
+    ) -> crate::venue::audit::Rows<SettledRow> {
+        (self.settings.target.venue.funding.read_settled)(body, self.history.instruments.get(id))
+    }
+
+    /// What was settled of a perp; says when it is asked about again.
+    pub(super) fn on_settled(&mut self, id: InstrumentId, rows: &[SettledRow], now: Nanos) {
+        let Some(time) = self.perp_time(now) else { return };
+        let page = self.settings.target.venue.funding.page;
+        let Some(perp) = self.history.perps.get_mut(&id) else { return };
+        let fresh: Vec<_> =
+            rows.iter().filter(|row| row.at > perp.since).map(|row| (row.at, row.rate)).collect();
+        perp.asked = false;
+        perp.tries = if fresh.is_empty() { perp.tries + 1 } else { 0 };
+        perp.since = fresh.iter().map(|(at, _)| *at).fold(perp.since, Unix::max);
+        let age = time.0 - perp.since.0;
+        let wait = if rows.len() >= page {
+            0
+        } else if age >= i64::from(perp.hours) * HOUR_NS {
+            AGAIN_NS << perp.tries.min(DOUBLINGS)
+        } else {
+            perp.tries = 0;
+            u64::try_from(HOUR_NS - age.rem_euclid(HOUR_NS) + LAG_NS).unwrap_or(0)
+        };
+        perp.due = now.plus(wait);
+        if !fresh.is_empty() {
+            self.tell(News::Settled { instrument: id, rows: fresh });
+        }
+    }
+
+    /// By which intervals all perps settle.
+    pub(super) fn on_intervals(&mut self, rows: &[IntervalRow], now: Nanos) {
+        let unnamed = self.settings.target.venue.funding.unnamed_hours;
+        let history = &mut self.history;
+        history.intervals_asked = false;
+        history.intervals_due = now.plus(INTERVALS_NS);
+        for (id, perp) in &mut history.perps {
+            perp.hours = rows.iter().find(|row| row.instrument == *id).map_or(unnamed, |row| row.hours);
+        }
+        let all = history.perps.iter().map(|(id, perp)| (*id, perp.hours)).collect();
+        self.tell(News::Intervals(all));
+    }
+
+    /// An errand of this kind got no answer (`lost`), or one that can't be read.
+    pub(super) fn history_failed(&mut self, errand: Errand, lost: bool, now: Nanos) {
+        let later = if lost { now } else { now.plus(UNREAD_NS) };
+        match errand {
+            Errand::Intervals => {
+                self.history.intervals_asked = false;
+                self.history.intervals_due = later;
+            }
+            Errand::Settled(id) => {
+                if let Some(perp) = self.history.perps.get_mut(&id) {
+                    perp.asked = false;
+                    perp.due = later;
+                }
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! Funding money: what the venue's income ledger says was paid, and the perp wallet it was paid into.
+//!
+//! Owns:  when payments are read, booking each once, and holding the perp wallet against the books (I4, I15).
+//! Never: takes a payment for a fill, an estimate for a payment, or a difference for nothing: what nobody can
+//!        explain is named, told and written down.
+//! Order: payments since the last one booked, page by page; then, at a quiet moment, positions and wallet.
+//! Wallet: opening + cash of all perp fills + fees + funding + Σ quantity · entry price. What is realised is
+//!        the venue's own sum: it rounds entry prices, so both may differ by 10^-8 per unit held and per fill.
+
+use super::{Phase, Question, Shadow};
+use crate::agents::courier::Letter;
+use crate::desk::budget::Line;
+use crate::event::{Asset, Headers, Payment, Record, WalletRow, lane, market_of};
+use crate::units::decimal::pow10_i128;
+use crate::units::time::SEC;
+use crate::units::{Amount, InstrumentId, LegKind, Nanos, Unix};
+use crate::venue::audit::PositionRow;
+use crate::venue::{self, BadBody, Symbols};
+use std::collections::BTreeMap;
+
+/// Payments are read so long after a settlement: the snapshot may come 15 s late.
+const AFTER_NS: [u64; 4] = [3 * SEC, 10 * SEC, 30 * SEC, 90 * SEC];
+/// How long after the venue said that it paid.
+const TOLD_NS: u64 = SEC / 2;
+/// At least so often.
+const EVERY_NS: u64 = 3_600 * SEC;
+/// After an answer that can't be read, or no room to ask.
+const AGAIN_NS: u64 = 5 * SEC;
+/// A wallet that differs is read again for so long before it counts as unexplained (FAULTS F85).
+const PATIENCE_NS: u64 = 10 * SEC;
+/// How often the pause before another reading of a wallet that moves doubles, from one second on.
+const DOUBLINGS: u32 = 6;
+/// No answer for so long: asked again.
+const LOST_NS: u64 = 15 * SEC;
+/// How far before the last booked payment is read again: rows may come late.
+const OVERLAP_NS: i64 = 600 * SEC as i64;
+
+/// What is asked of the perp market's account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// Which payments were made.
+    Payments,
+    /// What is held.
+    Positions,
+    /// What the wallet holds.
+    Wallet,
+}
+
+/// What was held when the wallet was about to be read.
+#[derive(Debug, Default)]
+struct Held {
+    /// What had stirred before that.
+    before: BTreeMap<InstrumentId, u64>,
+    /// Σ quantity · entry price and Σ |quantity|, by quote asset.
+    cost: BTreeMap<Asset, (Amount, Amount)>,
+}
+
+/// One perp market's ledger being read.
+#[derive(Debug, Default)]
+pub(super) struct Income {
+    /// Payments from here on; `None`: nothing was asked for yet.
+    since: Option<Unix>,
+    due: Nanos,
+    /// A settlement whose payments are waited for, and how often they were asked for since.
+    settled: Option<(Unix, usize)>,
+    flying: Option<(Part, Nanos)>,
+    /// The wallet is to be compared.
+    compare: bool,
+    compare_due: Nanos,
+    /// How often in a row the wallet moved while it was read: each time a little later.
+    compare_tries: u32,
+    held: Option<Held>,
+    differs: Option<Nanos>,
+}
+
+impl Shadow {
+    /// The perp market whose ledger is read, if this run has an account there.
+    fn perp_lane(&self) -> Option<usize> {
+        let perp = self.instruments.pairs.first()?.perp;
+        self.needs_account().then(|| lane(self.instruments.get(perp).venue, LegKind::Perp))
+    }
+
+    /// The venue said that it paid.
+    pub(super) fn on_paid_event(&mut self, now: Nanos) {
+        self.income.due = self.income.due.min(now.plus(TOLD_NS));
+    }
+
+    /// A market was read whole: the wallet is compared too.
+    pub(super) fn compare_wallet(&mut self, of_lane: usize) {
+        self.income.compare |= Some(of_lane) == self.perp_lane();
+    }
+
+    /// Whether payments that are known to be due are not read yet.
+    pub(super) fn income_pending(&self, now: Nanos) -> bool {
+        self.income.since.is_some()
+            && (self.income.flying.is_some_and(|(part, _)| part == Part::Payments)
+                || self.income.due <= now.plus(TOLD_NS))
+    }
+
+    /// Asks for what is due.
+    pub(super) fn tick_income(&mut self, now: Nanos) {
+        let Some(of_lane) = self.perp_lane() else { return };
+        // A start has questions that come first.
+        if !matches!(self.phase, Phase::Trading(_) | Phase::Stopping(_)) {
+            return;
+        }
+        if self.income.flying.is_some_and(|(_, asked)| now.since(asked) >= LOST_NS) {
+            self.income.flying = None;
+        }
+        if self.income.flying.is_some() {
+            return;
+        }
+        if now >= self.income.due {
+            self.ask_income(of_lane, Part::Payments, now);
+        } else if self.income.compare && now >= self.income.compare_due && self.is_quiet(of_lane) {
+            let part = if self.income.held.is_some() { Part::Wallet } else { Part::Positions };
+            self.ask_income(of_lane, part, now);
+        }
+    }
+
+    /// Nothing of a market is open or being read.
+    fn is_quiet(&self, of_lane: usize) -> bool {
+        let (_, leg) = market_of(of_lane);
+        !self.recon.running(of_lane)
+            && self.orders.values().all(|it| self.instruments.get(it.order.leg.instrument).leg != leg)
+    }
+
+    fn ask_income(&mut self, of_lane: usize, part: Part, now: Nanos) {
+        let (venue, _) = market_of(of_lane);
+        let audit = &venue::get(venue).audit;
+        let (Some(key), Some(stamp)) = (self.key.clone(), self.offsets.venue_time(of_lane, now)) else {
+            return;
+        };
+        let window = self.settings.recv_window_ms;
+        let since = *self.income.since.get_or_insert(self.recovered.paid_since.unwrap_or(stamp));
+        let ask = match part {
+            Part::Payments => (audit.income_since)(since, &key, stamp, window),
+            Part::Positions => (audit.positions)(&key, stamp, window),
+            Part::Wallet => (audit.balances)(LegKind::Perp, &key, stamp, window),
+        };
+        if !self.couriers.contains_key(&of_lane) || !self.may_ask(of_lane, Line::Normal, ask.weight, now) {
+            match part {
+                Part::Payments => self.income.due = now.plus(SEC),
+                Part::Positions | Part::Wallet => self.income.compare_due = now.plus(SEC),
+            }
+            return;
+        }
+        let Some(courier) = self.couriers.get_mut(&of_lane) else { return };
+        courier.post(Question::Income(part), ask);
+        self.income.flying = Some((part, now));
+        if part == Part::Positions {
+            let before = self.recon.stirred.clone();
+            self.income.held = Some(Held { before, ..Held::default() });
+        }
+    }
+
+    /// A question was lost with its link.
+    pub(super) fn income_lost(&mut self) {
+        self.income.flying = None;
+        self.income.held = None;
+    }
+
+    /// An answer to a question.
+    pub(super) fn on_income(&mut self, part: Part, mut letter: Letter<Question>, now: Nanos) {
+        let Some(of_lane) = self.perp_lane() else { return };
+        self.hear_counted(&Headers { lane: of_lane, counted: letter.counted, sent: letter.sent }, now);
+        if self.income.flying.is_none_or(|(flying, _)| flying != part) {
+            return;
+        }
+        self.income.flying = None;
+        let (venue, _) = market_of(of_lane);
+        let audit = &venue::get(venue).audit;
+        let body = &mut letter.body;
+        let read = match part {
+            Part::Payments => (audit.read_income)(body).map(|rows| self.on_payments(of_lane, &rows, now)),
+            Part::Positions => {
+                let symbols = Symbols::new(&self.instruments, venue);
+                (audit.read_positions)(body, &symbols).map(|rows| self.on_held(&rows))
+            }
+            Part::Wallet => (audit.read_balances)(LegKind::Perp, body).map(|rows| {
+                let totals = rows.iter().map(|row| (row.asset, row.total)).collect();
+                self.on_perp_wallet(&totals, now);
+            }),
+        };
+        if let Err(error) = read {
+            self.income_unread(part, letter.status, &error, now);
+        }
+    }
+
+    fn income_unread(&mut self, part: Part, status: u16, error: &BadBody, now: Nanos) {
+        let what = match part {
+            Part::Payments => "funding payments",
+            Part::Positions | Part::Wallet => "the perp wallet",
+        };
+        self.tell_once(format!("{what} could not be read (HTTP {status}: {error}); asked again"));
+        match part {
+            Part::Payments => self.income.due = now.plus(AGAIN_NS),
+            Part::Positions | Part::Wallet => {
+                self.income.held = None;
+                self.income.compare_due = now.plus(AGAIN_NS);
+            }
+        }
+    }
+
+    // ───────────────────────────── payments ─────────────────────────────
+
+    fn on_payments(&mut self, of_lane: usize, rows: &[Payment], now: Nanos) {
+        let mut booked = 0;
+        for row in rows {
+            booked += usize::from(self.book_payment(row));
+            let since = self.income.since.unwrap_or(row.at);
+            self.income.since = Some(since.max(Unix(row.at.0 - OVERLAP_NS)));
+        }
+        let (venue, _) = market_of(of_lane);
+        if rows.len() >= venue::get(venue).audit.income_page {
+            // The last one's time brings the last one again; what is known is not booked twice.
+            self.income.since = rows.last().map(|row| row.at);
+            self.income.due = now;
+        } else {
+            self.income.due = self.next_reading(of_lane, now);
+        }
+        self.income.compare |= booked > 0;
+    }
+
+    fn book_payment(&mut self, row: &Payment) -> bool {
+        let instruments = std::sync::Arc::clone(&self.instruments);
+        let of = |it: &&crate::event::Instrument| it.leg == LegKind::Perp && it.symbol.as_str() == row.symbol;
+        let earned = instruments.instruments.iter().find(of).is_some_and(|it| it.quote == row.asset);
+        if !self.ledger.pay(row, earned) {
+            return false;
+        }
+        self.write(Record::Funding { at: self.clock.unix(), payment: row.clone(), earned });
+        if !earned {
+            self.tell_once(format!(
+                "{} in {}: funding that this run's pairs do not earn; it is booked in the wallet, not as profit",
+                row.symbol, row.asset
+            ));
+        }
+        self.line(&format!("funding {} {} {}", row.symbol, row.amount, row.asset));
+        true
+    }
+
+    /// When payments are read next: some times after each settlement, and now and then.
+    fn next_reading(&mut self, of_lane: usize, now: Nanos) -> Nanos {
+        let Some(time) = self.offsets.venue_time(of_lane, now) else { return now.plus(AGAIN_NS) };
+        let ns = |ns: i64| u64::try_from(ns).unwrap_or(0);
+        if let Some((settled, tries)) = self.income.settled
+            && let Some(after) = AFTER_NS.get(tries)
+            && time.0 >= settled.0
+        {
+            self.income.settled = Some((settled, tries + 1));
+            return now.plus(after.saturating_sub(ns(time.0 - settled.0)).max(SEC));
+        }
+        let coming = self.next_settlement(time);
+        self.income.settled = coming.map(|at| (at, 1));
+        let wait = coming.map_or(EVERY_NS, |at| ns(at.0 - time.0) + AFTER_NS[0]);
+        now.plus(wait.min(EVERY_NS))
+    }
+
+    // ───────────────────────────── the wallet ─────────────────────────────
+
+    fn on_held(&mut self, rows: &[PositionRow]) {
+        let instruments = std::sync::Arc::clone(&self.instruments);
+        let Some(held) = &mut self.income.held else { return };
+        for row in rows {
+            let Some(id) = row.instrument else { continue };
+            let (cost, units) = held.cost.entry(instruments.get(id).quote).or_default();
+            *cost += product(row.qty, row.entry);
+            *units += Amount(row.qty.0.abs());
+        }
+    }
+
+    fn on_perp_wallet(&mut self, totals: &BTreeMap<Asset, Amount>, now: Nanos) {
+        let Some(held) = self.income.held.take() else { return };
+        // What moved while the answers were on their way proves nothing.
+        if held.before != self.recon.stirred || self.income.due <= now {
+            self.income.compare_due = now.plus(SEC << self.income.compare_tries.min(DOUBLINGS));
+            self.income.compare_tries += 1;
+            return;
+        }
+        self.income.compare_tries = 0;
+        self.income.compare_due = now.plus(SEC);
+        let quotes = self.instruments.pairs.iter().map(|pair| self.instruments.get(pair.perp).quote);
+        let quotes: std::collections::BTreeSet<Asset> = quotes.collect();
+        let mut rows = Vec::new();
+        let mut differs = Vec::new();
+        for asset in quotes {
+            let total = totals.get(&asset).copied().unwrap_or_default();
+            let (cost, units) = held.cost.get(&asset).copied().unwrap_or_default();
+            let change = self.ledger.change(LegKind::Perp, asset) + self.ledger.perp_cash(asset) + cost;
+            let opening = total - change;
+            let rounding = (units.0 + i128::from(self.ledger.fills() + 1) * pow10_i128(Amount::SCALE))
+                / pow10_i128(ROUNDED_DECIMALS);
+            match self.recovered.openings.get(&(LegKind::Perp, asset)).copied() {
+                Some(known) if (opening - known).0.abs() <= rounding => {}
+                known => {
+                    if let Some(known) = known {
+                        differs.push(format!(
+                            "{asset} in the perp wallet is {total} at the venue and {} in the books",
+                            known + change
+                        ));
+                    }
+                    rows.push(WalletRow { leg: LegKind::Perp, asset, total, opening });
+                }
+            }
+        }
+        if !differs.is_empty() && now.since(*self.income.differs.get_or_insert(now)) < PATIENCE_NS {
+            // Perhaps a payment that is not in the ledger yet.
+            self.income.due = now;
+            return;
+        }
+        self.income.differs = None;
+        self.income.compare = false;
+        for text in &differs {
+            self.alert(format!(
+                "{text}: an unexplained change; look at the transfers and income of the account (positions are equal)"
+            ));
+        }
+        if !rows.is_empty() {
+            for row in &rows {
+                self.recovered.openings.insert((row.leg, row.asset), row.opening);
+            }
+            self.write(Record::Baseline { at: self.clock.unix(), held: rows, unexplained: differs });
+        }
+    }
+}
+
+/// Decimals that venues round entry prices and realised profit to.
+const ROUNDED_DECIMALS: u8 = 8;
+
+/// A quantity times a price, both counts of 10^-18, rounded toward zero.
+fn product(qty: Amount, price: Amount) -> Amount {
+    let unit = pow10_i128(Amount::SCALE);
+    let (whole, part) = (qty.0 / unit, qty.0 % unit);
+    let (price_whole, price_part) = (price.0 / unit, price.0 % unit);
+    Amount(whole * price.0 + part * price_whole + part * (price_part / pow10_i128(9)) / pow10_i128(9))
+}
