@@ -151,6 +151,16 @@ fn a_host_clock_five_seconds_off_refuses_to_arm() {
     told(&arguments, 3, &["clock is -", "ms off binance's (limit 1000 ms)", "chronyc makestep"]);
 }
 
+/// Each refusal is a story in `tests/story/account.rs`; here is one, with its exit code.
+#[test]
+fn a_leverage_that_is_not_as_wanted_refuses_to_arm() {
+    let sim = Sim::start(&["--leverage", "5"]);
+    let arguments = all(&[&sim.endpoints(), &sim.ca(), &sim.key(), &sim.live()]);
+    told(&arguments, 3, &["leverage is not 2 on", "(5)", "set 2x for each of them", "--leverage"]);
+    let wanted = ["--leverage".to_owned(), "5".to_owned()];
+    told(&all(&[&arguments, &wanted]), 0, &[]);
+}
+
 #[test]
 fn an_unknown_symbol_is_told_with_names_like_it() {
     let sim = Sim::start(&[]);

@@ -80,11 +80,11 @@ PYTHON
 }
 
 echo "== at the defaults: every quote decided on, nothing sent, and the summary says why"
-play "$top/quiet"
+printf '[engine]\nlive = true\n' >"$top/live.toml"
+play "$top/quiet" --config "$top/live.toml" --live
 python3 tools/check_tape.py "$spot" "$usdm" "$top/quiet" --quiet
 
 echo "== one clip at $basis_bps bp or better, kept"
-printf '[engine]\nlive = true\n' >"$top/live.toml"
 play "$top/trade" --config "$top/live.toml" --live --direction short --min-net-apr off \
   "--min-basis=${basis_bps}bps" --exit-basis off --max-entries 1
 python3 tools/check_tape.py "$spot" "$usdm" "$top/trade" --entries "$basis_bps"

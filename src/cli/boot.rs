@@ -4,7 +4,7 @@
 //! Never: decides; a refusal comes from the rooms, and is turned into an exit code here.
 
 use super::budgets::Bucket;
-use super::keys::KeyFile;
+use super::keys::{Env, KeyFile};
 use super::recording::{self, SessionFile};
 use super::report::Summary;
 use super::settings::Settings;
@@ -35,6 +35,7 @@ use crate::store::recall::Recalled;
 use crate::store::{epoch, latch, segments};
 use crate::units::time::SEC;
 use crate::units::{Rate, Ratio};
+use crate::venue::standing::Wants;
 use crate::venue::{self, Key, Venue};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -97,6 +98,7 @@ pub(super) fn target(settings: &Settings, venue: &'static Venue) -> Result<Targe
     for (name, url) in &urls {
         hosts.insert(*name, host_of(url)?);
     }
+    let mut test = false;
     let key = match settings.key_files.iter().find(|at| at.venue == venue.name) {
         None => None,
         Some(at) => {
@@ -111,10 +113,11 @@ pub(super) fn target(settings: &Settings, venue: &'static Venue) -> Result<Targe
                     BootError { why, exit: error.into() }
                 })?;
             }
+            test = file.env == Env::Test;
             Some(Arc::new(Key::new(file.key.clone(), file.secret.to_string())))
         }
     };
-    Ok(Target { venue, hosts, key })
+    Ok(Target { venue, hosts, key, test })
 }
 
 fn host_of(url: &str) -> Result<Host, BootError> {
@@ -298,6 +301,7 @@ pub(super) fn shadow_settings(
         policy: policy(settings),
         exit_basis: settings.exit_basis.map(Rate::ratio_floor),
         clip: settings.clip_usdt,
+        first_entries: settings.first_entries,
         caps: Caps {
             deployed_max_ppm: i128::from(settings.deployed_max.0 / 1_000_000_000_000),
             leverage: i128::from(settings.leverage),
@@ -324,6 +328,7 @@ fn engine_settings(
     recalled: Recalled,
     about: String,
 ) -> EngineSettings {
+    let wants = Wants { leverage: settings.leverage, test: target.test };
     EngineSettings {
         clerk: ClerkSettings {
             target,
@@ -332,6 +337,7 @@ fn engine_settings(
             wanted: (!settings.pairs.is_empty()).then(|| settings.pairs.clone()),
             live: settings.live,
             order_links: usize::from(settings.order_links),
+            wants,
             recv_window_ms: settings.recv_window_ms,
         },
         trader: trader_settings(settings, epoch),

@@ -39,27 +39,7 @@ fn run(settings: &Settings) -> Result<Exit, BootError> {
     let mut engine = settings.clone();
     engine.live = true;
     engine.data_dir = settings.out.join("journal");
-    // The box of the last demo is gone, and its money with it: its journal tells nothing about this
-    // one. The epoch stays, so that no client order id is ever used twice.
-    let failed = |error: std::io::Error| BootError::failed(format!("{}: {error}", engine.data_dir.display()));
-    std::fs::create_dir_all(&engine.data_dir).map_err(failed)?;
-    let mut old = vec![intents::path_for(&engine.data_dir, settings.instance).map_err(failed)?];
-    for entry in std::fs::read_dir(&engine.data_dir).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        let name = path.file_name().and_then(|name| name.to_str());
-        old.extend(
-            name.is_some_and(|name| segments::is_journal(settings.instance, name)).then_some(path.clone()),
-        );
-    }
-    old.push(engine.data_dir.join(store::projection_name(settings.instance)));
-    for old in old {
-        match std::fs::remove_file(&old) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(BootError::failed(format!("{}: {error}", old.display())));
-            }
-            _ => {}
-        }
-    }
+    forget_last(&engine)?;
     engine.ca = Some(running.ready.ca_path.clone());
     point_at(&mut engine, &running.ready.venues);
     let target = boot::target(&engine, boot::venue())?;
@@ -74,11 +54,44 @@ fn run(settings: &Settings) -> Result<Exit, BootError> {
     }
     let finished = boot::run(&engine, "demo", sim::market(settings), target, trust);
     let truth = running.stop();
-    let mut finished = finished?;
+    conclude("demo", settings, finished?, &truth)
+}
+
+/// The box of the last run is gone, and its money with it: its journal tells nothing about this one. The epoch stays,
+/// so that no client order id is ever used twice.
+pub(super) fn forget_last(engine: &Settings) -> Result<(), BootError> {
+    let failed = |error: std::io::Error| BootError::failed(format!("{}: {error}", engine.data_dir.display()));
+    std::fs::create_dir_all(&engine.data_dir).map_err(failed)?;
+    let mut old = vec![intents::path_for(&engine.data_dir, engine.instance).map_err(failed)?];
+    for entry in std::fs::read_dir(&engine.data_dir).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        let ours = name.is_some_and(|name| segments::is_journal(engine.instance, name));
+        old.extend(ours.then_some(path));
+    }
+    old.push(engine.data_dir.join(store::projection_name(engine.instance)));
+    for old in old {
+        match std::fs::remove_file(&old) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(BootError::failed(format!("{}: {error}", old.display())));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Writes the box's truth and the summary with it, and prints what the run came to.
+pub(super) fn conclude(
+    command: &str,
+    settings: &Settings,
+    mut finished: Finished,
+    truth: &Value,
+) -> Result<Exit, BootError> {
     let path = settings.out.join("truth.json");
     std::fs::write(&path, format!("{truth}\n"))
         .map_err(|error| BootError::failed(format!("{}: {error}", path.display())))?;
-    let differences = add_truth(&mut finished, &truth);
+    let differences = add_truth(&mut finished, truth);
 
     let json = finished.summary.json();
     let path = settings.out.join("summary.json");
@@ -90,17 +103,17 @@ fn run(settings: &Settings) -> Result<Exit, BootError> {
         say(&finished.summary.text());
     }
     for difference in &differences {
-        eprintln!("contango demo: {difference}");
+        eprintln!("contango {command}: {difference}");
     }
     if let Some(why) = &finished.why {
-        eprintln!("contango demo: {why}");
+        eprintln!("contango {command}: {why}");
     }
     let clean = finished.exit == Exit::Done && !differences.is_empty();
     Ok(if clean { Exit::Failed } else { finished.exit })
 }
 
 /// Points every endpoint and the key at the box.
-fn point_at(engine: &mut Settings, venues: &Value) {
+pub(super) fn point_at(engine: &mut Settings, venues: &Value) {
     for (venue, at) in venues.as_object().into_iter().flatten() {
         for (name, value) in at.as_object().into_iter().flatten() {
             let Some(text) = value.as_str() else { continue };

@@ -14,6 +14,7 @@ use crate::metal::entropy::Entropy;
 use crate::metal::latch::{Latch, stop_on_signals};
 use crate::metal::runner::Agent as _;
 use crate::venue::Venue;
+use crate::venue::standing::Wants;
 use std::time::{Duration, Instant};
 
 /// A venue that has told nothing wanted for so long will not.
@@ -47,6 +48,7 @@ impl Lookout {
             wanted: (!settings.pairs.is_empty()).then(|| settings.pairs.clone()),
             live: false,
             order_links: 0,
+            wants: Wants { leverage: 0, test: false },
             recv_window_ms: settings.recv_window_ms,
         };
         let stop = Latch::new();

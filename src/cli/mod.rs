@@ -23,6 +23,7 @@ pub mod keys;
 mod lookout;
 mod page;
 pub mod pairs;
+mod paper;
 pub mod pnl;
 pub mod recording;
 pub mod rehearse;
@@ -38,6 +39,7 @@ mod table_box;
 mod table_rehearse;
 mod table_research;
 mod table_rules;
+mod tee;
 mod threads;
 mod value;
 

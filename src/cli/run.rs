@@ -5,7 +5,7 @@
 //! Never: sends a real order unless the file says `live = true` and the flag says `--live`.
 
 use super::boot::{self, BootError};
-use super::{Exit, Settings, say};
+use super::{Exit, Settings, paper, say};
 
 /// Runs the command.
 pub fn act(settings: &Settings) -> Exit {
@@ -35,6 +35,10 @@ fn told(command: &str, outcome: Result<Exit, BootError>) -> Exit {
 }
 
 fn run(settings: &Settings, command: &str) -> Result<Exit, BootError> {
+    // A recording only listens.
+    if !settings.live && command == "run" {
+        return paper::run(settings);
+    }
     let target = boot::target(settings, boot::venue())?;
     let trust = boot::trust(settings)?;
     let market = if settings.endpoints.is_empty() { "live" } else { "endpoints" };

@@ -150,6 +150,8 @@ pub struct Settings {
     pub record: Option<PathBuf>,
     /// Real orders: only if both the file and the flag say so.
     pub live: bool,
+    /// On paper: how long an order is under way, in ns.
+    pub paper_rtt_ns: u64,
     /// Which rooms share a thread.
     pub layout: Layout,
     /// Cores to pin to, hot first; empty: unpinned.
@@ -190,6 +192,8 @@ pub struct Settings {
     pub clips_max: u32,
     /// How long after a clip the next may follow, in ns.
     pub clip_cool_down_ns: u64,
+    /// So many positions are opened at the least size first.
+    pub first_entries: u64,
     /// Share of equity that may be deployed.
     pub deployed_max: Rate,
     /// Perp notional per unit of margin.
@@ -265,6 +269,7 @@ impl Default for Settings {
             quotes_out: None,
             record: None,
             live: false,
+            paper_rtt_ns: 0,
             layout: Layout::Fused,
             cores: Vec::new(),
             idle: Idle::Spin,
@@ -285,6 +290,7 @@ impl Default for Settings {
             require_expanding: false,
             clips_max: 0,
             clip_cool_down_ns: 0,
+            first_entries: 0,
             deployed_max: Rate::ZERO,
             leverage: 0,
             max_entries: None,

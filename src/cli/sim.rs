@@ -35,6 +35,7 @@ pub(super) fn config(settings: &Settings) -> Result<sim::Config, BootError> {
         settle_in_ns: settings.settle_in_ns,
         spot_orders_10s: settings.spot_order_limit,
         ticks_per_s: settings.ticks_per_s,
+        leverage: settings.leverage,
         script: script.unwrap_or_default(),
         ..sim::Config::default()
     })

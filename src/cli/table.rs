@@ -158,9 +158,20 @@ const LINES: &[Setting] = &[
         kind: Kind::Switch,
         default: Some("off"),
         example: "on",
-        help: "Send real orders; needs `live = true` in the file's [engine] as well",
+        help: "Send real orders; needs `live = true` in the file's [engine] as well. Without it: paper trading",
         on: RUN,
         set: |s, v| value::switch(v).map(|on| s.live = on),
+        ..PLAIN
+    },
+    Setting {
+        name: "paper-rtt",
+        section: "engine",
+        unit: "DURATION",
+        default: Some("20ms"),
+        example: "150ms",
+        help: "On paper: an order meets the quote of this long after it was sent, and its answer takes as long back",
+        on: RUN,
+        set: |s, v| value::some_duration(v).map(|ns| s.paper_rtt_ns = ns),
         ..PLAIN
     },
     Setting {
@@ -384,6 +395,29 @@ const LINES: &[Setting] = &[
         help: "Stop entering a pair after this many entries; 1 is one clip and no more",
         on: WATCHERS,
         set: |s, v| value::count(v, 0, u64::from(u32::MAX)).map(|n| s.max_entries = Some(n)),
+        ..PLAIN
+    },
+    Setting {
+        name: "first-entries",
+        section: "trade",
+        kind: Kind::Count,
+        unit: "N",
+        default: Some("3"),
+        demo: Some("0"),
+        example: "10",
+        help: "Open this many positions at the least size the venue takes, then go on with --clip",
+        on: ENGINE,
+        set: |s, v| value::count(v, 0, u64::from(u32::MAX)).map(|n| s.first_entries = n),
+    },
+    Setting {
+        name: "leverage",
+        section: "trade",
+        kind: Kind::Count,
+        unit: "N",
+        default: Some("2"),
+        example: "1",
+        help: "Perp notional per unit of margin, at most: the account must be set to just this, and the box's is",
+        set: |s, v| value::count(v, 1, 10).map(|n| s.leverage = n as u32),
         ..PLAIN
     },
     Setting {

@@ -188,6 +188,32 @@ pub fn clip(
     perp_price: Price,
     dust: Amount,
 ) -> Option<[Qty; 2]> {
+    sized(instruments, pair, direction, [notional, Amount(notional.0.checked_mul(4)?)], perp_price, dust)
+}
+
+/// As [`clip`], of the least size there is.
+#[must_use]
+pub fn least_clip(
+    instruments: &Instruments,
+    pair: PairId,
+    direction: Direction,
+    notional: Amount,
+    perp_price: Price,
+    dust: Amount,
+) -> Option<[Qty; 2]> {
+    let most = Amount(notional.0.checked_mul(4)?);
+    sized(instruments, pair, direction, [Amount::ZERO, most], perp_price, dust)
+}
+
+/// `[notional, most]`: what it is to be worth, and the most that the minima may make of it.
+fn sized(
+    instruments: &Instruments,
+    pair: PairId,
+    direction: Direction,
+    [notional, most]: [Amount; 2],
+    perp_price: Price,
+    dust: Amount,
+) -> Option<[Qty; 2]> {
     let row = instruments.pair(pair);
     let (spot, perp) = (instruments.get(row.spot), instruments.get(row.perp));
     // One step: the perp lot lifted to a multiple of the spot lot, in base 10^-18.
@@ -206,7 +232,7 @@ pub fn clip(
         (base_of(perp.qty_min, perp, row.size_factor).0 * 22 / 10 + step - 1) / step,
     ];
     let steps = (notional.0 / step_cost).max(by_minimum).max(by_quantity[0]).max(by_quantity[1]);
-    if steps * step_cost > notional.0.checked_mul(4)? {
+    if steps * step_cost > most.0 {
         return None;
     }
     let base = steps * step;

@@ -188,7 +188,8 @@ choices! {
         8 Fail { why },
         9 Relisted { lane, instruments, shut, ending, limits },
         10 Settled { instrument, rows },
-        11 Intervals(rows)
+        11 Intervals(rows),
+        12 Account { lines }
     }
     RefusalKind {
         0 Auth, 1 Filter, 2 Funds, 3 ReduceOnly, 4 Stamp, 5 State, 6 Throttle, 7 Overload, 8 Band

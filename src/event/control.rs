@@ -258,6 +258,11 @@ pub enum News {
         /// Which.
         venue: VenueId,
     },
+    /// How the account stands and what it holds, before orders may leave.
+    Account {
+        /// For a person, and the journal.
+        lines: Vec<String>,
+    },
     /// A connection is up.
     LinkUp {
         /// Which.

@@ -29,6 +29,7 @@ use crate::store::segments::{self, JournalError};
 use crate::store::{latch, session};
 use crate::units::time::{MS, SEC, US};
 use crate::units::{Amount, Ratio};
+use crate::venue::standing::Wants;
 use crate::venue::{self, Key};
 use std::io;
 use std::ops::RangeInclusive;
@@ -48,6 +49,8 @@ pub struct Setup {
     pub box_config: sim::Config,
     /// Key and secret the engine signs with.
     pub key: (String, String),
+    /// Whether the venue is a test exchange for the engine.
+    pub test_key: bool,
     /// Whether orders may leave.
     pub live: bool,
     /// Symbols or coins to trade; `None`: every pair found.
@@ -64,6 +67,8 @@ pub struct Setup {
     pub clip: Amount,
     /// How a position grows.
     pub scale_in: ScaleIn,
+    /// So many positions are opened at the least size first.
+    pub first_entries: u64,
     /// How much may be at stake.
     pub caps: Caps,
     /// Entries per pair over the whole run; `None`: any number.
@@ -101,6 +106,7 @@ impl Default for Setup {
             seed: 1,
             key: (box_config.key.clone(), box_config.secret.clone()),
             box_config,
+            test_key: false,
             live: true,
             wanted: None,
             directions: [true, false],
@@ -109,6 +115,7 @@ impl Default for Setup {
             exit_basis: Some(Ratio::from_num(5) / 10_000),
             clip: Amount(500 * 10i128.pow(u32::from(Amount::SCALE))),
             scale_in: ScaleIn::default(),
+            first_entries: 0,
             caps: Caps::default(),
             entries_max: None,
             run_for_ns: None,
@@ -220,6 +227,7 @@ impl Setup {
             venue,
             hosts: venue.endpoints.iter().map(|endpoint| host(endpoint.name)).collect(),
             key: Some(Arc::new(key)),
+            test: self.test_key,
         };
         EngineSettings {
             clerk: ClerkSettings {
@@ -229,6 +237,10 @@ impl Setup {
                 wanted: self.wanted.clone(),
                 live: self.live,
                 order_links: self.order_links,
+                wants: Wants {
+                    leverage: u32::try_from(self.caps.leverage).unwrap_or(0),
+                    test: self.test_key,
+                },
                 recv_window_ms: self.recv_window_ms,
             },
             trader: TraderSettings {
@@ -247,6 +259,7 @@ impl Setup {
                 policy: self.policy,
                 exit_basis: self.exit_basis,
                 clip: self.clip,
+                first_entries: self.first_entries,
                 caps: self.caps,
                 scale_in: self.scale_in,
                 directions: self.directions,

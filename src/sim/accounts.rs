@@ -5,6 +5,7 @@
 //!        digits, so that a flat position leaves exactly its cash flow behind.
 
 use super::listing::{Listing, SymbolId};
+use super::market::Level;
 use super::matching::Side;
 use super::number::{E8, Money, ONE_E8, mul_div};
 
@@ -16,8 +17,6 @@ pub(super) const SPOT_FEE_BNB: E8 = SPOT_FEE / 4 * 3;
 pub(super) const USDM_MAKER_FEE: E8 = ONE_E8 / 5_000;
 /// USD-M taker fee: 0.05 %.
 pub(super) const USDM_TAKER_FEE: E8 = ONE_E8 / 2_000;
-/// USD-M leverage of every symbol until it is set.
-pub(super) const LEVERAGE_DEFAULT: u32 = 20;
 /// Maintenance margin rate: 2.5 %, one bracket for all.
 pub(super) const MAINTENANCE: E8 = ONE_E8 / 40;
 
@@ -113,13 +112,7 @@ pub(super) struct Charge {
 
 impl Accounts {
     pub(super) fn new(listing: &Listing, spot: Money, usdm: Money, opened_ms: u64) -> Self {
-        let empty = Position {
-            qty: 0,
-            cost: Money::ZERO,
-            leverage: LEVERAGE_DEFAULT,
-            update_ms: 0,
-            realized: Money::ZERO,
-        };
+        let empty = Position { qty: 0, cost: Money::ZERO, leverage: 1, update_ms: 0, realized: Money::ZERO };
         let mut accounts = Self {
             spot: vec![Balance::default(); listing.assets.len()],
             wallet: usdm,
@@ -136,23 +129,18 @@ impl Accounts {
         accounts
     }
 
+    /// The same, with every perp at this leverage.
+    pub(super) fn leveraged(mut self, leverage: u32) -> Self {
+        self.positions.iter_mut().for_each(|position| position.leverage = leverage);
+        self
+    }
+
     /// Coins that are there from the start.
     pub(super) fn grant(&mut self, coins: &[(usize, Money)]) {
         for (asset, amount) in coins {
             self.spot[*asset].free += *amount;
             self.opening_coins.push((*asset, *amount));
         }
-    }
-
-    /// Takes a spot fee in another coin, where there is enough of it, and gives back what was charged; did it?
-    pub(super) fn swap_fee(&mut self, charge: &mut Charge, coin: usize, fee: Money) -> bool {
-        if self.spot[coin].free < fee {
-            return false;
-        }
-        self.spot[charge.asset].free += charge.commission;
-        self.spot[coin].free -= fee;
-        (charge.commission, charge.asset) = (fee, coin);
-        true
     }
 
     /// Box clock of the last change of the USD-M wallet, ms. Zero would say that it was never used.
@@ -171,16 +159,18 @@ impl Accounts {
         self.lock(asset, -amount);
     }
 
-    /// Books a spot fill. `resting`: the order's limit price when its funds were locked beforehand.
+    /// Books a spot fill. `resting`: the order's limit price when its funds were locked beforehand. `fee`: asset and
+    /// amount, where they are not the usual ones.
     pub(super) fn spot_fill(
         &mut self,
         listing: &Listing,
         symbol: SymbolId,
         side: Side,
-        price: E8,
-        qty: E8,
+        met: Level,
         resting: Option<E8>,
+        fee: Option<(usize, Money)>,
     ) -> Charge {
+        let Level { price, qty } = met;
         let (base, quote) = (listing.symbols[symbol].base, listing.symbols[symbol].quote);
         let (coins, cash) = (Money::from_e8(qty), Money::product(price, qty));
         if let Some(limit) = resting {
@@ -190,20 +180,14 @@ impl Accounts {
             }
         }
         // A buyer pays in the coin received, a seller in the quote.
-        let (commission, asset) = match side {
-            Side::Buy => {
-                let fee = coins.times(SPOT_FEE).cut8();
-                self.spot[quote].free -= cash;
-                self.spot[base].free += coins - fee;
-                (fee, base)
-            }
-            Side::Sell => {
-                let fee = cash.times(SPOT_FEE).cut8();
-                self.spot[base].free -= coins;
-                self.spot[quote].free += cash - fee;
-                (fee, quote)
-            }
-        };
+        let (asset, commission) = fee.unwrap_or_else(|| match side {
+            Side::Buy => (base, coins.times(SPOT_FEE).cut8()),
+            Side::Sell => (quote, cash.times(SPOT_FEE).cut8()),
+        });
+        let sign = i128::from(side.sign());
+        self.spot[base].free += Money(coins.0 * sign);
+        self.spot[quote].free -= Money(cash.0 * sign);
+        self.spot[asset].free -= commission;
         Charge { commission, asset, realized: Money::ZERO }
     }
 
@@ -263,11 +247,25 @@ mod tests {
         let btc = listing.find(Market::Spot, "BTCUSDT").unwrap();
         let base = listing.symbols[btc].base;
         let mut accounts = Accounts::new(&listing, Money::from_e8(at(1_000_000)), Money::ZERO, 0);
-        let charge = accounts.spot_fill(&listing, btc, Side::Buy, 7_690_001_000_000, 1_234_000, None);
+        let charge = accounts.spot_fill(
+            &listing,
+            btc,
+            Side::Buy,
+            Level { price: 7_690_001_000_000, qty: 1_234_000 },
+            None,
+            None,
+        );
         assert_eq!((charge.commission.to_string(), charge.asset), ("0.00001234".into(), base));
         assert_eq!(accounts.spot[base].free.to_string(), "0.01232766");
         assert_eq!(accounts.spot[0].free.to_string(), "999051.0538766");
-        let charge = accounts.spot_fill(&listing, btc, Side::Sell, 7_690_000_000_000, 1_232_000, None);
+        let charge = accounts.spot_fill(
+            &listing,
+            btc,
+            Side::Sell,
+            Level { price: 7_690_000_000_000, qty: 1_232_000 },
+            None,
+            None,
+        );
         assert_eq!((charge.commission.to_string(), charge.asset), ("0.947408".into(), 0));
         assert_eq!(accounts.spot[0].free.to_string(), "999997.5144686");
     }

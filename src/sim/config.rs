@@ -3,6 +3,7 @@
 //! Owns:  the plain types that a driver hands in, and why a configuration is refused.
 //! Never: has a default that depends on the host.
 
+use super::fed::FedSymbol;
 use super::script::Script;
 
 /// Everything that makes one box differ from another. Equal configurations and equal calls give equal bytes.
@@ -26,14 +27,18 @@ pub struct Config {
     pub secret: String,
     /// USDT in the spot wallet at the start, decimal text.
     pub spot_usdt: String,
-    /// BNB in the spot wallet at the start, decimal text. While there is any, spot fees are paid with it.
+    /// BNB in the spot wallet at the start, decimal text. The account's own switch says whether fees are paid with it.
     pub spot_bnb: String,
     /// USDT in the USD-M wallet at the start, decimal text.
     pub usdm_usdt: String,
     /// Synthetic quotes per second, per symbol and market: 1 to 1000.
     pub ticks_per_s: u32,
+    /// Leverage of every perp at the start, 1 to 125.
+    pub leverage: u32,
     /// Coins beside the twelve of the synthetic market: up to 6, and never more.
     pub more_coins: usize,
+    /// How long what a REST client sends is under way before it is looked at, and the answer back, ns.
+    pub wire_ns: u64,
     /// Faults by timetable, counted from the first connection.
     pub script: Script,
 }
@@ -53,7 +58,9 @@ impl Default for Config {
             spot_bnb: "0".into(),
             usdm_usdt: "1000000".into(),
             ticks_per_s: 20,
+            leverage: 2,
             more_coins: 0,
+            wire_ns: 0,
             script: Script::default(),
         }
     }
@@ -66,6 +73,8 @@ pub enum Source {
     Synthetic,
     /// A recording, played at its own pace.
     Tape(Tape),
+    /// Quotes of another market, fed in as they come ([`super::Exchange::feed`]); its symbols.
+    Fed(Vec<FedSymbol>),
 }
 
 /// Recorded market frames, sorted by receive stamp.
@@ -179,9 +188,17 @@ pub enum ConfigError {
     /// The key or the secret is empty.
     #[error("the account needs a key and a secret; set both")]
     Key,
+    /// No leverage the venue lets set.
+    #[error("leverage = {0} is outside 1 to 125; choose one within")]
+    Leverage(u32),
     /// The pace of quotes is out of range.
     #[error("ticks_per_s = {0} is outside 1 to 1000; choose one within")]
     Pace(u32),
+    /// A fed symbol that cannot be.
+    #[error(
+        "fed symbol {0}: tick, step, multiplier and max_qty are above zero, and its twin lies in the list; correct it"
+    )]
+    Fed(usize),
     /// A tape frame that cannot be played.
     #[error("tape frame {index}: {why}; cut it from the tape")]
     Tape {

@@ -57,6 +57,8 @@ pub(super) struct Conn {
     pub(super) inbox: Vec<u8>,
     pub(super) out: Vec<u8>,
     pub(super) close: bool,
+    /// What the client sent and has not arrived.
+    pub(super) under_way: VecDeque<Vec<u8>>,
     /// Answers held back, and whether the connection ends with each.
     held: VecDeque<Held>,
     dirty: bool,
@@ -120,6 +122,7 @@ impl Conns {
             inbox: Vec::new(),
             out: Vec::new(),
             close: false,
+            under_way: VecDeque::new(),
             held: VecDeque::new(),
             dirty: false,
             socket: None,

@@ -8,6 +8,7 @@ use super::accounts::Accounts;
 use super::config::{Config, ConfigError, ConnId, Door, Market, Source};
 use super::conn::Conns;
 use super::faults::Faults;
+use super::fed::FedSymbol;
 use super::horizon::Horizon;
 use super::hub::{Feed, Hub};
 use super::limits::Limits;
@@ -18,6 +19,7 @@ use super::number::{E8, Money, parse_e8};
 use super::orders::OrderLog;
 use super::private::Private;
 use super::replica::Behind;
+use super::standing::Standing;
 use super::tape::Player;
 use super::trading::Refused;
 use super::watch::Watch;
@@ -53,6 +55,8 @@ pub(super) enum Due {
     ListenKey,
     /// An answer that was held back leaves.
     Answer(ConnId),
+    /// The oldest bytes under way on a connection are there.
+    Arrived(ConnId),
     /// A line of the script strikes.
     Script(usize),
     /// An order that was left standing, by its place in the log, is gone on with.
@@ -94,17 +98,24 @@ pub struct Exchange {
     pub(super) days: Vec<Day>,
     pub(super) marks: Vec<Mark>,
     pub(super) market: Synthetic,
+    /// Do quotes and marks come from outside?
+    pub(super) fed: bool,
     pub(super) tape: Option<Player>,
     pub(super) accounts: Accounts,
+    pub(super) standing: Standing,
     pub(super) log: OrderLog,
     pub(super) limits: [Limits; 2],
     pub(super) faults: Faults,
     pub(super) naked: Naked,
     pub(super) settled: Vec<Settled>,
+    /// What settled at the market that is fed from: rate by symbol and stamp there, ms.
+    pub(super) told_past: BTreeMap<(SymbolId, u64), E8>,
     /// The first hour of all perps, box clock, ms.
     pub(super) first_funding_ms: u64,
     pub(super) refused: Vec<Refused>,
     pub(super) requests: u64,
+    /// Requests that came with a key or a signature, good or bad.
+    pub(super) signed: u64,
     pub(super) conns: Conns,
     pub(super) hub: Hub,
     pub(super) signer: ring::hmac::Key,
@@ -134,6 +145,9 @@ impl Exchange {
         if config.key.is_empty() || config.secret.is_empty() {
             return Err(ConfigError::Key);
         }
+        if !(1..=125).contains(&config.leverage) {
+            return Err(ConfigError::Leverage(config.leverage));
+        }
         if !(1..=1000).contains(&config.ticks_per_s) {
             return Err(ConfigError::Pace(config.ticks_per_s));
         }
@@ -144,11 +158,27 @@ impl Exchange {
         let (spot, usdm) = (money("spot_usdt", &config.spot_usdt)?, money("usdm_usdt", &config.usdm_usdt)?);
         let bnb = money("spot_bnb", &config.spot_bnb)?;
         let clock = now.checked_add_signed(config.clock_offset_ns).ok_or(ConfigError::Clock)?;
-        let tape = match std::mem::replace(&mut config.source, Source::Synthetic) {
-            Source::Synthetic => None,
+        let source = std::mem::replace(&mut config.source, Source::Synthetic);
+        let listing = match &source {
+            Source::Synthetic => Listing::wider(config.more_coins),
+            Source::Tape(_) => Listing::for_tape(),
+            Source::Fed(symbols) => {
+                let wrong = |it: &FedSymbol| {
+                    it.tick.min(it.step).min(it.multiplier).min(it.max_qty) <= 0
+                        || (it.market == Market::Usdm && it.interval_h == 0)
+                        || it.twin.is_some_and(|twin| twin >= symbols.len())
+                };
+                if let Some(at) = symbols.iter().position(wrong) {
+                    return Err(ConfigError::Fed(at));
+                }
+                Listing::fed(symbols)
+            }
+        };
+        let fed = matches!(source, Source::Fed(_));
+        let tape = match source {
+            Source::Synthetic | Source::Fed(_) => None,
             Source::Tape(tape) => Some(Player::new(tape, clock)?),
         };
-        let listing = if tape.is_some() { Listing::for_tape() } else { Listing::wider(config.more_coins) };
         let symbols = listing.symbols.len();
         let mut hub = Hub::new(symbols);
         if let Some(tape) = &tape {
@@ -164,16 +194,20 @@ impl Exchange {
             days: vec![Day::default(); symbols],
             marks: vec![Mark::default(); symbols],
             market: Synthetic::new(&listing, config.seed, now),
+            fed,
             tape,
-            accounts: Accounts::new(&listing, spot, usdm, clock / MS),
+            accounts: Accounts::new(&listing, spot, usdm, clock / MS).leveraged(config.leverage),
+            standing: Standing::default(),
             log: OrderLog::new(symbols),
             limits: [Limits::spot(config.spot_orders_10s, config.spot_raw_5m), Limits::usdm()],
             faults: Faults::default(),
             naked: Naked::default(),
             settled: Vec::new(),
+            told_past: BTreeMap::new(),
             first_funding_ms: 0,
             refused: Vec::new(),
             requests: 0,
+            signed: 0,
             conns: Conns::default(),
             hub,
             signer: ring::hmac::Key::new(ring::hmac::HMAC_SHA256, config.secret.as_bytes()),
@@ -214,7 +248,7 @@ impl Exchange {
                     self.set_top(id, update_id, bid, ask);
                 }
             }
-        } else {
+        } else if !self.fed {
             for coin in 0..self.market.coins.len() {
                 let (spot, perp) = (self.market.coins[coin].spot, self.market.coins[coin].perp);
                 for (id, due) in [(spot, Due::Spot(coin)), (perp, Due::Perp(coin))] {
@@ -239,7 +273,7 @@ impl Exchange {
             self.refresh_index(id);
             let perpetual =
                 matches!(self.listing.symbols[id].contract, Contract::Perpetual | Contract::Tradfi);
-            if perpetual && self.listing.symbols[id].trades() {
+            if perpetual && self.listing.symbols[id].trades() && !self.fed {
                 self.marks[id].next_funding_ms = self.first_funding_ms;
                 self.schedule(settle_at, Due::Funding(id));
             }
@@ -278,12 +312,24 @@ impl Exchange {
     pub fn receive(&mut self, conn: ConnId, bytes: &[u8], now: u64) {
         self.advance(now);
         let Some(it) = self.conns.get(conn).filter(|c| !c.close) else { return };
+        if self.config.wire_ns > 0 && matches!(it.door, Door::SpotRest | Door::UsdmRest) {
+            it.under_way.push_back(bytes.to_vec());
+            self.schedule(self.now + self.config.wire_ns, Due::Arrived(conn));
+            return;
+        }
         it.inbox.extend_from_slice(bytes);
         if it.socket.is_some() {
             self.pump_socket(conn);
         } else {
             self.pump_http(conn);
         }
+    }
+
+    fn arrive(&mut self, conn: ConnId) {
+        let Some(it) = self.conns.get(conn) else { return };
+        let Some(bytes) = it.under_way.pop_front().filter(|_| !it.close) else { return };
+        it.inbox.extend_from_slice(&bytes);
+        self.pump_http(conn);
     }
 
     /// The client is gone.
@@ -358,6 +404,7 @@ impl Exchange {
                 }
             }
             Due::ListenKey => self.on_listen_key(),
+            Due::Arrived(conn) => self.arrive(conn),
             Due::Answer(conn) => self.conns.release(conn, self.now),
             Due::Script(line) => self.on_script(line),
             Due::Thaw(order) => self.thaw(order),

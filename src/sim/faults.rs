@@ -6,6 +6,7 @@
 use super::config::Market;
 use super::matching::Side;
 use super::number::{E8, parse_e8};
+use super::standing::Change;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
@@ -83,6 +84,8 @@ pub(super) enum Kind {
     Limit { weight_1m: Option<u32>, orders_10s: Option<u32> },
     /// The client's address is banned.
     Ban { for_ms: u64 },
+    /// The account is changed by somebody at the venue's pages.
+    Account(Box<Change>),
     /// The venue forgets dead orders after `ms`, and USD-M all history after `history_ms`.
     Horizon { ms: Option<u64>, history_ms: Option<u64> },
 }
@@ -147,6 +150,7 @@ impl Kind {
             Self::NoCounters { .. } => "no_counters",
             Self::Limit { .. } => "limit",
             Self::Ban { .. } => "ban",
+            Self::Account(_) => "account",
             Self::Horizon { .. } => "horizon",
         }
     }
@@ -166,7 +170,9 @@ const ALLOWED: &str = "kind is one of refuse (code, msg, status, taken), none, p
                        books and accounts frozen), no_counters (for_ms: answers without X-MBX headers), limit (weight_1m, orders_10s: from now on), \
                        ban (for_ms: 418 with Retry-After, longer for who goes on, open \
                        sockets stay), horizon (ms after which orders that died unfilled are forgotten, history_ms \
-                       for all of USD-M's orders, trades and income); each with optional count, market \
+                       for all of USD-M's orders, trades and income), account (withdraw, ip_restrict, spot, futures: \
+                       rights of the key; hedge, multi_assets, spot_burn, fee_burn; sapi: is it served; isolated and leverage of symbol \
+                       or all perps); each with optional count, market \
                        \"spot\"|\"usdm\"|\"both\", client_side \"BUY\"|\"SELL\"";
 
 /// One fault waiting for its moment.
@@ -321,6 +327,9 @@ impl Faults {
                     return Err(format!("horizon needs ms or history_ms; {ALLOWED}"));
                 }
                 Kind::Horizon { ms, history_ms }
+            }
+            "account" => {
+                Kind::Account(Box::new(Change::read(members).map_err(|why| format!("{why}; {ALLOWED}"))?))
             }
             "lag" => Kind::Lag { ms: number("ms", 100)?, for_ms: number("for_ms", 1_000)? },
             other => return Err(format!("kind {other:?} is unknown; {ALLOWED}")),

@@ -39,7 +39,7 @@ impl Exchange {
 
     /// After a book has changed: marks follow, resting orders may fill, subscribers hear.
     pub(super) fn book_changed(&mut self, id: SymbolId) {
-        if self.listing.symbols[id].market == Market::Usdm {
+        if self.listing.symbols[id].market == Market::Usdm && !self.fed {
             let mid = self.books[id].mid();
             if mid != 0 {
                 self.marks[id].mark += (mid - self.marks[id].mark) / 8;
@@ -73,7 +73,7 @@ impl Exchange {
         for id in 0..self.listing.symbols.len() {
             if self.listing.symbols[id].market == Market::Usdm {
                 self.refresh_index(id);
-                if self.tape.is_none() && self.marks[id].next_funding_ms != 0 {
+                if self.tape.is_none() && !self.fed && self.marks[id].next_funding_ms != 0 {
                     let mark = &mut self.marks[id];
                     mark.rate = self.market.drift_rate(mark.mean_rate, mark.rate);
                 }
@@ -86,7 +86,11 @@ impl Exchange {
                 Feed::Mark(_, every) | Feed::MarkAll(every) => every,
                 _ => continue,
             };
-            if stream.subscribers.is_empty() || !second.is_multiple_of(every) {
+            let fresh = match stream.feed {
+                Feed::Mark(id, _) => self.mark_is_fresh(id),
+                _ => self.listing.of(Market::Usdm).any(|(id, _)| self.mark_is_fresh(id)),
+            };
+            if !fresh || stream.subscribers.is_empty() || !second.is_multiple_of(every) {
                 continue;
             }
             for text in binance::mark_events(self, stream.feed) {

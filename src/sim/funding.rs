@@ -24,6 +24,7 @@ pub(super) struct ToldRate {
     pub(super) time_ms: u64,
     pub(super) symbol: SymbolId,
     pub(super) rate: E8,
+    /// Zero: not known.
     pub(super) mark: E8,
     /// Is it kept from the history?
     pub(super) untold: bool,
@@ -50,7 +51,7 @@ impl Exchange {
     }
 
     /// Pays the funding of a perp as of `time_ms` and tells it to whom it concerns.
-    fn pay_funding(&mut self, id: SymbolId, time_ms: u64) {
+    pub(super) fn pay_funding(&mut self, id: SymbolId, time_ms: u64) {
         let (mark, rate, untold) = (self.marks[id].mark, self.marks[id].rate, self.marks[id].untold);
         let received = self.accounts.settle_funding(id, mark, rate);
         let (at_us, fills_before) = (self.clock() / 1_000, self.log.fills.len());
@@ -106,8 +107,21 @@ impl Exchange {
             .collect())
     }
 
-    /// All that settled of a perp: in this run, and in a made-up past that only the seed decides.
+    /// All that settled of a perp: in this run, and in a made-up past that only the seed decides. A fed market's
+    /// past is not made up: it is what was fed, without the marks.
     pub(super) fn rates(&self, id: SymbolId) -> Vec<ToldRate> {
+        if self.fed {
+            let rows = self.told_past.range((id, 0)..=(id, u64::MAX));
+            return rows
+                .map(|((symbol, time_ms), rate)| ToldRate {
+                    time_ms: *time_ms,
+                    symbol: *symbol,
+                    rate: *rate,
+                    mark: 0,
+                    untold: false,
+                })
+                .collect();
+        }
         let (symbol, mark) = (&self.listing.symbols[id], &self.marks[id]);
         if symbol.interval_h == 0 || mark.next_funding_ms == 0 {
             return Vec::new();

@@ -76,6 +76,7 @@ impl Exchange {
                 let side = fault.side.unwrap_or(Side::Buy);
                 self.foreign_order(fault.market.unwrap_or(Market::Spot), symbol, side, *rest)?;
             }
+            Kind::Account(change) => self.change_standing(change)?,
             Kind::Rules { symbol, up_ppm, down_ppm, tick, step, min_notional } => {
                 for id in self.listed(struck, symbol)? {
                     let row = &mut self.listing.symbols[id];

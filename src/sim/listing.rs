@@ -6,7 +6,8 @@
 //!        a symbol in BREAK, a name that is not ASCII, coins with one leg, and LUNA/LUNA2, whose names differ.
 
 use super::config::Market;
-use super::number::{E8, ONE_E8};
+use super::fed::FedSymbol;
+use super::number::{E8, ONE_E8, decimals_used};
 use std::collections::BTreeMap;
 
 /// Position of a symbol in [`Listing::symbols`]; spot and USD-M share the numbering.
@@ -198,6 +199,42 @@ impl Listing {
         let mut listing = Self::empty();
         // 5 bp per 8 h, a rate of a busy market, so that an engine at its defaults has a finite threshold to tell.
         listing.pair(&Coin { rate: 50_000, ..COINS[0] });
+        listing
+    }
+
+    /// The symbols of a fed market, in their order. All are quoted in USDT, and trade.
+    pub(super) fn fed(symbols: &[FedSymbol]) -> Self {
+        let mut listing = Self::empty();
+        for it in symbols {
+            let base = listing.asset(&it.base);
+            let spot = it.market == Market::Spot;
+            listing.add(Symbol {
+                market: it.market,
+                name: it.name.clone(),
+                lower: String::new(),
+                base,
+                quote: 0,
+                contract: if spot { Contract::Spot } else { Contract::Perpetual },
+                status: "TRADING",
+                tick: it.tick,
+                step: it.step,
+                min_price: it.tick,
+                max_price: i64::MAX / it.tick.max(1) * it.tick,
+                max_qty: it.max_qty,
+                market_max_qty: it.max_qty,
+                min_notional: it.min_notional,
+                price_up: if spot { 2 * ONE_E8 } else { ONE_E8 + ONE_E8 / 20 },
+                price_down: if spot { ONE_E8 / 2 } else { ONE_E8 - ONE_E8 / 20 },
+                price_decimals: if spot { 8 } else { decimals_used(it.tick) },
+                qty_decimals: if spot { 8 } else { decimals_used(it.step) },
+                start_price: 0,
+                multiplier: it.multiplier,
+                twin: it.twin,
+                interval_h: if spot { 0 } else { it.interval_h },
+                rate: 0,
+                delivery_ms: None,
+            });
+        }
         listing
     }
 

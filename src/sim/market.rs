@@ -90,6 +90,8 @@ pub(super) struct Mark {
     pub(super) untold: bool,
     /// Box clock, ms; 0 for a contract without funding.
     pub(super) next_funding_ms: u64,
+    /// When it was fed in, box clock, ms.
+    pub(super) fed_ms: u64,
 }
 
 /// The price process of one coin over its one or two symbols.

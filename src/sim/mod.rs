@@ -6,10 +6,10 @@
 //!        line with the engine it checks.
 //! Map:   [`Exchange`] (`exchange`) is the door and the clock: connections (`sockets`, `conn`, `http`) carry
 //!        requests to a dialect (`dialect::binance`), which checks them; `trading` acts on orders (`matching`,
-//!        `orders`) and money (`accounts`); prices come from `market` or `tape` and leave through `feeds` and
+//!        `orders`) and money (`accounts`); prices come from `market`, `tape` or `fed` and leave through `feeds` and
 //!        `hub`, those of the account through `private`; `funding` settles; `limits` counts, `faults`, `incidents`,
-//!        `outage` and `script` inject, `replica` remembers, `horizon` forgets, `truth` tells at the end and
-//!        `watch` as it happens, `naked` measures.
+//!        `outage` and `script` inject, `replica` remembers, `horizon` forgets, `standing` holds the key's rights
+//!        and the account's modes, `truth` tells at the end and `watch` as it happens, `naked` measures.
 
 mod accounts;
 mod chance;
@@ -18,6 +18,7 @@ mod conn;
 mod dialect;
 mod exchange;
 mod faults;
+mod fed;
 mod feeds;
 mod funding;
 mod horizon;
@@ -36,6 +37,7 @@ mod private;
 mod replica;
 mod script;
 mod sockets;
+mod standing;
 mod tape;
 #[cfg(test)]
 mod tests;
@@ -45,5 +47,6 @@ mod watch;
 
 pub use config::{Config, ConfigError, ConnId, Door, Market, Source, Tape, TapeFrame, TapeKind};
 pub use exchange::Exchange;
+pub use fed::{Fed, FedSymbol};
 pub use script::{Script, ScriptError};
 pub use watch::{Arrived, Filled, Row, Seen, Standing};

@@ -78,7 +78,8 @@ mod tests {
         let perp = listing.symbols[spot].twin.unwrap();
         let mut accounts = Accounts::new(&listing, Money::from_e8(ONE_E8 * 1000), Money::ZERO, 0);
         let mut naked = Naked::default();
-        accounts.spot_fill(&listing, spot, Side::Buy, 2_500, 10_000_000 * ONE_E8, None);
+        let met = super::super::market::Level { price: 2_500, qty: 10_000_000 * ONE_E8 };
+        accounts.spot_fill(&listing, spot, Side::Buy, met, None, None);
         naked.look(&listing, &accounts, spot, 100);
         assert_eq!(naked.now(&listing), ["PEPE"]);
         accounts.perp_fill(perp, Side::Sell, 2_500_000, 10_000 * ONE_E8, false);

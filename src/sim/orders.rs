@@ -135,8 +135,6 @@ pub(super) struct Fill {
     pub(super) commission: Money,
     /// Asset the commission was paid in.
     pub(super) commission_asset: usize,
-    /// Was it paid in BNB?
-    pub(super) burnt: bool,
     pub(super) realized: Money,
     pub(super) maker: bool,
     pub(super) time_us: u64,

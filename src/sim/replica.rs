@@ -6,6 +6,7 @@
 use super::accounts::Accounts;
 use super::config::Market;
 use super::exchange::Exchange;
+use super::market::Level;
 use super::number::Money;
 use super::orders::{OrderLog, Status};
 
@@ -57,12 +58,9 @@ impl Exchange {
             let order = &mut log.orders[fill.order];
             match fill.market {
                 Market::Spot => {
-                    let (side, price) = (order.side, fill.price);
-                    let mut charge =
-                        accounts.spot_fill(&self.listing, fill.symbol, side, price, fill.qty, None);
-                    if fill.burnt {
-                        accounts.swap_fee(&mut charge, fill.commission_asset, fill.commission);
-                    }
+                    let fee = Some((fill.commission_asset, fill.commission));
+                    let met = Level { price: fill.price, qty: fill.qty };
+                    accounts.spot_fill(&self.listing, fill.symbol, order.side, met, None, fee);
                     accounts.spot_update_ms = fill.time_us / 1_000;
                 }
                 Market::Usdm => {

@@ -4,7 +4,7 @@
 //! Never: parses a request or knows a venue's filter: what arrives here is well formed.
 //! Quirk: the box's own resting orders never trade with each other, so self-trade prevention has nothing to do.
 
-use super::accounts::{Charge, SPOT_FEE_BNB};
+use super::accounts::SPOT_FEE_BNB;
 use super::config::Market;
 use super::dialect::binance;
 use super::exchange::Exchange;
@@ -204,11 +204,12 @@ impl Exchange {
             let order = &self.log.orders[at];
             (order.market, order.symbol, order.side, order.price)
         };
-        let mut charge = match market {
+        let charge = match market {
             Market::Spot => {
                 let locked = maker.then_some(price);
+                let fee = self.burnt_fee(Money::product(level.price, level.qty));
                 self.accounts.spot_update_ms = time_us / 1_000;
-                self.accounts.spot_fill(&self.listing, symbol, side, level.price, level.qty, locked)
+                self.accounts.spot_fill(&self.listing, symbol, side, level, locked, fee)
             }
             Market::Usdm => {
                 self.accounts.positions[symbol].update_ms = time_us / 1_000;
@@ -216,7 +217,6 @@ impl Exchange {
             }
         };
         let quote = Money::product(level.price, level.qty);
-        let burnt = market == Market::Spot && self.burn(&mut charge, quote);
         let order = &mut self.log.orders[at];
         if market == Market::Spot && order.executed == 0 {
             let clock = self.now.saturating_add_signed(self.config.clock_offset_ns);
@@ -237,7 +237,6 @@ impl Exchange {
             quote,
             commission: charge.commission,
             commission_asset: charge.asset,
-            burnt,
             realized: charge.realized,
             maker,
             time_us,
@@ -247,21 +246,19 @@ impl Exchange {
         self.publish_trade(self.log.fills.len() - 1);
     }
 
-    /// The fee switch: a spot fee is paid in BNB at its present price, while there is any; silently not after that.
-    fn burn(&mut self, charge: &mut Charge, quote: Money) -> bool {
-        let Some(&(bnb, _)) = self.accounts.opening_coins.first() else { return false };
-        let price = self.coin_mid(bnb);
-        if price == 0 {
-            return false;
+    /// The fee of a spot fill worth `cash` in BNB, three quarters of the usual one, where the account pays so and has
+    /// enough; else the usual one is taken without a word. The USD-M wallet holds no BNB.
+    fn burnt_fee(&self, cash: Money) -> Option<(usize, Money)> {
+        if !self.standing.burns[Market::Spot.index()] {
+            return None;
         }
-        let fee = Money(mul_div(quote.times(SPOT_FEE_BNB).0, ONE_E8, price)).cut8();
-        self.accounts.swap_fee(charge, bnb, fee)
-    }
-
-    /// The middle of the spot book that sells a coin for USDT; zero if there is none.
-    fn coin_mid(&self, asset: usize) -> E8 {
-        let found = self.listing.of(Market::Spot).find(|(_, row)| row.base == asset);
-        found.map_or(0, |(id, _)| self.books[id].mid())
+        let id = self.listing.find(Market::Spot, "BNBUSDT")?;
+        let (bnb, price) = (self.listing.symbols[id].base, self.books[id].mid());
+        if price == 0 {
+            return None;
+        }
+        let fee = Money(mul_div(cash.times(SPOT_FEE_BNB).0, ONE_E8, price)).cut8();
+        (self.accounts.spot[bnb].free >= fee).then_some((bnb, fee))
     }
 
     /// Tells a fill to the trade streams of its symbol. A tape's trade streams carry the tape alone.

@@ -29,7 +29,8 @@ impl Exchange {
     #[must_use]
     pub fn truth(&self, now: u64) -> Value {
         let clock = now.saturating_add_signed(self.config.clock_offset_ns);
-        let market = self.tape.as_ref().map_or_else(|| "synthetic".into(), |t| format!("tape:{}", t.name));
+        let made = if self.fed { "fed" } else { "synthetic" };
+        let market = self.tape.as_ref().map_or_else(|| made.into(), |t| format!("tape:{}", t.name));
         json!({
             "venue": "binance",
             "now_us": clock / 1_000,
@@ -72,6 +73,7 @@ impl Exchange {
             "script_refused": self.script_refused,
             "faults": self.faults.struck.iter().map(|(k, n)| ((*k).to_owned(), Value::from(*n))).collect::<Map<_, _>>(),
             "requests": self.requests,
+            "signed": self.signed,
         })
     }
 

@@ -16,6 +16,7 @@ mod tls;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 use std::thread::JoinHandle;
 
@@ -109,7 +110,7 @@ pub struct Running {
     /// How to reach it.
     pub ready: Ready,
     asks: Sender<net::Ask>,
-    waker: Waker,
+    waker: Arc<Waker>,
     thread: Option<JoinHandle<Value>>,
     /// Removed with the box, if it is a temporary one.
     _folder: files::Folder,
@@ -161,11 +162,32 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let thread = Some(thread.map_err(sockets)?);
     match (core, pin.recv()) {
         (Some(core), Ok(false) | Err(_)) => Err(StartError::Pin { core }),
-        _ => Ok(Running { ready, asks, waker, thread, _folder: folder }),
+        _ => Ok(Running { ready, asks, waker: Arc::new(waker), thread, _folder: folder }),
+    }
+}
+
+/// Feeds a box whose quotes come from another market; goes to whatever thread has them.
+#[derive(Clone, Debug)]
+pub struct Feeder {
+    asks: Sender<net::Ask>,
+    waker: Arc<Waker>,
+}
+
+impl Feeder {
+    /// Hands over what happened, oldest first. After the box has ended it goes nowhere.
+    pub fn feed(&self, all: Vec<sim::Fed>) {
+        let _ = self.asks.send(net::Ask::Feed(all));
+        let _ = self.waker.wake();
     }
 }
 
 impl Running {
+    /// A way to feed it.
+    #[must_use]
+    pub fn feeder(&self) -> Feeder {
+        Feeder { asks: self.asks.clone(), waker: Arc::clone(&self.waker) }
+    }
+
     /// What the box knows to be true now (the answer of `GET /truth`); `null` if its thread has died.
     pub fn truth(&self) -> Value {
         let (answer, truth) = mpsc::channel();

@@ -21,7 +21,7 @@ use serde_json::Value;
 
 use super::connection::{Connection, Inflow, Outflow};
 use super::control;
-use crate::sim::{ConnId, Door, Exchange};
+use crate::sim::{ConnId, Door, Exchange, Fed};
 
 /// The six doors in the order of their tokens, by the names of DESIGN §9.
 pub(super) const DOORS: [(Door, &str, &str); 6] = [
@@ -56,6 +56,8 @@ const EVENTS_MAX: usize = 256;
 
 /// What the owner of a running box asks its thread.
 pub(super) enum Ask {
+    /// Take in what happened at the market that is fed from.
+    Feed(Vec<Fed>),
     /// Carry out a fault order.
     Fault(Value, Sender<Result<(), String>>),
     /// Tell the truth.
@@ -316,6 +318,10 @@ impl House {
             // An owner that has stopped waiting for an answer misses nothing.
             match asks.try_recv() {
                 Ok(Ask::Fault(order, answer)) => drop(answer.send(self.exchange.fault(&order))),
+                Ok(Ask::Feed(all)) => {
+                    let now = self.tick();
+                    self.exchange.feed(&all, now);
+                }
                 Ok(Ask::Truth(answer)) => drop(answer.send(self.exchange.truth(self.now))),
                 Ok(Ask::Stop) | Err(TryRecvError::Disconnected) => return true,
                 Err(TryRecvError::Empty) => return false,

@@ -5,7 +5,7 @@
 //!        quotes, verdicts and fills, wherever they came from.
 //! Map:   `scan`, `json` read bytes · `symbols` finds instruments · `sign` signs · `pairing` makes
 //!        pairs, `renew` a new generation of them · `user` the private streams' common words · `audit` the
-//!        account's · `funding` what was settled · one folder per venue.
+//!        account's · `standing` its rights and modes · `funding` what was settled · one folder per venue.
 
 pub mod audit;
 pub mod binance;
@@ -15,6 +15,7 @@ pub mod pairing;
 pub mod renew;
 pub mod scan;
 pub mod sign;
+pub mod standing;
 pub mod symbols;
 pub mod user;
 
@@ -23,6 +24,7 @@ pub use funding::Funding;
 pub use json::Scratch;
 pub use pairing::{PairError, pair_up};
 pub use sign::Key;
+pub use standing::Standing;
 pub use symbols::Symbols;
 pub use user::{Unreadable, UserHeard, UserPlan, UserStream};
 
@@ -116,6 +118,8 @@ pub struct Venue {
     pub audit: Audit,
     /// How funding history is read.
     pub funding: Funding,
+    /// How the account stands, for a start.
+    pub standing: Standing,
 }
 
 impl Venue {

@@ -2,7 +2,8 @@
 //!
 //! Owns:  claims about the engine as a whole, each the name of a test.
 //! Never: waits, opens a port, starts a thread, or looks at anything a person could not look at.
-//! Map:   `audit` the account read whole · `budget` request budgets · `capital` caps · `carry` the rules · `classes` every class of answer ·
+//! Map:   `account` how it must stand · `audit` the account read whole · `budget` request budgets · `capital` caps ·
+//!        `carry` the rules · `classes` every class of answer ·
 //!        `control` the operator's word · `disk` a slow one · `doubt` fates unknown · `feeds` bad and lost
 //!        market data · `forced` what the venue takes away · `funding` settled weeks · `hot` the trader's private
 //!        stream · `limits` kill latch, permit · `market` its own rules · `money` funding paid, profit split ·
@@ -13,6 +14,7 @@
 
 #![allow(clippy::unwrap_used)] // all of it is tests, helpers too
 
+mod account;
 mod audit;
 mod budget;
 mod capital;

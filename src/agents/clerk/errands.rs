@@ -10,6 +10,7 @@ use crate::event::{Counted, Headers, LANES, News, Reads, Spent, lane};
 use crate::units::time::SEC;
 use crate::units::{InstrumentId, LegKind, Nanos};
 use crate::venue::Ask;
+use crate::venue::standing::Part;
 use std::collections::{BTreeMap, VecDeque};
 
 /// What a request of the clerk is about.
@@ -29,6 +30,10 @@ pub enum Errand {
     Intervals,
     /// What we pay.
     Fees(LegKind, Option<InstrumentId>),
+    /// How the account stands.
+    Standing(Part),
+    /// What the perp wallet holds.
+    Wallet,
     /// What a private stream's path needs.
     Ticket {
         /// Whose.
@@ -172,6 +177,16 @@ impl Clerk {
                 let mut asks = self.fees_asks(stamp).into_iter();
                 asks.find(|fees| (fees.leg, fees.instrument) == (leg, instrument)).map(|fees| fees.ask)
             }
+            Errand::Standing(part) => {
+                let stamp = self.offsets.venue_time(lane(venue.id, self.market_of(errand)), now)?;
+                let key = target.key.as_ref()?;
+                Some((venue.standing.ask)(part, key, stamp, self.settings.recv_window_ms))
+            }
+            Errand::Wallet => {
+                let stamp = self.offsets.venue_time(lane(venue.id, LegKind::Perp), now)?;
+                let key = target.key.as_ref()?;
+                Some((venue.audit.balances)(LegKind::Perp, key, stamp, self.settings.recv_window_ms))
+            }
             Errand::Ticket { leg, renew } => (venue.user.ticket)(leg, target.key.as_ref()?, renew),
         }
     }
@@ -209,8 +224,10 @@ impl Clerk {
                 }
             }
             Errand::Listing(leg) | Errand::Fees(leg, _) => self.errands.add(leg, errand),
+            Errand::Standing(_) | Errand::Wallet | Errand::Marks => {
+                self.errands.add(self.market_of(errand), errand);
+            }
             Errand::Relisting(leg) => self.errands.add_once(leg, errand),
-            Errand::Marks => self.errands.add(LegKind::Perp, errand),
             Errand::Settled(_) | Errand::Intervals => self.history_failed(errand, true, now),
         }
     }

@@ -34,7 +34,7 @@ const FAULT_PAUSE_NS: u64 = SEC;
 pub enum Stage {
     /// Waiting for both listings and the first clock samples.
     Listing,
-    /// Waiting for our account's fees.
+    /// Waiting for our account's fees, and how it stands.
     Fees,
     /// Waiting for every link to be in its owner's hands.
     Linking,
@@ -50,7 +50,7 @@ pub struct FeesSeen {
     market: BTreeMap<LegKind, Rate>,
     instrument: BTreeMap<InstrumentId, Rate>,
     waiting: usize,
-    instruments: Instruments,
+    pub(super) instruments: Instruments,
 }
 
 /// Clock samples of one market.
@@ -75,13 +75,10 @@ impl ClockSamples {
         self.kept.push((offset, round_trip));
     }
 
-    fn best(&self) -> Option<i64> {
+    /// The offset with the least doubt, and its round trip: half of that is the doubt.
+    pub(super) fn best(&self) -> Option<(i64, u64)> {
         let enough = self.kept.len() >= FIRST_SAMPLES.min(SAMPLES_KEPT);
-        self.kept
-            .iter()
-            .min_by_key(|(_, round_trip)| *round_trip)
-            .map(|(offset, _)| *offset)
-            .filter(|_| enough)
+        self.kept.iter().min_by_key(|(_, round_trip)| *round_trip).copied().filter(|_| enough)
     }
 }
 
@@ -146,12 +143,17 @@ impl Clerk {
                 if fees.can_trade == Some(false) {
                     self.refuse("this key may not trade; allow trading for it at the venue".to_owned());
                 }
+                for (asset, free, locked) in fees.balances {
+                    self.account.hold(leg, asset, free + locked);
+                }
                 match instrument {
                     Some(id) => self.fees.instrument.insert(id, fees.taker),
                     None => self.fees.market.insert(leg, fees.taker),
                 };
                 self.fees.waiting = self.fees.waiting.saturating_sub(1);
             }),
+            Errand::Standing(part) => self.on_standing(part, status, &mut body),
+            Errand::Wallet => self.on_wallet(&mut body),
         };
         if let Err(error) = outcome {
             self.unreadable(tag, status, &error, received);
@@ -162,15 +164,19 @@ impl Clerk {
         let venue = self.settings.target.venue.name;
         match (errand, error) {
             // The venue is at fault, and may be well again in a moment: a start waits for it a while.
-            (Errand::Listing(leg) | Errand::Fees(leg, _), _)
+            (Errand::Listing(_) | Errand::Fees(..) | Errand::Standing(_) | Errand::Wallet, _)
                 if (status >= 500 || *error == BadBody::NotJson) && self.faults < FAULTS_MAX =>
             {
                 self.faults += 1;
+                let leg = match errand {
+                    Errand::Listing(leg) | Errand::Fees(leg, _) => leg,
+                    other => self.market_of(other),
+                };
                 self.errands.pause(lane(self.settings.target.venue.id, leg), now.plus(FAULT_PAUSE_NS));
                 self.ask_again(errand, now);
             }
             // The account said no to our key: nothing signed will ever pass.
-            (Errand::Fees(..), BadBody::Code { code, .. }) => {
+            (Errand::Fees(..) | Errand::Standing(_) | Errand::Wallet, BadBody::Code { code, .. }) => {
                 let why = format!(
                     "{venue} refused this key (HTTP {status}, code {code}): {error}; check key, secret, rights, its address list, and this host's clock"
                 );
@@ -188,7 +194,7 @@ impl Clerk {
         }
     }
 
-    fn refuse(&mut self, why: String) {
+    pub(super) fn refuse(&mut self, why: String) {
         if self.stage != Stage::Failed {
             self.stage = Stage::Failed;
             self.tell(News::Refuse { why });
@@ -204,7 +210,10 @@ impl Clerk {
 
     /// A market's clock, from its best sample; the host's own must agree with it before we arm.
     fn learn(&mut self, leg: LegKind, now: Nanos) {
-        let Some(offset) = self.clocks.get(&leg).and_then(ClockSamples::best) else { return };
+        let Some(offset) = self.clocks.get(&leg).and_then(ClockSamples::best).map(|(offset, _)| offset)
+        else {
+            return;
+        };
         let venue = self.settings.target.venue;
         self.offsets.0[lane(venue.id, leg)] = Some(offset);
         for cell in &mut self.doors.offsets {
@@ -236,7 +245,7 @@ impl Clerk {
     }
 
     /// Goes on to the next stage when this one's answers are there.
-    pub(super) fn advance(&mut self) {
+    pub(super) fn advance(&mut self, now: Nanos) {
         match self.stage {
             Stage::Listing => {
                 let venue = self.settings.target.venue;
@@ -245,7 +254,7 @@ impl Clerk {
                     self.pair_up();
                 }
             }
-            Stage::Fees if self.fees.waiting == 0 => self.link_up(),
+            Stage::Fees if self.fees.waiting == 0 && self.account.is_known() => self.arm(now),
             Stage::Linking if self.all_given() => {
                 self.stage = Stage::Live;
                 let venue = self.settings.target.venue.id;
@@ -264,9 +273,11 @@ impl Clerk {
                 );
             }
             Ok(instruments) => {
+                self.symbols = Arc::new(Symbols::new(&instruments, self.settings.target.venue.id));
                 self.fees.instruments = instruments;
                 self.stage = Stage::Fees;
                 self.ask_for_fees();
+                self.ask_for_standing();
             }
             Err(error) => self.fail(error.to_string()),
         }
@@ -290,6 +301,12 @@ impl Clerk {
         let Some(key) = &self.settings.target.key else { return Vec::new() };
         let window = self.settings.recv_window_ms;
         (self.settings.target.venue.fees_requests)(&self.fees.instruments, key, stamp, window)
+    }
+
+    fn arm(&mut self, now: Nanos) {
+        if self.may_arm(now) {
+            self.link_up();
+        }
     }
 
     /// Everything is known: instruments, fees, templates go to the rooms, and links are made for them.
@@ -319,7 +336,6 @@ impl Clerk {
         let loaded = Arc::new(Loaded { instruments: Arc::clone(&instruments), forms });
         self.hand_out(loaded);
         self.tell(News::Instruments { instruments: Arc::clone(&instruments), limits });
-        self.symbols = Arc::new(Symbols::new(&instruments, self.settings.target.venue.id));
         self.ask_for_marks();
         self.history.begin(&instruments, self.settings.target.venue.funding.unnamed_hours);
         if self.settings.rooms {

@@ -5,8 +5,9 @@
 //! Never: reads a quote, sends an order, or gives up on a link while the run lasts.
 //! Map:   `links` from wanted to handed over · `errands` requests, within what may be asked · `load`
 //!        listings, fees, clocks · `history` settled funding · `relist` rules that change while running ·
-//!        `user` tickets and signatures of private streams.
+//!        `user` tickets and signatures of private streams · `account` what must be so before orders leave.
 
+mod account;
 pub mod errands;
 pub mod history;
 pub mod links;
@@ -25,6 +26,7 @@ use crate::metal::ring::{Consumer, Producer};
 use crate::metal::runner::Agent;
 use crate::metal::tap::Tap;
 use crate::units::{LegKind, Nanos};
+use crate::venue::standing::Wants;
 use crate::venue::{Key, Listing, Symbols, Venue};
 use errands::{Errand, Errands};
 use links::Want;
@@ -53,6 +55,8 @@ pub struct Target {
     pub hosts: BTreeMap<&'static str, Host>,
     /// The account's key; without one nothing is signed.
     pub key: Option<Arc<Key>>,
+    /// Whether it is a key of a test exchange.
+    pub test: bool,
 }
 
 /// What the operator chose for the clerk.
@@ -70,6 +74,8 @@ pub struct ClerkSettings {
     pub live: bool,
     /// Order links per market.
     pub order_links: usize,
+    /// How the account must stand before orders leave.
+    pub wants: Wants,
     /// W, in ms; part of every order template.
     pub recv_window_ms: u32,
 }
@@ -111,6 +117,7 @@ pub struct Clerk {
     faults: u32,
     listings: BTreeMap<LegKind, Listing>,
     fees: load::FeesSeen,
+    account: account::Account,
     clocks: BTreeMap<LegKind, ClockSamples>,
     offsets: Offsets,
     user_tickets: BTreeMap<LegKind, Ticket>,
@@ -147,6 +154,7 @@ impl Clerk {
             faults: 0,
             listings: BTreeMap::new(),
             fees: load::FeesSeen::default(),
+            account: account::Account::default(),
             clocks: LegKind::BOTH.map(|leg| (leg, ClockSamples::default())).into(),
             offsets: Offsets::default(),
             user_tickets: BTreeMap::new(),
@@ -178,7 +186,7 @@ impl Agent for Clerk {
         self.ask_for_history(now);
         self.renew_tickets(now);
         self.list_again(now);
-        self.advance();
+        self.advance(now);
         work
     }
 }

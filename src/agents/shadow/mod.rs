@@ -92,6 +92,8 @@ pub struct ShadowSettings {
     pub exit_basis: Option<Ratio>,
     /// Size of one entry, in the quote asset.
     pub clip: Amount,
+    /// So many positions are opened at the least size first.
+    pub first_entries: u64,
     /// How much may be at stake.
     pub caps: Caps,
     /// How a position grows.
@@ -213,8 +215,8 @@ struct Book {
     bound: (Bind, Direction),
     /// What was published last.
     terms: Terms,
-    /// The perp price and the dust the clip was computed for.
-    clip_for: Option<(Price, Amount)>,
+    /// The perp price and the dust the clip was computed for, and whether it is the least.
+    clip_for: Option<(Price, Amount, bool)>,
     /// How the rules see it.
     weighing: weighing::Weighing,
     /// The best executable entry basis seen, for people.

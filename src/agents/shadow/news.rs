@@ -33,6 +33,7 @@ impl Shadow {
                     self.take_mark(mark);
                 }
             }
+            News::Account { lines } => lines.into_iter().for_each(|line| self.note(line)),
             News::Settled { instrument, rows } => self.on_settled(instrument, &rows),
             News::Intervals(rows) => self.on_intervals(&rows),
             News::Ready { venue } => {

@@ -76,6 +76,7 @@ fn alone() -> Alone {
         policy: Policy::default(),
         exit_basis: None,
         clip: Amount::ZERO,
+        first_entries: 0,
         caps: crate::desk::risk::Caps::default(),
         scale_in: crate::carry::pace::ScaleIn::default(),
         directions: [true, false],

@@ -104,22 +104,30 @@ impl Shadow {
         }
     }
 
+    /// Whether an entry is to be as small as the venue takes: until the first few have gone well (FAULTS F118), since
+    /// what is wrong in a configuration shows in them.
+    fn begins_small(&self) -> bool {
+        self.settings.live && self.totals.opened < self.settings.first_entries
+    }
+
     fn size_clip(&mut self, at: usize) {
+        let least = self.begins_small();
         let instruments = std::sync::Arc::clone(&self.instruments);
         let book = &mut self.books[at];
         let Some(perp) = book.pulse.as_ref().and_then(|pulse| pulse.quotes[1]) else { return };
         // What is not matched: it goes with the next trade.
         let dust = book.holding.exposure();
-        let outdated = book
-            .clip_for
-            .is_none_or(|(price, then)| (perp.bid.0 - price.0).abs() > price.0 / CLIP_DRIFT || dust != then);
+        let outdated = book.clip_for.is_none_or(|(price, then, small)| {
+            (perp.bid.0 - price.0).abs() > price.0 / CLIP_DRIFT || dust != then || least != small
+        });
         if !outdated || book.state.is_open() {
             return;
         }
-        book.clip_for = Some((perp.bid, dust));
+        book.clip_for = Some((perp.bid, dust, least));
         // Direction short is sized up for the base-coin fee; long sells what it needs, no more.
         let direction = if self.settings.directions[0] { Direction::Short } else { Direction::Long };
-        let clip = pair::clip(&instruments, book.pair, direction, self.settings.clip, perp.bid, dust);
+        let size = if least { pair::least_clip } else { pair::clip };
+        let clip = size(&instruments, book.pair, direction, self.settings.clip, perp.bid, dust);
         book.clip = clip.unwrap_or_default();
         let (pair, size) = (book.pair, book.clip);
         self.books[at].bind = self.bind_of(pair, size, perp.bid);

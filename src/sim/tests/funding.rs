@@ -121,6 +121,7 @@ fn a_wrong_funding_order_is_told_what_is_allowed() {
 #[test]
 fn spot_fees_are_paid_in_bnb_while_there_is_any() {
     let mut world = World::with(Config { spot_bnb: "0.0001".to_owned(), ..Config::default() });
+    world.exchange.fault(&json!({"kind": "account", "spot_burn": true})).unwrap();
     let mut assets = Vec::new();
     for _ in 0..4 {
         let answer = world

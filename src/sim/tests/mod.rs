@@ -4,12 +4,14 @@
 //! Never: looks at a frame or an answer by other means than a client has, but for `truth`.
 
 mod faults;
+mod fed;
 mod funding;
 mod history;
 mod incidents;
 mod outage;
 mod private;
 mod rest;
+mod standing;
 mod streams;
 mod tapes;
 mod trading;

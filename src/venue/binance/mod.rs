@@ -12,6 +12,7 @@ mod funding;
 mod limits;
 mod listing;
 pub(super) mod orders;
+mod standing;
 mod user;
 
 use super::{Endpoint, Venue};
@@ -56,6 +57,7 @@ pub static VENUE: Venue = Venue {
     user: user::STREAM,
     audit: audit::AUDIT,
     funding: funding::FUNDING,
+    standing: standing::STANDING,
 };
 
 const fn rest(leg: LegKind) -> &'static str {

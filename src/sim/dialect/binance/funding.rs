@@ -53,12 +53,12 @@ pub(super) fn rates(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
         rows.drain(..rows.len().saturating_sub(limit));
     }
     Ok(list(rows.into_iter().map(|row| {
+        let mark = if row.mark == 0 { String::new() } else { Fixed(row.mark, 8).to_string() };
         format!(
-            r#"{{"symbol":"{}","fundingTime":{},"fundingRate":"{}","markPrice":"{}","rateType":"Regular"}}"#,
+            r#"{{"symbol":"{}","fundingTime":{},"fundingRate":"{}","markPrice":"{mark}","rateType":"Regular"}}"#,
             exchange.listing.symbols[row.symbol].name,
             row.time_ms,
-            Fixed(row.rate, 8),
-            Fixed(row.mark, 8)
+            Fixed(row.rate, 8)
         )
     })))
 }

@@ -27,7 +27,8 @@ pub(in crate::sim) use streams::{
     trade_event,
 };
 pub(in crate::sim) use user_events::{
-    KEY_EXPIRED, account_event, funding_event, key_expired, order_events, wrap_spot, wrap_usdm,
+    KEY_EXPIRED, account_event, funding_event, key_expired, leverage_event, order_events, wrap_spot,
+    wrap_usdm,
 };
 
 use super::super::config::{ConnId, Door, Market};
@@ -122,12 +123,18 @@ pub(in crate::sim) fn on_request(exchange: &mut Exchange, conn: ConnId, door: Do
     }
     let market = door.market();
     exchange.requests += 1;
-    let route = routes(market).find(|r| r.path == request.path && r.method == request.method);
+    let keyed = request.header("x-mbx-apikey").is_some();
+    exchange.signed +=
+        u64::from(keyed || [request.query, request.body].iter().any(|t| t.contains("signature=")));
+    let sapi = exchange.standing.sapi;
+    let mut served = routes(market).filter(|r| sapi || !r.path.starts_with("/sapi/"));
+    let route = served.find(|r| r.path == request.path && r.method == request.method);
     let is_order = request.method == "POST" && request.path.ends_with("/order");
     let reply = respond(exchange, market, route, request, is_order);
     let clock = exchange.clock();
     let now = exchange.now;
-    let until = now.saturating_add(std::mem::take(&mut exchange.faults.hold_answer_ms).saturating_mul(MS));
+    let held = std::mem::take(&mut exchange.faults.hold_answer_ms).saturating_mul(MS);
+    let until = now.saturating_add(held).saturating_add(exchange.config.wire_ns);
     let limits = &mut exchange.limits[market.index()];
     let mut extra = format!("X-MBX-USED-WEIGHT-1M: {}\r\n", limits.used_weight(clock));
     if is_order {
@@ -188,7 +195,7 @@ fn respond(
     if exchange.maintained_until(market).is_some() && request.path != SYSTEM_STATUS {
         return Reply::json(503, r#"{"msg":"Service Unavailable."}"#.to_owned());
     }
-    let Some(route) = route else { return not_found(market, request) };
+    let Some(route) = route else { return not_found(exchange, market, request) };
     let side = params.as_ref().ok().and_then(|p| p.get("side")).and_then(|side| match side {
         "BUY" => Some(Side::Buy),
         "SELL" => Some(Side::Sell),
@@ -243,6 +250,7 @@ fn handle(
         Auth::Keyed => sign::check_key(exchange, request.header("x-mbx-apikey")),
         Auth::Signed => sign::check(exchange, market, request, params),
     };
+    let outcome = outcome.and_then(|()| may(exchange, market, route));
     let outcome = outcome.and_then(|()| params.only(route.allowed, route.auth == Auth::Signed));
     let outcome = outcome.and_then(|()| {
         if route.method == "GET" && REPLICATED.contains(&route.path) {
@@ -255,6 +263,20 @@ fn handle(
         note_refusal(exchange, market, route, params, refusal);
     }
     outcome
+}
+
+/// Has the key the right that an endpoint needs? Spot reads without one; nothing of USD-M is signed without one.
+fn may(exchange: &Exchange, market: Market, route: &Route) -> Result<(), Refusal> {
+    let needs = match market {
+        Market::Spot => {
+            route.auth == Auth::Signed && route.method != "GET" && route.path.starts_with("/api/")
+        }
+        Market::Usdm => route.auth != Auth::Open,
+    };
+    if needs && !exchange.standing.trades[market.index()] {
+        return Err(Refusal::new(-2015, "Invalid API-key, IP, or permissions for action."));
+    }
+    Ok(())
 }
 
 /// Orders that were refused are part of the truth.
@@ -306,8 +328,9 @@ fn throttled(exchange: &Exchange, market: Market, throttle: Throttle) -> Refusal
     Refusal { status, retry_after_s: Some(wait), ..Refusal::new(-1003, msg) }
 }
 
-fn not_found(market: Market, request: &Request<'_>) -> Reply {
-    let known = routes(market).any(|r| r.path == request.path);
+fn not_found(exchange: &Exchange, market: Market, request: &Request<'_>) -> Reply {
+    let hidden = !exchange.standing.sapi && request.path.starts_with("/sapi/");
+    let known = !hidden && routes(market).any(|r| r.path == request.path);
     let status = if known { 405 } else { 404 };
     let msg = format!("Path {}, Method {} is invalid", request.path, request.method);
     Reply::of(Err(Refusal { status, ..Refusal::new(-5000, msg) }))

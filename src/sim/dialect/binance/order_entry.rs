@@ -207,7 +207,7 @@ fn read(exchange: &Exchange, market: Market, params: &Params<'_>) -> Result<(New
         price,
         qty,
         quote_qty,
-        reduce_only: reduce_only(params)?,
+        reduce_only: reduce_only(exchange, params)?,
         stp: self_trade(market, params)?,
         forced: None,
         frozen: false,
@@ -215,10 +215,11 @@ fn read(exchange: &Exchange, market: Market, params: &Params<'_>) -> Result<(New
     Ok((order, resp_type(market, params)?))
 }
 
-fn reduce_only(params: &Params<'_>) -> Result<bool, Refusal> {
+fn reduce_only(exchange: &Exchange, params: &Params<'_>) -> Result<bool, Refusal> {
     match params.get("positionSide") {
-        None | Some("BOTH") => {}
-        Some("LONG" | "SHORT") => {
+        None | Some("BOTH") if !exchange.standing.hedged => {}
+        // In hedge mode the box takes no order at all.
+        None | Some("BOTH" | "LONG" | "SHORT") => {
             return Err(Refusal::new(-4061, "Order's position side does not match user's setting."));
         }
         Some(_) => return Err(Refusal::invalid("positionSide")),

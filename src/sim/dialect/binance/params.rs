@@ -78,6 +78,16 @@ impl<'a> Params<'a> {
         read.map(Some).ok_or_else(|| Refusal::illegal(name, "^[0-9]{1,20}$"))
     }
 
+    /// `true` or `false`, when sent.
+    pub(super) fn flag(&self, name: &str) -> Result<Option<bool>, Refusal> {
+        match self.get(name) {
+            None => Ok(None),
+            Some("true") => Ok(Some(true)),
+            Some("false") => Ok(Some(false)),
+            Some(_) => Err(Refusal::invalid(name)),
+        }
+    }
+
     /// `limit`, with its default and ceiling.
     pub(super) fn limit(&self, default: u64, most: u64) -> Result<usize, Refusal> {
         let limit = self.number("limit")?.unwrap_or(default);

@@ -308,11 +308,7 @@ pub(super) fn is_spot_asset(exchange: &Exchange, asset: usize) -> bool {
 }
 
 fn account(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
-    let omit = match params.get("omitZeroBalances") {
-        None | Some("false") => false,
-        Some("true") => true,
-        Some(_) => return Err(Refusal::invalid("omitZeroBalances")),
-    };
+    let omit = params.flag("omitZeroBalances")?.unwrap_or(false);
     let mut rows: Vec<(&str, String)> = Vec::new();
     for (asset, balance) in exchange.accounts.spot.iter().enumerate() {
         let name = exchange.listing.assets[asset].as_str();
@@ -337,9 +333,10 @@ fn account(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
 fn commission(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
     let id = symbol(exchange, params)?;
     let name = &exchange.listing.symbols[id].name;
+    let burns = exchange.standing.burns[SPOT.index()];
     let none = r#"{"maker":"0.00000000","taker":"0.00000000","buyer":"0.00000000","seller":"0.00000000"}"#;
     Ok(format!(
-        r#"{{"symbol":"{name}","standardCommission":{{"maker":"0.00100000","taker":"0.00100000","buyer":"0.00000000","seller":"0.00000000"}},"specialCommission":{none},"taxCommission":{none},"discount":{{"enabledForAccount":false,"enabledForSymbol":true,"discountAsset":"BNB","discount":"0.75000000"}}}}"#
+        r#"{{"symbol":"{name}","standardCommission":{{"maker":"0.00100000","taker":"0.00100000","buyer":"0.00000000","seller":"0.00000000"}},"specialCommission":{none},"taxCommission":{none},"discount":{{"enabledForAccount":{burns},"enabledForSymbol":true,"discountAsset":"BNB","discount":"0.75000000"}}}}"#
     ))
 }
 

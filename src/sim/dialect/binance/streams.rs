@@ -91,6 +91,7 @@ fn listen(exchange: &mut Exchange, conn: ConnId, combined: bool, names: Vec<Stri
     let named = |name: &str| query.split('&').find_map(|p| p.strip_prefix(name)).unwrap_or("");
     let key = names.into_iter().next().unwrap_or_else(|| named("listenKey=").to_owned());
     let events = named("events=").split('/').filter(|e| !e.is_empty()).map(str::to_owned).collect();
+    exchange.signed += 1;
     exchange.private.usdm.push(Listener { conn, key, events, combined });
 }
 

@@ -110,7 +110,8 @@ pub(super) fn position_risk_v2(exchange: &mut Exchange, params: &Params<'_>) -> 
         let mark = exchange.marks[id].mark;
         let entry = p.entry().fixed(row.price_decimals + 3);
         format!(
-            r#"{{"entryPrice":"{entry}","breakEvenPrice":"{entry}","marginType":"cross","isAutoAddMargin":"false","isolatedMargin":"0.00000000","leverage":"{}","liquidationPrice":"0","markPrice":"{}","maxNotionalValue":"20000000","positionAmt":"{}","notional":"{}","isolatedWallet":"0","symbol":"{}","unRealizedProfit":"{}","positionSide":"BOTH","updateTime":{}}}"#,
+            r#"{{"entryPrice":"{entry}","breakEvenPrice":"{entry}","marginType":"{}","isAutoAddMargin":"false","isolatedMargin":"0.00000000","leverage":"{}","liquidationPrice":"0","markPrice":"{}","maxNotionalValue":"20000000","positionAmt":"{}","notional":"{}","isolatedWallet":"0","symbol":"{}","unRealizedProfit":"{}","positionSide":"BOTH","updateTime":{}}}"#,
+            if exchange.standing.isolated.contains(&id) { "isolated" } else { "cross" },
             p.leverage,
             Fixed(mark, 8),
             Fixed(p.qty, row.qty_decimals),
@@ -130,15 +131,34 @@ pub(super) fn commission(exchange: &mut Exchange, params: &Params<'_>) -> Outcom
     ))
 }
 
-pub(super) fn account_config(_: &mut Exchange, _: &Params<'_>) -> Outcome {
-    Ok(r#"{"feeTier":0,"canTrade":true,"canDeposit":true,"canWithdraw":false,"dualSidePosition":false,"updateTime":0,"multiAssetsMargin":false,"tradeGroupId":-1}"#.into())
+pub(super) fn account_config(exchange: &mut Exchange, _: &Params<'_>) -> Outcome {
+    let (hedged, many) = (exchange.standing.hedged, exchange.standing.many_assets);
+    Ok(format!(
+        r#"{{"feeTier":0,"canTrade":true,"canDeposit":true,"canWithdraw":false,"dualSidePosition":{hedged},"updateTime":0,"multiAssetsMargin":{many},"tradeGroupId":-1}}"#
+    ))
+}
+
+/// How a symbol's margin type is called where it is upper case.
+fn margin_type(exchange: &Exchange, id: SymbolId) -> &'static str {
+    if exchange.standing.isolated.contains(&id) { "ISOLATED" } else { "CROSSED" }
+}
+
+/// What is done is answered so.
+const DONE: &str = r#"{"code":200,"msg":"success"}"#;
+
+pub(super) fn set_fee_burn(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
+    let on = params.flag("feeBurn")?.ok_or_else(|| Refusal::missing("feeBurn"))?;
+    exchange.standing.burns[USDM.index()] = on;
+    Ok(DONE.into())
 }
 
 pub(super) fn symbol_config(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
     Ok(list(asked(exchange, params)?.into_iter().map(|id| {
         format!(
-            r#"{{"symbol":"{}","marginType":"CROSSED","isAutoAddMargin":false,"leverage":{},"maxNotionalValue":"20000000"}}"#,
-            exchange.listing.symbols[id].name, exchange.accounts.positions[id].leverage
+            r#"{{"symbol":"{}","marginType":"{}","isAutoAddMargin":false,"leverage":{},"maxNotionalValue":"20000000"}}"#,
+            exchange.listing.symbols[id].name,
+            margin_type(exchange, id),
+            exchange.accounts.positions[id].leverage
         )
     })))
 }
@@ -155,23 +175,44 @@ pub(super) fn brackets(exchange: &mut Exchange, params: &Params<'_>) -> Outcome 
     Ok(list(rows))
 }
 
-pub(super) fn set_mode(_: &mut Exchange, params: &Params<'_>) -> Outcome {
-    match params.need("dualSidePosition")? {
-        "false" => Err(Refusal::new(-4059, "No need to change position side.")),
-        // The box has one-way positions only.
-        "true" => Err(Refusal::new(-4068, "Position side cannot be changed if there exists position.")),
-        _ => Err(Refusal::invalid("dualSidePosition")),
+pub(super) fn set_mode(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
+    let hedged = params.flag("dualSidePosition")?.ok_or_else(|| Refusal::missing("dualSidePosition"))?;
+    if hedged == exchange.standing.hedged {
+        return Err(Refusal::new(-4059, "No need to change position side."));
     }
+    let open = &exchange.log.orders;
+    if exchange.log.open.iter().any(|at| open[*at].market == USDM) {
+        return Err(Refusal::new(-4067, "Position side cannot be changed if there exists open orders."));
+    }
+    if exchange.accounts.held().next().is_some() {
+        return Err(Refusal::new(-4068, "Position side cannot be changed if there exists position."));
+    }
+    exchange.standing.hedged = hedged;
+    Ok(DONE.into())
 }
 
 pub(super) fn set_margin_type(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
-    symbol(exchange, params)?;
-    match params.need("marginType")? {
-        "CROSSED" => Err(Refusal::new(-4046, "No need to change margin type.")),
-        // The box has cross margin only.
-        "ISOLATED" => Err(Refusal::new(-4048, "Margin type cannot be changed if there exists position.")),
-        _ => Err(Refusal::invalid("marginType")),
+    let id = symbol(exchange, params)?;
+    let isolates = match params.need("marginType")? {
+        "CROSSED" => false,
+        "ISOLATED" => true,
+        _ => return Err(Refusal::invalid("marginType")),
+    };
+    if isolates == exchange.standing.isolated.contains(&id) {
+        return Err(Refusal::new(-4046, "No need to change margin type."));
     }
+    if exchange.log.open.iter().any(|at| exchange.log.orders[*at].symbol == id) {
+        return Err(Refusal::new(-4047, "Margin type cannot be changed if there exists open orders."));
+    }
+    if exchange.accounts.positions[id].qty != 0 {
+        return Err(Refusal::new(-4048, "Margin type cannot be changed if there exists position."));
+    }
+    if isolates {
+        exchange.standing.isolated.insert(id);
+    } else {
+        exchange.standing.isolated.remove(&id);
+    }
+    Ok(DONE.into())
 }
 
 pub(super) fn set_leverage(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {

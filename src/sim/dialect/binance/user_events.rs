@@ -191,7 +191,10 @@ pub(in crate::sim) fn account_event(exchange: &Exchange, market: Market, symbol:
     let now = exchange.clock_ms();
     let row = &exchange.listing.symbols[symbol];
     if market == Market::Spot {
-        let balances = [row.base, row.quote].map(|asset| {
+        let bnb = exchange.listing.assets.iter().position(|name| name == "BNB");
+        let bnb = bnb.filter(|bnb| exchange.standing.burns[market.index()] && *bnb != row.base);
+        let touched = [Some(row.base), Some(row.quote), bnb].into_iter().flatten();
+        let balances = touched.map(|asset| {
             let held = &exchange.accounts.spot[asset];
             format!(
                 r#"{{"a":"{}","f":"{}","l":"{}"}}"#,
@@ -200,8 +203,10 @@ pub(in crate::sim) fn account_event(exchange: &Exchange, market: Market, symbol:
                 held.locked.fixed(8)
             )
         });
-        let text =
-            format!(r#"{{"e":"outboundAccountPosition","E":{now},"u":{now},"B":[{}]}}"#, balances.join(","));
+        let text = format!(
+            r#"{{"e":"outboundAccountPosition","E":{now},"u":{now},"B":[{}]}}"#,
+            balances.collect::<Vec<_>>().join(",")
+        );
         return UserEvent { kind: "outboundAccountPosition", trade: false, text };
     }
     let position = &exchange.accounts.positions[symbol];

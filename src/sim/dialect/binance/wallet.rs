@@ -1,4 +1,4 @@
-//! The wallet side of spot's REST door (`/sapi`): the state of the venue, coins, fees, and what a key may do.
+//! The wallet side of spot's REST door (`/sapi`): the state of the venue, coins, fees, fee coin, rights of the key.
 //!
 //! Owns:  the table of wallet routes and their JSON.
 //! Never: moves money: the box has one spot and one USD-M wallet, and nothing leaves them.
@@ -10,6 +10,7 @@ use super::super::super::config::Market;
 use super::super::super::exchange::Exchange;
 use super::super::super::number::Money;
 use super::params::Params;
+use super::refusal::Refusal;
 use super::rest_spot::{asked, is_spot_asset};
 use super::rest_usdm::list;
 use super::{Auth, Outcome, Route, SYSTEM_STATUS};
@@ -19,6 +20,8 @@ use super::{Auth, Outcome, Route, SYSTEM_STATUS};
 pub(super) const ROUTES: &[Route] = &[
     Route { method: "GET", path: SYSTEM_STATUS, auth: Auth::Open, allowed: &[], weight: |_| 1, run: system_status },
     Route { method: "GET", path: "/sapi/v1/account/apiRestrictions", auth: Auth::Signed, allowed: &[], weight: |_| 1, run: restrictions },
+    Route { method: "GET", path: "/sapi/v1/bnbBurn", auth: Auth::Signed, allowed: &[], weight: |_| 1, run: |exchange, _| Ok(burn(exchange)) },
+    Route { method: "POST", path: "/sapi/v1/bnbBurn", auth: Auth::Signed, allowed: &["spotBNBBurn", "interestBNBBurn"], weight: |_| 1, run: set_burn },
     Route { method: "GET", path: "/sapi/v1/asset/tradeFee", auth: Auth::Signed, allowed: &["symbol"], weight: |_| 1, run: trade_fee },
     Route { method: "GET", path: "/sapi/v1/capital/config/getall", auth: Auth::Signed, allowed: &[], weight: |_| 10, run: coins },
     Route { method: "GET", path: "/sapi/v1/margin/allPairs", auth: Auth::Keyed, allowed: KEYED_YET_SIGNED, weight: |_| 1, run: |_, _| Ok("[]".into()) },
@@ -39,12 +42,30 @@ fn system_status(exchange: &mut Exchange, _: &Params<'_>) -> Outcome {
     .into())
 }
 
-/// A key as a careful desk has it: it may trade and cannot withdraw.
 fn restrictions(exchange: &mut Exchange, _: &Params<'_>) -> Outcome {
+    let it = &exchange.standing;
+    let [spot, usdm] = it.trades;
     Ok(format!(
-        r#"{{"ipRestrict":true,"createTime":{},"enableReading":true,"enableWithdrawals":false,"enableInternalTransfer":false,"enableMargin":false,"enableFutures":true,"permitsUniversalTransfer":false,"enableVanillaOptions":false,"enableFixApiTrade":false,"enableFixReadOnly":false,"enableSpotAndMarginTrading":true,"enablePortfolioMarginTrading":false}}"#,
-        exchange.clock_ms()
+        r#"{{"ipRestrict":{},"createTime":{},"enableReading":true,"enableWithdrawals":{},"enableInternalTransfer":false,"enableMargin":false,"enableFutures":{usdm},"permitsUniversalTransfer":false,"enableVanillaOptions":false,"enableFixApiTrade":false,"enableFixReadOnly":false,"enableSpotAndMarginTrading":{spot},"enablePortfolioMarginTrading":false}}"#,
+        it.bound, exchange.accounts.opened_ms, it.withdraws
     ))
+}
+
+fn burn(exchange: &Exchange) -> String {
+    let on = exchange.standing.burns[Market::Spot.index()];
+    format!(r#"{{"spotBNBBurn":{on},"interestBNBBurn":false}}"#)
+}
+
+/// One of the two must be sent; the box lends nothing, so interest is taken as sent and not kept.
+fn set_burn(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
+    let spot = params.flag("spotBNBBurn")?;
+    if spot.is_none() && params.flag("interestBNBBurn")?.is_none() {
+        return Err(Refusal::missing("spotBNBBurn"));
+    }
+    if let Some(on) = spot {
+        exchange.standing.burns[Market::Spot.index()] = on;
+    }
+    Ok(burn(exchange))
 }
 
 fn trade_fee(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {

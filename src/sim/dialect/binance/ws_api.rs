@@ -67,6 +67,7 @@ pub(super) fn answer(exchange: &mut Exchange, conn: ConnId, market: Market, text
     let frame: Value = serde_json::from_str(text).unwrap_or(Value::Null);
     let name = frame.get("method").and_then(Value::as_str);
     let method = name.and_then(|name| methods.iter().find(|m| m.name == name));
+    exchange.signed += u64::from(text.contains("\"apiKey\"") || text.contains("\"signature\""));
     let clock = exchange.clock();
     let admitted = exchange.limits[market.index()].admit(clock, method.map_or(1, |m| m.weight));
     let mut shows_limits = !exchange.conns.get(conn).and_then(|c| c.socket.as_ref()).is_some_and(|s| s.terse);
