@@ -176,11 +176,17 @@ def funding(check, ex, box):
 def settings(check, ex):
     check.same("one-way", ex.fetch_position_mode(PERP)["hedged"], False)
     check.same("cross", ex.fetch_margin_mode(PERP)["marginMode"], "cross")
-    check.same("leverage at first", ex.fetch_leverage(PERP)["longLeverage"], 20)
+    check.same("leverage at first", ex.fetch_leverage(PERP)["longLeverage"], 2)
     check.same("leverage set", ex.set_leverage(3, PERP)["leverage"], 3)
     check.same("leverage now", ex.fetch_leverages([PERP])[PERP]["shortLeverage"], 3)
     tiers = ex.fetch_market_leverage_tiers(PERP)
     check.same("bracket", (tiers[0]["maintenanceMarginRate"], tiers[0]["maxLeverage"]), (0.025, 125))
+    check.same("to isolated", ex.set_margin_mode("isolated", PERP)["code"], 200)
+    check.same("isolated now", ex.fetch_margin_mode(PERP)["marginMode"], "isolated")
+    check.same("and back", ex.set_margin_mode("cross", PERP)["code"], 200)
+    check.same("to two-way", ex.set_position_mode(True, PERP)["code"], 200)
+    check.same("two-way now", ex.fetch_position_mode(PERP)["hedged"], True)
+    check.same("and back", ex.set_position_mode(False, PERP)["code"], 200)
     check.raises("one-way already", ccxt.OperationRejected, lambda: ex.set_position_mode(False, PERP))
     check.raises("cross already", ccxt.MarginModeAlreadySet, lambda: ex.set_margin_mode("cross", PERP))
 
