@@ -77,16 +77,4 @@ pub(super) const LINES: &[Setting] = &[
         set: |s, v| value::part(v).map(|rate| s.deployed_max = rate),
         ..PLAIN
     },
-    Setting {
-        name: "leverage",
-        section: "trade",
-        kind: Kind::Count,
-        unit: "N",
-        default: Some("2"),
-        example: "1",
-        help: "Perp notional per unit of margin on a venue, at most",
-        on: ENGINE,
-        set: |s, v| value::count(v, 1, 10).map(|n| s.leverage = n as u32),
-        ..PLAIN
-    },
 ];

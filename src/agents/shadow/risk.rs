@@ -47,6 +47,8 @@ pub(super) struct Risk {
     /// What may be bound beyond that, as last computed.
     room: Stakes,
     told: Option<CapitalTold>,
+    /// No order was under way then: one that is counts at full size beside what of it is booked.
+    sure: bool,
     /// A person was told that liquidation is near.
     warned: bool,
     /// When a move from one pair to another is looked for again.
@@ -156,7 +158,7 @@ impl Shadow {
         }
         let leaving = self.books.iter().any(|book| book.weighing.leaving.is_some());
         let most = told.equity.0.max(0) / 1_000_000 * caps.deployed_max_ppm;
-        let over = told.deployed.0 > most + most / OVER_CAP;
+        let over = self.risk.sure && told.deployed.0 > most + most / OVER_CAP;
         if leaving || !self.may_trade() {
             return;
         }
@@ -216,6 +218,7 @@ impl Shadow {
         let accounts = self.accounts(now);
         let caps = &self.settings.caps;
         self.risk.room = accounts.map_or_else(Stakes::default, |accounts| caps.room(&accounts, 1));
+        self.risk.sure = !self.books.iter().any(|book| book.state.is_open());
         self.risk.told = accounts.map(|accounts| CapitalTold {
             equity: accounts.iter().fold(Amount::ZERO, |sum, account| sum + account.equity()),
             deployed: accounts.iter().fold(Amount::ZERO, |sum, account| sum + account.deployed),
