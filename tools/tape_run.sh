@@ -80,6 +80,7 @@ PYTHON
 }
 
 echo "== at the defaults: every quote decided on, nothing sent, and the summary says why"
+mkdir -p "$top"
 printf '[engine]\nlive = true\n' >"$top/live.toml"
 play "$top/quiet" --config "$top/live.toml" --live
 python3 tools/check_tape.py "$spot" "$usdm" "$top/quiet" --quiet
