@@ -189,7 +189,10 @@ choices! {
         9 Relisted { lane, instruments, shut, ending, limits },
         10 Settled { instrument, rows },
         11 Intervals(rows),
-        12 Account { lines }
+        12 Account { lines },
+        13 CalendarStepped { by_ns },
+        14 ClocksLearned,
+        15 ClockWrong { why }
     }
     RefusalKind {
         0 Auth, 1 Filter, 2 Funds, 3 ReduceOnly, 4 Stamp, 5 State, 6 Throttle, 7 Overload, 8 Band

@@ -263,6 +263,18 @@ pub enum News {
         /// For a person, and the journal.
         lines: Vec<String>,
     },
+    /// The host's calendar jumped; the venues' clocks are being learned anew.
+    CalendarStepped {
+        /// By how much, ns; negative: back.
+        by_ns: i64,
+    },
+    /// They all are.
+    ClocksLearned,
+    /// The host's calendar is wrong, which stops no run that has begun.
+    ClockWrong {
+        /// By how much, and what to do.
+        why: String,
+    },
     /// A connection is up.
     LinkUp {
         /// Which.

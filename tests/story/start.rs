@@ -2,7 +2,7 @@
 
 use contango::rehearse::{Setup, World};
 use contango::sim;
-use contango::units::time::SEC;
+use contango::units::time::{MS, SEC};
 
 /// A start that must fail, ended.
 #[track_caller]
@@ -89,4 +89,57 @@ fn a_venue_that_is_at_fault_for_a_while_is_asked_again() {
     assert!(world.run_until(World::is_done, 90 * SEC), "it never ended");
     let why = world.ended().failed.clone().unwrap();
     assert!(why.contains("HTTP 502"), "{why}");
+}
+
+/// A daemon steps the calendar of a running engine, far past what it would start with: no order's stamp follows
+/// it, so the run goes on (F1, F2).
+#[test]
+fn a_calendar_that_jumps_ends_no_run_and_moves_no_stamp() {
+    for step_ms in [3_453, -3_453, 700, -60] {
+        let mut world = World::new(&Setup::default()).unwrap();
+        assert!(world.run_until_live(), "{:?}", world.ended());
+        world.run_for(3 * SEC);
+        step(&mut world, step_ms);
+        assert!(world.run_until(|world| said(world, "calendar jumped by"), 20 * MS), "{:?}", world.lines());
+        assert!(world.run_until(|world| said(world, "learned anew"), SEC), "{:?}", world.lines());
+        let trips = world.shadow().totals.closed;
+        world.run_for(40 * SEC);
+        assert!(world.shadow().totals.closed > trips, "{:?}", world.ended());
+        assert_eq!(world.truth()["refused"], serde_json::json!([]), "no stamp was out of its window");
+        let wrong = said(&world, "the next start will refuse");
+        assert_eq!(wrong, i64::abs(step_ms) > 1_000, "{:?}", world.lines());
+        assert!(world.stop());
+    }
+}
+
+/// One that never stands still: exits go on, and no entry begins before the venues' clocks are learned anew.
+#[test]
+fn while_the_calendar_jumps_nothing_is_entered() {
+    let entered = |steps: bool| {
+        let mut world = World::new(&Setup::default()).unwrap();
+        assert!(world.run_until_live(), "{:?}", world.ended());
+        step(&mut world, if steps { 60 } else { 0 });
+        world.run_for(20 * MS);
+        let opening = |world: &World| world.orders().iter().filter(|it| it.starts_with("buy spot")).count();
+        let before = opening(&world);
+        for n in 0..200 {
+            step(&mut world, if !steps { 0 } else if n % 2 == 0 { -60 } else { 60 });
+            world.run_for(50 * MS);
+        }
+        (opening(&world) - before, world)
+    };
+    assert!(entered(false).0 > 0);
+    let (during, mut world) = entered(true);
+    assert_eq!(during, 0);
+    let before = world.orders().len();
+    assert!(world.run_until(|world| world.orders().len() > before, 20 * SEC), "{:?}", world.lines());
+}
+
+fn said(world: &World, words: &str) -> bool {
+    world.lines().iter().any(|line| line.contains(words))
+}
+
+/// Steps the host's calendar.
+fn step(world: &mut World, by_ms: i64) {
+    world.act(&serde_json::json!({"kind": "clock", "by_ms": by_ms}), &Setup::default()).unwrap();
 }

@@ -215,7 +215,7 @@ impl Clerk {
         match errand {
             Errand::Time(leg) => {
                 if let Some(samples) = self.clocks.get_mut(&leg) {
-                    samples.asked = false;
+                    samples.missed();
                 }
             }
             Errand::Ticket { leg, .. } => {

@@ -1,7 +1,6 @@
-//! What must be known before trading: what trades, what it costs us, and what time it is there.
+//! What must be known before trading: what trades, and what it costs us.
 //!
-//! Owns:  the stages of a start, the pairing of listings, fees, and the clock offsets with their
-//!        refusal to arm on a wrong host clock.
+//! Owns:  the stages of a start, the pairing of listings, and fees.
 //! Never: goes on with a guess: no listing, no fees of our own account, no clock means no trading.
 
 use super::Clerk;
@@ -9,21 +8,11 @@ use super::errands::Errand;
 use crate::agents::Loaded;
 use crate::agents::courier::Letter;
 use crate::event::{Instruments, Limit, Mark, News, lane};
-use crate::units::time::{MS, SEC};
+use crate::units::time::SEC;
 use crate::units::{InstrumentId, LegKind, Nanos, Rate, Unix};
 use crate::venue::{self, BadBody, BucketRule, FeesAsk, Kind, Symbols};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// Samples taken at start before a clock is believed (FAULTS F1), and how far apart.
-const FIRST_SAMPLES: usize = 5;
-const FIRST_SAMPLE_APART_NS: u64 = 20 * MS;
-/// How often after that (FAULTS F3).
-const SAMPLE_APART_NS: u64 = 30 * SEC;
-/// Samples kept; the one with the shortest round trip counts.
-const SAMPLES_KEPT: usize = 8;
-/// A host clock further off than this refuses to arm (DESIGN §5, `clock_off_max`).
-const CLOCK_OFF_MAX_NS: i64 = SEC as i64;
 
 /// How often a start asks again a venue that answers with a fault of its own, and after how long.
 const FAULTS_MAX: u32 = 30;
@@ -53,35 +42,6 @@ pub struct FeesSeen {
     pub(super) instruments: Instruments,
 }
 
-/// Clock samples of one market.
-#[derive(Debug, Default)]
-pub struct ClockSamples {
-    /// Offset (venue minus our monotonic clock, ns) with its round trip, newest last.
-    kept: Vec<(i64, u64)>,
-    due: Nanos,
-    pub(super) asked: bool,
-}
-
-impl ClockSamples {
-    fn add(&mut self, sent: Nanos, received: Nanos, said: Unix) {
-        let round_trip = received.since(sent);
-        // The venue looked at its clock between both stamps: half a round trip is the error bound.
-        // Its stamp is cut to whole milliseconds: half of one more is added.
-        let middle = sent.0 + round_trip / 2;
-        let offset = said.0 + MS as i64 / 2 - middle as i64;
-        if self.kept.len() == SAMPLES_KEPT {
-            self.kept.remove(0);
-        }
-        self.kept.push((offset, round_trip));
-    }
-
-    /// The offset with the least doubt, and its round trip: half of that is the doubt.
-    pub(super) fn best(&self) -> Option<(i64, u64)> {
-        let enough = self.kept.len() >= FIRST_SAMPLES.min(SAMPLES_KEPT);
-        self.kept.iter().min_by_key(|(_, round_trip)| *round_trip).copied().filter(|_| enough)
-    }
-}
-
 impl Clerk {
     pub(super) fn ask_for_listings(&mut self) {
         for leg in LegKind::BOTH {
@@ -109,13 +69,9 @@ impl Clerk {
                 self.on_ticket(leg, renew, status, &mut body, received);
                 Ok(())
             }
-            Errand::Time(leg) => (venue.read_time)(&mut body).map(|said| {
-                if let Some(samples) = self.clocks.get_mut(&leg) {
-                    samples.asked = false;
-                    samples.add(sent, received, said);
-                }
-                self.learn(leg, received);
-            }),
+            Errand::Time(leg) => {
+                (venue.read_time)(&mut body).map(|said| self.on_time(leg, sent, received, said))
+            }
             Errand::Listing(leg) => (venue.read_listing)(leg, &mut body).map(|listing| {
                 self.listings.insert(leg, listing);
             }),
@@ -187,7 +143,7 @@ impl Clerk {
             (Errand::Settled(_) | Errand::Intervals, _) => self.history_failed(errand, false, now),
             (Errand::Time(leg), _) => {
                 if let Some(samples) = self.clocks.get_mut(&leg) {
-                    samples.asked = false;
+                    samples.missed();
                 }
             }
             _ => self.fail(format!("{venue}, {errand:?}: HTTP {status}: {error}")),
@@ -205,42 +161,6 @@ impl Clerk {
         if self.stage != Stage::Failed {
             self.stage = Stage::Failed;
             self.tell(News::Fail { why });
-        }
-    }
-
-    /// A market's clock, from its best sample; the host's own must agree with it before we arm.
-    fn learn(&mut self, leg: LegKind, now: Nanos) {
-        let Some(offset) = self.clocks.get(&leg).and_then(ClockSamples::best).map(|(offset, _)| offset)
-        else {
-            return;
-        };
-        let venue = self.settings.target.venue;
-        self.offsets.0[lane(venue.id, leg)] = Some(offset);
-        for cell in &mut self.doors.offsets {
-            cell.publish(self.offsets.to_words());
-        }
-        let host_ahead = self.clock.unix().0 - (now.0 as i64 + offset);
-        if self.settings.live && host_ahead.abs() > CLOCK_OFF_MAX_NS {
-            let ms = host_ahead / MS as i64;
-            let (name, limit) = (venue.name, CLOCK_OFF_MAX_NS / MS as i64);
-            self.refuse(format!(
-                "this host's clock is {ms} ms off {name}'s (limit {limit} ms); synchronize it (`chronyc makestep`) and start again"
-            ));
-        }
-    }
-
-    /// Asks for the time where it is due.
-    pub(super) fn sample_clocks(&mut self, now: Nanos) {
-        for leg in LegKind::BOTH {
-            let free = self.is_free(leg);
-            let Some(samples) = self.clocks.get_mut(&leg) else { continue };
-            if samples.asked || now < samples.due || !free {
-                continue;
-            }
-            let young = samples.kept.len() + 1 < FIRST_SAMPLES;
-            samples.due = now.plus(if young { FIRST_SAMPLE_APART_NS } else { SAMPLE_APART_NS });
-            samples.asked = true;
-            self.errands.add(leg, Errand::Time(leg));
         }
     }
 

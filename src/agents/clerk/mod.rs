@@ -4,10 +4,11 @@
 //!        immutable `Instruments`, the clock offsets.
 //! Never: reads a quote, sends an order, or gives up on a link while the run lasts.
 //! Map:   `links` from wanted to handed over · `errands` requests, within what may be asked · `load`
-//!        listings, fees, clocks · `history` settled funding · `relist` rules that change while running ·
+//!        listings, fees · `clocks` what time it is · `history` settled funding · `relist` rules that change while running ·
 //!        `user` tickets and signatures of private streams · `account` what must be so before orders leave.
 
 mod account;
+mod clocks;
 pub mod errands;
 pub mod history;
 pub mod links;
@@ -28,9 +29,10 @@ use crate::metal::tap::Tap;
 use crate::units::{LegKind, Nanos};
 use crate::venue::standing::Wants;
 use crate::venue::{Key, Listing, Symbols, Venue};
+use clocks::ClockSamples;
 use errands::{Errand, Errands};
 use links::Want;
-use load::{ClockSamples, Stage};
+use load::Stage;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use user::Ticket;
@@ -119,6 +121,7 @@ pub struct Clerk {
     fees: load::FeesSeen,
     account: account::Account,
     clocks: BTreeMap<LegKind, ClockSamples>,
+    calendar: clocks::Calendar,
     offsets: Offsets,
     user_tickets: BTreeMap<LegKind, Ticket>,
     /// What waits to be asked for, and what may be.
@@ -156,6 +159,7 @@ impl Clerk {
             fees: load::FeesSeen::default(),
             account: account::Account::default(),
             clocks: LegKind::BOTH.map(|leg| (leg, ClockSamples::default())).into(),
+            calendar: clocks::Calendar::default(),
             offsets: Offsets::default(),
             user_tickets: BTreeMap::new(),
             errands: Errands::default(),
@@ -182,6 +186,7 @@ impl Agent for Clerk {
         work += self.bring_up(now);
         self.send_errands(now);
         work += self.errands(now);
+        self.watch_calendar(now);
         self.sample_clocks(now);
         self.ask_for_history(now);
         self.renew_tickets(now);

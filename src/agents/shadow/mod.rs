@@ -10,11 +10,12 @@
 //!        liquidation · `market` its rules · `late` told of after the end · `funding` what is settled and
 //!        coming · `income` what was paid · `weighing` the rules · `terms` what follows for the trader · `risk`
 //!        what may be at stake · `rotation` moving on · `granted` coins of long ones · `budget` what may
-//!        leave · `lag` a slow disk · `operator` modes ·
+//!        leave · `lag` a slow disk · `calendar` one that jumps · `operator` modes ·
 //!        `told` what it can say of a run · `totals` what it adds up to.
 
 mod adopt;
 mod budget;
+mod calendar;
 mod compare;
 mod completing;
 mod forced;
@@ -297,6 +298,8 @@ pub struct Shadow {
     /// Intent slots that are free once so many records are durable.
     freeing: VecDeque<(u64, IntentSlot)>,
     lag: lag::Lag,
+    /// Why entries are off since the host's calendar jumped, if they are.
+    calendar: Option<String>,
     operator: operator::Operator,
     ended: Ended,
     /// What it adds up to.
@@ -361,6 +364,7 @@ impl Shadow {
             written: 0,
             freeing: VecDeque::new(),
             lag: lag::Lag::default(),
+            calendar: None,
             operator,
             ended: Ended::default(),
             totals: Totals::default(),

@@ -42,6 +42,9 @@ impl Shadow {
                     self.permit_due = now;
                 }
             }
+            News::CalendarStepped { by_ns } => self.on_stepped(by_ns, now),
+            News::ClocksLearned => self.on_clocks_learned(now),
+            News::ClockWrong { why } => self.alert(why),
             News::LinkUp { what, .. } => {
                 self.write(Record::Note { at: self.clock.unix(), text: format!("link up: {what}") });
                 self.operator.links.insert(what, None);

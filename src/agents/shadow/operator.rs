@@ -341,6 +341,7 @@ impl Shadow {
         let mode = self.mode();
         say(mode != Mode::Trading, format!("the engine is {}: {}", mode.name(), self.mode_why()));
         say(self.phase == Phase::Starting, "the feeds are not live yet".to_owned());
+        say(self.calendar.is_some(), self.calendar.clone().unwrap_or_default());
         for venue in [spot.venue, perp.venue] {
             let name = crate::venue::get(venue).name;
             say(self.in_doubt(venue), format!("{name}: the fate of an order is unknown"));

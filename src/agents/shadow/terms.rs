@@ -67,6 +67,7 @@ impl Book {
 impl Shadow {
     pub(super) fn is_frozen(&self, venue: VenueId, now: Nanos) -> bool {
         self.lags().is_some()
+            || self.calendar.is_some()
             || self.in_doubt(venue)
             || self.lacks_streams(venue)
             || LegKind::BOTH.iter().any(|leg| self.recon.doubts(lane(venue, *leg)))
