@@ -156,6 +156,7 @@ struct Sum {
     round_trips: u64,
     unknown_outcomes: u64,
     crashes: u64,
+    unhealed: u64,
     faults: Vec<(u64, u64)>,
     broken: Vec<(u64, String)>,
     hash: String,
@@ -182,6 +183,7 @@ impl Sum {
             round_trips: add(|it| it.round_trips),
             unknown_outcomes: add(|it| it.unknown_outcomes),
             crashes: add(|it| it.crashes),
+            unhealed: add(|it| it.unhealed.into()),
             faults,
             broken: broken.collect(),
             hash: hash.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect(),
@@ -203,7 +205,7 @@ impl Sum {
         json!({
             "sessions": self.sessions, "events": self.events, "turns": self.turns,
             "simulated_hours": self.hours(), "orders": self.orders, "round_trips": self.round_trips,
-            "unknown_outcomes": self.unknown_outcomes, "crashes": self.crashes, "faults": faults,
+            "unknown_outcomes": self.unknown_outcomes, "crashes": self.crashes, "unhealed": self.unhealed, "faults": faults,
             "invariants_broken": self.broken.len(), "broken": broken, "event_hash": self.hash,
         })
     }
@@ -231,8 +233,8 @@ impl Sum {
         );
         let _ = writeln!(
             page,
-            "{} orders, {} round trips, {} unknown outcomes, {} crashes",
-            self.orders, self.round_trips, self.unknown_outcomes, self.crashes
+            "{} orders, {} round trips, {} unknown outcomes, {} crashes, {} sessions that could not heal: the venue stayed shut",
+            self.orders, self.round_trips, self.unknown_outcomes, self.crashes, self.unhealed
         );
         let injected: u64 = self.faults.iter().map(|(injected, _)| injected).sum();
         let _ = writeln!(

@@ -14,7 +14,7 @@ use super::network::Witnessed;
 use super::setup::INSTANCE;
 use super::{Room, Setup, SetupError, World};
 use crate::event::{Ask, Intent};
-use crate::sim::{Door, Row, Standing};
+use crate::sim::{Door, Market, Row, Standing};
 use crate::store::segments::file_name;
 use crate::units::Nanos;
 use crate::units::time::MS;
@@ -107,6 +107,10 @@ impl World {
             }
             ("stranger", _) => {
                 for _ in 0..number("times") {
+                    // Whoever shares our address is not out to have it banned for days.
+                    if self.open_at(Market::Spot) > now {
+                        break;
+                    }
                     self.ask_as_stranger(Door::SpotRest, STRANGER);
                 }
             }
@@ -186,17 +190,23 @@ impl World {
         std::mem::take(&mut self.network.witnessed)
     }
 
-    /// How long a segment of the journal is, and how much of it would outlive a loss of power; segments count
-    /// from 1, and one that is not there is empty.
+    /// The file of a segment of the journal; segments count from 1.
     #[must_use]
-    pub fn segment_lengths(&self, segment: u32) -> (usize, usize) {
-        self.disk.lengths(&file_name(INSTANCE, segment))
+    pub fn segment_name(number: u32) -> String {
+        file_name(INSTANCE, number)
+    }
+
+    /// How long a segment of the journal is, and how much of it would outlive a loss of power; one that is not
+    /// there is empty.
+    #[must_use]
+    pub fn segment_lengths(&self, name: &str) -> (usize, usize) {
+        self.disk.lengths(name)
     }
 
     /// A segment's bytes from `from` on.
     #[must_use]
-    pub fn segment_from(&self, segment: u32, from: usize) -> Vec<u8> {
-        self.disk.tail(&file_name(INSTANCE, segment), from)
+    pub fn segment_from(&self, name: &str, from: usize) -> Vec<u8> {
+        self.disk.tail(name, from)
     }
 
     /// Client order ids of every intent record that would outlive the process now.
@@ -226,7 +236,7 @@ impl World {
 
     /// When a market takes requests again: now, unless it is in maintenance or has banned us.
     #[must_use]
-    pub fn open_at(&self, market: crate::sim::Market) -> Nanos {
+    pub fn open_at(&self, market: Market) -> Nanos {
         let shut_ns = self.network.exchange.shut_until(market).saturating_sub(self.network.unix(self.now()));
         self.now().plus(shut_ns)
     }

@@ -1,6 +1,6 @@
 //! A session as drawn from its seed: what is traded and how, and which faults strike when.
 //!
-//! Owns:  every random choice of a session; the script of its faults, as text and back.
+//! Owns:  every random choice of a session.
 //! Never: draws anything once the session runs: dropping a fault leaves all others as they were.
 
 use super::Setup;
@@ -10,7 +10,7 @@ use crate::metal::entropy::Entropy;
 use crate::sim;
 use crate::units::time::{MS, SEC, US};
 use crate::units::{Amount, Ratio};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Coins that the box lists with both legs.
@@ -205,47 +205,6 @@ impl Plan {
         strikes.sort_by_key(|strike| strike.at_ns);
         Self { seed, setup, safety_ns, strikes }
     }
-
-    /// Its script: a line that names the seed, then one line a fault.
-    #[must_use]
-    pub fn script(&self) -> String {
-        let mut text = format!("{}\n", json!({"seed": self.seed}));
-        for strike in &self.strikes {
-            let line = json!({
-                "at_us": strike.at_ns / US, "fault": TABLE[strike.injector].name, "do": strike.order,
-            });
-            text.push_str(&format!("{line}\n"));
-        }
-        text
-    }
-
-    /// Reads a script back: the session of its seed, with these faults and no others.
-    ///
-    /// # Errors
-    ///
-    /// Which line can't be read, and why.
-    pub fn read(text: &str) -> Result<Self, String> {
-        let lines = text.lines().enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
-        let mut plan = None;
-        for (at, line) in lines {
-            let wrong = |why: &str| format!("line {}: {why}", at + 1);
-            let row: Value = serde_json::from_str(line).map_err(|error| wrong(&error.to_string()))?;
-            match &mut plan {
-                None => {
-                    let seed =
-                        row["seed"].as_u64().ok_or_else(|| wrong("the first line is {\"seed\": N}"))?;
-                    plan = Some(Self { strikes: Vec::new(), ..Self::drawn(seed) });
-                }
-                Some(Self { strikes, .. }) => {
-                    let name = row["fault"].as_str().unwrap_or("");
-                    let injector = index_of(name).ok_or_else(|| wrong(&format!("no fault {name:?}")))?;
-                    let at_us = row["at_us"].as_u64().ok_or_else(|| wrong("at_us is a whole number"))?;
-                    strikes.push(Strike { at_ns: at_us * US, injector, order: row["do"].clone() });
-                }
-            }
-        }
-        plan.ok_or_else(|| "it is empty; its first line is {\"seed\": N}".to_owned())
-    }
 }
 
 fn setup(seed: u64, coins: &[&str], draw: &mut Draw<'_>) -> Setup {
@@ -261,24 +220,25 @@ fn setup(seed: u64, coins: &[&str], draw: &mut Draw<'_>) -> Setup {
         settle_in_ns: draw.range(25, 59) * 60 * SEC,
         ..sim::Config::default()
     };
-    let defaults = Setup::default();
     Setup {
-        seed,
-        key: (box_config.key.clone(), box_config.secret.clone()),
-        box_config,
         wanted: Some(coins.iter().map(|coin| (*coin).to_owned()).collect()),
         legs: [Legs::Together, Legs::Together, Legs::PerpFirst, Legs::SpotFirst][draw.range(0, 3) as usize],
         clip: Amount(i128::from(draw.range(200, 900)) * 10i128.pow(u32::from(Amount::SCALE))),
         exit_basis: Some(Ratio::from_num(draw.range(3, 9)) / 10_000),
         order_links: draw.range(1, 3) as usize,
         // Kill loops raise it; a session in four keeps the limit.
-        crashes_max: if draw.range(0, 3) == 0 { defaults.crashes_max } else { (1_000, 600 * SEC) },
+        crashes_max: if draw.range(0, 3) == 0 { Setup::default().crashes_max } else { (1_000, 600 * SEC) },
         delay_ns: delay.0..=delay.1,
         idle_ns: [2 * MS, 5 * MS, 10 * MS, 20 * MS][draw.range(0, 3) as usize],
         drawn_turns: draw.coin(),
         segment_bytes: [32 << 10, 256 << 10, 16 << 20][draw.range(0, 2) as usize],
-        ..defaults
+        ..keyed(seed, box_config)
     }
+}
+
+/// A session's world but for what is drawn: the demo's, with a key to this box.
+pub(super) fn keyed(seed: u64, box_config: sim::Config) -> Setup {
+    Setup { seed, key: (box_config.key.clone(), box_config.secret.clone()), box_config, ..Setup::default() }
 }
 
 /// How often each fault strikes: about half are off; sometimes a pack comes on top.

@@ -4,7 +4,7 @@
 //! Never: changes a room for the rehearsal's sake, or tells it anything but through its doors.
 //! Map:   `world` the loop and what a story may look at and do · `network` chunks on their way, the
 //!        box behind them, the hash of all that passed, `weather` on it · `setup` what a world is made of.
-//!        Sessions: `drawing` a seed becomes a plan, `faults` the table it is drawn from, `act` carries
+//!        Sessions: `drawing` a seed becomes a plan, `script` a plan as text, `faults` the table it is drawn from, `act` carries
 //!        them out, `session` lives through it, `oracle` judges.
 
 mod act;
@@ -12,6 +12,7 @@ mod drawing;
 pub mod faults;
 mod network;
 pub mod oracle;
+mod script;
 pub mod session;
 mod setup;
 mod weather;

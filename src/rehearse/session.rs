@@ -18,6 +18,8 @@ use std::collections::BTreeMap;
 const LIVE_WITHIN_NS: u64 = 60 * SEC;
 /// I19: all is well again so long after the last fault, or after the venue's own stated end.
 const HEALED_WITHIN_NS: u64 = 60 * SEC;
+/// A venue that stays shut for longer after the last fault is dead: nothing can heal.
+const DEAD_NS: u64 = 600 * SEC;
 /// A healthy engine goes on for at least this.
 const HEALING_NS: u64 = 12 * SEC;
 /// After a fault that shut every route, before its effects count.
@@ -52,6 +54,8 @@ pub struct Outcome {
     pub unknown_outcomes: u64,
     /// Processes killed, hosts without power.
     pub crashes: u64,
+    /// Whether the venue stayed shut for so long that the session had to end without healing.
+    pub unhealed: bool,
     /// By position in the table: how often each fault was injected, and how often the engine showed it.
     pub faults: Vec<(u64, u64)>,
     /// What broke, at which step, and the last events before it.
@@ -70,6 +74,7 @@ struct Session<'a> {
     restarts: u32,
     /// The bench itself ends the run.
     stopping: bool,
+    unhealed: bool,
     /// Entries are off for good by what was injected.
     no_entries: bool,
     /// Gate counts of processes that are gone.
@@ -107,6 +112,7 @@ pub fn run(plan: &Plan) -> Outcome {
         crashes: 0,
         restarts: 0,
         stopping: false,
+        unhealed: false,
         no_entries: false,
         gate: [0; Closed::ALL.len()],
     };
@@ -136,6 +142,9 @@ impl Session<'_> {
             }
         }
         self.heal()?;
+        if self.unhealed {
+            return Ok(());
+        }
         if !self.world.is_done() {
             self.gather();
         }
@@ -155,6 +164,10 @@ impl Session<'_> {
         self.oracle.acted(self.world.now(), "calm");
         let open_at = [Market::Spot, Market::Usdm].map(|market| self.world.open_at(market));
         let from = open_at[0].max(open_at[1]);
+        if from.since(self.world.now()) > DEAD_NS {
+            self.unhealed = true;
+            return Ok(());
+        }
         self.oracle.excuse(from.plus(GRACE_NS));
         self.until_time(from)?;
         // A person looks. What a pair's entries are off for is over, or it will be told again.
@@ -371,6 +384,7 @@ impl Session<'_> {
             round_trips: oracle.round_trips(),
             unknown_outcomes: oracle.unknown_outcomes(),
             crashes: self.crashes,
+            unhealed: self.unhealed,
             faults: (0..TABLE.len()).map(|at| (self.injected[at], self.observed(at))).collect(),
             broken: broken.map(|broken| (broken, oracle.steps, last())),
         }

@@ -123,7 +123,16 @@ fn while_the_calendar_jumps_nothing_is_entered() {
         let opening = |world: &World| world.orders().iter().filter(|it| it.starts_with("buy spot")).count();
         let before = opening(&world);
         for n in 0..200 {
-            step(&mut world, if !steps { 0 } else if n % 2 == 0 { -60 } else { 60 });
+            step(
+                &mut world,
+                if !steps {
+                    0
+                } else if n % 2 == 0 {
+                    -60
+                } else {
+                    60
+                },
+            );
             world.run_for(50 * MS);
         }
         (opening(&world) - before, world)

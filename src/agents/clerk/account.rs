@@ -101,7 +101,8 @@ impl Clerk {
         }
         let mut lines = Vec::new();
         for leg in LegKind::BOTH {
-            let Some((offset, round_trip)) = self.clocks.get(&leg).and_then(super::clocks::ClockSamples::best)
+            let Some((offset, round_trip)) =
+                self.clocks.get(&leg).and_then(super::clocks::ClockSamples::best)
             else {
                 continue;
             };

@@ -35,8 +35,9 @@ impl Oracle {
     pub fn image(&self, world: &World, tail: Option<usize>) -> Image {
         let mut segments = Vec::new();
         for number in 1.. {
-            let (_, durable) = world.segment_lengths(number);
-            let mut bytes = world.segment_from(number, 0);
+            let name = World::segment_name(number);
+            let (_, durable) = world.segment_lengths(&name);
+            let mut bytes = world.segment_from(&name, 0);
             bytes.truncate(tail.map_or(usize::MAX, |tail| durable.saturating_add(tail)));
             let mut reader = Reader::new(&bytes, number);
             let tells = reader.by_ref().filter(|entry| entry.kind != Kind::Checkpoint).count();
@@ -58,7 +59,7 @@ impl Oracle {
     /// I18, and what reading the journal from its beginning finds.
     pub fn reborn(&mut self, world: &mut World, image: &Image) -> Result<(), Broken> {
         for (number, records) in (1..).zip(&image.segments) {
-            let bytes = world.segment_from(number, 0);
+            let bytes = world.segment_from(&World::segment_name(number), 0);
             if !bytes.starts_with(records) {
                 let (kept, had) = (bytes.len(), records.len());
                 let why = format!(
@@ -70,6 +71,7 @@ impl Oracle {
         self.begun = world.now();
         self.lost_power |= image.power;
         self.books = Books::new();
+        self.segments = [1, 2].map(World::segment_name);
         // A latch of the last moments may not have reached the disk.
         if self.latched.1.plus(LATCH_DURABLE_NS) > image.at {
             self.latched = (super::Latched::Trading, world.now());

@@ -82,6 +82,8 @@ pub struct Oracle {
     books: Books,
     exposure: exposure::Exposure,
     budget: budget::Budget,
+    /// Files of the segment that is read, and of the next one.
+    segments: [String; 2],
     latched: (Latched, Nanos),
     /// While this lies ahead, every route of a hedge is shut or a fact is withheld.
     excused_until: Nanos,
@@ -109,6 +111,7 @@ impl Oracle {
             allowed,
             books: Books::new(),
             budget: budget::Budget::default(),
+            segments: [1, 2].map(World::segment_name),
             latched: (Latched::Trading, Nanos(0)),
             excused_until: Nanos(0),
             begun: world.now(),
@@ -147,8 +150,8 @@ impl Oracle {
     /// Reads on in the journal.
     fn read(&mut self, world: &World) -> Result<(), Broken> {
         loop {
-            if world.segment_lengths(self.books.segment).0 > self.books.read {
-                let bytes = world.segment_from(self.books.segment, self.books.read);
+            if world.segment_lengths(&self.segments[0]).0 > self.books.read {
+                let bytes = world.segment_from(&self.segments[0], self.books.read);
                 self.secrets("the journal", &bytes)?;
                 let mut wrote = std::mem::take(&mut self.wrote);
                 self.books.take(&bytes, &mut wrote).map_err(|why| broken(3, why))?;
@@ -158,11 +161,12 @@ impl Oracle {
                 self.wrote = wrote;
             }
             // A segment ends where the next one begins.
-            if world.segment_lengths(self.books.segment + 1).0 == 0 {
+            if world.segment_lengths(&self.segments[1]).0 == 0 {
                 return Ok(());
             }
             self.books.segment += 1;
             self.books.read = 0;
+            self.segments = [0, 1].map(|further| World::segment_name(self.books.segment + further));
         }
     }
 

@@ -1,0 +1,104 @@
+#!/usr/bin/env python3
+"""Rehearsals as a gate: a fixed list of seeds and fresh ones, each lived through twice.
+
+Fails when an invariant breaks, when both runs are not the same to the last event, when the sessions traded too
+little to prove anything, or when a fault of the table was never injected, or injected and never observed.
+Seeds of OPEN are known to break: they are run and told, and do not fail the gate; one that breaks no more does, so
+that the list only gets shorter. What fresh seeds break fails the gate: their scripts are in --out.
+
+Usage: rehearse_gate.py [--contango FILE] [--fixed N] [--fresh N] [--seed S] [--out DIR]
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+# Seeds whose cause is known and not mended yet, with what they break.
+OPEN = {}
+# The fixed list begins here.
+FIRST = 1
+# Round trips a session must come to on average; a session with faults that end trading has few.
+TRIPS_MEAN = 3
+# Faults too rare to be met in every run of this length; each is met in the long one.
+RARE = {"F82", "F102", "F103", "F105"}
+
+
+def judge(first, second, known=frozenset(), rare=frozenset()):
+    """What is wrong with two runs of the same sessions, as lines."""
+    wrong = []
+    if first["event_hash"] != second["event_hash"]:
+        wrong.append(f"two runs differ: {first['event_hash']} and {second['event_hash']}")
+    broken = {row["seed"]: row["why"] for row in first["broken"]}
+    wrong += [f"seed {seed}: {why}" for seed, why in sorted(broken.items()) if seed not in known]
+    wrong += [f"seed {seed} breaks nothing any more: take it off the list" for seed in sorted(known - set(broken))]
+    if first["round_trips"] < TRIPS_MEAN * first["sessions"]:
+        wrong.append(f"{first['round_trips']} round trips in {first['sessions']} sessions prove nothing")
+    for name, met in first["faults"].items():
+        if name in rare:
+            continue
+        if met["injected"] == 0:
+            wrong.append(f"{name} was never injected")
+        elif met["observed"] == 0:
+            wrong.append(f"{name} was injected {met['injected']} times and never observed")
+    return wrong
+
+
+def add(one, other):
+    """Two answers for different sessions as one."""
+    both = {key: one[key] + other[key] for key in ("sessions", "events", "orders", "round_trips", "crashes",
+                                                   "unknown_outcomes", "unhealed", "broken")}
+    names = one["faults"]
+    both["faults"] = {
+        name: {key: one["faults"][name][key] + other["faults"][name][key] for key in ("injected", "observed")}
+        for name in names
+    }
+    both["event_hash"] = one["event_hash"] + other["event_hash"]
+    return both
+
+
+def run(options, seed, count):
+    command = [options.contango, "rehearse", "--sessions", str(count), "--seed", str(seed), "--json",
+               "--out", str(options.out)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode not in (0, 1) or not done.stdout.startswith("{"):
+        sys.exit(f"{' '.join(command)}: exit code {done.returncode}\n{done.stderr}")
+    if done.returncode == 1:
+        print(done.stderr[-6000:])
+    return json.loads(done.stdout)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--contango", default="target/release/contango")
+    parser.add_argument("--fixed", type=int, default=100)
+    parser.add_argument("--fresh", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=int(time.time()) * 1000, help="of the first fresh session")
+    parser.add_argument("--out", type=Path, default=Path("target/rehearsed"))
+    options = parser.parse_args()
+    parts = [(FIRST, options.fixed), (options.seed, options.fresh)]
+    runs = []
+    for _ in range(2):
+        begun = time.monotonic()
+        answers = [run(options, seed, count) for seed, count in parts if count > 0]
+        whole = answers[0] if len(answers) == 1 else add(*answers)
+        runs.append(whole)
+        print(f"{whole['sessions']} sessions (seeds {FIRST}.. and {options.seed}..), {whole['events']} events, "
+              f"{whole['orders']} orders, {whole['round_trips']} round trips, {whole['unknown_outcomes']} unknown "
+              f"outcomes, {whole['crashes']} crashes, {whole['unhealed']} unhealed, "
+              f"{time.monotonic() - begun:.0f} s, hash {whole['event_hash'][:16]}", flush=True)
+    for seed, why in sorted(OPEN.items()):
+        print(f"known and open: seed {seed}: {why}")
+    rare = {name for name in RARE if runs[0]["faults"].get(name, {}).get("injected", 0) == 0}
+    for name in sorted(rare):
+        print(f"{name} was not met: it is drawn in one session of eight, and strikes seldom")
+    wrong = judge(*runs, known=set(OPEN), rare=rare)
+    for line in wrong:
+        print(f"WRONG: {line}")
+    sys.exit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    main()
