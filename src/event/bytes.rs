@@ -161,7 +161,8 @@ choices! {
     Command {
         0 Free { pair },
         1 Unwind { pair, last, leg, side, qty, collar_ppm, sliced, edge },
-        2 Complete { pair, last, leg, side, qty, worst, until }
+        2 Complete { pair, last, leg, side, qty, worst, until },
+        3 Proven { pair, client, executed, net }
     }
     Direction { 0 Short, 1 Long }
     Doubt { 0 Code(code), 1 Status(status), 2 Body, 3 LinkLost, 4 Silence }
@@ -488,6 +489,7 @@ mod tests {
                 worst: Price(4),
                 until: Nanos(5),
             },
+            Command::Proven { pair, client: ClientId(6), executed: Qty(7), net: Amount(8) },
         ];
         all.extend(commands.iter().map(comes_back));
         let mark = Mark {

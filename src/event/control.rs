@@ -5,7 +5,8 @@
 
 use super::{Bind, Headers, Instruments, Limit, Mark, Spent};
 use crate::units::{
-    Direction, InstrumentId, LegKind, LinkId, Nanos, PairId, Price, Qty, Rate, Side, Unix, VenueId,
+    Amount, ClientId, Direction, InstrumentId, LegKind, LinkId, Nanos, PairId, Price, Qty, Rate, Side, Unix,
+    VenueId,
 };
 use std::sync::Arc;
 
@@ -56,6 +57,17 @@ pub enum Command {
         worst: Price,
         /// The last moment it may leave.
         until: Nanos,
+    },
+    /// What the order that a leg waits for came to, proven before its answer is here.
+    Proven {
+        /// Whose.
+        pair: PairId,
+        /// The order.
+        client: ClientId,
+        /// How much of it was executed in all.
+        executed: Qty,
+        /// What that left in base coin, net of a base-coin fee.
+        net: Amount,
     },
 }
 

@@ -20,6 +20,8 @@ const LIVE_WITHIN_NS: u64 = 60 * SEC;
 const HEALED_WITHIN_NS: u64 = 60 * SEC;
 /// A venue that stays shut for longer after the last fault is dead: nothing can heal.
 const DEAD_NS: u64 = 600 * SEC;
+/// What the processes of the last minute asked for is used up for the next one, too: a start waits for it (FAULTS 7.3).
+const WINDOW_NS: u64 = 60 * SEC;
 /// A healthy engine goes on for at least this.
 const HEALING_NS: u64 = 12 * SEC;
 /// After a fault that shut every route, before its effects count.
@@ -28,6 +30,8 @@ const GRACE_NS: u64 = 3 * SEC;
 const RESUMES_MAX: u32 = 2;
 /// What an engine says of a pair whose rest no leg can trade (R12): it takes no entry by rule.
 const DUST: &str = "less than any leg can trade";
+/// What an engine says of a venue that asked it twice within a minute to wait (F95): ten minutes without entries.
+const SLOWED: &str = "asked to wait twice within a minute";
 /// Pause before a process that ended by itself is started again.
 const RESTART_NS: u64 = SEC;
 /// So often, and no more.
@@ -71,6 +75,8 @@ struct Session<'a> {
     queued: u64,
     injected: Vec<u64>,
     crashes: u64,
+    /// When a process began last but for the one that a person starts.
+    crashed_at: Nanos,
     restarts: u32,
     /// The bench itself ends the run.
     stopping: bool,
@@ -110,6 +116,7 @@ pub fn run(plan: &Plan) -> Outcome {
         queued: 0,
         injected: vec![0; TABLE.len()],
         crashes: 0,
+        crashed_at: Nanos(0),
         restarts: 0,
         stopping: false,
         unhealed: false,
@@ -170,6 +177,7 @@ impl Session<'_> {
         }
         self.oracle.excuse(from.plus(GRACE_NS));
         self.until_time(from)?;
+        let crashed_at = self.crashed_at;
         // A person looks. What a pair's entries are off for is over, or it will be told again.
         if self.oracle.tells("no new entries") && !self.no_entries {
             self.oracle.acted(self.world.now(), "restart by a person");
@@ -177,7 +185,8 @@ impl Session<'_> {
         }
         let trips = self.oracle.round_trips();
         let least = from.plus(HEALING_NS);
-        let limit = from.plus(HEALED_WITHIN_NS);
+        let crowded = crashed_at.0 > 0 && from.since(crashed_at) < WINDOW_NS;
+        let limit = from.plus(HEALED_WITHIN_NS + if crowded { WINDOW_NS } else { 0 });
         let mut next = self.world.now().plus(SEC);
         let mut resumes = RESUMES_MAX;
         loop {
@@ -189,7 +198,8 @@ impl Session<'_> {
                 self.operator("resume");
             }
             let restless = self.oracle.restless(&self.world);
-            let traded = self.oracle.round_trips() > trips || self.no_entries || self.oracle.tells(DUST);
+            let by_rule = [DUST, SLOWED].iter().any(|words| self.oracle.tells(words));
+            let traded = self.oracle.round_trips() > trips || self.no_entries || by_rule;
             if restless.is_empty() && traded && self.world.now() >= least {
                 return Ok(());
             }
@@ -330,6 +340,7 @@ impl Session<'_> {
     fn crash(&mut self, order: &Value) -> Result<(), Broken> {
         self.gather();
         self.crashes += 1;
+        self.crashed_at = self.world.now();
         let tail = order["tail"].as_u64().map(|tail| usize::try_from(tail).unwrap_or(usize::MAX));
         let image = self.oracle.image(&self.world, tail);
         self.act(order)?;

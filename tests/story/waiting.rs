@@ -100,3 +100,36 @@ fn whatever_waits_for_what_the_demo_makes_round_trips() {
         ended_clean(&world);
     }
 }
+
+/// Its answer takes nine seconds, and the private stream told what it came to: the other leg follows that.
+#[test]
+fn a_leg_does_not_wait_for_an_answer_that_the_stream_has_overtaken() {
+    let late = |market| json!({"kind": "delay_ack", "market": market, "ms": 9_000});
+    let both = ["buy spot SOLUSDT 3.034 FILLED 3.034", "sell perp SOLUSDT 3.03 FILLED 3.03"];
+    for (legs, market) in [(Legs::SpotFirst, "spot"), (Legs::PerpFirst, "usdm")] {
+        let mut world = live(&Setup { legs, ..one_entry("SOL", 11) });
+        faults(&mut world, &[late(market)]);
+        assert!(world.run_until(|world| world.orders().len() == 2, 2 * SEC), "{legs:?} {:?}", world.orders());
+        assert_eq!(world.orders(), both, "{legs:?}");
+        let at_ms = |n: usize| world.truth()["orders"][n]["at_ms"].as_u64().unwrap_or(0);
+        assert!(at_ms(1).abs_diff(at_ms(0)) < 100, "{legs:?}: {} and {}", at_ms(0), at_ms(1));
+        world.run_for(12 * SEC);
+        assert!(world.stop());
+        assert_eq!(world.orders(), both, "{legs:?}");
+        books_equal_truth(&world);
+        ended_clean(&world);
+    }
+}
+
+/// So little of the first leg filled that the venue would refuse the second for its size: it is not tried.
+#[test]
+fn a_part_too_small_for_the_other_market_is_taken_back() {
+    let partial = json!({"kind": "partial", "market": "spot", "fraction_ppm": 5_000});
+    let mut world = live(&Setup { legs: Legs::SpotFirst, ..one_entry("ETH", 11) });
+    faults(&mut world, &[partial]);
+    world.run_for(7 * SEC);
+    assert!(world.stop());
+    assert!(world.orders().iter().all(|order| !order.contains("perp")), "{:?}", world.orders());
+    assert_eq!(world.truth()["refused"], json!([]));
+    books_equal_truth(&world);
+}

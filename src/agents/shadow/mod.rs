@@ -6,7 +6,7 @@
 //! Map:   `news` from clerk and couriers · `orders` fired → answered → booked · `questions` asking the
 //!        venue · `streams` the private streams · `recall` the runs before · `recon`, `adopt`, `compare`
 //!        the venue's whole view · `phases` of a run · `repair` settled or unwound · `completing` the other
-//!        cure · `mending` the pace and alarms of both · `stub` what is too small to be left · `forced` ADL and its like · `margin` after a
+//!        cure · `awaiting` a leg that waits · `mending` the pace and alarms of both · `stub` what is too small to be left · `forced` ADL and its like · `margin` after a
 //!        liquidation · `market` its rules · `late` told of after the end · `funding` what is settled and
 //!        coming · `income` what was paid · `weighing` the rules · `terms` what follows for the trader · `risk`
 //!        what may be at stake · `rotation` moving on · `granted` coins of long ones · `budget` what may
@@ -14,6 +14,7 @@
 //!        `told` what it can say of a run · `totals` what it adds up to.
 
 mod adopt;
+mod awaiting;
 mod budget;
 mod calendar;
 mod compare;
@@ -167,11 +168,13 @@ struct Tracked {
     late: bool,
     /// It was to be cancelled, and a person told so.
     cancelled: bool,
+    /// What its booked fills left in base coin, net of a base-coin fee; never negative.
+    net: Amount,
 }
 
 impl Tracked {
     fn new(order: Order, decided: Price) -> Self {
-        Self { order, decided, told_unknown: false, late: false, cancelled: false }
+        Self { order, decided, told_unknown: false, late: false, cancelled: false, net: Amount::ZERO }
     }
 }
 
@@ -191,6 +194,8 @@ struct Book {
     repaired: bool,
     /// A contingent leg is still to come or to be called off.
     awaiting: bool,
+    /// The trader was told what that leg waits for.
+    proven: bool,
     /// An order of a resolved intent was told of again: no entry until that is put right.
     late: bool,
     /// The trader holds the pair BUSY, and waits to be told that it is free.

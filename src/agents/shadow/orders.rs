@@ -89,7 +89,7 @@ impl Shadow {
         book.sequence = fired.sequence;
         book.mending.on_fired(fired.class, second, completes(fired, &instruments));
         book.asked = None;
-        book.awaiting = fired.more;
+        (book.awaiting, book.proven) = (fired.more, false);
         if !second {
             book.slots.push(IntentSlot(fired.slot));
         }
@@ -164,6 +164,7 @@ impl Shadow {
         }
         let judged = tracked.order.ended().then_some(tracked.order.executed);
         tracked.order.on_fill(fill.qty);
+        tracked.net += Amount(base.0.abs());
         self.recon.stir(fill.instrument);
         let late = judged.is_some_and(|judged| tracked.order.booked > judged);
         let sent = tracked.order.leg.sent;

@@ -11,7 +11,7 @@ use crate::desk::order::{Order, State};
 use crate::desk::pair::Holding;
 use crate::event::{
     End, Fired, FiredLeg, Instrument, Instruments, Intent, IntentLeg, Made, Mode, PairState, Record, Wire,
-    intent_state,
+    intent_state, lane,
 };
 use crate::metal::crash;
 use crate::metal::intents::{IntentSlot, Origin};
@@ -354,7 +354,13 @@ impl Shadow {
         order_id: u64,
         decided: Price,
     ) {
-        let order = Order::found(leg, pair, class, sequence, order_id).settling(self.settling_ns());
+        let row = self.instruments.get(leg.instrument);
+        // Its deadline counts from its stamp, which may lie long before it was found: as much of the settling time
+        // is over (evidence C, item 1).
+        let time = self.offsets.venue_time(lane(row.venue, row.leg), leg.sent);
+        let old_ns = time.map_or(0, |time| u64::try_from(time.0 - leg.stamp.0).unwrap_or(0));
+        let settling_ns = self.settling_ns().saturating_sub(old_ns);
+        let order = Order::found(leg, pair, class, sequence, order_id).settling(settling_ns);
         self.recovered.since = self.recovered.since.min(Unix(leg.stamp.0 - OVERLAP_NS));
         self.recon.stir(leg.instrument);
         self.orders.insert(leg.client, Tracked::new(order, decided));

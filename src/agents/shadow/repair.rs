@@ -41,6 +41,7 @@ impl Shadow {
             }
             if book.state.is_open() {
                 let pair = book.pair;
+                self.tell_proven(at);
                 self.settle(pair, now);
             }
         }

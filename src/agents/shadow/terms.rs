@@ -35,6 +35,7 @@ impl Book {
             reserved: Vec::new(),
             repaired: false,
             awaiting: false,
+            proven: false,
             late: false,
             owes_free: false,
             asked: None,

@@ -11,12 +11,12 @@ use super::fire::{Leg, Round};
 use super::links::Heard;
 use super::pen::{ENTRY_COLLAR_PPM, EXIT_COLLAR_PPM, FLATTEN_COLLAR_PPM, Paper, Prepared, Wanted};
 use crate::desk::order::T_ACK_NS;
-use crate::desk::pair::in_lots;
+use crate::desk::pair::{in_lots, smallest_trade};
 use crate::event::{Made, Quote, Told, Verdict, intent_state, lane};
 use crate::metal::crash;
 use crate::metal::intents::IntentSlot;
 use crate::units::time::MS;
-use crate::units::{Amount, Class, InstrumentId, LegKind, Nanos, Qty};
+use crate::units::{Amount, Class, ClientId, InstrumentId, LegKind, Nanos, PairId, Qty};
 use crate::venue::OrderSpec;
 
 /// How long the private stream may still prove what a lost answer did not tell.
@@ -115,6 +115,23 @@ impl Trader {
         }
     }
 
+    /// The shadow knows what the first leg came to before its answer is here.
+    pub(super) fn on_proven(
+        &mut self,
+        pair: PairId,
+        client: ClientId,
+        executed: Qty,
+        net: Amount,
+        now: Nanos,
+    ) {
+        let at = usize::from(pair.0);
+        let armed = self.stalls.get(at).and_then(|stall| stall.armed.as_ref());
+        if armed.is_some_and(|armed| armed.first.client == client) {
+            let verdict = Some(Verdict::Terminal { executed });
+            self.on_heard(at, Heard { client, verdict, trade: None, net }, now);
+        }
+    }
+
     /// The answer to the first leg tells nothing. Whether its events came before that or come right
     /// after must make no difference: where they are heard, they have a moment.
     fn on_doubt(&mut self, at: usize, now: Nanos) {
@@ -154,6 +171,12 @@ impl Trader {
             }
         };
         let qty = qty.min(most);
+        // What the venue would refuse for its size is not tried: the first leg is unwound.
+        let exempt = armed.waits.reduce_only && instrument.reduce_only_exempt;
+        let price = armed.quote.bid.min(armed.waits.limit);
+        if !exempt && smallest_trade(instrument, price).is_none_or(|least| qty.0 < least) {
+            return None;
+        }
         // The first leg is on the wire: only the kill latch and the reserve stand before this one (F73).
         self.permitted(lane(venue, leg), Class::Repair, now).ok()?;
         let link = self.links.idle(venue, leg)?;

@@ -172,7 +172,7 @@ impl Trader {
                 (true, collar_within(room, touch, row.tick, EXIT_COLLAR_PPM).ok_or(Closed::Dear)?, None)
             }
             Command::Unwind { collar_ppm, edge, .. } => (false, collar_ppm, edge),
-            Command::Free { .. } => return Ok(()),
+            Command::Free { .. } | Command::Proven { .. } => return Ok(()),
         };
         let (price, visible) = touch(&quote, side);
         // Nobody is on the other side: an order would have no price, and no slice a size.

@@ -431,6 +431,9 @@ impl Trader {
                         stall.busy = false;
                     }
                 }
+                Command::Proven { pair, client, executed, net } => {
+                    self.on_proven(pair, client, executed, net, now);
+                }
                 Command::Unwind { pair, .. } | Command::Complete { pair, .. } => {
                     if let Err(why) = self.fire_repair(command, now) {
                         let _ = self.doors.told.push(Told::Declined { pair, why });

@@ -153,8 +153,15 @@ impl Oracle {
             if world.segment_lengths(&self.segments[0]).0 > self.books.read {
                 let bytes = world.segment_from(&self.segments[0], self.books.read);
                 self.secrets("the journal", &bytes)?;
+                let noted = self.books.notes.len();
                 let mut wrote = std::mem::take(&mut self.wrote);
                 self.books.take(&bytes, &mut wrote).map_err(|why| broken(3, why))?;
+                // What an earlier process told is read again by way of its books, and no news.
+                let news = if world.now() > self.begun { noted } else { self.books.notes.len() };
+                for at in news..self.books.notes.len() {
+                    let (now, text) = (world.now().0 / 1_000, self.books.notes[at].1.clone());
+                    self.keep(|| format!("{now:>13} noted {text}"));
+                }
                 for news in wrote.drain(..) {
                     self.written(&news)?;
                 }
