@@ -6,7 +6,9 @@ little to prove anything, or when a fault of the table was never injected, or in
 Seeds of OPEN are known to break: they are run and told, and do not fail the gate; one that breaks no more does, so
 that the list only gets shorter. What fresh seeds break fails the gate: their scripts are in --out.
 
-Usage: rehearse_gate.py [--contango FILE] [--fixed N] [--fresh N] [--seed S] [--out DIR]
+Usage: rehearse_gate.py [--contango FILE] [--fixed N] [--fresh N] [--seed S] [--out DIR] [--page FILE]
+
+--page writes the table of all faults: what each does, what the engine showed, how often, and what it must not break.
 """
 
 import argparse
@@ -50,13 +52,36 @@ def add(one, other):
     """Two answers for different sessions as one."""
     both = {key: one[key] + other[key] for key in ("sessions", "events", "orders", "round_trips", "crashes",
                                                    "unknown_outcomes", "unhealed", "broken")}
-    names = one["faults"]
     both["faults"] = {
-        name: {key: one["faults"][name][key] + other["faults"][name][key] for key in ("injected", "observed")}
-        for name in names
+        name: met | {key: met[key] + other["faults"][name][key] for key in ("injected", "observed")}
+        for name, met in one["faults"].items()
     }
     both["event_hash"] = one["event_hash"] + other["event_hash"]
     return both
+
+
+def page(whole, fixed, first_fresh, fresh):
+    """The table of all faults, as Markdown."""
+    lines = [
+        "# Faults of the rehearsals",
+        "",
+        "Made by `tools/rehearse_gate.py --page FILE`; every number is of that run.",
+        "",
+        f"{whole['sessions']} sessions ({fixed} from seed {FIRST}, {fresh} from seed {first_fresh}): {whole['orders']} orders, "
+        f"{whole['round_trips']} round trips, {whole['unknown_outcomes']} unknown outcomes, {whole['crashes']} crashes; "
+        f"{len(whole['broken'])} broke an invariant. Numbers are those of the fault catalogue; a letter parts one that "
+        "bundles several cases. Observed: the engine showed it, by its journal or its gate; an injected fault that met no "
+        "order, no listener or a process that was gone shows nothing.",
+        "",
+        "A row again: sessions draw their faults from the seed, so `contango rehearse --sessions N --seed S --json` counts "
+        "them; one fault alone is a script of two lines (`tests/regress` has some) for `contango rehearse --kept FILE`.",
+        "",
+        "| fault | what happens | what the engine did | injected | observed | must not break |",
+        "|---|---|---|---:|---:|---|",
+    ]
+    for name, met in whole["faults"].items():
+        lines.append(f"| {name} | {met['what']} | {met['engine']} | {met['injected']} | {met['observed']} | {met['keeps']} |")
+    return "\n".join(lines) + "\n"
 
 
 def run(options, seed, count):
@@ -77,6 +102,7 @@ def main():
     parser.add_argument("--fresh", type=int, default=60)
     parser.add_argument("--seed", type=int, default=int(time.time()) * 1000, help="of the first fresh session")
     parser.add_argument("--out", type=Path, default=Path("target/rehearsed"))
+    parser.add_argument("--page", type=Path)
     options = parser.parse_args()
     parts = [(FIRST, options.fixed), (options.seed, options.fresh)]
     runs = []
@@ -89,6 +115,8 @@ def main():
               f"{whole['orders']} orders, {whole['round_trips']} round trips, {whole['unknown_outcomes']} unknown "
               f"outcomes, {whole['crashes']} crashes, {whole['unhealed']} unhealed, "
               f"{time.monotonic() - begun:.0f} s, hash {whole['event_hash'][:16]}", flush=True)
+    if options.page:
+        options.page.write_text(page(runs[0], options.fixed, options.seed, options.fresh), encoding="utf-8")
     for seed, why in sorted(OPEN.items()):
         print(f"known and open: seed {seed}: {why}")
     rare = {name for name in RARE if runs[0]["faults"].get(name, {}).get("injected", 0) == 0}

@@ -21,6 +21,7 @@ import check_report
 import check_tape
 import check_truth
 import journal
+import rehearse_gate
 
 OURS = str((0b101 << 60) + 12345)
 
@@ -701,6 +702,35 @@ class Help(unittest.TestCase):
             self.assertEqual(code, 0)
             self.assertIn(word, out)
             self.assertIn("Exit code", out)
+
+
+class RehearseGate(unittest.TestCase):
+    def answer(self, **changed):
+        met = {"injected": 5, "observed": 3, "what": "a", "engine": "b", "keeps": "I1"}
+        whole = {"sessions": 10, "events": 1, "orders": 1, "round_trips": 90, "crashes": 1, "unknown_outcomes": 1,
+                 "unhealed": 0, "broken": [], "event_hash": "aa", "faults": {"F1": dict(met), "F2": dict(met)}}
+        return whole | changed
+
+    def test_equal_runs_pass_and_each_lack_is_named(self):
+        judge, answer = rehearse_gate.judge, self.answer
+        self.assertEqual(judge(answer(), answer()), [])
+        self.assertIn("two runs differ", judge(answer(), answer(event_hash="bb"))[0])
+        broken = answer(broken=[{"seed": 7, "why": "I1: x"}])
+        self.assertEqual(judge(broken, broken), ["seed 7: I1: x"])
+        self.assertEqual(judge(broken, broken, known={7}), [])
+        self.assertIn("off the list", judge(answer(), answer(), known={7})[0])
+        self.assertIn("prove nothing", judge(answer(round_trips=9), answer())[0])
+        never = answer()
+        never["faults"]["F2"] |= {"injected": 0, "observed": 0}
+        self.assertEqual(judge(never, never), ["F2 was never injected"])
+        self.assertEqual(judge(never, never, rare={"F2"}), [])
+        unseen = answer()
+        unseen["faults"]["F1"]["observed"] = 0
+        self.assertIn("never observed", judge(unseen, unseen)[0])
+
+    def test_the_page_adds_up(self):
+        both = rehearse_gate.add(self.answer(), self.answer())
+        self.assertIn("| F1 | a | b | 10 | 6 | I1 |", rehearse_gate.page(both, 10, 1, 10))
 
 
 if __name__ == "__main__":

@@ -197,7 +197,10 @@ impl Sum {
 
     fn to_json(&self) -> Value {
         let fault = |(it, (injected, observed)): (&crate::rehearse::faults::Injector, &(u64, u64))| {
-            (it.name.to_owned(), json!({"injected": injected, "observed": observed}))
+            let told = json!({
+                "injected": injected, "observed": observed, "what": it.what, "engine": it.sign.text(), "keeps": it.keeps,
+            });
+            (it.name.to_owned(), told)
         };
         let faults: Map<String, Value> = TABLE.iter().zip(&self.faults).map(fault).collect();
         let broken: Vec<Value> =

@@ -42,6 +42,13 @@ pub struct Witnessed {
     pub seen: Seen,
 }
 
+/// When something left the host, and when both market feeds were heard last before that.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Left {
+    at: Nanos,
+    fed: [Nanos; 2],
+}
+
 /// One connection, both ends.
 pub(super) struct Line {
     pub(super) door: Door,
@@ -53,7 +60,7 @@ pub(super) struct Line {
     /// What arrived while the door was held; `None` stands for the end.
     held: Vec<Option<Vec<u8>>>,
     /// What was said while nothing got out of the host.
-    pub(super) stuck: Vec<u8>,
+    pub(super) stuck: Vec<(Left, Vec<u8>)>,
 }
 
 /// Something on its way.
@@ -186,10 +193,11 @@ impl Network {
         }
         let mut leaving = Vec::new();
         let mut said = Vec::new();
+        let left = Left { at: now, fed: [Door::SpotWs, Door::UsdmWs].map(|door| self.heard[door as usize]) };
         for (conn, line) in &mut self.lines {
             if line.peer.take(&mut self.scratch) > 0 {
                 if self.weather.mute.contains(&line.door) {
-                    line.stuck.append(&mut self.scratch);
+                    line.stuck.push((left, std::mem::take(&mut self.scratch)));
                 } else {
                     said.push((*conn, std::mem::take(&mut self.scratch)));
                 }
@@ -200,7 +208,7 @@ impl Network {
             }
         }
         for (conn, bytes) in said {
-            self.send_up(conn, bytes, now);
+            self.send_up(conn, bytes, left, now);
         }
         for conn in leaving {
             let at = self.in_order(conn, UP, now);
@@ -209,11 +217,10 @@ impl Network {
     }
 
     /// Sends bytes to the box, in as many chunks as the weather makes of them.
-    pub(super) fn send_up(&mut self, conn: ConnId, bytes: Vec<u8>, now: Nanos) {
-        let fed = [Door::SpotWs, Door::UsdmWs].map(|door| self.heard[door as usize]);
+    pub(super) fn send_up(&mut self, conn: ConnId, bytes: Vec<u8>, left: Left, now: Nanos) {
         for chunk in self.weather.slices(bytes) {
             let at = self.in_order(conn, UP, now);
-            self.fly(at, Flight::Up(conn, chunk, now, fed));
+            self.fly(at, Flight::Up(conn, chunk, left.at, left.fed));
         }
     }
 

@@ -22,6 +22,8 @@ const HEALED_WITHIN_NS: u64 = 60 * SEC;
 const DEAD_NS: u64 = 600 * SEC;
 /// What the processes of the last minute asked for is used up for the next one, too: a start waits for it (FAULTS 7.3).
 const WINDOW_NS: u64 = 60 * SEC;
+/// So many starts within it may use it up.
+const CROWD: usize = 4;
 /// A healthy engine goes on for at least this.
 const HEALING_NS: u64 = 12 * SEC;
 /// After a fault that shut every route, before its effects count.
@@ -75,8 +77,8 @@ struct Session<'a> {
     queued: u64,
     injected: Vec<u64>,
     crashes: u64,
-    /// When a process began last but for the one that a person starts.
-    crashed_at: Nanos,
+    /// When processes began anew within the last minute.
+    begun_anew: Vec<Nanos>,
     restarts: u32,
     /// The bench itself ends the run.
     stopping: bool,
@@ -116,7 +118,7 @@ pub fn run(plan: &Plan) -> Outcome {
         queued: 0,
         injected: vec![0; TABLE.len()],
         crashes: 0,
-        crashed_at: Nanos(0),
+        begun_anew: Vec::new(),
         restarts: 0,
         stopping: false,
         unhealed: false,
@@ -177,7 +179,7 @@ impl Session<'_> {
         }
         self.oracle.excuse(from.plus(GRACE_NS));
         self.until_time(from)?;
-        let crashed_at = self.crashed_at;
+        let crowded = self.is_crowded();
         // A person looks. What a pair's entries are off for is over, or it will be told again.
         if self.oracle.tells("no new entries") && !self.no_entries {
             self.oracle.acted(self.world.now(), "restart by a person");
@@ -185,7 +187,6 @@ impl Session<'_> {
         }
         let trips = self.oracle.round_trips();
         let least = from.plus(HEALING_NS);
-        let crowded = crashed_at.0 > 0 && from.since(crashed_at) < WINDOW_NS;
         let limit = from.plus(HEALED_WITHIN_NS + if crowded { WINDOW_NS } else { 0 });
         let mut next = self.world.now().plus(SEC);
         let mut resumes = RESUMES_MAX;
@@ -337,15 +338,23 @@ impl Session<'_> {
         }
     }
 
+    /// Whether so many processes began within the last minute that the next one must wait for its budget.
+    fn is_crowded(&mut self) -> bool {
+        let now = self.world.now();
+        self.begun_anew.retain(|at| now.since(*at) < WINDOW_NS);
+        self.begun_anew.len() >= CROWD
+    }
+
     fn crash(&mut self, order: &Value) -> Result<(), Broken> {
         self.gather();
         self.crashes += 1;
-        self.crashed_at = self.world.now();
         let tail = order["tail"].as_u64().map(|tail| usize::try_from(tail).unwrap_or(usize::MAX));
         let image = self.oracle.image(&self.world, tail);
         self.act(order)?;
         // A new process connects, reads the account, and repairs then.
-        let back = self.world.now().plus(LIVE_WITHIN_NS / 2);
+        self.begun_anew.push(self.world.now());
+        let wait_ns = if self.is_crowded() { WINDOW_NS } else { 0 };
+        let back = self.world.now().plus(LIVE_WITHIN_NS / 2 + wait_ns);
         self.oracle.excuse(back);
         self.oracle.reborn(&mut self.world, &image)
     }

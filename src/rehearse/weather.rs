@@ -36,14 +36,12 @@ impl Network {
             self.weather.mute.push(door);
             return;
         }
-        let waited: Vec<(ConnId, Vec<u8>)> = self
-            .lines
-            .iter_mut()
-            .filter(|(_, line)| line.door == door && !line.stuck.is_empty())
-            .map(|(conn, line)| (*conn, std::mem::take(&mut line.stuck)))
-            .collect();
-        for (conn, bytes) in waited {
-            self.send_up(conn, bytes, now);
+        let of_door = self.lines.iter_mut().filter(|(_, line)| line.door == door);
+        let waited: Vec<_> = of_door.map(|(conn, line)| (*conn, std::mem::take(&mut line.stuck))).collect();
+        for (conn, said) in waited {
+            for (left, bytes) in said {
+                self.send_up(conn, bytes, left, now);
+            }
         }
     }
 
