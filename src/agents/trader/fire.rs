@@ -131,6 +131,32 @@ impl Trader {
         Ok(())
     }
 
+    /// Does what the shadow asks for; how much that was.
+    pub(super) fn commands(&mut self, now: Nanos) -> usize {
+        let mut work = 0;
+        // One that must be told about needs room to be told in.
+        while self.doors.told.has_room(2) {
+            let Some(command) = self.doors.commands.pop() else { break };
+            work += 1;
+            match command {
+                Command::Free { pair } => {
+                    if let Some(stall) = self.stalls.get_mut(usize::from(pair.0)) {
+                        stall.busy = false;
+                    }
+                }
+                Command::Proven { pair, client, executed, net } => {
+                    self.on_proven(pair, client, executed, net, now);
+                }
+                Command::Unwind { pair, .. } | Command::Complete { pair, .. } => {
+                    if let Err(why) = self.fire_repair(command, now) {
+                        let _ = self.doors.told.push(Told::Declined { pair, why });
+                    }
+                }
+            }
+        }
+        work
+    }
+
     /// Sends one order that makes a leg smaller, or the missing one larger. Of an unwind no freshness is
     /// asked: a late one is better than none, and its limit holds it.
     ///

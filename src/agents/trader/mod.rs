@@ -418,31 +418,6 @@ impl Trader {
             let _ = self.doors.told.push(Told::Pulse(pulse));
         }
     }
-
-    fn commands(&mut self, now: Nanos) -> usize {
-        let mut work = 0;
-        // One that must be told about needs room to be told in.
-        while self.doors.told.has_room(2) {
-            let Some(command) = self.doors.commands.pop() else { break };
-            work += 1;
-            match command {
-                Command::Free { pair } => {
-                    if let Some(stall) = self.stalls.get_mut(usize::from(pair.0)) {
-                        stall.busy = false;
-                    }
-                }
-                Command::Proven { pair, client, executed, net } => {
-                    self.on_proven(pair, client, executed, net, now);
-                }
-                Command::Unwind { pair, .. } | Command::Complete { pair, .. } => {
-                    if let Err(why) = self.fire_repair(command, now) {
-                        let _ = self.doors.told.push(Told::Declined { pair, why });
-                    }
-                }
-            }
-        }
-        work
-    }
 }
 
 /// The prices a signal was decided on: spot, perp.
