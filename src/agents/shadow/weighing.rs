@@ -212,6 +212,7 @@ impl Shadow {
             let clips = self.settings.scale_in.clips_max.to_string();
             all.push(Decision { name: "scale_in".to_owned(), numbers: vec![("clips_max", clips)], verdict });
         }
+        all.extend(self.confirm_decision(at, now));
         let left_ago = weighing.left_at.map(|left| now.since(left));
         match self.settings.policy.reentry(left_ago) {
             Reentry::Free => {}
