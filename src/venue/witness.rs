@@ -328,7 +328,7 @@ mod tests {
         for direction in ["null", "\"neutral\"", "1", "\"\""] {
             assert_eq!(row("1", direction, "1772694601600"), 0, "{direction}");
         }
-        for time in ["null", "0", "-5", "\"now\"", "\"2026-03-05\"", "99999999999999999999"] {
+        for time in ["null", "0", "-5", "\"now\"", "\"2026-03-05\"", "1e30"] {
             assert_eq!(row("1", "\"short\"", time), 0, "{time}");
         }
         assert_eq!(read(map, r#"[{"s":"BTC"},{"r":1},5,null,[]]"#), Ok(vec![]));
