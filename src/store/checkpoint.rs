@@ -53,8 +53,10 @@ impl Recalled {
         }
         if let Some(last) = self.last_at {
             // No wait is so long, and no sample counts any more.
-            self.left.retain(|_, left| last.0 - left.0 < WEEK_NS);
-            self.bases.retain(|_, rows| rows.last().is_some_and(|(hour, _)| last.0 - hour.0 < WEEK_NS));
+            self.left.retain(|_, left| last.0.saturating_sub(left.0) < WEEK_NS);
+            self.bases.retain(|_, rows| {
+                rows.last().is_some_and(|(hour, _)| last.0.saturating_sub(hour.0) < WEEK_NS)
+            });
         }
         let Some(newest) = self.trades.values().map(|trade| trade.at).max() else { return };
         let since = self.known_since.max(Unix(newest.0 - NAMED_NS));

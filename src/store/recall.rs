@@ -302,7 +302,7 @@ impl Recalled {
         };
         let (hour, closing) = (row.moment("hour_us")?, [ppb("short")?, ppb("long")?]);
         let samples = self.bases.entry(row.asset("pair")?).or_default();
-        samples.retain(|(old, _)| hour.0 - old.0 < WEEK_NS);
+        samples.retain(|(old, _)| hour.0.saturating_sub(old.0) < WEEK_NS);
         samples.push((hour, closing));
         Ok(())
     }

@@ -207,6 +207,9 @@ impl Row<'_, '_, '_> {
 
 /// A rate; digits beyond its scale are cut off, towards zero.
 fn rate(text: &str) -> Option<Rate> {
+    if !text.is_ascii() {
+        return None;
+    }
     let end = text.find('.').map_or(text.len(), |dot| dot + 1 + usize::from(Rate::SCALE));
     let (kept, cut) = text.split_at(end.min(text.len()));
     cut.bytes().all(|byte| byte.is_ascii_digit()).then(|| Rate::parse(kept.as_bytes()).ok())?
@@ -322,7 +325,7 @@ mod tests {
             read(map, &format!(r#"[{{"s":"BTC","r":{rate},"d":{direction},"t":{time}}}]"#)).unwrap().len()
         };
         assert_eq!(row("1e-4", "\"short\"", "1772694601600"), 1);
-        for rate in ["null", "\"\"", "\"x\"", "true", "[1]", "99", "\"0.1%\""] {
+        for rate in ["null", "\"\"", "\"x\"", "true", "[1]", "99", "\"0.1%\"", "\"0.12345678901234567é\""] {
             assert_eq!(row(rate, "\"short\"", "1772694601600"), 0, "{rate}");
         }
         for direction in ["null", "\"neutral\"", "1", "\"\""] {
