@@ -236,11 +236,7 @@ impl Recalled {
                 let name = row.text("pair")?;
                 match row.text("state")? {
                     "hedged" => drop(self.hedged.insert(name.to_owned())),
-                    "flat" => {
-                        if self.hedged.remove(name) {
-                            self.left.insert(row.asset("pair")?, at);
-                        }
-                    }
+                    "flat" => self.on_flat(&row, at)?,
                     _ => {}
                 }
             }
@@ -292,6 +288,14 @@ impl Recalled {
     pub fn paid_since(&self) -> Option<Unix> {
         let newest = self.payments.values().max();
         newest.map(|at| Unix(at.0 - LATE_NS)).max(self.runs.first().map(|run| run.began))
+    }
+
+    /// A pair holds nothing: if it held both legs, it was left.
+    fn on_flat(&mut self, row: &Row<'_>, at: Unix) -> Result<(), RecallError> {
+        if self.hedged.remove(row.text("pair")?) {
+            self.left.insert(row.asset("pair")?, at);
+        }
+        Ok(())
     }
 
     /// Takes in a sample of a pair's reference; those of a week before it and earlier go.
