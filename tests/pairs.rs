@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)] // all of it is tests, helpers too
 
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::process::Command;
 use venue::{CONTANGO, Venue};
 
@@ -100,6 +101,22 @@ fn settled_funding_comes_as_csv_and_as_json_alike() {
         .map(|row| (row[0].as_i64().unwrap(), row[1].as_str().unwrap()))
         .collect();
     assert_eq!((code, told), (0, rows));
+    // With prices it is a history that `backtest` reads.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("history.csv");
+    let priced = ["--pairs", "BTCUSDT", "--since", "60d", "--prices", "--csv", file.to_str().unwrap()];
+    let (code, out, error) = exchange.asked("fetch-funding", &priced);
+    assert!(code == 0 && out.is_empty() && error.contains("settlements of BTCUSDT in"), "{out}{error}");
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.starts_with("time_ms,spot_close,perp_close,funding_rate\n"), "{text}");
+    // Sixty days of hours are more than one page; the newest settlement has no close yet.
+    assert!((175..=181).contains(&text.lines().count()), "{}", text.lines().count());
+    let closes = text.lines().skip(1).map(|line| line.split(',').nth(1).unwrap()).collect::<BTreeSet<_>>();
+    assert!(closes.len() > 100, "each hour has its own price");
+    let ran = Command::new(CONTANGO).args(["backtest", "--json", "--history"]).arg(&file).output().unwrap();
+    let told: Value = serde_json::from_slice(&ran.stdout).unwrap_or_default();
+    assert_eq!(ran.status.code(), Some(0), "{}", String::from_utf8_lossy(&ran.stderr));
+    assert_eq!(told["runs"].as_array().map(Vec::len), Some(1), "{told}");
     let (code, _, error) = exchange.asked("fetch-funding", &[]);
     assert!(code == 2 && error.contains("--pairs BTCUSDT"), "{error}");
 }

@@ -342,6 +342,7 @@ fn engine_settings(
             target,
             rooms: true,
             read_back_ns: READ_BACK_NS,
+            candles: false,
             wanted: (!settings.pairs.is_empty()).then(|| settings.pairs.clone()),
             live: settings.live,
             order_links: usize::from(settings.order_links),

@@ -260,6 +260,8 @@ pub struct Settings {
     pub sweeps: Vec<(String, Vec<String>)>,
     /// How far back funding is fetched, in ns.
     pub since_ns: u64,
+    /// Whether prices are fetched beside the funding.
+    pub prices: bool,
     /// Where to write rows for a spreadsheet.
     pub csv: Option<PathBuf>,
     /// Where to write a page with plots.
@@ -336,6 +338,7 @@ impl Default for Settings {
             leave: Leave::Starved,
             sweeps: Vec::new(),
             since_ns: 0,
+            prices: false,
             csv: None,
             html: None,
         }

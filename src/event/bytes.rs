@@ -191,7 +191,8 @@ choices! {
         10 Settled { instrument, rows },
         11 Intervals(rows),
         12 Account { lines },
-        13 Opinions { received, rows }
+        13 Opinions { received, rows },
+        14 Candles { instrument, rows }
     }
     RefusalKind {
         0 Auth, 1 Filter, 2 Funds, 3 ReduceOnly, 4 Stamp, 5 State, 6 Throttle, 7 Overload, 8 Band

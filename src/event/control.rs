@@ -5,7 +5,7 @@
 
 use super::{Bind, Headers, Instruments, Limit, Mark, Opinion, Spent};
 use crate::units::{
-    Direction, InstrumentId, LegKind, LinkId, Nanos, PairId, Price, Qty, Rate, Side, Unix, VenueId,
+    Amount, Direction, InstrumentId, LegKind, LinkId, Nanos, PairId, Price, Qty, Rate, Side, Unix, VenueId,
 };
 use std::sync::Arc;
 
@@ -250,6 +250,13 @@ pub enum News {
         instrument: InstrumentId,
         /// When, and at which rate per interval.
         rows: Vec<(Unix, Rate)>,
+    },
+    /// Hourly candles of a market that were not told yet, oldest first: when each opened, and its close.
+    Candles {
+        /// Whose.
+        instrument: InstrumentId,
+        /// The newest may still be open.
+        rows: Vec<(Unix, Amount)>,
     },
     /// By how many hours every perp settles, as the venue states it.
     Intervals(Vec<(InstrumentId, u32)>),

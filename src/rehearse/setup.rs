@@ -253,6 +253,7 @@ impl Setup {
                 target,
                 rooms: true,
                 read_back_ns: READ_BACK_NS,
+                candles: false,
                 wanted: self.wanted.clone(),
                 live: self.live,
                 order_links: self.order_links,

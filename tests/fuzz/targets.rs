@@ -123,7 +123,7 @@ pub(crate) fn user(bytes: &[u8]) {
 /// Every REST body that is no answer to an order.
 pub(crate) fn rest(bytes: &[u8]) {
     let Some((venue, rest)) = of_venue(bytes) else { return };
-    let Some((which, body)) = pick(rest, 36) else { return };
+    let Some((which, body)) = pick(rest, 38) else { return };
     let all = listed();
     let (leg, row) = (leg(which), &all.instruments[which % all.instruments.len()]);
     let symbols = Symbols::new(all, venue.id);
@@ -145,6 +145,7 @@ pub(crate) fn rest(bytes: &[u8]) {
         13 => drop((venue.audit.read_income)(body)),
         14 => drop((venue.funding.read_settled)(body, row)),
         15 => drop((venue.funding.read_intervals)(body, &symbols)),
+        18 => drop((venue.funding.read_candles)(body)),
         _ => {
             let part = venue.standing.parts[which % venue.standing.parts.len()];
             drop((venue.standing.read)(part, body, &symbols));
@@ -285,7 +286,7 @@ pub(crate) fn witness(bytes: &[u8]) {
 pub(crate) fn seeds(target: &Target) -> Vec<Vec<u8>> {
     let choices: &[usize] = match target.name {
         "feed" | "user" => &[1, 2],
-        "rest" => &[1, 36],
+        "rest" => &[1, 38],
         "answer" => &[1, 6, 8],
         _ => &[],
     };

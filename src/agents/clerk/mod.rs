@@ -70,6 +70,8 @@ pub struct ClerkSettings {
     pub rooms: bool,
     /// How far back settled funding is read at the start, in ns.
     pub read_back_ns: u64,
+    /// Whether hourly candles are read so far back as well: research wants prices beside the funding.
+    pub candles: bool,
     /// Symbols or coins to trade; `None`: every pair found.
     pub wanted: Option<Vec<String>>,
     /// Whether orders may leave: order links are made and the host's clock must be right.
@@ -190,6 +192,7 @@ impl Agent for Clerk {
         work += self.errands(now);
         self.sample_clocks(now);
         self.ask_for_history(now);
+        self.ask_for_candles(now);
         self.renew_tickets(now);
         self.list_again(now);
         work += self.ask_witness(now);

@@ -36,6 +36,8 @@ impl Shadow {
             News::Account { lines } => lines.into_iter().for_each(|line| self.note(line)),
             News::Settled { instrument, rows } => self.on_settled(instrument, &rows),
             News::Intervals(rows) => self.on_intervals(&rows),
+            // Only a clerk alone asks for them.
+            News::Candles { .. } => {}
             News::Opinions { received, rows } => self.on_opinions(received, rows),
             News::Ready { venue } => {
                 if self.phase == Phase::Starting {
