@@ -82,6 +82,11 @@ fn in_json(rows: &[Vec<String>]) -> Value {
     rows.iter().map(row).collect()
 }
 
+/// When the last hour opened that is over by then. A venue that settles at full hours settles at its end.
+fn last_hour(by: Unix) -> Unix {
+    Unix((by.0 - HOUR_NS).div_euclid(HOUR_NS) * HOUR_NS)
+}
+
 /// What the venue told so far.
 #[derive(Debug, Default)]
 struct Told {
@@ -107,21 +112,22 @@ impl Told {
     /// Whether the newest settlement there is, and the hour before it, are told.
     fn is_whole(&self, now: Unix, prices: bool) -> bool {
         let Some((newest, _)) = self.settled.last_key_value() else { return false };
+        let last = last_hour(full_minute(*newest));
         let reaches = |closes: &BTreeMap<Unix, Amount>| {
-            closes.last_key_value().is_some_and(|(opened, _)| opened.0 + HOUR_NS >= full_minute(*newest).0)
+            closes.last_key_value().is_some_and(|(opened, _)| *opened >= last)
         };
         newest.0 >= now.0 - NEWEST_NS && (!prices || self.closes.iter().all(reaches))
     }
 
-    /// Rows that `backtest` reads: of each settlement the closes of the last hour before the next. The newest has
-    /// none yet; what lies before a hole is left out, and said to be.
+    /// Rows that `backtest` reads: of each settlement the closes of the last hour that is over by the next. The
+    /// newest has none yet; what lies before a hole is left out, and said to be.
     fn history(&self) -> Result<Vec<Vec<String>>, String> {
         let factor = self.instruments.pairs.first().map_or(1, |pair| i128::from(pair.price_factor));
         let settled: Vec<_> = self.settled.iter().map(|(at, rate)| (full_minute(*at), *rate)).collect();
         let mut rows = Vec::new();
         for pair in settled.windows(2) {
             let [(at, rate), (next, _)] = *pair else { continue };
-            let hour = Unix(next.0 - HOUR_NS);
+            let hour = last_hour(next);
             let hours = (next.0 - at.0) / HOUR_NS;
             let whole = (next.0 - at.0) % HOUR_NS == 0 && INTERVALS.contains(&(hours as u32));
             let closes = self.closes.each_ref().map(|of| of.get(&hour));
@@ -152,4 +158,53 @@ impl Told {
 
 fn exact(rate: Rate) -> String {
     decimal::short(rate.0.into(), Rate::SCALE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hour(n: i64) -> Unix {
+        Unix(1_767_225_600_000_000_000 + n * HOUR_NS)
+    }
+
+    /// Settlements at these hours, each at its number, and closes that are their hour's number.
+    fn told(settled: &[i64], closes: std::ops::Range<i64>) -> Told {
+        let one = 10i128.pow(u32::from(Amount::SCALE));
+        let closes: BTreeMap<Unix, Amount> =
+            closes.map(|n| (hour(n), Amount(i128::from(n + 1_000) * one))).collect();
+        // Stamps come some ms late.
+        let settled = settled.iter().map(|n| (Unix(hour(*n).0 + 7_000_000), Rate(*n))).collect();
+        Told { settled, closes: [closes.clone(), closes], ..Told::default() }
+    }
+
+    fn rows(told: &Told) -> Vec<(i64, String)> {
+        let rows = told.history().unwrap();
+        let of = |row: &Vec<String>| {
+            ((row[0].parse::<i64>().unwrap() * 1_000_000 - hour(0).0) / HOUR_NS, row[1].clone())
+        };
+        rows.iter().map(of).collect()
+    }
+
+    #[test]
+    fn a_row_closes_with_the_hour_before_the_next_settlement_and_the_newest_is_none() {
+        let told = told(&[0, 8, 12, 13], 0..13);
+        let row = |at, close: &str| (at, close.to_owned());
+        assert_eq!(rows(&told), [row(0, "1007"), row(8, "1011"), row(12, "1012")]);
+        let row = &told.history().unwrap()[0];
+        assert_eq!(row, &[hour(0).as_ms().to_string(), "1007".into(), "1007".into(), "0".into()]);
+        assert!(told.is_whole(hour(13), true) && !told.is_whole(hour(22), true), "a newer one is due");
+        assert!(!self::told(&[0, 8], 0..7).is_whole(hour(9), true), "the hour before it is missing");
+        assert!(self::told(&[0, 8], 0..7).is_whole(hour(9), false));
+    }
+
+    #[test]
+    fn rows_begin_behind_a_hole() {
+        let mut holed = told(&[0, 8, 16, 24, 32, 40], 0..40);
+        holed.closes[1].remove(&hour(15));
+        assert_eq!(rows(&holed).iter().map(|(at, _)| *at).collect::<Vec<_>>(), [16, 24, 32]);
+        let missing = told(&[0, 8, 24, 32, 40], 0..40);
+        assert_eq!(rows(&missing).iter().map(|(at, _)| *at).collect::<Vec<_>>(), [24, 32]);
+        assert!(told(&[0, 8], 0..8).history().unwrap_err().contains("--since"), "one row is no history");
+    }
 }
