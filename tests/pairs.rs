@@ -5,30 +5,17 @@
 #![allow(clippy::unwrap_used)] // all of it is tests, helpers too
 
 use serde_json::Value;
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
+use venue::{CONTANGO, Venue};
 
-const CONTANGO: &str = env!("CARGO_BIN_EXE_contango");
+mod venue;
 
-/// A box of its own process, and where it is.
-struct Box {
-    child: Child,
-    ready: Value,
-    _folder: tempfile::TempDir,
-}
+/// A box, asked without a key.
+struct Box(Venue);
 
 impl Box {
     fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut child = Command::new(CONTANGO)
-            .args(["sim", "--json", "--for", "60s", "--out"])
-            .arg(folder.path())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        Self { child, ready: serde_json::from_str(&line).unwrap(), _folder: folder }
+        Self(Venue::open(&["--for", "60s"]))
     }
 
     /// Exit code, standard output, standard error.
@@ -38,22 +25,15 @@ impl Box {
 
     fn asked(&self, command: &str, arguments: &[&str]) -> (i32, String, String) {
         let at = |name: &str| {
-            format!("--endpoint=binance.{name}={}", self.ready["venues"]["binance"][name].as_str().unwrap())
+            format!("--endpoint=binance.{name}={}", self.0.ready["venues"]["binance"][name].as_str().unwrap())
         };
         let told = Command::new(CONTANGO)
-            .args([command, &at("spot_rest"), &at("usdm_rest"), "--ca", self.ready["ca"].as_str().unwrap()])
+            .args([command, &at("spot_rest"), &at("usdm_rest"), "--ca", self.0.ready["ca"].as_str().unwrap()])
             .args(arguments)
             .output()
             .unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         (told.status.code().unwrap(), text(told.stdout), text(told.stderr))
-    }
-}
-
-impl Drop for Box {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

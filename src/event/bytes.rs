@@ -142,6 +142,7 @@ structs! {
     LeftOut { leg, symbol, reason }
     Limit { lane, kind, window_ns, limit, header }
     Mark { instrument, mark, funding, next_funding, stamp, received }
+    Opinion { pair, rate, direction, stated }
     Pair { id, name, spot, perp, price_factor, size_factor }
     Pulse { pair, quotes, spread_ppb, weighed, gate }
     Quote { instrument, link, sequence, bid, bid_qty, ask, ask_qty, received }
@@ -189,7 +190,8 @@ choices! {
         9 Relisted { lane, instruments, shut, ending, limits },
         10 Settled { instrument, rows },
         11 Intervals(rows),
-        12 Account { lines }
+        12 Account { lines },
+        13 Opinions { received, rows }
     }
     RefusalKind {
         0 Auth, 1 Filter, 2 Funds, 3 ReduceOnly, 4 Stamp, 5 State, 6 Throttle, 7 Overload, 8 Band
@@ -505,6 +507,13 @@ mod tests {
             News::Instruments { instruments, limits: vec![limit, limit] },
             News::Marks(vec![mark]),
             News::Ready { venue: VenueId(0) },
+            News::Opinions {
+                received: Nanos(1),
+                rows: vec![
+                    Opinion { pair, rate: Some(Rate(-2)), direction: Some(Direction::Long), stated: None },
+                    Opinion { pair, rate: None, direction: None, stated: Some(Unix(3)) },
+                ],
+            },
             News::LinkUp { link: LinkId(1), what: "query".into() },
             News::LinkDown { what: "é".into(), why: String::new() },
             News::Fail { why: "x".into() },

@@ -3,7 +3,7 @@
 //! Owns:  the latest-value cells and their layout as words, the folded threshold and its test.
 //! Never: lowers a ceiling.
 
-use super::{Bind, Headers, Instruments, Limit, Mark, Spent};
+use super::{Bind, Headers, Instruments, Limit, Mark, Opinion, Spent};
 use crate::units::{
     Direction, InstrumentId, LegKind, LinkId, Nanos, PairId, Price, Qty, Rate, Side, Unix, VenueId,
 };
@@ -262,6 +262,13 @@ pub enum News {
     Account {
         /// For a person, and the journal.
         lines: Vec<String>,
+    },
+    /// The witness answered.
+    Opinions {
+        /// When its last byte was read.
+        received: Nanos,
+        /// What it says, a row a pair; empty as well where nothing of its answer can be used.
+        rows: Vec<Opinion>,
     },
     /// A connection is up.
     LinkUp {

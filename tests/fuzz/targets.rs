@@ -15,6 +15,7 @@ use contango::store::journal::{Entry, Kind, Reader};
 use contango::store::recall::Recalled;
 use contango::store::session;
 use contango::units::{ClientId, LegKind};
+use contango::venue::witness::{FORM, Map, Pairs};
 use contango::venue::{self, Heard, Listing, Reply, Scratch, Symbols, Venue, pair_up};
 use contango::wire::{http, ws};
 use serde_json::Value;
@@ -47,6 +48,7 @@ pub(crate) const ALL: &[Target] = &[
     Target { name: "configuration", fixtures: &["client_order_id"], read: configuration },
     Target { name: "command_line", fixtures: &["client_order_id"], read: command_line },
     Target { name: "operator", fixtures: &["client_order_id"], read: operator },
+    Target { name: "witness", fixtures: &["client_order_id"], read: witness },
 ];
 
 /// The venue whose index is the first byte, and the rest.
@@ -267,6 +269,17 @@ pub(crate) fn operator(bytes: &[u8]) {
     let _ = contango::ops::words::ask(bytes);
 }
 
+/// What a witness answers, by the default map; or a map of its own on a first line, and an answer behind it.
+pub(crate) fn witness(bytes: &[u8]) {
+    let pairs = Pairs::new(listed());
+    let read = |map: Map, body: &[u8]| drop(map.read(body, &mut Scratch::new(), "binance", &pairs));
+    read(Map::parse(FORM).expect("the default"), bytes);
+    let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else { return };
+    if let Some(map) = std::str::from_utf8(&bytes[..end]).ok().and_then(|text| Map::parse(text).ok()) {
+        read(map, &bytes[end + 1..]);
+    }
+}
+
 /// The first inputs of a target: its fixtures behind every choice that its first bytes can make, and what once
 /// broke it (`tests/fuzz/found`).
 pub(crate) fn seeds(target: &Target) -> Vec<Vec<u8>> {
@@ -310,6 +323,10 @@ fn own(name: &str) -> Vec<Vec<u8>> {
             "{\"ask\":\"status\"}",
             "{\"ask\":\"why\",\"pair\":\"BTC\"}",
             "{\"ask\":\"halt\",\"reason\":\"x\"}",
+        ],
+        "witness" => &[
+            "{\"data\":[{\"symbol\":\"BTC\",\"exchange\":\"Binance\",\"fundingRate\":0.00032,\"direction\":\"short\"}],\"meta\":{\"timestamp\":\"2026-03-05T07:10:01.600+02:00\"}}",
+            "rows=/r,symbol=@key,rate=/f/0,time=#/at\n{\"r\":{\"BTC/USDT:USDT\":{\"f\":[\"-0.0001000000000000000001\"]}},\"at\":1772694601.6}",
         ],
         "tape" => &["{\"t_ns\":1,\"raw\":\"{}\"}\n"],
         _ => &[],

@@ -62,6 +62,11 @@ impl History {
         self.intervals_due = Nanos::ZERO;
     }
 
+    /// The present ones; none before they are loaded.
+    pub(super) fn instruments(&self) -> Arc<Instruments> {
+        Arc::clone(&self.instruments)
+    }
+
     /// Whether the venue's budget for these questions has room for one more: 60 % of it.
     fn has_room(&mut self, (most, within_ns): (usize, u64), now: Nanos) -> bool {
         while self.left.front().is_some_and(|left| now.since(*left) >= within_ns) {

@@ -5,9 +5,11 @@
 //! Never: reads a quote, sends an order, or gives up on a link while the run lasts.
 //! Map:   `links` from wanted to handed over · `errands` requests, within what may be asked · `load`
 //!        listings, fees, clocks · `history` settled funding · `relist` rules that change while running ·
-//!        `user` tickets and signatures of private streams · `account` what must be so before orders leave.
+//!        `user` tickets and signatures of private streams · `account` what must be so before orders leave ·
+//!        `confirm` the witness outside of the venue.
 
 mod account;
+pub mod confirm;
 pub mod errands;
 pub mod history;
 pub mod links;
@@ -124,6 +126,8 @@ pub struct Clerk {
     /// What waits to be asked for, and what may be.
     errands: Errands,
     history: history::History,
+    /// Who else is asked about funding.
+    witness: Option<Box<confirm::Witness>>,
     /// Symbols of the present instruments.
     symbols: Arc<Symbols>,
     relist: relist::Relist,
@@ -140,7 +144,8 @@ impl Clerk {
         entropy: Entropy,
     ) -> Self {
         let venue = settings.target.venue;
-        let couriers = LegKind::BOTH.map(|leg| (leg, Courier::new(venue, clock.clone(), &Tap::off()))).into();
+        let couriers =
+            LegKind::BOTH.map(|leg| (leg, Courier::new(venue.counted, clock.clone(), &Tap::off()))).into();
         let mut clerk = Self {
             settings,
             doors,
@@ -160,6 +165,7 @@ impl Clerk {
             user_tickets: BTreeMap::new(),
             errands: Errands::default(),
             history: history::History::default(),
+            witness: None,
             symbols: Arc::new(Symbols::new(&Instruments::default(), venue.id)),
             relist: relist::Relist::default(),
         };
@@ -186,6 +192,7 @@ impl Agent for Clerk {
         self.ask_for_history(now);
         self.renew_tickets(now);
         self.list_again(now);
+        work += self.ask_witness(now);
         self.advance(now);
         work
     }
