@@ -5,30 +5,18 @@
 #![allow(clippy::unwrap_used)] // all of it is tests, helpers too
 
 use serde_json::Value;
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::collections::BTreeSet;
+use std::process::Command;
+use venue::{CONTANGO, Venue};
 
-const CONTANGO: &str = env!("CARGO_BIN_EXE_contango");
+mod venue;
 
-/// A box of its own process, and where it is.
-struct Box {
-    child: Child,
-    ready: Value,
-    _folder: tempfile::TempDir,
-}
+/// A box, asked without a key.
+struct Box(Venue);
 
 impl Box {
     fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut child = Command::new(CONTANGO)
-            .args(["sim", "--json", "--for", "60s", "--out"])
-            .arg(folder.path())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        Self { child, ready: serde_json::from_str(&line).unwrap(), _folder: folder }
+        Self(Venue::open(&["--for", "60s"]))
     }
 
     /// Exit code, standard output, standard error.
@@ -38,22 +26,15 @@ impl Box {
 
     fn asked(&self, command: &str, arguments: &[&str]) -> (i32, String, String) {
         let at = |name: &str| {
-            format!("--endpoint=binance.{name}={}", self.ready["venues"]["binance"][name].as_str().unwrap())
+            format!("--endpoint=binance.{name}={}", self.0.ready["venues"]["binance"][name].as_str().unwrap())
         };
         let told = Command::new(CONTANGO)
-            .args([command, &at("spot_rest"), &at("usdm_rest"), "--ca", self.ready["ca"].as_str().unwrap()])
+            .args([command, &at("spot_rest"), &at("usdm_rest"), "--ca", self.0.ready["ca"].as_str().unwrap()])
             .args(arguments)
             .output()
             .unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         (told.status.code().unwrap(), text(told.stdout), text(told.stderr))
-    }
-}
-
-impl Drop for Box {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -120,6 +101,23 @@ fn settled_funding_comes_as_csv_and_as_json_alike() {
         .map(|row| (row[0].as_i64().unwrap(), row[1].as_str().unwrap()))
         .collect();
     assert_eq!((code, told), (0, rows));
+    // With prices it is a history that `backtest` reads.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("history.csv");
+    let priced = ["--pairs", "BTCUSDT", "--since", "60d", "--prices", "--csv", file.to_str().unwrap()];
+    let (code, out, error) = exchange.asked("fetch-funding", &priced);
+    assert!(code == 0 && out.is_empty() && error.contains("settlements of BTCUSDT in"), "{out}{error}");
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.starts_with("time_ms,spot_close,perp_close,funding_rate\n"), "{text}");
+    // The box remembers thirty days of settlements, the newest of which has no close yet; the hours of sixty are
+    // more than one page.
+    assert!((88..=91).contains(&text.lines().count()), "{}", text.lines().count());
+    let closes = text.lines().skip(1).map(|line| line.split(',').nth(1).unwrap()).collect::<BTreeSet<_>>();
+    assert!(closes.len() > 80, "each hour has its own price");
+    let ran = Command::new(CONTANGO).args(["backtest", "--json", "--history"]).arg(&file).output().unwrap();
+    let told: Value = serde_json::from_slice(&ran.stdout).unwrap_or_default();
+    assert_eq!(ran.status.code(), Some(0), "{}", String::from_utf8_lossy(&ran.stderr));
+    assert_eq!(told["runs"].as_array().map(Vec::len), Some(1), "{told}");
     let (code, _, error) = exchange.asked("fetch-funding", &[]);
     assert!(code == 2 && error.contains("--pairs BTCUSDT"), "{error}");
 }

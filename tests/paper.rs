@@ -4,31 +4,13 @@
 #![allow(clippy::unwrap_used)] // all of it is tests, helpers too
 
 use serde_json::Value;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::process::{Child, Command, Stdio};
+use std::io::{Read as _, Write as _};
+use std::process::{Command, Stdio};
+use venue::{CONTANGO, Venue};
 
-const CONTANGO: &str = env!("CARGO_BIN_EXE_contango");
-
-/// The venue, of its own process; ends when dropped.
-struct Venue {
-    child: Child,
-    ready: Value,
-    _folder: tempfile::TempDir,
-}
+mod venue;
 
 impl Venue {
-    fn open() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut child = Command::new(CONTANGO)
-            .args(["sim", "--json", "--for", "120s", "--seed", "5", "--out", folder.path().to_str().unwrap()])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        Self { child, ready: serde_json::from_str(&line).unwrap(), _folder: folder }
-    }
-
     fn ask(&self, line: &str, body: &str) -> Value {
         let control = self.ready["control"].as_str().unwrap().trim_start_matches("http://");
         let mut link = std::net::TcpStream::connect(control).unwrap();
@@ -54,16 +36,9 @@ impl Venue {
     }
 }
 
-impl Drop for Venue {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 #[test]
 fn paper_trades_on_the_venues_quotes_and_the_venue_sees_no_signed_request() {
-    let venue = Venue::open();
+    let venue = Venue::open(&["--for", "120s", "--seed", "5"]);
     let folder = tempfile::tempdir().unwrap();
     let within = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let (out, data) = (within("out"), within("data"));
@@ -102,7 +77,7 @@ fn paper_trades_on_the_venues_quotes_and_the_venue_sees_no_signed_request() {
 /// What the box quotes is the venue's or nothing: when that is silent, so is the engine.
 #[test]
 fn when_the_venue_falls_silent_no_order_is_sent_on_old_quotes() {
-    let venue = Venue::open();
+    let venue = Venue::open(&["--for", "120s", "--seed", "5"]);
     let folder = tempfile::tempdir().unwrap();
     let within = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let out = within("out");

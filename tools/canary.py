@@ -2,7 +2,7 @@
 """Looks for secrets in everything the programs leave behind: no key, secret, signature or listen key may be there.
 
 Runs the engine against the box with a key that is known here, provokes what goes wrong (refused and unreadable
-answers, dead streams, an expired listen key, wrong and broken key files, words nobody knows on the control socket,
+answers, dead streams, an expired listen key, wrong and broken key files, a signal service that fails, words nobody knows on the control socket,
 a death by signal with core dumps allowed), and then reads every byte of every file they wrote, standard output and
 error, the control replies, the truth, and the process's arguments and environment. Each canary is looked for as it
 is, in hex and in base64 at any offset. The box's own key file and its ready line hand the test key out: they are the
@@ -22,7 +22,9 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -81,6 +83,46 @@ def scan(folder, canaries, allowed):
         found += [f"{path.relative_to(folder)} holds {name}" for name in canaries.found(data)]
         found += [f"the name {path.relative_to(folder)} holds {name}" for name in canaries.found(path.name.encode())]
     return found, files, size
+
+
+class Witness(BaseHTTPRequestHandler):
+    """A signal service that agrees, refuses, fails and talks nonsense in turn; it counts who knew its secret."""
+
+    protocol_version = "HTTP/1.1"
+    secret, asked, known = "", 0, 0
+    lock = threading.Lock()
+
+    def do_GET(self):
+        kind = type(self)
+        with kind.lock:
+            kind.asked, kind.known = kind.asked + 1, kind.known + (self.headers["Authorization"] == kind.secret)
+            turn = kind.asked % 5
+        rows = [
+            {"symbol": coin, "exchange": "Binance", "fundingRate": 0.0003, "direction": "short"}
+            for coin in ("BTC", "ETH", "SOL", "DOGE", "PEPE")
+        ]
+        agrees = json.dumps({"data": rows, "meta": {"timestamp": int(time.time() * 1000)}})
+        status, body = [(200, agrees), (200, agrees), (401, kind.secret), (200, "<html>"), (503, "")][turn]
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    def log_message(self, *_):
+        pass
+
+
+def witness(folder, canaries, allowed):
+    """Starts it, and says how it is asked."""
+    Witness.secret = "Bearer canary-signal-9b1e47d2c05f83a6"
+    canaries.add("the signal service's secret", Witness.secret.split()[1])
+    file = key_file(folder / "signals.toml", f'header = "Authorization"\nsecret = "{Witness.secret}"\n')
+    allowed.add(file)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Witness)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}/v1/arbitrage/spot-perp?direction=all"
+    words = ["--confirm-every", "500ms", "--confirm-enter-on", "agree,absent,old"]
+    return server, ["--confirm-url", url, "--confirm-key-file", str(file), *words]
 
 
 def listen_key(box):
@@ -190,7 +232,8 @@ def run(program, folder):
         config = folder / "config.toml"
         config.write_text("[engine]\nlive = true\n")
         where = box.arguments()
-        arguments = [*where, "--config", str(config), "--live", *TRADE]
+        server, asking = witness(files, canaries, allowed)
+        arguments = [*where, "--config", str(config), "--live", *TRADE, *asking]
         recorded = ["--record", str(folder / "trouble.session")]
         trouble(program, folder, box, [*arguments, *recorded], canaries, found)
         pattern = deaths(program, folder, arguments, found)
@@ -203,7 +246,26 @@ def run(program, folder):
             done = told(said, name, [program, "run", *replaced, *out])
             if done.returncode not in (2, 3):
                 raise Failed(f"a run with the key file `{name}` ended with {done.returncode}")
-        told(said, "demo", [program, "demo", "--for", "3s", "--out", str(said / "demo"), "--idle", "park"])
+        secret = Witness.secret.split()[1]
+        headers = {
+            "open": key_file(files / "open_header.toml", f'header = "A"\nsecret = "{secret}"\n', 0o644),
+            "broken": key_file(files / "broken_header.toml", f'header = "A"\nsecret = "{secret}\n'),
+            "unknown": key_file(files / "unknown_header.toml", f'header = "A"\n{secret} = "{secret}"\n'),
+        }
+        allowed.update(headers.values())
+        for name, file in headers.items():
+            asks = [program, "demo", *asking, "--for", "1s", "--out", str(said / f"header_{name}")]
+            asks[asks.index("--confirm-key-file") + 1] = str(file)
+            if told(said, f"header_{name}", asks).returncode not in (2, 3):
+                raise Failed(f"a demo with the header file `{name}` began")
+        told(
+            said,
+            "demo",
+            [program, "demo", "--for", "3s", "--out", str(said / "demo"), "--idle", "park", *asking],
+        )
+        if Witness.known < 3 or Witness.known != Witness.asked:
+            raise Failed(f"the signal service was asked {Witness.asked} times, {Witness.known} with its secret")
+        server.shutdown()
         told(said, "demo_json", [program, "demo", "--json", "--for", "2s", "--out", str(said / "demo_json")])
         (folder / "truth").write_text(json.dumps(box.truth()))
     finally:

@@ -16,10 +16,13 @@ from pathlib import Path
 
 (
     START, EPOCH, FIRED, ANSWER, FILL, ORDER_END, PAIR, MODE, STOP, NOTE, MARKETS, BASELINE, CHECKPOINT, FUNDING, GRANT,
-) = range(1, 16)
+    BASIS,
+) = range(1, 17)
 
 # A start reads payments again from so long before the newest one on.
 PAID_LATE_US = 600_000_000
+# Samples of a reference count for so long, and a wait is shorter.
+WEEK_US = 7 * 86_400_000_000
 
 NAME = re.compile(r"journal-(\d+)-(\d{6,})\.ctj")
 
@@ -96,7 +99,7 @@ def read_file(path, number):
             raise Damaged(f"{path}: byte {at}: {len(data) - at} bytes at the end are no whole record")
         length, version, kind, crc = RECORD.unpack_from(data, at)
         body = data[at + RECORD.size : at + RECORD.size + length]
-        if version != 1 or not START <= kind <= GRANT:
+        if version != 1 or not START <= kind <= BASIS:
             raise Damaged(f"{path}: byte {at}: record version {version}, kind {kind} are unknown")
         if len(body) < length:
             raise Damaged(f"{path}: byte {at}: a record of {length} bytes is cut after {len(body)}")
@@ -121,6 +124,7 @@ class Chain:
         self.fills, self.changes, self.trades = 0, defaultdict(Decimal), {}
         self.openings, self.hedged, self.assets, self.granted = {}, set(), {}, {}
         self.funding, self.cash, self.payments = Decimal(0), defaultdict(Decimal), {}
+        self.left, self.bases, self.last_us = {}, defaultdict(dict), 0
 
     def take(self, kind, body, where):
         """The next record, `where` for errors."""
@@ -137,6 +141,7 @@ class Chain:
             self.parts = []
 
     def add(self, kind, body):
+        self.last_us = body.get("at_us", self.last_us)
         if kind == MARKETS:
             for row in body["instruments"]:
                 self.assets[row["market"], row["symbol"]] = row.get("base"), row.get("quote")
@@ -164,7 +169,11 @@ class Chain:
                 self.openings[row["market"], row["asset"]] = number(row["opening"], "opening")
         elif kind == GRANT:
             self.granted[body["pair"]] = number(body["qty"], "qty")
+        elif kind == BASIS:
+            self.bases[body["pair"]][body["hour_us"]] = number(body["short"], "short"), number(body["long"], "long")
         elif kind == PAIR and body["state"] in ("hedged", "flat"):
+            if body["state"] == "flat" and body["pair"] in self.hedged:
+                self.left[body["pair"]] = body["at_us"]
             (self.hedged.add if body["state"] == "hedged" else self.hedged.discard)(body["pair"])
 
     def compare(self, where):
@@ -184,6 +193,18 @@ class Chain:
         paid = {(row["tran_id"], row["symbol"]): row["paid_us"] for row in rows["payments"]}
         newest = max(self.payments.values(), default=0)
         late = {key for key, at in self.payments.items() if at >= newest - PAID_LATE_US}
+        young = lambda at, newest: newest - at < WEEK_US
+        left = {pair: at for pair, at in self.left.items() if young(at, self.last_us)}
+        bases = {
+            (pair, at, *basis)
+            for pair, of in self.bases.items()
+            for at, basis in of.items()
+            if young(at, max(of)) and young(max(of), self.last_us)
+        }
+        told_bases = {
+            (row["pair"], row["hour_us"], number(row["short"], "short"), number(row["long"], "long"))
+            for row in rows["bases"]
+        }
         recent = {key for key, at in self.trades.items() if at >= sums["known_since_us"]}
         for what, told, true in (
             ("fills", sums["fills"], self.fills),
@@ -195,6 +216,8 @@ class Chain:
             ("openings", wallet("openings"), self.openings),
             ("grants", {row["pair"]: number(row["qty"], "qty") for row in sums["granted"]}, self.granted),
             ("hedged pairs", set(sums["hedged"]), self.hedged),
+            ("pairs left", {row["pair"]: row["left_us"] for row in rows["left"]}, left),
+            ("reference samples", told_bases, bases),
             ("recent trades that are not named", sorted(recent - named.keys()), []),
             ("named trades that nobody booked", sorted(named.items() - self.trades.items()), []),
         ):

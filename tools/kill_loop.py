@@ -294,7 +294,8 @@ class Loop:
                 return False
             # A rule that changed, and an order that met one: the listings are read again at once.
             least = f"{self.random.uniform(5, 6):.2f}"
-            self.box.fault(kind="rules", market="spot", symbol="BTCUSDT", min_notional=least)
+            traded = self.options.pairs.split(",")[0] or "BTCUSDT"
+            self.box.fault(kind="rules", market="spot", symbol=traded, min_notional=least)
             self.box.fault(kind="refuse", market="spot", code=-1013, msg="Filter failure: LOT_SIZE")
         elif name.startswith(("K17", "K18", "K19")):
             if engine.phase() != "live":

@@ -13,10 +13,12 @@ import sys
 import tempfile
 import unittest
 import zlib
+from decimal import Context, Decimal, localcontext
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import check_backtest
 import check_report
 import check_tape
 import check_truth
@@ -311,6 +313,100 @@ class Truth(unittest.TestCase):
         self.assertIn("truth.json cannot be read", out)
 
 
+class Backtests(unittest.TestCase):
+    """A difference that is planted anywhere in what the program tells is found."""
+
+    FLAGS = "bars-off"
+
+    def setUp(self):
+        # The journal's check traps what it would have to round; quotients are rounded here.
+        self.enterContext(localcontext(Context(prec=90)))
+        # Three good weeks, then funding that turns, twice: trades are opened, forced out and opened again.
+        rates = ["0.0003"] * 30 + ["-0.0004"] * 30 + ["0.0005"] * 40 + ["-0.0006"] * 30 + ["0.0004"] * 30
+        price = lambda n: Decimal(30_000 + 37 * n % 411)
+        self.rows = [
+            (n * check_backtest.STEP_MS, price(n), price(n) + n % 7, Decimal(rate)) for n, rate in enumerate(rates)
+        ]
+        self.own = check_backtest.Run(self.rows, self.setting()).told()
+
+    def setting(self):
+        return check_backtest.Setting(check_backtest.SETTINGS[self.FLAGS])
+
+    def as_told(self, own):
+        """The same in the program's JSON: amounts as text."""
+        if isinstance(own, dict):
+            return {key: self.as_told(value) for key, value in own.items()}
+        if isinstance(own, (list, tuple)):
+            return [self.as_told(value) for value in own]
+        return f"{own:f}" if isinstance(own, Decimal) else own
+
+    def leaves(self, told, path=()):
+        """Every place that holds one value."""
+        if isinstance(told, (dict, list)) and told:
+            for key, value in told.items() if isinstance(told, dict) else enumerate(told):
+                yield from self.leaves(value, (*path, key))
+        else:
+            yield path
+
+    def planted(self, path):
+        """What the program would tell with another value there."""
+        told = self.as_told(self.own)
+        at = told
+        for key in path[:-1]:
+            at = at[key]
+        value = at[path[-1]]
+        if isinstance(value, str) and value.lstrip("-").replace(".", "").isdigit():
+            # One more digit, which says more than was computed.
+            at[path[-1]] = value + ("1" if "." in value else ".1")
+        elif isinstance(value, str):
+            at[path[-1]] = value + "?"
+        elif isinstance(value, int):
+            at[path[-1]] = value + 1
+        else:
+            at[path[-1]] = "something"
+        return told
+
+    def test_any_planted_difference_is_found_where_it_is(self):
+        self.assertGreaterEqual(len(self.own["trades"]), 2, self.own)
+        told = self.as_told(self.own)
+        self.assertEqual(list(check_backtest.differences(told, self.own, "run")), [])
+        paths = list(self.leaves(told))
+        self.assertGreater(len(paths), 60)
+        for path in paths:
+            found = list(check_backtest.differences(self.planted(path), self.own, "run"))
+            with self.subTest(path=path):
+                self.assertEqual(len(found), 1, found)
+                self.assertIn(str(path[-1]), found[0])
+        for missing in (told["trades"][1:], told["trades"] + told["trades"][:1], None):
+            self.assertNotEqual(list(check_backtest.differences({**told, "trades": missing}, self.own, "run")), [])
+
+    def check(self, told, trades_min=1):
+        """The whole check, with this in place of the program and its files."""
+        kept = {name: getattr(check_backtest, name) for name in ("program", "load", "HISTORIES")}
+        try:
+            check_backtest.program = lambda *_: (told, 1)
+            check_backtest.load = lambda _: self.rows
+            check_backtest.HISTORIES = ["here_BTC.csv"]
+            with contextlib.redirect_stdout(io.StringIO()) as said:
+                return check_backtest.check("program", Path("."), [self.FLAGS], trades_min), said.getvalue()
+        finally:
+            for name, value in kept.items():
+                setattr(check_backtest, name, value)
+
+    def test_the_check_fails_on_a_difference_on_too_few_trades_and_on_prices_of_the_next_row(self):
+        self.assertEqual(self.check(self.as_told(self.own))[0], 0)
+        self.assertEqual(self.check(self.planted(("pnl", "total")))[0], 1)
+        code, said = self.check(self.as_told(self.own), trades_min=1_000)
+        self.assertTrue(code == 1 and "1000 are wanted" in said, said)
+        late = check_backtest.Run(self.rows, self.setting(), shift=1).told()
+        code, said = self.check(self.as_told(late))
+        self.assertTrue(code == 1 and "pnl.total" in said, said)
+        # Where all prices are one, a program that looks ahead would tell the same.
+        self.rows = [(at, Decimal(30_000), Decimal(30_010), rate) for at, _, _, rate in self.rows]
+        code, said = self.check(self.as_told(check_backtest.Run(self.rows, self.setting()).told()))
+        self.assertTrue(code == 1 and "prices of the next row" in said and "nothing is proven" in said, said)
+
+
 class Reports(unittest.TestCase):
     """One short pair opened and half closed: bought 0.01 at 60000.5, sold the perp at 60010, half of both back."""
 
@@ -417,6 +513,8 @@ class JournalFiles(unittest.TestCase):
     OLD = {"market": "perp", "symbol": "BTCUSDT", "tran_id": 2, "asset": "USDT", "earned": True}
     OLD = {**OLD, "amount": "0.15", "paid_us": 1}
     PAID = {**OLD, "tran_id": 3, "amount": "0.1", "paid_us": 900_000_000}
+    # The sample of the week before it counts no more.
+    BASIS = {"pair": "ETH", "hour_us": 7 * 86_400_000_000, "short": "0.000000001", "long": "-0.5"}
     HELD = {"held": [{"market": "spot", "asset": "USDT", "opening": "1000"}]}
 
     def checkpoint(self, **changed):
@@ -441,12 +539,15 @@ class JournalFiles(unittest.TestCase):
             {"market": market, "symbol": "BTCUSDT", "trade_id": 7, "traded_us": 5_000_000} for market in ("spot", "perp")
         ]
         paid = [{"tran_id": 3, "symbol": "BTCUSDT", "paid_us": 900_000_000}]
+        left = [{"pair": "ETH", "left_us": 7}]
         parts = [
             sums,
+            {"what": "left", "rows": changed.pop("left", left)},
+            {"what": "bases", "rows": changed.pop("bases", [self.BASIS])},
             {"what": "trades", "rows": changed.pop("trades", named)},
             {"what": "payments", "rows": changed.pop("payments", paid)},
         ]
-        return [(journal.CHECKPOINT, {"part": n + 1, "parts": 3, **part}) for n, part in enumerate(parts)]
+        return [(journal.CHECKPOINT, {"part": n + 1, "parts": 5, **part}) for n, part in enumerate(parts)]
 
     def chain(self, head, *more):
         with tempfile.TemporaryDirectory() as folder:
@@ -459,6 +560,11 @@ class JournalFiles(unittest.TestCase):
                 (journal.BASELINE, self.HELD),
                 (journal.PAIR, {"pair": "BTC", "state": "hedged"}),
                 (journal.GRANT, {"pair": "BTC", "qty": "0.5"}),
+                (journal.PAIR, {"pair": "ETH", "state": "flat"}),
+                (journal.PAIR, {"pair": "ETH", "state": "hedged"}),
+                (journal.PAIR, {"pair": "ETH", "state": "flat", "at_us": 7}),
+                (journal.BASIS, {"pair": "ETH", "hour_us": 0, "short": "0.9", "long": "-0.9"}),
+                (journal.BASIS, {**self.BASIS, "at_us": journal.WEEK_US}),
             ]
             write_journal(folder, first)
             write_journal(folder, [*head, (journal.STOP, {"at_us": 2})], number=2)
@@ -467,8 +573,8 @@ class JournalFiles(unittest.TestCase):
             return journal.read_journal(Path(folder) / "journal")
 
     def test_segments_are_one_history_and_checkpoints_are_none(self):
-        self.assertEqual([kind for kind, _ in self.chain(self.checkpoint())], [11, 5, 5, 14, 14, 12, 7, 15, 9])
-        self.assertEqual(len(self.chain(self.checkpoint(known_since_us=6_000_000, trades=[]))), 9, "too old to name")
+        self.assertEqual([kind for kind, _ in self.chain(self.checkpoint())], [11, 5, 5, 14, 14, 12, 7, 15, 7, 7, 7, 16, 16, 9])
+        self.assertEqual(len(self.chain(self.checkpoint(known_since_us=6_000_000, trades=[]))), 14, "too old to name")
 
     def test_a_checkpoint_that_is_not_what_was_before_it_is_noticed(self):
         changes = [{"market": "spot", "asset": "BTC", "change": "0.01"}]
@@ -484,6 +590,8 @@ class JournalFiles(unittest.TestCase):
             ("openings", {"openings": []}),
             ("hedged", {"hedged": []}),
             ("grants", {"granted": []}),
+            ("pairs left", {"left": []}),
+            ("reference samples", {"bases": []}),
             ("not named", {"trades": []}),
             ("nobody booked", {"trades": other, "known_since_us": 6_000_000}),
         ):
@@ -529,7 +637,7 @@ class JournalFiles(unittest.TestCase):
     def test_a_file_of_another_version_is_refused(self):
         self.refused(lambda data: b"CTJ2" + data[4:], "not a CTJ1 journal")
         self.refused(lambda data: data + frame(1, {}, version=2), "version 2")
-        self.refused(lambda data: data + frame(16, {}), "kind 16")
+        self.refused(lambda data: data + frame(17, {}), "kind 17")
         self.refused(lambda data: data + frame(1, []), "not a JSON object")
 
 

@@ -12,7 +12,7 @@ use crate::metal::poll::{Links, Slot};
 use crate::metal::tap::Tap;
 use crate::units::Nanos;
 use crate::units::time::SEC;
-use crate::venue::{Ask, Venue};
+use crate::venue::Ask;
 use crate::wire::http;
 use std::collections::VecDeque;
 
@@ -20,6 +20,9 @@ use std::collections::VecDeque;
 pub const BODY_MAX: usize = 64 << 20;
 /// No answer for so long: the link is of no use.
 const GIVE_UP_NS: u64 = 10 * SEC;
+
+/// Reads counters in the head of an answer.
+pub type Count = fn(u16, &http::Head<'_>) -> Counted;
 
 /// What came of a request.
 #[derive(Debug)]
@@ -62,7 +65,7 @@ pub struct Letter<T> {
 /// One connection and its queue.
 #[derive(Debug)]
 pub struct Courier<T> {
-    venue: &'static Venue,
+    counted: Count,
     clock: Clock,
     links: Links,
     attached: bool,
@@ -74,13 +77,14 @@ pub struct Courier<T> {
 }
 
 impl<T> Courier<T> {
-    /// Without a link yet; requests wait. The tap is that of the room it works for.
+    /// Without a link yet; requests wait. What an answer's head says of counters is read by `counted`; the tap
+    /// is that of the room it works for.
     #[must_use]
-    pub fn new(venue: &'static Venue, clock: Clock, tap: &Tap) -> Self {
+    pub fn new(counted: Count, clock: Clock, tap: &Tap) -> Self {
         let mut links = Links::new(1);
         links.tap(tap);
         Self {
-            venue,
+            counted,
             clock,
             links,
             attached: false,
@@ -155,7 +159,7 @@ impl<T> Courier<T> {
                     Delivery::Answer(Letter {
                         tag,
                         status: response.status,
-                        counted: (self.venue.counted)(response.status, &response.head),
+                        counted: (self.counted)(response.status, &response.head),
                         body: response.body.into_owned(),
                         sent,
                         received,
@@ -185,7 +189,7 @@ impl<T> Courier<T> {
         let Some((tag, ask)) = self.queue.pop_front() else { return };
         self.out.clear();
         let headers: Vec<(&str, &str)> =
-            ask.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            ask.headers.iter().map(|(name, value)| (name.as_ref(), value.as_str())).collect();
         http::Request {
             method: ask.method,
             path: &ask.path,

@@ -4,6 +4,7 @@
 //! Never: starts a thread or touches a socket: `cli` runs the rooms on threads, `rehearse` in one.
 
 use super::Loaded;
+use super::clerk::confirm::WitnessSettings;
 use super::clerk::{Clerk, ClerkDoors, ClerkSettings};
 use super::reader::{Reader, ReaderDoors};
 use super::scribe::Scribe;
@@ -74,6 +75,8 @@ pub struct Ground {
     pub clock: Clock,
     /// Makes links.
     pub dialer: Dialer,
+    /// Whom else to ask about funding, and what makes the links to it.
+    pub witness: Option<(WitnessSettings, Dialer)>,
     /// Random bytes for masks, keys and jitter.
     pub entropy: [Entropy; 4],
     /// Where the journal goes.
@@ -137,7 +140,7 @@ impl Engine {
     /// Wires the rooms.
     #[must_use]
     pub fn build(settings: EngineSettings, ground: Ground, stop: Latch, kill: Latch) -> Self {
-        let Ground { clock, dialer, entropy, disk, journal, latch, intents: memory } = ground;
+        let Ground { clock, dialer, witness, entropy, disk, journal, latch, intents: memory } = ground;
         let [reader_entropy, clerk_entropy, shadow_entropy, trader_entropy] = entropy;
         let done = Latch::new();
         let (feed_in, feed_out) = ring(FEED_SLOTS);
@@ -237,7 +240,8 @@ impl Engine {
             offsets: vec![trader_offsets_in, shadow_offsets_in],
             reads: reads_out,
         };
-        let clerk = Clerk::new(settings.clerk, clerk_doors, clock, dialer, clerk_entropy);
+        let clerk = Clerk::new(settings.clerk, clerk_doors, clock.clone(), dialer, clerk_entropy)
+            .with_witness(witness, &clock);
         let scribe = Scribe::new(records_out, durable_in, disk, journal, latch);
         let outside = Outside {
             stop,

@@ -9,14 +9,14 @@
 
 use super::exits::Unwind;
 use super::funding::{Carry, History};
-use super::pace::Reentry;
+use super::pace::{Reentry, wait_after};
 use super::reference::Reference;
 use super::round_trip::{RoundTrip, Split, Terms, TooLarge};
 use super::rules::{Costs, Policy};
 use super::signal::Signal;
 use crate::desk::basis::{Bound, Scales};
 use crate::units::time::SEC;
-use crate::units::{Amount, Direction, LegKind, Nanos, Price, Rate, Ratio, Unix};
+use crate::units::{Amount, Direction, LegKind, Price, Rate, Ratio, Unix};
 
 /// One row of history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,7 +183,7 @@ impl<'a> Run<'a> {
     fn step(&mut self, now: &Now) -> Result<(), TooLarge> {
         for direction in BOTH {
             if let Some(basis) = closing_basis(direction, now.prices) {
-                self.references[direction as usize].on(basis, Nanos(now.at.0.unsigned_abs()));
+                self.references[direction as usize].on(basis, now.at);
             }
         }
         let carry = self.funding.carry(now.at, Some(now.settled), 0);
@@ -245,11 +245,10 @@ impl<'a> Run<'a> {
     /// Opens a position if an entry pays; short is weighed before long.
     fn consider(&self, carry: &Carry, now: &Now) -> Result<Option<Open>, TooLarge> {
         let Setup { policy, terms, clip, directions, .. } = self.setup;
-        let left_ago_ns = self.left_at.map(|left| now.at.0.abs_diff(left.0));
-        let bar = match policy.reentry(left_ago_ns) {
+        let wait_ns = self.left_at.map_or(0, |left| wait_after(now.at.0.abs_diff(left.0)));
+        let bar = match policy.reentry(wait_ns) {
             Reentry::Free => policy.min_net_apr,
             Reentry::Raised { bar, .. } => Some(bar),
-            Reentry::Closed { .. } => return Ok(None),
         };
         let [spot, perp] = now.prices;
         for direction in BOTH.into_iter().filter(|direction| directions[*direction as usize]) {

@@ -18,37 +18,37 @@ pub const fn entries_until(settlement: Unix) -> Unix {
     Unix(settlement.0.saturating_sub(GUARD_NS))
 }
 
+/// What is left of the wait of a pair that was left so long ago.
+#[must_use]
+pub const fn wait_after(left_ago_ns: u64) -> u64 {
+    REENTRY_NS.saturating_sub(left_ago_ns)
+}
+
 /// How entries of a pair are weighed now that it was left some time ago.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reentry {
-    /// Under the policy's own bar: never held in this run, or the wait is over.
+    /// Under the policy's own bar: never held, or the wait is over.
     Free,
-    /// Under this bar for so much longer: 1.5 times the policy's.
+    /// Under this bar for so much longer: 1.5 times the policy's; where that has none, 0: it must cover its costs.
     Raised {
         /// The bar.
         bar: Ratio,
         /// How long, in ns.
         wait_ns: u64,
     },
-    /// Not at all for so much longer: there is no bar to exceed.
-    Closed {
-        /// How long, in ns.
-        wait_ns: u64,
-    },
 }
 
 impl Policy {
-    /// What coming back asks for, so long after the pair was left.
+    /// What coming back asks for while so much of the wait is left.
     #[must_use]
-    pub fn reentry(&self, left_ago_ns: Option<u64>) -> Reentry {
-        match left_ago_ns.and_then(|ago| REENTRY_NS.checked_sub(ago)).filter(|wait| *wait > 0) {
-            None => Reentry::Free,
-            Some(wait_ns) => match self.min_net_apr {
-                None => Reentry::Closed { wait_ns },
-                // A negative bar is not made easier.
-                Some(bar) => Reentry::Raised { bar: bar.max(half_more(bar)), wait_ns },
-            },
+    pub fn reentry(&self, wait_ns: u64) -> Reentry {
+        if wait_ns == 0 {
+            return Reentry::Free;
         }
+        // Without a bar there is nothing to exceed; but what was just left at a cost, and would be entered again
+        // at a loss by its own numbers, would go in and out with every settlement. A negative bar is not made easier.
+        let bar = self.min_net_apr.unwrap_or(Ratio::ZERO);
+        Reentry::Raised { bar: bar.max(half_more(bar)), wait_ns }
     }
 
     /// Whether moving from a position that is held into another entry pays. `held` and `other` are weighed
@@ -136,14 +136,16 @@ mod tests {
     #[test]
     fn coming_back_within_eight_hours_must_promise_half_as_much_again() {
         let policy = Policy { min_net_apr: Some(bps(1_500)), ..Policy::default() };
-        assert_eq!(policy.reentry(None), Reentry::Free);
-        assert_eq!(policy.reentry(Some(REENTRY_NS)), Reentry::Free);
-        let Reentry::Raised { bar, wait_ns: 1 } = policy.reentry(Some(REENTRY_NS - 1)) else { panic!() };
+        assert_eq!((wait_after(0), wait_after(REENTRY_NS - 1)), (REENTRY_NS, 1));
+        assert_eq!((wait_after(REENTRY_NS), wait_after(u64::MAX)), (0, 0));
+        assert_eq!(policy.reentry(0), Reentry::Free);
+        let Reentry::Raised { bar, wait_ns: 1 } = policy.reentry(1) else { panic!() };
         assert!((bar - bps(2_250)).abs() <= Ratio::DELTA * 2, "{bar}");
         let off = Policy { min_net_apr: None, ..policy };
-        assert_eq!(off.reentry(Some(0)), Reentry::Closed { wait_ns: REENTRY_NS });
+        let covers_costs = Reentry::Raised { bar: Ratio::ZERO, wait_ns: REENTRY_NS };
+        assert_eq!((off.reentry(REENTRY_NS), off.reentry(0)), (covers_costs, Reentry::Free));
         let negative = Policy { min_net_apr: Some(bps(-1_500)), ..policy };
-        assert_eq!(negative.reentry(Some(0)), Reentry::Raised { bar: bps(-1_500), wait_ns: REENTRY_NS });
+        assert_eq!(negative.reentry(REENTRY_NS), Reentry::Raised { bar: bps(-1_500), wait_ns: REENTRY_NS });
     }
 
     #[test]

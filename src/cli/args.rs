@@ -197,9 +197,10 @@ fn subcommand(command: Command) -> clap::Command {
         Command::FetchFunding => (
             "Fetches a perp's settled funding rates from its venue, as CSV",
             "Examples:\n  \
-             contango fetch-funding --pairs BTCUSDT --since 365d --csv btcusdt.csv\n  \
+             contango fetch-funding --pairs BTCUSDT --since 365d --prices --csv btcusdt.csv\n  \
              contango fetch-funding --pairs PEPEUSDT --since 7d\n\n\
-             Columns: funding_time_ms (the venue's own stamp, some ms late at times), funding_rate (per interval).\n\
+             Columns: funding_time_ms (the venue's own stamp, some ms late at times), funding_rate (per interval). With --prices:\n\
+             time_ms (full minutes), spot_close, perp_close, funding_rate, as `backtest --history` reads them.\n\
              Needs no key. Without --csv the rows go to standard output.",
         ),
         Command::Rehearse => (

@@ -9,7 +9,7 @@ use super::recording::{self, SessionFile};
 use super::report::Summary;
 use super::settings::Settings;
 use super::threads::{self, Rooms};
-use super::{Exit, hist, sums};
+use super::{Exit, hist, sums, witness};
 use crate::agents::begun::Begun;
 use crate::agents::clerk::history::READ_BACK_NS;
 use crate::agents::clerk::{ClerkSettings, Host, Target};
@@ -17,6 +17,7 @@ use crate::agents::engine::{Engine, EngineSettings, Ground, INTENT_SLOTS};
 use crate::agents::reader::Reader;
 use crate::agents::shadow::{Shadow, ShadowSettings};
 use crate::agents::trader::{Trader, TraderSettings};
+use crate::carry::confirm::Filter;
 use crate::carry::pace::ScaleIn;
 use crate::carry::rules::Policy;
 use crate::desk::gate::GateLimits;
@@ -120,7 +121,8 @@ pub(super) fn target(settings: &Settings, venue: &'static Venue) -> Result<Targe
     Ok(Target { venue, hosts, key, test })
 }
 
-fn host_of(url: &str) -> Result<Host, BootError> {
+/// The host of an address; its port is that of its scheme unless it names one.
+pub(super) fn host_of(url: &str) -> Result<Host, BootError> {
     let wrong = || {
         BootError::usage(format!(
             "{url:?} is no endpoint address; it looks like https://127.0.0.1:8443 or wss://…"
@@ -132,7 +134,7 @@ fn host_of(url: &str) -> Result<Host, BootError> {
         "http" | "ws" => false,
         _ => return Err(wrong()),
     };
-    let authority = rest.split('/').next().unwrap_or_default();
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
     let (name, port) = match authority.rsplit_once(':') {
         Some((name, port)) => (name, port.parse().map_err(|_| wrong())?),
         None => (authority, if tls { 443 } else { 80 }),
@@ -145,19 +147,19 @@ fn host_of(url: &str) -> Result<Host, BootError> {
 
 /// Whom to trust: `--ca FILE`, or the public authorities.
 pub(super) fn trust(settings: &Settings) -> Result<TlsTrust, BootError> {
-    match &settings.ca {
+    match authority(settings)? {
         None => TlsTrust::public().map_err(BootError::failed),
-        Some(path) => {
-            let pem = std::fs::read(path).map_err(|error| {
-                BootError::usage(format!(
-                    "--ca {}: {error}; give the PEM file of the authority",
-                    path.display()
-                ))
-            })?;
-            TlsTrust::from_pem(&pem)
-                .map_err(|error| BootError::usage(format!("--ca {}: {error}", path.display())))
-        }
+        Some(pem) => TlsTrust::from_pem(&pem).map_err(|error| BootError::usage(format!("--ca: {error}"))),
     }
+}
+
+/// The file of `--ca`.
+pub(super) fn authority(settings: &Settings) -> Result<Option<Vec<u8>>, BootError> {
+    let Some(path) = &settings.ca else { return Ok(None) };
+    let pem = std::fs::read(path).map_err(|error| {
+        BootError::usage(format!("--ca {}: {error}; give the PEM file of the authority", path.display()))
+    })?;
+    Ok(Some(pem))
 }
 
 /// Runs the engine to its end.
@@ -169,6 +171,7 @@ pub(super) fn run(
     trust: TlsTrust,
 ) -> Result<Finished, BootError> {
     let started = std::time::Instant::now();
+    let witness = witness::of(settings)?;
     if settings.live && target.key.is_none() {
         return Err(BootError::usage(format!(
             "real orders need a key: give one with --key-file {}=FILE, or leave --live out",
@@ -225,6 +228,7 @@ pub(super) fn run(
     let ground = Ground {
         clock: clock.clone(),
         dialer: Dialer::real(trust).map_err(BootError::failed)?,
+        witness,
         entropy: std::array::from_fn(|_| Entropy::real()),
         disk,
         journal,
@@ -300,6 +304,10 @@ pub(super) fn shadow_settings(
         identity: (settings.instance, epoch),
         policy: policy(settings),
         exit_basis: settings.exit_basis.map(Rate::ratio_floor),
+        confirm: settings
+            .confirm_url
+            .as_ref()
+            .map(|_| Filter { enter_on: settings.confirm_enter_on, age_max_ns: settings.confirm_age_max_ns }),
         clip: settings.clip_usdt,
         first_entries: settings.first_entries,
         caps: Caps {
@@ -334,6 +342,7 @@ fn engine_settings(
             target,
             rooms: true,
             read_back_ns: READ_BACK_NS,
+            candles: false,
             wanted: (!settings.pairs.is_empty()).then(|| settings.pairs.clone()),
             live: settings.live,
             order_links: usize::from(settings.order_links),

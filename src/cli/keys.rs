@@ -16,6 +16,11 @@ use zeroize::Zeroizing;
 
 /// Largest key file; a real one is a few hundred bytes.
 const FILE_MAX: u64 = 16 * 1024;
+/// What each kind of file holds, for messages.
+const KEY_FORM: &str =
+    "a key file holds three lines: env = \"test\" (or \"live\"), key = \"…\", secret = \"…\"";
+const HEADER_FORM: &str =
+    "a file of --confirm-key-file holds two lines: header = \"Authorization\", secret = \"Bearer …\"";
 
 /// What a key is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,22 +61,24 @@ pub enum KeyError {
         mode: u32,
     },
     /// It can't be read.
-    #[error("{file}: {why}; check the path given with --key-file")]
+    #[error("{file}: {why}; check the path given with {flag}")]
     File {
         /// Which file.
         file: String,
+        /// The flag that names it.
+        flag: &'static str,
         /// What the system said.
         why: String,
     },
     /// It does not say what it should.
-    #[error(
-        "{place}: {why}; a key file holds three lines: env = \"test\" (or \"live\"), key = \"…\", secret = \"…\""
-    )]
+    #[error("{place}: {why}; {form}")]
     Form {
         /// File, line and column.
         place: String,
         /// What is wrong.
         why: String,
+        /// What such a file holds.
+        form: &'static str,
     },
     /// A live key for a strange host, or a test key for the venue's own.
     #[error("{why}: {url}; {fix}")]
@@ -92,31 +99,13 @@ impl KeyFile {
     ///
     /// [`KeyError`]: unreadable, readable by others, or not in form.
     pub fn load(path: &Path) -> Result<Self, KeyError> {
-        let file = path.display().to_string();
-        let failed = |error: std::io::Error| KeyError::File { file: file.clone(), why: error.to_string() };
-        let opened = std::fs::File::open(path).map_err(failed)?;
-        let about = opened.metadata().map_err(failed)?;
-        if !about.is_file() {
-            return Err(KeyError::File { file, why: "is no file".to_owned() });
-        }
-        let mode = about.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
-            return Err(KeyError::Exposed { file, mode });
-        }
-        // Room for all of it at once: a text that grows leaves copies behind that nobody wipes.
-        let mut text = Zeroizing::new(String::with_capacity(FILE_MAX as usize + 1));
-        opened.take(FILE_MAX + 1).read_to_string(&mut text).map_err(failed)?;
-        if text.len() as u64 > FILE_MAX {
-            return Err(KeyError::File { file, why: format!("is larger than {FILE_MAX} bytes") });
-        }
-        Self::parse(&file, &text)
+        Self::parse(&path.display().to_string(), &read(path, "--key-file")?)
     }
 
     fn parse(file: &str, text: &str) -> Result<Self, KeyError> {
-        let form = |at: usize, why: String| KeyError::Form { place: place(file, text, at), why };
-        // The parser's own message may quote the text: it is left out.
-        let document = DeTable::parse(text)
-            .map_err(|error| form(error.span().map_or(0, |span| span.start), "is no TOML".to_owned()))?;
+        let form =
+            |at: usize, why: String| KeyError::Form { place: place(file, text, at), why, form: KEY_FORM };
+        let document = table(text).map_err(|at| form(at, "is no TOML".to_owned()))?;
         let (mut env, mut key, mut secret) = (None, None, None);
         for (name, value) in document.get_ref() {
             let at = value.span().start;
@@ -181,6 +170,90 @@ impl KeyFile {
         };
         Err(KeyError::WrongHost { why, url: url.to_owned(), fix })
     }
+}
+
+/// What a signal service wants to see in a header, read from its file.
+pub struct HeaderFile {
+    /// The header's name.
+    pub header: String,
+    /// Its value; wiped when dropped.
+    pub secret: Zeroizing<String>,
+}
+
+impl HeaderFile {
+    /// Reads a file with `header` and `secret`.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError`]: unreadable, readable by others, or not in form.
+    pub fn load(path: &Path) -> Result<Self, KeyError> {
+        Self::parse(&path.display().to_string(), &read(path, "--confirm-key-file")?)
+    }
+
+    fn parse(file: &str, text: &str) -> Result<Self, KeyError> {
+        let form =
+            |at: usize, why: String| KeyError::Form { place: place(file, text, at), why, form: HEADER_FORM };
+        let document = table(text).map_err(|at| form(at, "is no TOML".to_owned()))?;
+        let (mut header, mut secret) = (None, None);
+        for (name, value) in document.get_ref() {
+            let at = value.span().start;
+            let DeValue::String(written) = value.get_ref() else {
+                return Err(form(at, "this value is no string".to_owned()));
+            };
+            let bytes = || written.bytes();
+            match name.get_ref().as_ref() {
+                "header"
+                    if written.is_empty() || !bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') =>
+                {
+                    return Err(form(at, "header is no header's name".to_owned()));
+                }
+                "secret" if written.is_empty() || !bytes().all(|b| b.is_ascii_graphic() || b == b' ') => {
+                    return Err(form(at, "secret is empty or has other signs than ASCII".to_owned()));
+                }
+                "header" => header = Some(written.to_string()),
+                "secret" => secret = Some(Zeroizing::new(written.to_string())),
+                _ => return Err(form(name.span().start, "this name is neither of the two".to_owned())),
+            }
+        }
+        match (header, secret) {
+            (Some(header), Some(secret)) => Ok(Self { header, secret }),
+            (None, _) => Err(form(text.len(), "header is missing".to_owned())),
+            (_, None) => Err(form(text.len(), "secret is missing".to_owned())),
+        }
+    }
+}
+
+impl fmt::Debug for HeaderFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HeaderFile").field("header", &self.header).finish_non_exhaustive()
+    }
+}
+
+/// Reads a file that only its owner can read.
+fn read(path: &Path, flag: &'static str) -> Result<Zeroizing<String>, KeyError> {
+    let file = path.display().to_string();
+    let failed = |error: std::io::Error| KeyError::File { file: file.clone(), why: error.to_string(), flag };
+    let opened = std::fs::File::open(path).map_err(failed)?;
+    let about = opened.metadata().map_err(failed)?;
+    if !about.is_file() {
+        return Err(KeyError::File { file, why: "is no file".to_owned(), flag });
+    }
+    let mode = about.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(KeyError::Exposed { file, mode });
+    }
+    // Room for all of it at once: a text that grows leaves copies behind that nobody wipes.
+    let mut text = Zeroizing::new(String::with_capacity(FILE_MAX as usize + 1));
+    opened.take(FILE_MAX + 1).read_to_string(&mut text).map_err(failed)?;
+    if text.len() as u64 > FILE_MAX {
+        return Err(KeyError::File { file, why: format!("is larger than {FILE_MAX} bytes"), flag });
+    }
+    Ok(text)
+}
+
+/// The table a text holds, or where it is none: the parser's own message may quote the text.
+fn table(text: &str) -> Result<toml::Spanned<DeTable<'_>>, usize> {
+    DeTable::parse(text).map_err(|error| error.span().map_or(0, |span| span.start))
 }
 
 /// The host of an address in lower case, without port and the root's dot.
@@ -251,6 +324,39 @@ mod tests {
         }
         let error = KeyFile::load(Path::new("/nowhere/key.toml")).unwrap_err();
         assert!(error.to_string().contains("--key-file"), "{error}");
+    }
+
+    #[test]
+    fn a_header_file_is_read_and_never_shown() {
+        let load = |text: &str, mode| {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("header.toml");
+            write(&path, text).unwrap();
+            set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            HeaderFile::load(&path)
+        };
+        let sound = "header = \"X-Api-Key\"\nsecret = \"Bearer s3cr3t\"\n";
+        let file = load(sound, 0o600).unwrap();
+        assert_eq!((file.header.as_str(), file.secret.as_str()), ("X-Api-Key", "Bearer s3cr3t"));
+        assert!(!format!("{file:?}").contains("s3cr3t"));
+        assert!(matches!(load(sound, 0o644).unwrap_err(), KeyError::Exposed { .. }));
+        for (text, told) in [
+            ("header = \"X\"\n", "secret is missing"),
+            ("secret = \"s3cr3t\"\n", "header is missing"),
+            ("header = \"X: s3cr3t\"\nsecret = \"s3cr3t\"\n", "no header's name"),
+            ("header = \"X\"\nsecret = \"s3cr3t\\r\\nX: y\"\n", "other signs"),
+            ("header = \"X\"\nsecret = \"s3cr3t\"\ns3cr3t = \"x\"\n", "neither of the two"),
+            ("header = \"X\"\nsecret = s3cr3t\n", "is no TOML"),
+            ("header = \"X\"\nsecret = 5\n", "is no string"),
+        ] {
+            let error = load(text, 0o600).unwrap_err().to_string();
+            assert!(
+                error.contains(told) && error.contains("header.toml:") && !error.contains("s3cr3t"),
+                "{error}"
+            );
+        }
+        let error = HeaderFile::load(Path::new("/nowhere/header.toml")).unwrap_err().to_string();
+        assert!(error.contains("--confirm-key-file"), "{error}");
     }
 
     #[test]

@@ -35,16 +35,18 @@ pub(super) struct Lookout {
 }
 
 impl Lookout {
-    /// A clerk that has not dialled yet, to read funding so far back.
+    /// A clerk that has not dialled yet, to read funding so far back, and prices beside it.
     pub(super) fn new(
         settings: &Settings,
         venue: &'static Venue,
         read_back_ns: u64,
+        candles: bool,
     ) -> Result<Self, BootError> {
         let clerk = ClerkSettings {
             target: boot::target(settings, venue)?,
             rooms: false,
             read_back_ns,
+            candles,
             wanted: (!settings.pairs.is_empty()).then(|| settings.pairs.clone()),
             live: false,
             order_links: 0,
@@ -72,6 +74,7 @@ impl Lookout {
                     news @ (News::Instruments { .. }
                     | News::Marks(_)
                     | News::Settled { .. }
+                    | News::Candles { .. }
                     | News::Intervals(_)),
                 ) => {
                     self.told = Instant::now();

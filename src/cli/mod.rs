@@ -42,6 +42,7 @@ mod table_rules;
 mod tee;
 mod threads;
 mod value;
+mod witness;
 
 use std::ffi::OsString;
 use std::io::Write as _;

@@ -29,7 +29,7 @@ pub fn act(settings: &Settings) -> Exit {
 }
 
 fn load(settings: &Settings, venue: &'static Venue) -> Result<Arc<Instruments>, BootError> {
-    let mut lookout = Lookout::new(settings, venue, READ_BACK_NS)?;
+    let mut lookout = Lookout::new(settings, venue, READ_BACK_NS, false)?;
     loop {
         if let News::Instruments { instruments, .. } = lookout.next()? {
             return Ok(instruments);

@@ -71,13 +71,21 @@ pub(super) fn head(
     let kept = |name: &str| {
         let of_rooms = |setting: &&Setting| setting.name == name && SESSION.contains(&setting.section);
         matches!(name, "for" | "until")
-            || TABLE.iter().any(|setting| of_rooms(&setting) && !matches!(name, "live" | "data-dir"))
+            || TABLE.iter().any(|setting| {
+                of_rooms(&setting) && !matches!(name, "live" | "data-dir" | "confirm-key-file")
+            })
     };
     let texts: Map<String, Value> = settings
         .texts
         .iter()
         .filter(|(name, _)| kept(name))
-        .map(|(name, texts)| ((*name).to_owned(), json!(texts)))
+        .map(|(name, texts)| {
+            // Of the witness only that there is one: somebody may have put a secret behind the question mark.
+            let cut = |text: &String| text.split('?').next().unwrap_or_default().to_owned();
+            let texts: Vec<String> =
+                if *name == "confirm-url" { texts.iter().map(cut).collect() } else { texts.clone() };
+            ((*name).to_owned(), json!(texts))
+        })
         .collect();
     let head = json!({
         "build": env!("CARGO_PKG_VERSION"),

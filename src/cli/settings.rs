@@ -188,6 +188,18 @@ pub struct Settings {
     pub unwind_apr: Rate,
     /// No entry while the estimate is below the seven-day mean.
     pub require_expanding: bool,
+    /// Whom to ask about funding before an entry; `None`: nobody.
+    pub confirm_url: Option<String>,
+    /// Where in the answer to look.
+    pub confirm_map: String,
+    /// The file with the header that makes it answer us.
+    pub confirm_key_file: Option<PathBuf>,
+    /// How often it is asked, in ns.
+    pub confirm_every_ns: u64,
+    /// From which age on its word is old, in ns.
+    pub confirm_age_max_ns: u64,
+    /// Which words let an entry in: agree, disagree, absent, old.
+    pub confirm_enter_on: [bool; 4],
     /// Clips one position may have.
     pub clips_max: u32,
     /// How long after a clip the next may follow, in ns.
@@ -248,6 +260,8 @@ pub struct Settings {
     pub sweeps: Vec<(String, Vec<String>)>,
     /// How far back funding is fetched, in ns.
     pub since_ns: u64,
+    /// Whether prices are fetched beside the funding.
+    pub prices: bool,
     /// Where to write rows for a spreadsheet.
     pub csv: Option<PathBuf>,
     /// Where to write a page with plots.
@@ -288,6 +302,12 @@ impl Default for Settings {
             rho: Rate::ZERO,
             unwind_apr: Rate::ZERO,
             require_expanding: false,
+            confirm_url: None,
+            confirm_map: String::new(),
+            confirm_key_file: None,
+            confirm_every_ns: 0,
+            confirm_age_max_ns: 0,
+            confirm_enter_on: [false; 4],
             clips_max: 0,
             clip_cool_down_ns: 0,
             first_entries: 0,
@@ -318,6 +338,7 @@ impl Default for Settings {
             leave: Leave::Starved,
             sweeps: Vec::new(),
             since_ns: 0,
+            prices: false,
             csv: None,
             html: None,
         }
@@ -367,7 +388,7 @@ pub struct Setting {
 }
 
 /// Sections that a session file speaks for: what its rooms were made with.
-pub(super) const SESSION: [&str; 2] = ["engine", "trade"];
+pub(super) const SESSION: [&str; 3] = ["engine", "trade", "confirm"];
 
 impl Setting {
     /// Its key in its section.

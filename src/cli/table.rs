@@ -322,7 +322,7 @@ const LINES: &[Setting] = &[
         unit: "PCT|off",
         default: Some("15%"),
         example: "12.5%",
-        help: "Enter only if the net APR after all costs is at least this",
+        help: "Enter only if the net APR after all costs is at least this; half as much again within 8 h of leaving (off: 0)",
         on: DECIDERS,
         set: |s, v| value::fraction_or_off(v).map(|rate| s.min_net_apr = rate),
         ..PLAIN

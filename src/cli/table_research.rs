@@ -108,6 +108,17 @@ pub(super) const LINES: &[Setting] = &[
         ..PLAIN
     },
     Setting {
+        name: "prices",
+        section: "backtest",
+        kind: Kind::Switch,
+        default: Some("off"),
+        example: "on",
+        help: "Fetch the closes beside the funding as well: a history that `backtest` reads",
+        on: FETCH,
+        set: |s, v| value::switch(v).map(|on| s.prices = on),
+        ..PLAIN
+    },
+    Setting {
         name: "csv",
         section: "backtest",
         unit: "FILE",

@@ -147,6 +147,7 @@ impl Watch {
             target,
             rooms: true,
             read_back_ns: READ_BACK_NS,
+            candles: false,
             wanted,
             live: false,
             order_links: 0,

@@ -4,6 +4,7 @@
 //! Never: rounds, uses a float, or guesses a missing unit.
 //! Map:   `table.rs` says which setting reads which of these.
 
+use crate::carry::confirm::Says;
 use crate::units::{Amount, Rate, decimal};
 use std::net::IpAddr;
 
@@ -223,6 +224,47 @@ pub(super) fn endpoint(text: &str) -> Result<(String, String, String), String> {
     }
 }
 
+/// An address to ask over TLS; without it on this host alone.
+pub(super) fn witness_url(text: &str) -> Result<String, String> {
+    let bad = |why: &str| {
+        format!("`{text}` {why}; write an address such as https://signals.example/v1/arbitrage/spot-perp")
+    };
+    let (scheme, rest) = text.split_once("://").ok_or_else(|| bad("has no https://"))?;
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = match authority.strip_prefix('[') {
+        Some(v6) => v6.split(']').next().unwrap_or_default(),
+        None => authority.split(':').next().unwrap_or_default(),
+    };
+    // As with an endpoint: what stands before an @ would pass for the host, or is a secret.
+    if host.is_empty() || authority.contains(['@', '\\']) || !text.bytes().all(|byte| byte.is_ascii_graphic())
+    {
+        return Err(bad("has no plain host"));
+    }
+    if text.contains('#') {
+        return Err(bad("has a #, and what follows it is never sent"));
+    }
+    let here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    match scheme {
+        "https" => Ok(text.to_owned()),
+        "http" if here => Ok(text.to_owned()),
+        "http" => Err(bad("would go over the network in the clear")),
+        _ => Err(bad("has no https://")),
+    }
+}
+
+/// Words of a witness, each of which may stand: `agree,absent`.
+pub(super) fn words(text: &str) -> Result<[bool; 4], String> {
+    let choices = Says::ALL.map(|says| (says.name(), says as usize));
+    let mut listed = [false; 4];
+    for part in parts(text) {
+        listed[choice(part, &choices)?] = true;
+    }
+    if listed == [false; 4] {
+        return Err(format!("`{text}` lets nothing in; name words with commas, such as agree,absent"));
+    }
+    Ok(listed)
+}
+
 /// `VENUE=FILE`.
 pub(super) fn venue_file(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
@@ -331,6 +373,37 @@ mod tests {
         }
         assert!(venue_file("binance=").is_err());
         assert!(address("127.0.0.1:80").is_err());
+    }
+
+    #[test]
+    fn a_witness_is_asked_over_tls_or_on_this_host() {
+        for text in [
+            "https://signals.example/v1?x=1",
+            "https://signals.example:8443",
+            "http://127.0.0.1:8080/x",
+            "http://[::1]:8080/x",
+            "http://localhost/x",
+        ] {
+            assert_eq!(witness_url(text), Ok(text.to_owned()));
+        }
+        for (text, why) in [
+            ("http://signals.example/x", "in the clear"),
+            ("http://localhost.signals.example/x", "in the clear"),
+            ("http://127.0.0.1.signals.example/x", "in the clear"),
+            ("http://127.0.0.1@signals.example/x", "no plain host"),
+            ("https://user:pass@signals.example/x", "no plain host"),
+            ("https://", "no plain host"),
+            ("https://signals.example/a b", "no plain host"),
+            ("https://signals.example/x#y", "never sent"),
+            ("wss://signals.example", "no https://"),
+            ("signals.example", "no https://"),
+        ] {
+            assert!(witness_url(text).unwrap_err().contains(why), "{text}");
+        }
+        assert_eq!(words("agree, old"), Ok([true, false, false, true]));
+        for text in ["", "agrees", "agree,,old"] {
+            assert!(words(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -142,6 +142,7 @@ structs! {
     LeftOut { leg, symbol, reason }
     Limit { lane, kind, window_ns, limit, header }
     Mark { instrument, mark, funding, next_funding, stamp, received }
+    Opinion { pair, rate, direction, stated }
     Pair { id, name, spot, perp, price_factor, size_factor }
     Pulse { pair, quotes, spread_ppb, weighed, gate }
     Quote { instrument, link, sequence, bid, bid_qty, ask, ask_qty, received }
@@ -191,9 +192,11 @@ choices! {
         10 Settled { instrument, rows },
         11 Intervals(rows),
         12 Account { lines },
-        13 CalendarStepped { by_ns },
-        14 ClocksLearned,
-        15 ClockWrong { why }
+        13 Opinions { received, rows },
+        14 Candles { instrument, rows },
+        15 CalendarStepped { by_ns },
+        16 ClocksLearned,
+        17 ClockWrong { why }
     }
     RefusalKind {
         0 Auth, 1 Filter, 2 Funds, 3 ReduceOnly, 4 Stamp, 5 State, 6 Throttle, 7 Overload, 8 Band
@@ -510,6 +513,13 @@ mod tests {
             News::Instruments { instruments, limits: vec![limit, limit] },
             News::Marks(vec![mark]),
             News::Ready { venue: VenueId(0) },
+            News::Opinions {
+                received: Nanos(1),
+                rows: vec![
+                    Opinion { pair, rate: Some(Rate(-2)), direction: Some(Direction::Long), stated: None },
+                    Opinion { pair, rate: None, direction: None, stated: Some(Unix(3)) },
+                ],
+            },
             News::LinkUp { link: LinkId(1), what: "query".into() },
             News::LinkDown { what: "é".into(), why: String::new() },
             News::Fail { why: "x".into() },

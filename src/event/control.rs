@@ -3,7 +3,7 @@
 //! Owns:  the latest-value cells and their layout as words, the folded threshold and its test.
 //! Never: lowers a ceiling.
 
-use super::{Bind, Headers, Instruments, Limit, Mark, Spent};
+use super::{Bind, Headers, Instruments, Limit, Mark, Opinion, Spent};
 use crate::units::{
     Amount, ClientId, Direction, InstrumentId, LegKind, LinkId, Nanos, PairId, Price, Qty, Rate, Side, Unix,
     VenueId,
@@ -263,6 +263,13 @@ pub enum News {
         /// When, and at which rate per interval.
         rows: Vec<(Unix, Rate)>,
     },
+    /// Hourly candles of a market that were not told yet, oldest first: when each opened, and its close.
+    Candles {
+        /// Whose.
+        instrument: InstrumentId,
+        /// The newest may still be open.
+        rows: Vec<(Unix, Amount)>,
+    },
     /// By how many hours every perp settles, as the venue states it.
     Intervals(Vec<(InstrumentId, u32)>),
     /// All feeds of a venue are live and its clock is learned.
@@ -286,6 +293,13 @@ pub enum News {
     ClockWrong {
         /// By how much, and what to do.
         why: String,
+    },
+    /// The witness answered.
+    Opinions {
+        /// When its last byte was read.
+        received: Nanos,
+        /// What it says, a row a pair; empty as well where nothing of its answer can be used.
+        rows: Vec<Opinion>,
     },
     /// A connection is up.
     LinkUp {

@@ -17,6 +17,7 @@ mod feed;
 mod fired;
 mod instrument;
 mod intent;
+mod opinion;
 mod record;
 mod stake;
 
@@ -29,5 +30,6 @@ pub use feed::*;
 pub use fired::*;
 pub use instrument::*;
 pub use intent::*;
+pub use opinion::*;
 pub use record::*;
 pub use stake::*;

@@ -213,6 +213,17 @@ pub enum Record {
         /// How many.
         qty: Amount,
     },
+    /// What closing a position of a pair would have fetched in a full hour: a sample of its reference.
+    Basis {
+        /// Calendar time.
+        at: Unix,
+        /// Its canonical name.
+        name: Asset,
+        /// The hour, by the venue's clock.
+        hour: Unix,
+        /// In a position's own sign, in parts per billion: of a short, of a long.
+        closing: [i64; 2],
+    },
     /// Something a person should read.
     Note {
         /// Calendar time.

@@ -55,13 +55,29 @@ impl TlsTrust {
     ///
     /// [`TrustError`] if there is no certificate in it, or one can't be read.
     pub fn from_pem(pem: &[u8]) -> Result<Self, TrustError> {
-        let unreadable = |detail: String| TrustError::Unreadable { detail };
         let mut roots = RootCertStore::empty();
+        Self::add(&mut roots, pem)?;
+        if roots.is_empty() { Err(TrustError::Empty) } else { Self::of(roots) }
+    }
+
+    /// The public authorities and those of a PEM text: for hosts that are no venue's.
+    ///
+    /// # Errors
+    ///
+    /// [`TrustError`] if a certificate can't be read.
+    pub fn public_and(pem: &[u8]) -> Result<Self, TrustError> {
+        let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        Self::add(&mut roots, pem)?;
+        Self::of(roots)
+    }
+
+    fn add(roots: &mut RootCertStore, pem: &[u8]) -> Result<(), TrustError> {
+        let unreadable = |detail: String| TrustError::Unreadable { detail };
         for certificate in CertificateDer::pem_slice_iter(pem) {
             let certificate = certificate.map_err(|error| unreadable(error.to_string()))?;
             roots.add(certificate).map_err(|error| unreadable(error.to_string()))?;
         }
-        if roots.is_empty() { Err(TrustError::Empty) } else { Self::of(roots) }
+        Ok(())
     }
 
     fn of(roots: RootCertStore) -> Result<Self, TrustError> {

@@ -3,8 +3,9 @@
 //! Owns:  worlds whose every event follows from a seed, so that a story can be told again.
 //! Never: changes a room for the rehearsal's sake, or tells it anything but through its doors.
 //! Map:   `world` the loop and what a story may look at and do · `network` chunks on their way, the
-//!        box behind them, the hash of all that passed, `weather` on it · `setup` what a world is made of.
-//!        Sessions: `drawing` a seed becomes a plan, `script` a plan as text, `faults` the table it is drawn from, `act` carries
+//!        box behind them, the hash of all that passed, `weather` on it, `witness` who is asked besides · `setup`
+//!        what a world is made of. Sessions: `drawing` a seed becomes a plan, `script` a plan as text, `faults`
+//!        the table it is drawn from, `act` carries
 //!        them out, `session` lives through it, `oracle` judges.
 
 mod act;
@@ -16,10 +17,12 @@ mod script;
 pub mod session;
 mod setup;
 mod weather;
+mod witness;
 mod world;
 
 pub use act::Done;
 pub use drawing::{Plan, Strike};
 pub use network::Witnessed;
 pub use setup::{Setup, SetupError};
+pub use witness::Word;
 pub use world::{Room, World};

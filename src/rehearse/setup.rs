@@ -4,6 +4,7 @@
 //! Never: reads a file, an argument or the environment.
 
 use crate::agents::begun::Begun;
+use crate::agents::clerk::confirm::{SecretHeader, WitnessSettings};
 use crate::agents::clerk::history::READ_BACK_NS;
 use crate::agents::clerk::{ClerkSettings, Host, Target};
 use crate::agents::engine::{Engine, EngineSettings, Ground};
@@ -11,6 +12,7 @@ use crate::agents::replay::{Made, Replay};
 use crate::agents::shadow::ShadowSettings;
 use crate::agents::trader::TraderSettings;
 use crate::agents::trader::contingent::Legs;
+use crate::carry::confirm::Filter;
 use crate::carry::pace::ScaleIn;
 use crate::carry::rules::Policy;
 use crate::desk::gate::GateLimits;
@@ -30,6 +32,7 @@ use crate::store::{latch, session};
 use crate::units::time::{MS, SEC, US};
 use crate::units::{Amount, Ratio};
 use crate::venue::standing::Wants;
+use crate::venue::witness::{FORM, Map};
 use crate::venue::{self, Key};
 use std::io;
 use std::ops::RangeInclusive;
@@ -63,6 +66,8 @@ pub struct Setup {
     pub policy: Policy,
     /// Close when the executable closing basis is at most this; `None`: hold.
     pub exit_basis: Option<Ratio>,
+    /// What a witness must say to an entry, and how often it is asked, in ns; `None`: nobody is.
+    pub confirm: Option<(Filter, u64)>,
     /// Size of one entry, in USDT.
     pub clip: Amount,
     /// How a position grows.
@@ -113,6 +118,7 @@ impl Default for Setup {
             legs: Legs::Together,
             policy: Policy { hold_s: 3_600, kappa: Ratio::ONE, ..Policy::default() },
             exit_basis: Some(Ratio::from_num(5) / 10_000),
+            confirm: None,
             clip: Amount(500 * 10i128.pow(u32::from(Amount::SCALE))),
             scale_in: ScaleIn::default(),
             first_entries: 0,
@@ -190,7 +196,7 @@ impl Setup {
     pub(super) fn start(
         &self,
         clock: &Clock,
-        dialer: Dialer,
+        [dialer, to_witness]: [Dialer; 2],
         mut disk: Disk,
         intents: &IntentsMemory,
         seeds: &mut Entropy,
@@ -209,6 +215,7 @@ impl Setup {
         let ground = Ground {
             clock: clock.clone(),
             dialer,
+            witness: self.witness().zip(Some(to_witness)),
             entropy: std::array::from_fn(|_| Entropy::seeded(seeds.u64())),
             disk,
             journal,
@@ -216,6 +223,18 @@ impl Setup {
             intents: intents.clone(),
         };
         Ok((Engine::build(settings, ground, Latch::new(), Latch::new()), session_begun))
+    }
+
+    /// Whom the clerk asks: the world's own witness, in the form of DESIGN §7.
+    fn witness(&self) -> Option<WitnessSettings> {
+        let (_, every_ns) = self.confirm?;
+        Some(WitnessSettings {
+            host: Host { tls: false, name: "witness".to_owned(), port: PORT },
+            path: "/v1/arbitrage/spot-perp".to_owned(),
+            header: Some(SecretHeader::new("X-Secret".to_owned(), self.key.1.clone().into())),
+            map: Map::parse(FORM).ok()?,
+            every_ns,
+        })
     }
 
     /// The rooms' own settings, for the run of this epoch that begins latched or not, on these books.
@@ -234,6 +253,7 @@ impl Setup {
                 target,
                 rooms: true,
                 read_back_ns: READ_BACK_NS,
+                candles: false,
                 wanted: self.wanted.clone(),
                 live: self.live,
                 order_links: self.order_links,
@@ -258,6 +278,7 @@ impl Setup {
                 identity: (INSTANCE, epoch),
                 policy: self.policy,
                 exit_basis: self.exit_basis,
+                confirm: self.confirm.map(|(filter, _)| filter),
                 clip: self.clip,
                 first_entries: self.first_entries,
                 caps: self.caps,

@@ -8,6 +8,7 @@
 
 use super::network::Network;
 use super::setup::{INSTANCE, Setup, SetupError};
+use super::witness::Witness;
 use crate::agents::engine::{Engine, INTENT_SLOTS};
 use crate::agents::reader::ReaderCounts;
 use crate::agents::shadow::{Ended, Shadow};
@@ -55,6 +56,7 @@ pub struct World {
     pub(super) now: Nanos,
     pub(super) engine: Engine,
     pub(super) network: Network,
+    pub(super) witness: Witness,
     pub(super) disk: DiskPeer,
     pub(super) intents: IntentsMemory,
     pub(super) clock: Clock,
@@ -90,12 +92,14 @@ impl World {
         let (clock, time) = Clock::virtual_time();
         let mut seeds = Entropy::seeded(setup.seed);
         let (dialer, dials) = Dialer::memory();
+        let (to_witness, witness) = Dialer::memory();
         let config = crate::sim::Config { seed: setup.seed, ..setup.box_config.clone() };
         let delays = Entropy::seeded(seeds.u64());
         let network = Network::new(config, dials, &clock, delays, setup.delay_ns.clone())?;
         let now = clock.now();
         let intents = IntentsMemory::anonymous(INTENT_SLOTS)?;
-        let (engine, session_begun) = setup.start(&clock, dialer, disk, &intents, &mut seeds)?;
+        let (engine, session_begun) =
+            setup.start(&clock, [dialer, to_witness], disk, &intents, &mut seeds)?;
         Ok(Self {
             clock,
             seeds,
@@ -103,6 +107,7 @@ impl World {
             now,
             engine,
             network,
+            witness: Witness::new(witness),
             disk: disk_peer,
             intents,
             frozen: Vec::new(),
@@ -163,7 +168,10 @@ impl World {
         intents: IntentsMemory,
     ) -> Result<(), SetupError> {
         let (dialer, dials) = Dialer::memory();
-        let (engine, session_begun) = setup.start(&self.clock, dialer, disk, &intents, &mut self.seeds)?;
+        let (to_witness, witness) = Dialer::memory();
+        let dialers = [dialer, to_witness];
+        let (engine, session_begun) = setup.start(&self.clock, dialers, disk, &intents, &mut self.seeds)?;
+        self.witness.meet(witness);
         self.session_begun = session_begun;
         self.network.pick_up(self.now);
         self.engine = engine;
@@ -225,6 +233,7 @@ impl World {
     pub(super) fn step(&mut self, until: Nanos) {
         let worked = self.turn();
         self.network.pick_up(self.now);
+        self.witness.answer(self.clock.unix());
         let pause = self.now.plus(if worked { BUSY_NS } else { self.idle_ns });
         let next = self.network.next_due().min(pause).max(self.now.plus(1)).min(until);
         self.now = next;

@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 
 /// Texts (reasons, notes) are cut to this many bytes, so that a record always fits.
 pub(super) const TEXT_MAX: usize = 4096;
+/// Decimals of a closing basis.
+pub(super) const BASIS_DECIMALS: u8 = 9;
 /// How many open orders a stop record names; past them it says how many more there are.
 pub(super) const OPEN_MAX: usize = 32;
 
@@ -64,6 +66,15 @@ pub(super) fn body(record: &Record) -> (Kind, Value) {
         ),
         Record::Grant { at, name, qty } => {
             (Kind::Grant, json!({"at_us": us(*at), "pair": name.as_str(), "qty": qty.to_string()}))
+        }
+        Record::Basis { at, name, hour, closing } => {
+            let mut body = json!({"at_us": us(*at)});
+            if let (Value::Object(body), Value::Object(basis)) =
+                (&mut body, basis_body(name, *hour, *closing))
+            {
+                body.extend(basis);
+            }
+            (Kind::Basis, body)
         }
         Record::OrderEnd { at, client, end } => {
             let mut body = json!({"at_us": us(*at), "client_id": client.to_string()});
@@ -134,6 +145,12 @@ fn markets_body(at: Unix, epoch: u32, recv_window_ms: u32, instruments: &Instrum
         "at_us": us(at), "epoch": epoch, "generation": instruments.generation,
         "recv_window_ms": recv_window_ms, "instruments": instrument_rows(rows), "pairs": pair_rows(pairs),
     })
+}
+
+/// Closing bases of a pair as decimals.
+pub(super) fn basis_body(name: &Asset, hour: Unix, closing: [i64; 2]) -> Value {
+    let [short, long] = closing.map(|ppb| decimal::Text(i128::from(ppb), BASIS_DECIMALS).to_string());
+    json!({"pair": name.as_str(), "hour_us": us(hour), "short": short, "long": long})
 }
 
 /// Markets by their words and decimals of price and quantity, in the order of their ids.

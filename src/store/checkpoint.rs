@@ -7,9 +7,11 @@
 //!        are not in it: they have files of their own.
 //! Map:   `segments` writes it when a segment is full, and goes back to the last whole one at a start.
 
-use super::body::{instrument_rows, market, pair_rows, us};
+use super::body::{basis_body, instrument_rows, market, pair_rows, us};
 use super::journal::{Entry, Kind};
-use super::recall::{LATE_NS, Market, Markets, OldOrder, OldTrade, RecallError, Recalled, Run, read_markets};
+use super::recall::{
+    LATE_NS, Market, Markets, OldOrder, OldTrade, RecallError, Recalled, Run, WEEK_NS, read_markets,
+};
 use super::row::Row;
 use crate::desk::ledger::{Lot, Profit, Sums};
 use crate::units::time::SEC;
@@ -49,6 +51,13 @@ impl Recalled {
             // A start reads back `LATE_NS` before the newest.
             self.payments.retain(|_, at| at.0 >= newest.0 - 2 * LATE_NS);
         }
+        if let Some(last) = self.last_at {
+            // No wait is so long, and no sample counts any more.
+            self.left.retain(|_, left| last.0.saturating_sub(left.0) < WEEK_NS);
+            self.bases.retain(|_, rows| {
+                rows.last().is_some_and(|(hour, _)| last.0.saturating_sub(hour.0) < WEEK_NS)
+            });
+        }
         let Some(newest) = self.trades.values().map(|trade| trade.at).max() else { return };
         let since = self.known_since.max(Unix(newest.0 - NAMED_NS));
         // An order's trades stay or go together, or what is booked of it would not be known.
@@ -76,6 +85,11 @@ impl Recalled {
             .iter()
             .map(|((tran_id, symbol), at)| json!({"tran_id": tran_id, "symbol": symbol, "paid_us": us(*at)}));
         let markets = self.markets.iter().map(|(first, (last, markets))| markets_row(*first, *last, markets));
+        let left = self.left.iter();
+        let left = left.map(|(pair, at)| json!({"pair": pair.as_str(), "left_us": us(*at)}));
+        let bases = self.bases.iter().flat_map(|(pair, rows)| {
+            rows.iter().map(move |(hour, closing)| basis_body(pair, *hour, *closing))
+        });
         let mut bodies = vec![self.sums_part()];
         for (what, rows) in [
             ("runs", runs.collect::<Vec<_>>()),
@@ -84,6 +98,8 @@ impl Recalled {
             ("payments", payments.collect()),
             ("orders", orders.collect()),
             ("closed", closed.collect()),
+            ("left", left.collect()),
+            ("bases", bases.collect()),
         ] {
             bodies.extend(rows.chunks(ROWS_MAX).map(|rows| json!({"what": what, "rows": rows})));
         }
@@ -137,6 +153,8 @@ impl Recalled {
                 "runs" => {
                     self.runs.push(Run { began: one.moment("began_us")?, stopped: one.flag("stopped")? })
                 }
+                "left" => drop(self.left.insert(one.asset("pair")?, one.moment("left_us")?)),
+                "bases" => self.on_basis(&one)?,
                 "trades" => {
                     drop(self.trades.insert((one.market()?, one.number("trade_id")?), read_trade(&one)?));
                 }

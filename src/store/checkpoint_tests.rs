@@ -67,6 +67,12 @@ fn around(n: usize, epoch: u32) -> Vec<Record> {
             why: "story",
         },
         payment(n as u64 / 2, n as i64, n.is_multiple_of(3)),
+        Record::Basis {
+            at: AT,
+            name: Asset::from(["BTC", "ETH"][n % 2]).unwrap(),
+            hour: Unix(AT.0 - AT.0 % 1_000 + n as i64 * 60 * MINUTE_NS),
+            closing: [n as i64 - 30, 7],
+        },
     ]
 }
 
@@ -171,7 +177,7 @@ fn a_part_without_a_fact_it_must_hold_stops_the_start() {
             assert_eq!((error.kind, error.field), (Kind::Checkpoint, field.as_str()), "{:?}", entry.body);
         }
     }
-    assert_eq!(kinds, 7, "sums, runs, markets, trades, payments, orders, closed");
+    assert_eq!(kinds, 8, "sums, runs, markets, trades, payments, orders, closed, bases");
     let body = Map::from_iter([
         ("at_us".into(), 1.into()),
         ("what".into(), "else".into()),
@@ -218,6 +224,8 @@ proptest! {
         prop_assert_eq!(&read.openings, &whole.openings);
         prop_assert_eq!(&read.hedged, &whole.hedged);
         prop_assert_eq!(&read.granted, &whole.granted);
+        prop_assert_eq!(&read.left, &whole.left);
+        prop_assert_eq!(&read.bases, &whole.bases);
         prop_assert_eq!(read.last_at, whole.last_at);
         prop_assert_eq!(read.ended_well(), whole.ended_well());
         prop_assert_eq!(read.crashes_since(Unix(0)), whole.crashes_since(Unix(0)));

@@ -62,11 +62,13 @@ pub enum Kind {
     Funding = 14,
     /// Coins that long positions may sell.
     Grant = 15,
+    /// What closing a pair would have fetched in a full hour.
+    Basis = 16,
 }
 
 impl Kind {
     /// All, in the order of their numbers.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Start,
         Self::Epoch,
         Self::Fired,
@@ -82,6 +84,7 @@ impl Kind {
         Self::Checkpoint,
         Self::Funding,
         Self::Grant,
+        Self::Basis,
     ];
 
     /// Its name in reports.
@@ -103,6 +106,7 @@ impl Kind {
             Self::Checkpoint => "checkpoint",
             Self::Funding => "funding",
             Self::Grant => "grant",
+            Self::Basis => "basis",
         }
     }
 

@@ -199,6 +199,8 @@ pub(in super::super) fn all() -> Vec<Record> {
     let payment = Payment { tran_id: 9, symbol: "BTCUSDT".to_owned(), amount: -amount, asset, at: AT };
     records.push(Record::Funding { at: AT, payment, earned: true });
     records.push(Record::Grant { at: AT, name: "BTC".try_into().unwrap(), qty: amount });
+    let closing = [-123_456, i64::MAX];
+    records.push(Record::Basis { at: AT, name: "BTC".try_into().unwrap(), hour: AT, closing });
     records.push(Record::Mode { at: AT, mode: "HALT", why: "F59".to_owned() });
     records.push(Record::Note { at: AT, text: "x".repeat(2 * TEXT_MAX) });
     records.push(Record::Stop { at: AT, open: vec!["BTC".to_owned(); OPEN_MAX + 3] });

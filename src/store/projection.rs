@@ -66,6 +66,13 @@ CREATE TABLE modes (at_us INTEGER NOT NULL, mode TEXT NOT NULL, why TEXT NOT NUL
 CREATE TABLE wallets (
     at_us INTEGER NOT NULL, market TEXT NOT NULL, asset TEXT NOT NULL, total TEXT NOT NULL, opening TEXT NOT NULL
 );
+-- Each grant: coins that long positions of a pair may sell from then on, altogether.
+CREATE TABLE grants (at_us INTEGER NOT NULL, pair TEXT NOT NULL, qty TEXT NOT NULL);
+-- What closing a position of a pair would have fetched in a full hour, of a short and of a long.
+CREATE TABLE bases (
+    hour_us INTEGER NOT NULL, pair TEXT NOT NULL, short TEXT NOT NULL, long TEXT NOT NULL
+);
+CREATE INDEX bases_by_time ON bases (pair, hour_us);
 -- Profit since the first record, in the quote asset, at the end of each UTC day.
 CREATE TABLE equity (
     day TEXT PRIMARY KEY, total TEXT NOT NULL, basis TEXT NOT NULL, fees TEXT NOT NULL, slippage TEXT NOT NULL,
@@ -203,7 +210,15 @@ impl Projection {
                 )
             }
             Kind::Baseline => self.baseline(&row),
-            Kind::Markets | Kind::Checkpoint | Kind::Grant => Ok(()),
+            Kind::Grant => self.run(
+                "INSERT INTO grants VALUES (?1, ?2, ?3)",
+                params![row.at()?, row.text("pair")?, row.text("qty")?],
+            ),
+            Kind::Basis => self.run(
+                "INSERT INTO bases VALUES (?1, ?2, ?3, ?4)",
+                params![row.int("hour_us")?, row.text("pair")?, row.text("short")?, row.text("long")?],
+            ),
+            Kind::Markets | Kind::Checkpoint => Ok(()),
         }
     }
 

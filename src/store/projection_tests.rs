@@ -48,6 +48,8 @@ fn every_kind_of_record_has_its_rows() {
         ("notes", 1),
         ("modes", 1),
         ("wallets", 1),
+        ("grants", 1),
+        ("bases", 1),
         ("equity", 1),
         ("meta", 4),
     ];
@@ -78,6 +80,11 @@ fn every_kind_of_record_has_its_rows() {
         rows(&file, "SELECT pair, state, spot, perp FROM pairs")[0],
         [text("BTC"), text("hedged"), text("0.00764235"), text("0")]
     );
+    assert_eq!(
+        rows(&file, "SELECT pair, short, long FROM bases")[0],
+        [text("BTC"), text("-0.000123456"), text("9223372036.854775807")]
+    );
+    assert_eq!(rows(&file, "SELECT pair FROM grants")[0], [text("BTC")]);
     assert_eq!(
         rows(&file, "SELECT epoch, stopped_us IS NULL FROM runs")[0],
         [Cell::Integer(7), Cell::Integer(0)]

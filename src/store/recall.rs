@@ -6,16 +6,20 @@
 //! Map:   `segments::open` feeds it entry by entry; the shadow puts the facts into its books. `row` reads
 //!        fields, `checkpoint` writes all of it down for the next segment.
 
+use super::body::BASIS_DECIMALS;
 use super::ids::Ids;
 use super::journal::{Entry, Kind};
 use super::row::{Row, decimals_of};
 use crate::desk::ledger::{Sums, Trade};
 use crate::event::{Asset, Payment};
-use crate::units::decimal::pow10_i128;
+use crate::units::decimal::{self, pow10_i128};
+use crate::units::time::SEC;
 use crate::units::{Amount, Class, ClientId, LegKind, Price, Qty, Side, Unix};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// How long a sample of a reference counts.
+pub(super) const WEEK_NS: i64 = 7 * 86_400 * SEC as i64;
 /// How late a payment may be told of after its stamp.
 pub(super) const LATE_NS: i64 = 600_000_000_000;
 
@@ -177,6 +181,10 @@ pub struct Recalled {
     pub hedged: BTreeSet<String>,
     /// Coins that long positions of a pair may sell.
     pub granted: BTreeMap<Asset, Amount>,
+    /// When a pair that held both legs was left last.
+    pub left: BTreeMap<Asset, Unix>,
+    /// What closing a pair would have fetched, full hour by full hour: of a short, of a long, in parts per billion.
+    pub bases: BTreeMap<Asset, Vec<(Unix, [i64; 2])>>,
     /// How many records of each kind were read for this.
     pub counts: BTreeMap<Kind, u64>,
     traded: BTreeMap<Market, Traded>,
@@ -221,13 +229,14 @@ impl Recalled {
                 }
             }
             Kind::Funding => self.on_payment(&row)?,
+            Kind::Basis => self.on_basis(&row)?,
             Kind::Grant => drop(self.granted.insert(row.asset("pair")?, row.amount("qty")?)),
             Kind::Checkpoint => self.on_part(&row)?,
             Kind::Pair => {
                 let name = row.text("pair")?;
                 match row.text("state")? {
                     "hedged" => drop(self.hedged.insert(name.to_owned())),
-                    "flat" => drop(self.hedged.remove(name)),
+                    "flat" => self.on_flat(&row, at)?,
                     _ => {}
                 }
             }
@@ -279,6 +288,27 @@ impl Recalled {
     pub fn paid_since(&self) -> Option<Unix> {
         let newest = self.payments.values().max();
         newest.map(|at| Unix(at.0 - LATE_NS)).max(self.runs.first().map(|run| run.began))
+    }
+
+    /// A pair holds nothing: if it held both legs, it was left.
+    fn on_flat(&mut self, row: &Row<'_>, at: Unix) -> Result<(), RecallError> {
+        if self.hedged.remove(row.text("pair")?) {
+            self.left.insert(row.asset("pair")?, at);
+        }
+        Ok(())
+    }
+
+    /// Takes in a sample of a pair's reference; those of a week before it and earlier go.
+    pub(super) fn on_basis(&mut self, row: &Row<'_>) -> Result<(), RecallError> {
+        let ppb = |field| {
+            let ppb = decimal::parse_signed(row.text(field)?.as_bytes(), BASIS_DECIMALS).ok();
+            ppb.and_then(|ppb| i64::try_from(ppb).ok()).ok_or_else(|| row.lacks(field))
+        };
+        let (hour, closing) = (row.moment("hour_us")?, [ppb("short")?, ppb("long")?]);
+        let samples = self.bases.entry(row.asset("pair")?).or_default();
+        samples.retain(|(old, _)| hour.0.saturating_sub(old.0) < WEEK_NS);
+        samples.push((hour, closing));
+        Ok(())
     }
 
     fn on_payment(&mut self, row: &Row<'_>) -> Result<(), RecallError> {

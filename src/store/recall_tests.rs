@@ -434,6 +434,7 @@ const NEEDED: &[(Kind, &[&str])] = &[
     (Kind::Baseline, &["at_us", "held", "held/market", "held/asset", "held/opening"]),
     (Kind::Funding, &["at_us", "tran_id", "symbol", "amount", "asset", "paid_us", "earned"]),
     (Kind::Grant, &["at_us", "pair", "qty"]),
+    (Kind::Basis, &["at_us", "pair", "hour_us", "short", "long"]),
 ];
 
 /// The object that holds a field, and the field's own name.

@@ -1,4 +1,4 @@
-//! Settled funding and its intervals, as a venue tells them on request.
+//! Settled funding, its intervals and the prices beside it, as a venue tells them on request.
 //!
 //! Owns:  [`Funding`], the part of a venue's table that funding history reads, and its rows.
 //! Never: fills a gap: a settlement that the venue does not tell is not there.
@@ -6,7 +6,7 @@
 use super::audit::Rows;
 use super::{Ask, Symbols};
 use crate::event::Instrument;
-use crate::units::{InstrumentId, Rate, Unix};
+use crate::units::{Amount, InstrumentId, Rate, Unix};
 
 /// How funding history is read.
 #[derive(Clone, Copy)]
@@ -16,6 +16,10 @@ pub struct Funding {
     pub settled_since: fn(&Instrument, Unix) -> Ask,
     /// Reads them; what was paid besides the regular settlements is left out. Writes into the body.
     pub read_settled: fn(&mut [u8], &Instrument) -> Rows<SettledRow>,
+    /// Asks for the hourly candles of a market since a moment, oldest first, at most [`Funding::page`] of them.
+    pub candles_since: fn(&Instrument, Unix) -> Ask,
+    /// Reads them. Writes into the body.
+    pub read_candles: fn(&mut [u8]) -> Rows<CandleRow>,
     /// How many are asked for at once: a full page means ask on from the last one's time.
     pub page: usize,
     /// Asks for the intervals of all perps.
@@ -35,6 +39,15 @@ pub struct SettledRow {
     pub at: Unix,
     /// The rate that was paid, per interval.
     pub rate: Rate,
+}
+
+/// One hour's candle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CandleRow {
+    /// When it opened.
+    pub opened: Unix,
+    /// The last price in it; of an open one, so far.
+    pub close: Amount,
 }
 
 /// What a perp settles by.

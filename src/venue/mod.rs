@@ -5,7 +5,8 @@
 //!        quotes, verdicts and fills, wherever they came from.
 //! Map:   `scan`, `json` read bytes · `symbols` finds instruments · `sign` signs · `pairing` makes
 //!        pairs, `renew` a new generation of them · `user` the private streams' common words · `audit` the
-//!        account's · `standing` its rights and modes · `funding` what was settled · one folder per venue.
+//!        account's · `standing` its rights and modes · `funding` what was settled · `witness` others' word on it · one
+//!        folder per venue.
 
 pub mod audit;
 pub mod binance;
@@ -18,6 +19,7 @@ pub mod sign;
 pub mod standing;
 pub mod symbols;
 pub mod user;
+pub mod witness;
 
 pub use audit::Audit;
 pub use funding::Funding;
@@ -35,6 +37,7 @@ use crate::units::{
     Amount, BadDecimal, ClientId, InstrumentId, LegKind, PairId, Price, Qty, Rate, Side, Unix, VenueId,
 };
 use crate::wire;
+use std::borrow::Cow;
 use std::fmt;
 
 pub use binance::orders::{DoesNotFit, OrderForm};
@@ -199,7 +202,7 @@ pub struct Ask {
     /// Request weight it costs.
     pub weight: u32,
     /// Headers beyond the usual ones: the key, where the request needs it.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Vec<(Cow<'static, str>, String)>,
 }
 
 impl fmt::Debug for Ask {

@@ -15,6 +15,7 @@ use contango::store::journal::{Entry, Kind, Reader};
 use contango::store::recall::Recalled;
 use contango::store::session;
 use contango::units::{ClientId, LegKind};
+use contango::venue::witness::{FORM, Map, Pairs};
 use contango::venue::{self, Heard, Listing, Reply, Scratch, Symbols, Venue, pair_up};
 use contango::wire::{http, ws};
 use serde_json::Value;
@@ -47,6 +48,7 @@ pub(crate) const ALL: &[Target] = &[
     Target { name: "configuration", fixtures: &["client_order_id"], read: configuration },
     Target { name: "command_line", fixtures: &["client_order_id"], read: command_line },
     Target { name: "operator", fixtures: &["client_order_id"], read: operator },
+    Target { name: "witness", fixtures: &["client_order_id"], read: witness },
 ];
 
 /// The venue whose index is the first byte, and the rest.
@@ -121,7 +123,7 @@ pub(crate) fn user(bytes: &[u8]) {
 /// Every REST body that is no answer to an order.
 pub(crate) fn rest(bytes: &[u8]) {
     let Some((venue, rest)) = of_venue(bytes) else { return };
-    let Some((which, body)) = pick(rest, 36) else { return };
+    let Some((which, body)) = pick(rest, 38) else { return };
     let all = listed();
     let (leg, row) = (leg(which), &all.instruments[which % all.instruments.len()]);
     let symbols = Symbols::new(all, venue.id);
@@ -143,6 +145,7 @@ pub(crate) fn rest(bytes: &[u8]) {
         13 => drop((venue.audit.read_income)(body)),
         14 => drop((venue.funding.read_settled)(body, row)),
         15 => drop((venue.funding.read_intervals)(body, &symbols)),
+        18 => drop((venue.funding.read_candles)(body)),
         _ => {
             let part = venue.standing.parts[which % venue.standing.parts.len()];
             drop((venue.standing.read)(part, body, &symbols));
@@ -267,12 +270,23 @@ pub(crate) fn operator(bytes: &[u8]) {
     let _ = contango::ops::words::ask(bytes);
 }
 
+/// What a witness answers, by the default map; or a map of its own on a first line, and an answer behind it.
+pub(crate) fn witness(bytes: &[u8]) {
+    let pairs = Pairs::new(listed());
+    let read = |map: Map, body: &[u8]| drop(map.read(body, &mut Scratch::new(), "binance", &pairs));
+    read(Map::parse(FORM).expect("the default"), bytes);
+    let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else { return };
+    if let Some(map) = std::str::from_utf8(&bytes[..end]).ok().and_then(|text| Map::parse(text).ok()) {
+        read(map, &bytes[end + 1..]);
+    }
+}
+
 /// The first inputs of a target: its fixtures behind every choice that its first bytes can make, and what once
 /// broke it (`tests/fuzz/found`).
 pub(crate) fn seeds(target: &Target) -> Vec<Vec<u8>> {
     let choices: &[usize] = match target.name {
         "feed" | "user" => &[1, 2],
-        "rest" => &[1, 36],
+        "rest" => &[1, 38],
         "answer" => &[1, 6, 8],
         _ => &[],
     };
@@ -310,6 +324,10 @@ fn own(name: &str) -> Vec<Vec<u8>> {
             "{\"ask\":\"status\"}",
             "{\"ask\":\"why\",\"pair\":\"BTC\"}",
             "{\"ask\":\"halt\",\"reason\":\"x\"}",
+        ],
+        "witness" => &[
+            "{\"data\":[{\"symbol\":\"BTC\",\"exchange\":\"Binance\",\"fundingRate\":0.00032,\"direction\":\"short\"}],\"meta\":{\"timestamp\":\"2026-03-05T07:10:01.600+02:00\"}}",
+            "rows=/r,symbol=@key,rate=/f/0,time=#/at\n{\"r\":{\"BTC/USDT:USDT\":{\"f\":[\"-0.0001000000000000000001\"]}},\"at\":1772694601.6}",
         ],
         "tape" => &["{\"t_ns\":1,\"raw\":\"{}\"}\n"],
         _ => &[],

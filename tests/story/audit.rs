@@ -63,7 +63,7 @@ impl Desk {
         let path = if leg == LegKind::Spot { "/api/v3/order" } else { "/fapi/v1/order" };
         let payload = format!("{order}&timestamp={}", self.at().as_ms());
         let signature = String::from_utf8(key().sign(payload.as_bytes()).to_vec()).unwrap();
-        let headers = vec![("X-MBX-APIKEY", key().api().to_owned())];
+        let headers = vec![("X-MBX-APIKEY".into(), key().api().to_owned())];
         let ask = Ask {
             method: "POST",
             endpoint: (self.venue.rest)(leg),
@@ -86,7 +86,7 @@ impl Desk {
 fn send(exchange: &mut Exchange, now: u64, ask: &Ask, body: &str) -> (u16, Vec<u8>) {
     let door = if ask.endpoint == "spot_rest" { Door::SpotRest } else { Door::UsdmRest };
     let headers: Vec<(&str, &str)> =
-        ask.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        ask.headers.iter().map(|(name, value)| (name.as_ref(), value.as_str())).collect();
     let mut bytes = Vec::new();
     http::Request {
         method: ask.method,

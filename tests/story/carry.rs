@@ -8,7 +8,7 @@ use contango::event::{Ask, Decision, PairTold, Reply};
 use contango::rehearse::{Setup, World};
 use contango::sim;
 use contango::store::journal::Kind;
-use contango::units::time::SEC;
+use contango::units::time::{MS, SEC};
 use contango::units::{Amount, Rate, Ratio};
 use serde_json::{Value, json};
 
@@ -120,15 +120,86 @@ fn one_negative_print_closes_nothing() {
     assert!(unwind.verdict.starts_with("holding"), "the mean of the week is positive: {unwind}");
 }
 
-/// Within eight hours of leaving, and with no bar to exceed, nothing is entered.
+fn number(decision: &Decision, name: &str) -> f64 {
+    let found = decision.numbers.iter().find(|(it, _)| *it == name);
+    found.unwrap_or_else(|| panic!("no {name}: {decision}")).1.trim_end_matches('%').parse().unwrap()
+}
+
+/// One that is left as soon as it is entered, with this bar, and promises what a hold of so many days makes of it.
+fn hasty(min_net_apr: Option<Ratio>, hold_days: u64) -> Setup {
+    let eager = eager("SOL", 3_600);
+    let policy = Policy { min_net_apr, hold_s: hold_days * 86_400, ..eager.policy };
+    Setup { policy, exit_basis: Some(Ratio::ONE / 50), ..eager }
+}
+
+/// Within eight hours of leaving an entry must promise half as much again; and the wait outlives the process, which
+/// is told in the hours that are left of it.
 #[test]
-fn a_pair_that_was_left_is_not_entered_again_at_once() {
-    let setup = Setup { exit_basis: Some(Ratio::ONE / 50), ..eager("SOL", 3_600) };
+fn a_pair_that_was_left_is_not_entered_again_at_once_not_even_by_the_next_process() {
+    // What SOL promises here, without a bar.
+    let mut world = live(&Setup { exit_basis: None, ..hasty(None, 365) });
+    world.run_for(MINUTE);
+    let promised = number(&decision(&mut world, "SOL", "enter_short"), "net_apr");
+    // It is entered under three quarters of that, and half as much again is more.
+    let bar = Ratio::from_num((promised * 0.75 * 100.0) as i64) / 10_000;
+    let setup = hasty(Some(bar), 365);
     let mut world = live(&setup);
     world.run_for(5 * MINUTE);
-    assert_eq!((world.shadow().totals.opened, world.shadow().totals.closed), (1, 1));
+    let totals = &world.shadow().totals;
+    assert_eq!((totals.opened, totals.closed), (1, 1), "{promised}: {:?}", world.lines());
     let reentry = decision(&mut world, "SOL", "reentry");
-    assert!(reentry.numbers.iter().any(|(name, _)| *name == "wait_s"), "{reentry}");
+    let waits = number(&reentry, "wait_s");
+    assert!((8.0 * 3_600.0 - 300.0..8.0 * 3_600.0).contains(&waits), "{reentry}");
+    assert!((number(&reentry, "bar_apr") - promised * 1.125).abs() < 0.1, "{reentry} of {promised}");
+
+    world.kill_process(&setup).unwrap();
+    assert!(world.run_until_live());
+    world.run_for(5 * MINUTE);
+    let again = decision(&mut world, "SOL", "reentry");
+    let passed = waits - number(&again, "wait_s");
+    assert!((300.0..600.0).contains(&passed), "{reentry}, then {again}");
+    assert_eq!(number(&again, "bar_apr"), number(&reentry, "bar_apr"));
+    assert_eq!(world.shadow().totals.opened, 0, "{:?}", world.lines());
+    assert!(world.stop());
+    books_equal_truth(&world);
+}
+
+/// With `--min-net-apr off` there is no bar to exceed: coming back at once must cover its costs, no more.
+#[test]
+fn without_a_bar_coming_back_must_cover_its_costs() {
+    for (hold_days, comes_back) in [(365, true), (7, false)] {
+        let mut world = live(&hasty(None, hold_days));
+        world.run_for(5 * MINUTE);
+        assert_eq!(world.shadow().totals.opened > 1, comes_back, "{:?}", world.lines());
+        let reentry = decision(&mut world, "SOL", "reentry");
+        assert!(number(&reentry, "bar_apr") == 0.0 && reentry.verdict.contains("off"), "{reentry}");
+        let entry = decision(&mut world, "SOL", "enter_short");
+        assert_eq!(number(&entry, "net_apr") >= 0.0, comes_back, "{entry}");
+        assert!(world.stop());
+        books_equal_truth(&world);
+    }
+}
+
+/// What closing would fetch is written down with every full hour that begins, once, by every process.
+#[test]
+fn the_reference_s_samples_are_written_down_hour_by_hour_across_processes() {
+    // Rooms that turn less often make the hours pass sooner.
+    let setup = Setup { idle_ns: 20 * MS, directions: [true, true], ..eager("SOL", 3 * 3_600) };
+    let mut world = live(&setup);
+    world.run_for(61 * MINUTE);
+    world.kill_process(&setup).unwrap();
+    assert!(world.run_until_live());
+    world.run_for(61 * MINUTE);
+    let hour = 3_600_000_000;
+    let samples = records(&world, Kind::Basis);
+    let hours: Vec<i64> = samples.iter().map(|row| row["hour_us"].as_i64().unwrap()).collect();
+    assert!((2..=3).contains(&hours.len()), "{samples:?}");
+    assert!(hours.windows(2).all(|two| two[1] - two[0] == hour) && hours[0] % hour == 0, "{hours:?}");
+    for row in &samples {
+        let basis = |side: &str| row[side].as_str().unwrap().parse::<f64>().unwrap();
+        let both = basis("short") + basis("long");
+        assert!(row["pair"] == "SOL" && both > 0.0 && both < 0.01, "both spreads lie between: {row:?}");
+    }
     assert!(world.stop());
     books_equal_truth(&world);
 }

@@ -3,7 +3,7 @@
 //! Owns:  claims about the engine as a whole, each the name of a test.
 //! Never: waits, opens a port, starts a thread, or looks at anything a person could not look at.
 //! Map:   `account` how it must stand · `audit` the account read whole · `budget` request budgets · `capital` caps ·
-//!        `carry` the rules · `classes` every class of answer ·
+//!        `carry` the rules · `classes` every class of answer · `confirm` a witness's word ·
 //!        `control` the operator's word · `disk` a slow one · `doubt` fates unknown · `feeds` bad and lost
 //!        market data · `forced` what the venue takes away · `funding` settled weeks · `hot` the trader's private
 //!        stream · `limits` kill latch, permit · `market` its own rules · `money` funding paid, profit split ·
@@ -20,6 +20,7 @@ mod budget;
 mod capital;
 mod carry;
 mod classes;
+mod confirm;
 mod control;
 mod disk;
 mod doubt;

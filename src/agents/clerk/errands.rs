@@ -26,6 +26,8 @@ pub enum Errand {
     Marks,
     /// What was settled of a perp.
     Settled(InstrumentId),
+    /// What a market's prices were.
+    Candles(InstrumentId),
     /// By which intervals perps settle.
     Intervals,
     /// What we pay.
@@ -171,6 +173,7 @@ impl Clerk {
             Errand::Time(leg) => Some((venue.time_request)(leg)),
             Errand::Marks => Some((venue.marks_request)()),
             Errand::Settled(id) => self.settled_ask(id, now),
+            Errand::Candles(id) => self.candles_ask(id),
             Errand::Intervals => Some((venue.funding.intervals)()),
             Errand::Fees(leg, instrument) => {
                 let stamp = self.offsets.venue_time(lane(venue.id, leg), now)?;
@@ -228,7 +231,9 @@ impl Clerk {
                 self.errands.add(self.market_of(errand), errand);
             }
             Errand::Relisting(leg) => self.errands.add_once(leg, errand),
-            Errand::Settled(_) | Errand::Intervals => self.history_failed(errand, true, now),
+            Errand::Settled(_) | Errand::Candles(_) | Errand::Intervals => {
+                self.history_failed(errand, true, now);
+            }
         }
     }
 }

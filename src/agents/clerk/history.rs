@@ -11,7 +11,7 @@ use super::load::Stage;
 use crate::event::{Instruments, News, lane};
 use crate::units::time::SEC;
 use crate::units::{InstrumentId, LegKind, Nanos, Unix};
-use crate::venue::funding::{IntervalRow, SettledRow};
+use crate::venue::funding::{CandleRow, IntervalRow, SettledRow};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -40,11 +40,23 @@ struct Perp {
     tries: u32,
 }
 
+/// What is known of one market's candles.
+#[derive(Debug, Default)]
+struct Candles {
+    /// When the newest opened; `None`: none is known.
+    newest: Option<Unix>,
+    due: Nanos,
+    asked: bool,
+    /// All of them are told.
+    done: bool,
+}
+
 /// All of it.
 #[derive(Debug, Default)]
 pub(super) struct History {
     instruments: Arc<Instruments>,
     perps: BTreeMap<InstrumentId, Perp>,
+    candles: BTreeMap<InstrumentId, Candles>,
     intervals_due: Nanos,
     intervals_asked: bool,
     /// When the requests of the last minutes left.
@@ -58,8 +70,15 @@ impl History {
         let fresh =
             || Perp { since: Unix(0), hours: unnamed_hours, due: Nanos::ZERO, asked: false, tries: 0 };
         self.perps = perps.map(|id| (id, fresh())).collect();
+        let legs = instruments.pairs.iter().flat_map(|pair| [pair.spot, pair.perp]);
+        self.candles = legs.map(|id| (id, Candles::default())).collect();
         self.instruments = Arc::clone(instruments);
         self.intervals_due = Nanos::ZERO;
+    }
+
+    /// The present ones; none before they are loaded.
+    pub(super) fn instruments(&self) -> Arc<Instruments> {
+        Arc::clone(&self.instruments)
     }
 
     /// Whether the venue's budget for these questions has room for one more: 60 % of it.
@@ -94,6 +113,51 @@ impl Clerk {
         };
         self.history.left.push_back(now);
         self.errands.add(LegKind::Perp, errand);
+    }
+
+    /// Asks for the next page of candles, market by market, if anybody wants them.
+    pub(super) fn ask_for_candles(&mut self, now: Nanos) {
+        if !self.settings.candles || !matches!(self.stage, Stage::Linking | Stage::Live) {
+            return;
+        }
+        for leg in LegKind::BOTH {
+            let lane = lane(self.settings.target.venue.id, leg);
+            if self.is_quiet(leg, now) || !self.is_free(leg) || self.offsets.venue_time(lane, now).is_none() {
+                continue;
+            }
+            let history = &mut self.history;
+            let instruments = &history.instruments;
+            let due = |(id, of): &(&InstrumentId, &mut Candles)| {
+                instruments.get(**id).leg == leg && !of.asked && !of.done && now >= of.due
+            };
+            let Some((id, of)) = history.candles.iter_mut().find(due) else { continue };
+            of.asked = true;
+            let errand = Errand::Candles(*id);
+            self.errands.add(leg, errand);
+        }
+    }
+
+    /// The request for the next page of a market's candles.
+    pub(super) fn candles_ask(&self, id: InstrumentId) -> Option<crate::venue::Ask> {
+        let of = self.history.candles.get(&id)?;
+        let row = self.history.instruments.get(id);
+        let back_ns = i64::try_from(self.settings.read_back_ns).unwrap_or(i64::MAX);
+        let time = self.offsets.venue_time(lane(row.venue, row.leg), self.clock.now())?;
+        let first = Unix(time.0.saturating_sub(back_ns).max(0));
+        let since = of.newest.map_or(first, |newest| Unix(newest.0 + HOUR_NS));
+        Some((self.settings.target.venue.funding.candles_since)(row, since))
+    }
+
+    /// A page of a market's candles.
+    pub(super) fn on_candles(&mut self, id: InstrumentId, rows: &[CandleRow]) {
+        let page = self.settings.target.venue.funding.page;
+        let Some(of) = self.history.candles.get_mut(&id) else { return };
+        of.asked = false;
+        of.done = rows.len() < page;
+        let fresh = rows.iter().filter(|row| of.newest.is_none_or(|newest| row.opened > newest));
+        let fresh: Vec<_> = fresh.map(|row| (row.opened, row.close)).collect();
+        of.newest = fresh.iter().map(|(opened, _)| *opened).max().or(of.newest);
+        self.tell(News::Candles { instrument: id, rows: fresh });
     }
 
     fn perp_time(&self, now: Nanos) -> Option<Unix> {
@@ -167,6 +231,12 @@ impl Clerk {
                 if let Some(perp) = self.history.perps.get_mut(&id) {
                     perp.asked = false;
                     perp.due = later;
+                }
+            }
+            Errand::Candles(id) => {
+                if let Some(of) = self.history.candles.get_mut(&id) {
+                    of.asked = false;
+                    of.due = later;
                 }
             }
             _ => {}

@@ -93,6 +93,9 @@ impl Clerk {
             Errand::Settled(id) => {
                 self.read_settled(id, &mut body).map(|rows| self.on_settled(id, &rows, received))
             }
+            Errand::Candles(id) => {
+                (venue.funding.read_candles)(&mut body).map(|rows| self.on_candles(id, &rows))
+            }
             Errand::Intervals => (venue.funding.read_intervals)(&mut body, &self.symbols)
                 .map(|rows| self.on_intervals(&rows, received)),
             Errand::Fees(leg, instrument) => (venue.read_fees)(leg, &mut body).map(|fees| {
@@ -140,7 +143,9 @@ impl Clerk {
             }
             // The streams bring them within seconds; rules are read again in a minute.
             (Errand::Marks | Errand::Relisting(_), _) => {}
-            (Errand::Settled(_) | Errand::Intervals, _) => self.history_failed(errand, false, now),
+            (Errand::Settled(_) | Errand::Candles(_) | Errand::Intervals, _) => {
+                self.history_failed(errand, false, now);
+            }
             (Errand::Time(leg), _) => {
                 if let Some(samples) = self.clocks.get_mut(&leg) {
                     samples.missed();

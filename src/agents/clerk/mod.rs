@@ -4,11 +4,13 @@
 //!        immutable `Instruments`, the clock offsets.
 //! Never: reads a quote, sends an order, or gives up on a link while the run lasts.
 //! Map:   `links` from wanted to handed over · `errands` requests, within what may be asked · `load`
-//!        listings, fees · `clocks` what time it is · `history` settled funding · `relist` rules that change while running ·
-//!        `user` tickets and signatures of private streams · `account` what must be so before orders leave.
+//!        listings, fees · `clocks` what time it is · `history` settled funding · `relist` rules that change
+//!        while running · `user` tickets and signatures of private streams · `account` what must be so before
+//!        orders leave · `confirm` the witness outside of the venue.
 
 mod account;
 mod clocks;
+pub mod confirm;
 pub mod errands;
 pub mod history;
 pub mod links;
@@ -70,6 +72,8 @@ pub struct ClerkSettings {
     pub rooms: bool,
     /// How far back settled funding is read at the start, in ns.
     pub read_back_ns: u64,
+    /// Whether hourly candles are read so far back as well: research wants prices beside the funding.
+    pub candles: bool,
     /// Symbols or coins to trade; `None`: every pair found.
     pub wanted: Option<Vec<String>>,
     /// Whether orders may leave: order links are made and the host's clock must be right.
@@ -127,6 +131,8 @@ pub struct Clerk {
     /// What waits to be asked for, and what may be.
     errands: Errands,
     history: history::History,
+    /// Who else is asked about funding.
+    witness: Option<Box<confirm::Witness>>,
     /// Symbols of the present instruments.
     symbols: Arc<Symbols>,
     relist: relist::Relist,
@@ -143,7 +149,8 @@ impl Clerk {
         entropy: Entropy,
     ) -> Self {
         let venue = settings.target.venue;
-        let couriers = LegKind::BOTH.map(|leg| (leg, Courier::new(venue, clock.clone(), &Tap::off()))).into();
+        let couriers =
+            LegKind::BOTH.map(|leg| (leg, Courier::new(venue.counted, clock.clone(), &Tap::off()))).into();
         let mut clerk = Self {
             settings,
             doors,
@@ -164,6 +171,7 @@ impl Clerk {
             user_tickets: BTreeMap::new(),
             errands: Errands::default(),
             history: history::History::default(),
+            witness: None,
             symbols: Arc::new(Symbols::new(&Instruments::default(), venue.id)),
             relist: relist::Relist::default(),
         };
@@ -189,8 +197,10 @@ impl Agent for Clerk {
         self.watch_calendar(now);
         self.sample_clocks(now);
         self.ask_for_history(now);
+        self.ask_for_candles(now);
         self.renew_tickets(now);
         self.list_again(now);
+        work += self.ask_witness(now);
         self.advance(now);
         work
     }

@@ -20,7 +20,7 @@ use super::shadow::ShadowSettings;
 use super::trader::TraderSettings;
 use crate::event::{Command, PERMIT_WORDS, TERMS_WORDS};
 use crate::metal::latest::Reader as Latest;
-use crate::metal::tap::{Turn, TurnFlaw};
+use crate::metal::tap::{Event, Tap, Turn, TurnFlaw};
 use crate::store::session::Room;
 use std::collections::VecDeque;
 use std::io;
@@ -51,6 +51,41 @@ pub enum ReplayError {
 
 fn astray(room: &'static str, turn: u64, why: String) -> ReplayError {
     ReplayError::Astray { room, turn, why }
+}
+
+/// Puts a turn's items where its room takes them from.
+fn hand_in(
+    turn: &Turn<'_>,
+    room: &'static str,
+    mut put: impl FnMut(u8, &[u8]) -> Option<()>,
+) -> Result<(), ReplayError> {
+    for event in turn.events() {
+        if let Event::Item { door, bytes } = event? {
+            let unread = || astray(room, turn.number, format!("an item of door {door} can't be read"));
+            put(door, bytes).ok_or_else(unread)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a room took all that it took then, asked for the same, and did as much.
+fn as_then(
+    turn: &Turn<'_>,
+    room: &'static str,
+    tap: &Tap,
+    taken: bool,
+    work: usize,
+) -> Result<(), ReplayError> {
+    let why = if !taken {
+        "it left an item in a ring that it took".to_owned()
+    } else if let Some(why) = tap.flaw() {
+        why
+    } else if work != turn.work as usize {
+        format!("it did {work} things where it did {}", turn.work)
+    } else {
+        return Ok(());
+    };
+    Err(astray(room, turn.number, why))
 }
 
 /// What a shadow lets its trader do.

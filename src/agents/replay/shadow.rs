@@ -3,7 +3,7 @@
 //! Owns:  the doors of a replayed shadow, their far ends, and holding what it asks for against what was recorded.
 //! Never: writes a journal, asks a venue, or tells an operator.
 
-use super::{Cells, ReplayError, astray};
+use super::{Cells, ReplayError, as_then, hand_in};
 use crate::agents::begun::Found;
 use crate::agents::engine::{
     COMMAND_SLOTS, INTENT_SLOTS, LINK_SLOTS, MARK_SLOTS, NEWS_SLOTS, PAIRS_MAX, RECORD_SLOTS, TOLD_SLOTS,
@@ -24,11 +24,13 @@ use crate::metal::latch::Latch;
 use crate::metal::latest::{Reader as Latest, latest};
 use crate::metal::ring::{Consumer, Producer, ring};
 use crate::metal::runner::Agent;
-use crate::metal::tap::{Event, Tap, Turn};
+use crate::metal::tap::{Tap, Turn};
 use crate::units::Nanos;
 use std::io;
 use std::sync::Arc;
 
+/// Its name in errors.
+const ROOM: &str = "shadow";
 /// Questions that can wait.
 const ASK_SLOTS: usize = 1 << 6;
 
@@ -137,13 +139,7 @@ impl ReplayedShadow {
     /// [`ReplayError`]; the shadow is of no use any more.
     pub fn turn(&mut self, bytes: &[u8]) -> Result<(), ReplayError> {
         let turn = Turn::parse(bytes)?;
-        let astray = |why: String| astray("shadow", turn.number, why);
-        for event in turn.events() {
-            if let Event::Item { door, bytes } = event? {
-                self.put(door, bytes)
-                    .ok_or_else(|| astray(format!("an item of door {door} can't be read")))?;
-            }
-        }
+        hand_in(&turn, ROOM, |door, bytes| self.put(door, bytes))?;
         self.tap.load(&turn);
         let work = self.room.do_work(turn.now);
         self.now = turn.now;
@@ -160,16 +156,7 @@ impl ReplayedShadow {
             && self.news.is_taken()
             && self.arrivals.is_taken()
             && self.asks.is_taken();
-        if !taken {
-            return Err(astray("it left an item in a ring that it took".to_owned()));
-        }
-        if let Some(why) = self.tap.flaw() {
-            return Err(astray(why));
-        }
-        if work != turn.work as usize {
-            return Err(astray(format!("it did {work} things where it did {}", turn.work)));
-        }
-        Ok(())
+        as_then(&turn, ROOM, &self.tap, taken, work)
     }
 
     /// Puts a recorded item where the room takes it from.

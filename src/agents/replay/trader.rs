@@ -6,7 +6,7 @@
 //!        what would have become of them; its links are never lost, and a pair that it fired is free again when
 //!        the recorded one was.
 
-use super::{Cells, ReplayError, astray};
+use super::{Cells, ReplayError, as_then, hand_in};
 use crate::agents::decisions::Decisions;
 use crate::agents::engine::{COMMAND_SLOTS, FEED_SLOTS, INTENT_SLOTS, LINK_SLOTS, PAIRS_MAX, TOLD_SLOTS};
 use crate::agents::session::{door, take_handed, take_loaded};
@@ -24,11 +24,13 @@ use crate::metal::latest::latest;
 use crate::metal::link::{MemoryPeer, memory_pair};
 use crate::metal::ring::{Consumer, Producer, ring};
 use crate::metal::runner::Agent;
-use crate::metal::tap::{Event, Tap, Turn};
+use crate::metal::tap::{Tap, Turn};
 use crate::units::Nanos;
 use std::io;
 use std::sync::Arc;
 
+/// Its name in errors.
+const ROOM: &str = "trader";
 /// What a venue nobody asked says to an order.
 const SILENCE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
 
@@ -127,13 +129,7 @@ impl ReplayedTrader {
     /// [`ReplayError`]; the trader is of no use any more.
     pub fn turn(&mut self, bytes: &[u8]) -> Result<(), ReplayError> {
         let turn = Turn::parse(bytes)?;
-        let astray = |why: String| astray("trader", turn.number, why);
-        for event in turn.events() {
-            if let Event::Item { door, bytes } = event? {
-                self.put(door, bytes)
-                    .ok_or_else(|| astray(format!("an item of door {door} can't be read")))?;
-            }
-        }
+        hand_in(&turn, ROOM, |door, bytes| self.put(door, bytes))?;
         self.tap.load(&turn);
         let work = self.room.do_work(turn.now);
         while let Some(told) = self.told.pop() {
@@ -153,15 +149,7 @@ impl ReplayedTrader {
                 && self.commands.is_taken()
                 && self.arrivals.is_taken()
                 && self.loaded.is_taken();
-            if !taken {
-                return Err(astray("it left an item in a ring that it took".to_owned()));
-            }
-            if let Some(why) = self.tap.flaw() {
-                return Err(astray(why));
-            }
-            if work != turn.work as usize {
-                return Err(astray(format!("it did {work} things where it did {}", turn.work)));
-            }
+            as_then(&turn, ROOM, &self.tap, taken, work)?;
         }
         self.span = Some((self.span.map_or(turn.now, |(first, _)| first), turn.now));
         self.turns += 1;

@@ -49,7 +49,8 @@ impl Shadow {
         history.carry(time, mark.funding, now.since(mark.received))
     }
 
-    fn perp_time(&self, perp: InstrumentId, now: Nanos) -> Option<Unix> {
+    /// The calendar time of a perp's venue; `None`: its clock is not learned.
+    pub(super) fn perp_time(&self, perp: InstrumentId, now: Nanos) -> Option<Unix> {
         self.offsets.venue_time(lane(self.instruments.get(perp).venue, LegKind::Perp), now)
     }
 

@@ -9,8 +9,8 @@
 //!        cure · `awaiting` a leg that waits · `mending` the pace and alarms of both · `stub` what is too small to be left · `forced` ADL and its like · `margin` after a
 //!        liquidation · `market` its rules · `late` told of after the end · `funding` what is settled and
 //!        coming · `income` what was paid · `weighing` the rules · `terms` what follows for the trader · `risk`
-//!        what may be at stake · `rotation` moving on · `granted` coins of long ones · `budget` what may
-//!        leave · `lag` a slow disk · `calendar` one that jumps · `operator` modes ·
+//!        what may be at stake · `confirm` a witness's word · `rotation` moving on · `granted` coins of long ones ·
+//!        `budget` what may leave · `lag` a slow disk · `calendar` one that jumps · `operator` modes ·
 //!        `told` what it can say of a run · `totals` what it adds up to.
 
 mod adopt;
@@ -19,6 +19,7 @@ mod budget;
 mod calendar;
 mod compare;
 mod completing;
+mod confirm;
 mod forced;
 mod funding;
 mod granted;
@@ -47,6 +48,7 @@ mod weighing;
 
 use super::courier::Courier;
 use super::{Dead, Handed, session};
+use crate::carry::confirm::Filter;
 use crate::carry::pace::ScaleIn;
 use crate::carry::rules::Policy;
 use crate::desk::budget::Lane;
@@ -93,6 +95,8 @@ pub struct ShadowSettings {
     pub policy: Policy,
     /// Close when the executable closing basis is at most this; `None`: hold.
     pub exit_basis: Option<Ratio>,
+    /// What a witness must say to an entry; `None`: nobody is asked.
+    pub confirm: Option<Filter>,
     /// Size of one entry, in the quote asset.
     pub clip: Amount,
     /// So many positions are opened at the least size first.
@@ -275,6 +279,7 @@ pub struct Shadow {
     granted: BTreeMap<Asset, Amount>,
     funding: funding::Funding,
     income: income::Income,
+    confirm: confirm::Confirm,
     books: Vec<Book>,
     ledger: Ledger,
     permit: Permit,
@@ -350,6 +355,7 @@ impl Shadow {
             granted: BTreeMap::new(),
             funding: funding::Funding::default(),
             income: income::Income::default(),
+            confirm: confirm::Confirm::default(),
             books: Vec::new(),
             ledger: Ledger::default(),
             permit: Permit::default(),

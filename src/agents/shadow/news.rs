@@ -36,6 +36,9 @@ impl Shadow {
             News::Account { lines } => lines.into_iter().for_each(|line| self.note(line)),
             News::Settled { instrument, rows } => self.on_settled(instrument, &rows),
             News::Intervals(rows) => self.on_intervals(&rows),
+            // Only a clerk alone asks for them.
+            News::Candles { .. } => {}
+            News::Opinions { received, rows } => self.on_opinions(received, rows),
             News::Ready { venue } => {
                 if self.phase == Phase::Starting {
                     self.phase = Phase::Recovering(venue);
@@ -82,7 +85,7 @@ impl Shadow {
                 let (clock, tap) = (self.clock.clone(), &self.doors.tap);
                 self.couriers
                     .entry(crate::event::lane(venue, leg))
-                    .or_insert_with(|| Courier::new(crate::venue::get(venue), clock, tap))
+                    .or_insert_with(|| Courier::new(crate::venue::get(venue).counted, clock, tap))
                     .attach(handed.link);
             }
         }

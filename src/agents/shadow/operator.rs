@@ -385,6 +385,8 @@ impl Shadow {
             ),
         );
         self.rule_reasons(at).into_iter().for_each(|why| say(true, why));
+        let held_back = self.confirm_reason(at, now);
+        say(held_back.is_some(), held_back.unwrap_or_default());
         reasons
     }
 }

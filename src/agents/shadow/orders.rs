@@ -138,6 +138,9 @@ impl Shadow {
         };
         if let Some(why) = why {
             self.log_decision(at, &why, now);
+            if fired.class == Class::Entry {
+                self.log_decision(at, "confirmation", now);
+            }
         }
         self.hear_early(fired, now);
         self.settle(fired.pair, now);

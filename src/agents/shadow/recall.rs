@@ -125,6 +125,14 @@ impl Shadow {
             let hedged = recalled.hedged.contains(instruments.pair(self.books[at].pair).name.as_str());
             self.hold(at, hedged);
         }
+        for book in &mut self.books {
+            let name = instruments.pair(book.pair).name;
+            // A calendar that was set back makes the wait no longer than it is.
+            let left = recalled.left.get(&name);
+            let ago = left.map(|left| u64::try_from(at.0.saturating_sub(left.0)).unwrap_or(0));
+            let bases = recalled.bases.get(&name).map_or(&[][..], Vec::as_slice);
+            book.weighing.recall(ago, bases, now);
+        }
         self.granted.clone_from(&recalled.granted);
         crash::point("K15d");
         let mut found = 0;

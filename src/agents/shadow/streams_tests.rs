@@ -75,6 +75,7 @@ fn alone() -> Alone {
         identity: (0, 1),
         policy: Policy::default(),
         exit_basis: None,
+        confirm: None,
         clip: Amount::ZERO,
         first_entries: 0,
         caps: crate::desk::risk::Caps::default(),

@@ -180,6 +180,7 @@ impl Shadow {
                 Some(held) => held.direction == direction && self.adding(at, now) == Adding::Open,
             };
             let may = may && (direction == Direction::Short || self.covers_long(at, terms.clip[0], now));
+            let may = may && self.confirms(at, direction, now);
             let enter = weighing.entries[direction as usize].and_then(|entry| entry.enter.ok());
             terms.enter[direction as usize] = enter
                 .filter(|_| may)

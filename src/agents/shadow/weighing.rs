@@ -9,18 +9,19 @@ use super::terms::{bps_text, costs};
 use super::{Book, Shadow};
 use crate::carry::exits::{Exit, Unwind};
 use crate::carry::funding::Carry;
-use crate::carry::pace::{Adding, Reentry};
-use crate::carry::reference::Reference;
+use crate::carry::pace::{Adding, REENTRY_NS, Reentry, wait_after};
+use crate::carry::reference::{Reference, ppb};
 use crate::carry::rules::{Costs, Entry};
 use crate::carry::signal::{Signal, Weekly};
 use crate::desk::basis::Scales;
 use crate::desk::pair::base_of;
-use crate::event::{Decision, PairState, lane};
+use crate::event::{Decision, PairState, Record, lane};
 use crate::units::time::{MS, SEC};
-use crate::units::{Direction, LegKind, Nanos, Ratio};
+use crate::units::{Direction, LegKind, Nanos, Ratio, Unix};
 
 /// How often a pair is weighed.
 const AGAIN_NS: u64 = 200 * MS;
+const HOUR_NS: i64 = 3_600 * SEC as i64;
 /// Both directions, in the order of their numbers.
 pub(super) const DIRECTIONS: [Direction; 2] = [Direction::Short, Direction::Long];
 
@@ -34,9 +35,11 @@ pub(super) struct Weighing {
     pub(super) exits: [Option<Exit>; 2],
     /// The executable closing basis of each direction over seven days.
     references: [Reference; 2],
+    /// The full hour for which they were kept last.
+    hour: Option<Unix>,
     unwind: Unwind,
-    /// When its last position was closed.
-    left_at: Option<Nanos>,
+    /// When the wait after its last position is over.
+    wait_until: Nanos,
     /// When it last grew.
     grew_at: Option<Nanos>,
     /// Why its position is given up at any basis.
@@ -56,11 +59,45 @@ impl Weighing {
 
     /// Its position is closed.
     pub(super) fn on_left(&mut self, now: Nanos) {
-        self.left_at = Some(now);
+        self.wait_until = now.plus(REENTRY_NS);
         (self.unwind, self.leaving) = (Unwind::default(), None);
         // What was found before it was left lets nobody in again.
         (self.entries, self.due) = ([None; 2], Nanos::ZERO);
     }
+}
+
+impl Weighing {
+    /// What the runs before remember: how long ago its last position was closed, and its closing bases.
+    pub(super) fn recall(&mut self, left_ago_ns: Option<u64>, bases: &[(Unix, [i64; 2])], now: Nanos) {
+        self.wait_until = left_ago_ns.map_or(Nanos::ZERO, |ago| now.plus(wait_after(ago)));
+        for (hour, closing) in bases {
+            self.hour = Some(*hour);
+            for direction in DIRECTIONS {
+                self.references[direction as usize].keep(*hour, closing[direction as usize]);
+            }
+        }
+    }
+
+    /// What is left of the wait after its last position.
+    fn wait_ns(&self, now: Nanos) -> u64 {
+        self.wait_until.since(now)
+    }
+}
+
+/// Keeps what closing would fetch, once in a full hour: the hour and the basis of each direction, if they are new. A
+/// run keeps the first with the first hour that begins in it.
+fn keep_bases(book: &mut Book, scales: Scales, time: Unix) -> Option<(Unix, [i64; 2])> {
+    let hour = Unix(time.0 - time.0.rem_euclid(HOUR_NS));
+    if hour <= *book.weighing.hour.get_or_insert(hour) {
+        return None;
+    }
+    let [short, long] = DIRECTIONS.map(|direction| executable(book, scales, direction, true).and_then(ppb));
+    let closing = [short?, long?];
+    book.weighing.hour = Some(hour);
+    for direction in DIRECTIONS {
+        book.weighing.references[direction as usize].keep(hour, closing[direction as usize]);
+    }
+    Some((hour, closing))
 }
 
 /// The basis in a position's own sign: entering it, or closing it. Positive is good to enter.
@@ -91,18 +128,11 @@ impl Shadow {
         let quotes = book.pulse.map_or([None; 2], |pulse| pulse.quotes);
         let asks = quotes.map(|quote| quote.map(|quote| quote.ask));
         let costs = book.pulse.as_ref().and_then(|pulse| costs(pulse, [spot, perp], asks));
-        if let Some(scales) = Scales::new(row, spot, perp) {
-            for direction in DIRECTIONS {
-                if let Some(basis) = executable(book, scales, direction, true) {
-                    book.weighing.references[direction as usize].on(basis, now);
-                }
-            }
-        }
-        let left_ago = book.weighing.left_at.map(|left| now.since(left));
-        let bar = match policy.reentry(left_ago) {
-            Reentry::Free => Some(policy.min_net_apr),
-            Reentry::Raised { bar, .. } => Some(Some(bar)),
-            Reentry::Closed { .. } => None,
+        let kept = Scales::new(row, spot, perp).zip(time);
+        let kept = kept.and_then(|(scales, time)| keep_bases(book, scales, time));
+        let bar = match policy.reentry(book.weighing.wait_ns(now)) {
+            Reentry::Free => policy.min_net_apr,
+            Reentry::Raised { bar, .. } => Some(bar),
         };
         let known = carry.zip(costs);
         let signal =
@@ -111,12 +141,15 @@ impl Shadow {
         weighing.costs = costs;
         weighing.entries = DIRECTIONS.map(|direction| {
             let (signal, costs) = signal(direction).filter(|_| directions[direction as usize])?;
-            Some(policy.enter(bar?, signal, &costs))
+            Some(policy.enter(bar, signal, &costs))
         });
         weighing.exits = DIRECTIONS.map(|direction| {
             let (signal, costs) = signal(direction)?;
             Some(policy.leave(signal, &costs, weighing.references[direction as usize].basis()))
         });
+        if let Some((hour, closing)) = kept {
+            self.write(Record::Basis { at: self.clock.unix(), name: row.name, hour, closing });
+        }
         self.watch_funding(at, carry, time);
     }
 
@@ -218,19 +251,20 @@ impl Shadow {
             let clips = self.settings.scale_in.clips_max.to_string();
             all.push(Decision { name: "scale_in".to_owned(), numbers: vec![("clips_max", clips)], verdict });
         }
-        let left_ago = weighing.left_at.map(|left| now.since(left));
-        match self.settings.policy.reentry(left_ago) {
-            Reentry::Free => {}
-            Reentry::Raised { bar, wait_ns } => all.push(Decision {
+        all.extend(self.confirm_decision(at, now));
+        let policy = self.settings.policy;
+        if let Reentry::Raised { bar, wait_ns } = policy.reentry(weighing.wait_ns(now)) {
+            let verdict = match policy.min_net_apr {
+                Some(_) => "left not long ago: an entry must promise half as much again",
+                None => {
+                    "left not long ago: an entry must promise to cover its costs, though --min-net-apr is off"
+                }
+            };
+            all.push(Decision {
                 name: "reentry".to_owned(),
                 numbers: vec![("bar_apr", percent(Some(bar))), ("wait_s", (wait_ns / SEC).to_string())],
-                verdict: "left not long ago: an entry must promise half as much again".to_owned(),
-            }),
-            Reentry::Closed { wait_ns } => all.push(Decision {
-                name: "reentry".to_owned(),
-                numbers: vec![("wait_s", (wait_ns / SEC).to_string())],
-                verdict: "left not long ago, and without --min-net-apr no promise is enough".to_owned(),
-            }),
+                verdict: verdict.to_owned(),
+            });
         }
         all
     }
@@ -274,7 +308,7 @@ impl Shadow {
         let held = matches!(book.state, PairState::Hedged);
         if !held && book.mark.is_some() && book.weighing.costs.is_some() && book.weighing.entries == [None; 2]
         {
-            reasons.push("its funding is not known, or it was left not long ago".to_owned());
+            reasons.push("its funding is not known".to_owned());
         }
         reasons
     }

@@ -138,3 +138,28 @@ fn a_transaction_id_stays_with_its_payment_and_is_unique_within_its_type() {
     assert_eq!((ask("limit=1"), ask("limit=1&page=2"), ask("limit=1&page=3")), (Some(1), Some(1), Some(0)));
     assert_eq!(ask(&format!("startTime={}", start + 1)), Some(0));
 }
+
+#[test]
+fn candles_are_whole_hours_oldest_first_and_the_same_however_they_are_asked_for() {
+    for (market, path, most) in [(SPOT, "/api/v3/klines", 1_000), (USDM, "/fapi/v1/klines", 1_500)] {
+        let mut world = World::new();
+        let now = world.stamp();
+        let mut ask = |query: &str| world.get(market, &format!("{path}?symbol=BTCUSDT&{query}"));
+        let start = now - 5 * DAY_MS;
+        let page = ask(&format!("interval=1h&startTime={start}&limit=48")).json;
+        let opened = |row: &Value| row[0].as_u64().expect("a time");
+        let rows = page.as_array().expect("rows");
+        assert_eq!((rows.len(), opened(&rows[0])), (48, start.div_ceil(3_600_000) * 3_600_000));
+        assert!(rows.windows(2).all(|two| opened(&two[1]) - opened(&two[0]) == 3_600_000));
+        assert!(rows.windows(2).all(|two| two[0][4] == two[1][1]), "each opens where the last one closed");
+        let later = ask(&format!("interval=1h&startTime={}&limit=1", opened(&rows[7])));
+        assert_eq!(later.json[0], rows[7]);
+        let eight = ask(&format!("interval=8h&startTime={start}&limit=1")).json;
+        let last = rows.iter().find(|row| opened(row) == opened(&eight[0]) + 7 * 3_600_000);
+        assert_eq!(last.map(|row| &row[4]), Some(&eight[0][4]), "eight hours close with their last");
+        let newest = ask("interval=1h&limit=2").json;
+        assert_eq!(opened(&newest[1]), now / 3_600_000 * 3_600_000, "the one that is open");
+        assert_eq!(ask("interval=1w").json["code"], -1120);
+        assert_eq!(ask(&format!("interval=1h&limit={}", most + 1)).status, 400);
+    }
+}

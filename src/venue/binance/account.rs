@@ -137,7 +137,7 @@ pub(super) fn signed(
     for byte in key.sign(query.as_bytes()) {
         whole.push(char::from(byte));
     }
-    let headers = vec![(KEY_HEADER, key.api().to_owned())];
+    let headers = vec![(KEY_HEADER.into(), key.api().to_owned())];
     Ask { method: "GET", endpoint: rest(leg), path: whole, weight, headers }
 }
 
@@ -261,7 +261,7 @@ mod tests {
         assert_eq!((ask.endpoint, query, ask.weight), (endpoint, path, weight));
         let payload = query.split_once('?').unwrap().1;
         assert_eq!(signature.as_bytes(), key().sign(payload.as_bytes()));
-        assert_eq!(ask.headers, [("X-MBX-APIKEY", "public".to_owned())]);
+        assert_eq!(ask.headers, [(std::borrow::Cow::from("X-MBX-APIKEY"), "public".to_owned())]);
     }
 
     #[test]

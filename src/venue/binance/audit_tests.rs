@@ -54,7 +54,7 @@ fn asks(ask: &Ask, what: &str, query: &str, weight: u32) {
     let join = if query.is_empty() { "" } else { "&" };
     assert_eq!(payload, format!("{query}{join}recvWindow=5000&timestamp=1772694601600"));
     assert_eq!(signature.as_bytes(), key().sign(payload.as_bytes()));
-    assert_eq!(ask.headers, [("X-MBX-APIKEY", "public".to_owned())]);
+    assert_eq!(ask.headers, [(std::borrow::Cow::from("X-MBX-APIKEY"), "public".to_owned())]);
 }
 
 #[test]

@@ -1,24 +1,27 @@
-//! Binance's funding history and intervals.
+//! Binance's funding history, intervals, and the candles beside them.
 //!
 //! Owns:  the paths, the pool and the readings of [`FUNDING`].
 //! Never: takes a `Special` rate for a settlement of the schedule.
-//! Wire:  binance.md §7 (calls, the pool of 500 in 5 minutes), §16 (intervals change by themselves).
+//! Wire:  SPOT rest-api.md and UM market-data pages, "Kline/Candlestick Data"; binance.md §7 (calls, the pool of 500 in 5 minutes), §16 (intervals change by themselves).
 //! Quirk: a perp that `fundingInfo` does not name settles every 8 h.
 
 use super::account;
 use super::audit::{moment, rows, symbol, word};
 use crate::event::Instrument;
 use crate::units::time::SEC;
-use crate::units::{LegKind, Rate, Unix};
+use crate::units::{Amount, LegKind, Rate, Unix};
 use crate::venue::audit::Rows;
-use crate::venue::funding::{Funding, IntervalRow, SettledRow};
-use crate::venue::json::uint;
+use crate::venue::funding::{CandleRow, Funding, IntervalRow, SettledRow};
+use crate::venue::json::{as_text, uint};
 use crate::venue::{Ask, BadBody, Symbols};
+use simd_json::prelude::*;
 
 /// Binance's funding history.
 pub(super) const FUNDING: Funding = Funding {
     settled_since,
     read_settled,
+    candles_since,
+    read_candles,
     page: PAGE,
     intervals,
     read_intervals,
@@ -48,6 +51,37 @@ fn read_settled(body: &mut [u8], instrument: &Instrument) -> Rows<SettledRow> {
         Ok(Some(SettledRow { at: moment(row, "fundingTime")?, rate }))
     })?;
     Ok(all.into_iter().flatten().collect())
+}
+
+fn candles_since(row: &Instrument, since: Unix) -> Ask {
+    let start = since.as_ms().max(0);
+    // Of a thousand at once: 2 on spot, 5 on USD-M.
+    let (path, weight) = match row.leg {
+        LegKind::Spot => ("/api/v3/klines", 2),
+        LegKind::Perp => ("/fapi/v1/klines", 5),
+    };
+    let path = format!("{path}?symbol={}&interval=1h&startTime={start}&limit={PAGE}", row.symbol);
+    account::public(row.leg, &path, weight)
+}
+
+/// Rows are lists: `[openTime, open, high, low, close, …]`.
+fn read_candles(body: &mut [u8]) -> Rows<CandleRow> {
+    let tape = simd_json::to_tape(body).map_err(|_| BadBody::NotJson)?;
+    let root = tape.as_value();
+    let Some(list) = root.as_array() else {
+        let refused = root.as_object().map(|answer| account::refusal(&answer));
+        return Err(refused.unwrap_or(BadBody::Field("klines")));
+    };
+    let read = list.iter().map(|row| {
+        let row = row.as_array().ok_or(BadBody::Field("klines"))?;
+        let opened = row.get(0).and_then(|ms| ms.as_i64()).and_then(Unix::from_ms);
+        let close = row.get(4).and_then(|text| Amount::parse(as_text(&text)?.as_bytes()).ok());
+        Ok(CandleRow {
+            opened: opened.ok_or(BadBody::Field("openTime"))?,
+            close: close.filter(|close| *close > Amount::ZERO).ok_or(BadBody::Field("close"))?,
+        })
+    });
+    read.collect()
 }
 
 fn intervals() -> Ask {
@@ -102,6 +136,34 @@ mod tests {
         ] {
             assert_eq!(read(bad), Err(BadBody::Field(field)), "{bad}");
         }
+    }
+
+    #[test]
+    fn candles_are_asked_for_of_either_market_and_read_by_their_place() {
+        let ask = |leg| candles_since(&instrument(leg, "BTCUSDT", 1, 3), Unix(1_789_430_400_000_999_999));
+        let (spot, perp) = (ask(LegKind::Spot), ask(LegKind::Perp));
+        let query = "symbol=BTCUSDT&interval=1h&startTime=1789430400000&limit=1000";
+        assert_eq!((spot.path, spot.weight), (format!("/api/v3/klines?{query}"), 2));
+        assert_eq!((perp.path, perp.weight), (format!("/fapi/v1/klines?{query}"), 5));
+        let read = |text: &str| read_candles(&mut text.as_bytes().to_vec());
+        let page = r#"[[1499040000000,"0.01634790","0.80000000","0.01575800","0.01577100","148976.11427815",
+            1499643599999,"2434.19055334",308,"1756.87402397","28.46694368","0"]]"#;
+        let close = Amount::parse(b"0.01577100").unwrap();
+        assert_eq!(read(page), Ok(vec![CandleRow { opened: Unix(1_499_040_000_000_000_000), close }]));
+        assert_eq!(read("[]"), Ok(Vec::new()));
+        for (bad, error) in [
+            (r#"[[0,"1","1","1","1"]]"#, BadBody::Field("openTime")),
+            (r#"[[1499040000000,"1","1","1"]]"#, BadBody::Field("close")),
+            (r#"[[1499040000000,"1","1","1",1]]"#, BadBody::Field("close")),
+            (r#"[[1499040000000,"1","1","1","0"]]"#, BadBody::Field("close")),
+            (r#"[{}]"#, BadBody::Field("klines")),
+            ("5", BadBody::Field("klines")),
+            ("[", BadBody::NotJson),
+        ] {
+            assert_eq!(read(bad), Err(error), "{bad}");
+        }
+        let refused = read(r#"{"code":-1121,"msg":"Invalid symbol."}"#);
+        assert!(matches!(refused, Err(BadBody::Code { code: -1121, .. })), "{refused:?}");
     }
 
     #[test]

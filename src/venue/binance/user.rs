@@ -63,7 +63,7 @@ fn ticket(leg: LegKind, key: &Key, renew: bool) -> Option<Ask> {
         endpoint: rest(leg),
         path: "/fapi/v1/listenKey".to_owned(),
         weight: 1,
-        headers: vec![(KEY_HEADER, key.api().to_owned())],
+        headers: vec![(KEY_HEADER.into(), key.api().to_owned())],
     })
 }
 

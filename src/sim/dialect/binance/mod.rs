@@ -8,6 +8,7 @@
 mod filters;
 mod funding;
 mod info;
+mod klines;
 mod order_entry;
 mod params;
 mod refusal;

@@ -9,6 +9,7 @@ use super::super::super::exchange::Exchange;
 use super::super::super::listing::SymbolId;
 use super::super::super::number::{E8, Fixed, Money};
 use super::super::super::orders::{Fill, Order};
+use super::klines;
 use super::order_entry::{self, RespType};
 use super::params::Params;
 use super::refusal::Refusal;
@@ -39,6 +40,7 @@ pub(super) const ROUTES: &[Route] = &[
     Route { method: "GET", path: "/api/v3/avgPrice", auth: Auth::Open, allowed: &["symbol"], weight: |_| 2, run: avg_price },
     Route { method: "GET", path: "/api/v3/depth", auth: Auth::Open, allowed: &["symbol", "limit"], weight: depth_weight, run: depth },
     Route { method: "GET", path: "/api/v3/ticker/24hr", auth: Auth::Open, allowed: &["symbol", "symbols", "symbolStatus"], weight: ticker::spot_weight, run: ticker::spot },
+    Route { method: "GET", path: "/api/v3/klines", auth: Auth::Open, allowed: &["symbol", "interval", "startTime", "endTime", "timeZone", "limit"], weight: |_| 2, run: |x, p| klines::of(x, p, symbol(x, p)?, 1_000) },
 ];
 
 fn one_or_all(params: &Params<'_>) -> u32 {

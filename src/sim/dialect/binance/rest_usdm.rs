@@ -9,6 +9,7 @@ use super::super::super::exchange::Exchange;
 use super::super::super::listing::{Contract, SymbolId};
 use super::super::super::number::{E8, Fixed, Money, mul_div};
 use super::super::super::orders::{Fill, Order};
+use super::klines;
 use super::order_entry::{self, RespType};
 use super::params::Params;
 use super::refusal::Refusal;
@@ -58,6 +59,7 @@ pub(super) const ROUTES: &[Route] = &[
     Route { method: "GET", path: "/fapi/v1/depth", auth: Auth::Open, allowed: &["symbol", "limit"], weight: depth_weight, run: depth },
     Route { method: "GET", path: "/fapi/v1/fundingInfo", auth: Auth::Open, allowed: &["symbol"], weight: |_| 0, run: funding::info },
     Route { method: "GET", path: "/fapi/v1/fundingRate", auth: Auth::Open, allowed: &["symbol", "startTime", "endTime", "limit"], weight: |_| 0, run: funding::rates },
+    Route { method: "GET", path: "/fapi/v1/klines", auth: Auth::Open, allowed: &["symbol", "interval", "startTime", "endTime", "limit"], weight: klines::usdm_weight, run: |x, p| klines::of(x, p, symbol(x, p)?, 1_500) },
 ];
 
 fn one_or_two(params: &Params<'_>) -> u32 {
