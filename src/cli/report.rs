@@ -195,8 +195,10 @@ impl Latency {
 pub struct HotPath {
     /// Heap allocations of the hot rooms once warm; `None`: not counted in this build.
     pub allocations: Option<u64>,
-    /// Those the TLS library made on their behalf: one or so a record.
+    /// Those made by links over TLS on their behalf: none, unless rustls keeps one.
     pub tls_allocations: Option<u64>,
+    /// Connections that rustls keeps, since the other side speaks no TLS 1.3; it allocates once or so a record.
+    pub tls_fallbacks: Option<u64>,
     /// Frames the fast decoder left to the checked one.
     pub decode_fallbacks: u64,
     /// Market messages refused, each for a stated reason.
@@ -278,6 +280,7 @@ impl Summary {
             "hot_path": {
                 "allocations": self.hot_path.allocations,
                 "tls_allocations": self.hot_path.tls_allocations,
+                "tls_fallbacks": self.hot_path.tls_fallbacks,
                 "decode_fallbacks": self.hot_path.decode_fallbacks,
                 "refused": self.hot_path.refused,
                 "quotes": self.hot_path.quotes,

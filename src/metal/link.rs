@@ -10,6 +10,8 @@ use std::fmt;
 use std::io;
 use std::ops::Range;
 
+use super::ahead::Ahead;
+pub use super::ahead::{MESSAGE_MAX as SEALED_MAX, PLACES as SEALED_PLACES, Sealed};
 use super::alloc::in_tls;
 use super::inbound::Inbound;
 use super::memory::Memory;
@@ -17,6 +19,7 @@ pub use super::memory::{MemoryPeer, memory_pair, memory_pair_connecting};
 use super::plain::Plain;
 use super::tap::{Asked, Tap};
 use super::tls::Tls;
+use super::tls_record::Turn;
 use crate::units::id::LinkId;
 
 /// A connection. It may move between threads; one owner at a time uses it.
@@ -37,6 +40,10 @@ pub struct Link {
     pub(super) tap: Tap,
     /// Sends and flushes of the room's present turn.
     asked: Asked,
+    /// Messages sealed ahead; made when the first one is wanted.
+    ahead: Option<Box<Ahead>>,
+    /// Messages that left, where no record layer counts them.
+    left: u64,
 }
 
 /// Where a connection is in its life.
@@ -125,7 +132,7 @@ pub enum LinkError {
     Tls {
         /// Who was dialled.
         peer: String,
-        /// What rustls said.
+        /// What was wrong.
         detail: String,
     },
     /// One message is larger than the buffer may grow.
@@ -250,13 +257,64 @@ impl Link {
             Carrier::Memory(memory) => memory.send(bytes, &self.peer),
             Carrier::Recorded(tap) => tap.outcome(self.id, self.asked, &self.peer),
         };
-        self.tap.sent(self.id, &mut self.asked, &queued);
-        match queued {
-            Ok(0) => Ok(Sent::All),
-            Ok(queued) => Ok(Sent::Part { queued }),
-            Err(LinkError::Busy) => Err(LinkError::Busy),
-            Err(error) => Err(self.failed_write(error)),
+        self.was_sent(queued)
+    }
+
+    /// Seals `bytes` for being sent by [`Link::send_sealed`], if nothing else is sent here before; in the
+    /// place of `instead`, which is never sent then. `None`: this link seals nothing ahead (it is not open, has
+    /// a rest to send, or is not ours to seal on), has no place left, or the bytes are more than [`SEALED_MAX`].
+    pub fn seal_ahead(&mut self, bytes: &[u8], instead: Option<Sealed>) -> Option<Sealed> {
+        if self.state != LinkState::Open || self.has_queued() {
+            return None;
         }
+        let turn = self.next_turn()?;
+        let Self { ahead, carrier, id, .. } = self;
+        let ahead = ahead.get_or_insert_with(|| Box::new(Ahead::new()));
+        ahead.put(*id, turn, instead, |record| match carrier {
+            Carrier::Tls(tls) => tls.ahead(bytes, record),
+            _ => {
+                record.clear();
+                record.try_extend_from_slice(bytes).ok().map(|()| turn)
+            }
+        })
+    }
+
+    /// Reserves what [`Link::seal_ahead`] needs, so that a hot room need not.
+    pub fn reserve_ahead(&mut self) {
+        self.ahead.get_or_insert_with(|| Box::new(Ahead::new()));
+    }
+
+    /// Whether this may still be sent.
+    #[inline]
+    #[must_use]
+    pub fn is_sealed(&self, sealed: &Sealed) -> bool {
+        self.ahead.as_ref().is_some_and(|ahead| ahead.has(self.id, sealed, self.next_turn()))
+    }
+
+    /// Sends a message that was sealed ahead. `None`: something else was sent since, or it is not of this link;
+    /// nothing was taken, and nothing of it will ever leave.
+    ///
+    /// # Errors
+    ///
+    /// As [`Link::send`].
+    #[inline]
+    pub fn send_sealed(&mut self, sealed: Sealed) -> Result<Option<Sent>, LinkError> {
+        if self.state != LinkState::Open {
+            return Err(LinkError::NotOpen);
+        }
+        if !self.is_sealed(&sealed) {
+            return Ok(None);
+        }
+        let Some((turn, record)) = self.ahead.as_mut().and_then(|ahead| ahead.take(self.id, sealed)) else {
+            return Ok(None);
+        };
+        let queued = match &mut self.carrier {
+            Carrier::Tls(tls) => in_tls(|| tls.send_ahead(turn, record, &self.peer)).transpose(),
+            Carrier::Memory(memory) => Some(memory.send(record, &self.peer)),
+            Carrier::Recorded(tap) => Some(tap.outcome(self.id, self.asked, &self.peer)),
+            Carrier::Plain(_) => None,
+        };
+        queued.map(|queued| self.was_sent(queued)).transpose()
     }
 
     /// Sends what is queued; `true` if nothing is left.
@@ -332,6 +390,32 @@ impl Link {
             ending: false,
             tap: Tap::off(),
             asked: Asked::default(),
+            ahead: None,
+            left: 0,
+        }
+    }
+
+    /// What became of a send.
+    #[inline]
+    fn was_sent(&mut self, queued: Result<usize, LinkError>) -> Result<Sent, LinkError> {
+        self.tap.sent(self.id, &mut self.asked, &queued);
+        self.left += u64::from(queued.is_ok());
+        match queued {
+            Ok(0) => Ok(Sent::All),
+            Ok(queued) => Ok(Sent::Part { queued }),
+            Err(LinkError::Busy) => Err(LinkError::Busy),
+            Err(error) => Err(self.failed_write(error)),
+        }
+    }
+
+    /// What the next message that leaves will be, where messages can be sealed ahead. In memory and in a recording
+    /// nothing is sealed, and the same holds.
+    #[inline]
+    fn next_turn(&self) -> Option<Turn> {
+        match &self.carrier {
+            Carrier::Tls(tls) => tls.next_turn(),
+            Carrier::Memory(_) | Carrier::Recorded(_) => Some(Turn { epoch: 0, sequence: self.left }),
+            Carrier::Plain(_) => None,
         }
     }
 
@@ -400,7 +484,7 @@ impl fmt::Debug for Link {
 
 /// What carries the bytes.
 pub(super) enum Carrier {
-    /// rustls over TCP. Boxed: it is ten times the size of the others.
+    /// TLS over TCP. Boxed: it is many times the size of the others.
     Tls(Box<Tls>),
     /// Bare TCP.
     Plain(Plain),

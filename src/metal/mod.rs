@@ -12,7 +12,9 @@
 //! | `clock` | monotonic time from the cycle counter, calendar time; or a world's own time |
 //! | `link` | one connection as a byte stream, whatever carries it |
 //! | `inbound` | the bytes a link received and nobody consumed yet |
-//! | `tls`, `plain`, `memory` | what carries a link: rustls, bare TCP, or a test's two hands |
+//! | `tls`, `plain`, `memory` | what carries a link: TLS, bare TCP, or a test's two hands |
+//! | `tls_rustls`, `tls_own`, `tls_record` | the handshake, what comes after it, its records |
+//! | `ahead` | messages sealed ahead of being sent |
 //! | `socket` | the options of our TCP sockets |
 //! | `tap` | what comes in by these seams, copied for a session file (`recorder`) or supplied from one (`player`) |
 //! | `turn` | a recorded turn as bytes |
@@ -29,6 +31,7 @@
 //! | `runner` | a thread around a room |
 //! | `alloc` | an allocator that counts for the hot thread |
 
+mod ahead;
 pub mod alloc;
 pub mod clock;
 pub mod cpu;
@@ -53,4 +56,7 @@ pub mod runner;
 mod socket;
 pub mod tap;
 pub mod tls;
+mod tls_own;
+mod tls_record;
+mod tls_rustls;
 mod turn;
