@@ -81,15 +81,15 @@ impl Holding {
         }
         let held = in_lots(self.spot.0.abs(), spot, Amount(BASE_UNIT));
         let wanted = in_lots(excess, spot, Amount(BASE_UNIT)).min(held);
-        // Below the minimum notional a larger piece is sold, and the perp, whose reduce-only orders
-        // are exempt from it, follows in the next round.
+        // Below the minimum notional a larger piece is sold, and all of it where the rest could never be:
+        // the perp, whose reduce-only orders are exempt from it, follows in the next round.
         let smallest = spot_quote.and_then(|quote| smallest_trade(spot, quote.bid));
         match smallest {
-            Some(smallest) if smallest <= held => Next::Unwind {
-                leg: LegKind::Spot,
-                side: shrinking(self.spot),
-                qty: Qty(wanted.max(smallest)),
-            },
+            Some(smallest) if smallest <= held => {
+                let part = wanted.max(smallest);
+                let qty = Qty(if held - part < smallest { held } else { part });
+                Next::Unwind { leg: LegKind::Spot, side: shrinking(self.spot), qty }
+            }
             _ => Next::Dust,
         }
     }
@@ -309,6 +309,12 @@ mod tests {
         assert_eq!(next, Next::Unwind { leg: LegKind::Spot, side: Side::Sell, qty: Qty(10) });
         let next = holding("0.00004", "0").next(&instruments, PairId(0), Some(&top));
         assert_eq!(next, Next::Dust);
+        // 0.00004 BTC beside as much of the perp could not be sold later; 0.0002 could.
+        for (perp, sold) in [("-0.00004", 1_000), ("-0.0002", 980)] {
+            let next = holding("0.01", perp).next(&instruments, PairId(0), Some(&top));
+            let qty = Qty(sold);
+            assert_eq!(next, Next::Unwind { leg: LegKind::Spot, side: Side::Sell, qty }, "beside {perp}");
+        }
     }
 
     #[test]

@@ -39,6 +39,7 @@ mod seeds;
 mod session;
 mod start;
 mod streams;
+mod stub;
 mod tape;
 mod told;
 mod trade;

@@ -7,7 +7,7 @@
 use super::{Shadow, Tracked};
 use crate::desk::complete::{completion, missing_leg, worst};
 use crate::desk::order::State;
-use crate::desk::pair::{Holding, Next};
+use crate::desk::pair::{Holding, Next, smallest_trade};
 use crate::event::{Command, End, Fired, Instruments, RefusalKind};
 use crate::metal::crash;
 use crate::units::time::{MS, SEC};
@@ -107,13 +107,18 @@ impl Shadow {
             State::Ended(End::Refused(refusal)) => refusal.kind == RefusalKind::Overload,
             _ => false,
         };
-        // R3: what is too small to be sold by itself would take good coins with it.
+        // R3: what is too small to be sold by itself would take good coins with it. R4: what would be left of the
+        // spot leg could not be sold.
+        let coins = instruments.get(row.spot);
         let small = match next {
             Next::Dust => true,
             Next::Unwind { leg: LegKind::Spot, qty, .. } => {
-                Amount::of(qty, instruments.get(row.spot).qty_decimals).0 > exposure.0.abs()
+                Amount::of(qty, coins.qty_decimals).0 > exposure.0.abs()
             }
-            _ => false,
+            Next::Unwind { leg: LegKind::Perp, .. } => {
+                smallest_trade(coins, spot.decided).is_some_and(|least| spot.order.executed.0 < least)
+            }
+            Next::Settled { .. } => false,
         };
         let soon = spot.order.leg.sent.max(perp.order.leg.sent).plus(SOON_NS);
         let early = now <= soon && (small || lacking.order.executed == Qty::ZERO);

@@ -6,7 +6,7 @@
 //! Map:   `news` from clerk and couriers · `orders` fired → answered → booked · `questions` asking the
 //!        venue · `streams` the private streams · `recall` the runs before · `recon`, `adopt`, `compare`
 //!        the venue's whole view · `phases` of a run · `repair` settled or unwound · `completing` the other
-//!        cure · `mending` the pace and alarms of both · `forced` ADL and its like · `margin` after a
+//!        cure · `mending` the pace and alarms of both · `stub` what is too small to be left · `forced` ADL and its like · `margin` after a
 //!        liquidation · `market` its rules · `late` told of after the end · `funding` what is settled and
 //!        coming · `income` what was paid · `weighing` the rules · `terms` what follows for the trader · `risk`
 //!        what may be at stake · `rotation` moving on · `granted` coins of long ones · `budget` what may
@@ -37,6 +37,7 @@ mod repair;
 mod risk;
 mod rotation;
 mod streams;
+mod stub;
 pub mod terms;
 pub mod told;
 pub mod totals;

@@ -140,7 +140,7 @@ impl Shadow {
             self.reply(from, reply);
         }
         if self.operator.flattening && self.is_flat() {
-            let why = format!("flat ({})", self.operator.why);
+            let why = format!("flat ({}){}", self.operator.why, self.stubs_told());
             self.change(Mode::Halted, false, why, false, now);
             crash::point("K18c");
         }
@@ -220,7 +220,7 @@ impl Shadow {
     }
 
     fn is_flat(&self) -> bool {
-        self.orders.is_empty() && self.books.iter().all(|book| book.state == PairState::Flat)
+        self.orders.is_empty() && (0..self.books.len()).all(|at| self.is_closed(at))
     }
 
     fn reply(&mut self, to: u64, reply: Reply) {
@@ -354,7 +354,9 @@ impl Shadow {
         say(book.frozen.is_some(), book.frozen.clone().unwrap_or_default());
         let shut = self.shut_why(book.pair);
         say(shut.is_some(), shut.unwrap_or_default());
-        say(book.state == PairState::Hedged, "it is held already".to_owned());
+        let stub = self.stub_why(at);
+        say(book.state == PairState::Hedged && stub.is_none(), "it is held already".to_owned());
+        say(stub.is_some(), stub.unwrap_or_default());
         say(
             matches!(book.state, PairState::Busy | PairState::Unknown),
             "its orders are still open".to_owned(),

@@ -180,6 +180,9 @@ impl Shadow {
         let forced = std::mem::take(&mut book.mending).forced;
         let began_as = book.began_as;
         self.hold(at, hedged);
+        if let Some(why) = self.stub_why(at) {
+            self.note(format!("pair {}: {why}", self.instruments.pair(pair).name));
+        }
         let state = if hedged { PairState::Hedged } else { PairState::Flat };
         self.set_state(
             pair,

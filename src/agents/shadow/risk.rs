@@ -178,9 +178,9 @@ impl Shadow {
         }
     }
 
-    /// Pairs with a position that nothing is under way on.
+    /// Pairs with a position that nothing is under way on, and that can be left.
     pub(super) fn held_pairs(&self) -> impl Iterator<Item = usize> {
-        (0..self.books.len()).filter(|at| self.books[*at].state == PairState::Hedged)
+        (0..self.books.len()).filter(|at| self.books[*at].state == PairState::Hedged && !self.is_stub(*at))
     }
 
     /// What a held pair is counted on to earn over the hold; one that is not known comes first.

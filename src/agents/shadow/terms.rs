@@ -11,7 +11,7 @@ use crate::desk::basis::{Bound, Scales};
 use crate::desk::book::mid;
 use crate::desk::ledger::sellable;
 use crate::desk::pair;
-use crate::event::{Bind, Fold, Held, PairState, Pulse, Terms, lane};
+use crate::event::{Bind, Fold, Held, Instruments, PairState, Pulse, Terms, lane};
 use crate::units::decimal::pow10_i128;
 use crate::units::{Amount, Direction, LegKind, Nanos, PairId, Price, Qty, Rate, Ratio, VenueId};
 
@@ -57,10 +57,11 @@ impl Book {
 }
 
 impl Book {
-    /// What the trader may close: nothing of a pair that is being put right under its hands.
-    fn closable(&self) -> Option<Held> {
+    /// What the trader may close: nothing of a pair that is being put right under its hands, no stub.
+    fn closable(&self, instruments: &Instruments) -> Option<Held> {
         let open = matches!(self.state, PairState::Busy | PairState::Unknown);
-        self.held.filter(|_| !(open && (self.late || self.mending.forced.is_some())))
+        let held = self.held.filter(|_| !(open && (self.late || self.mending.forced.is_some())));
+        held.filter(|_| !self.is_stub(instruments))
     }
 }
 
@@ -91,7 +92,7 @@ impl Shadow {
         self.size_clip(at);
         let mut terms = self.terms_of(at, now).unwrap_or(Terms {
             generation: self.instruments.generation,
-            held: self.books[at].closable(),
+            held: self.books[at].closable(&self.instruments),
             ..Terms::default()
         });
         terms.flatten = self.flattening();
@@ -156,7 +157,7 @@ impl Shadow {
             generation: instruments.generation,
             clip: book.clip,
             bind: book.bind,
-            held: book.closable(),
+            held: book.closable(&instruments),
             ..Terms::default()
         };
         if trading && let Some(held) = terms.held {

@@ -146,6 +146,9 @@ impl Shadow {
 
     /// A position is left at any basis, perp first; said once.
     pub(super) fn give_up(&mut self, at: usize, why: String) {
+        if self.is_stub(at) {
+            return;
+        }
         let name = self.instruments.pair(self.books[at].pair).name;
         let weighing = &mut self.books[at].weighing;
         if weighing.leaving.is_none() {
@@ -161,6 +164,9 @@ impl Shadow {
         let clip = base_of(book.clip[1], self.instruments.get(row.perp), row.size_factor).0;
         if clip <= 0 {
             return Adding::Full;
+        }
+        if self.is_stub(at) {
+            return Adding::Open;
         }
         let clips = (book.holding.perp.0.abs() + clip - 1) / clip;
         let grew = book.weighing.grew_at.unwrap_or(self.operator.begun());
