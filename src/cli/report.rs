@@ -209,9 +209,9 @@ pub struct HotPath {
     pub conflated: u64,
     /// Times a pair was weighed on a new quote.
     pub decisions: u64,
-    /// Orders rendered and signed ahead.
+    /// Orders rendered and signed ahead, encrypted at fire time.
     pub prepared: u64,
-    /// Orders encrypted ahead.
+    /// Orders rendered, signed and encrypted ahead.
     pub sealed: u64,
     /// Orders rendered and signed at fire time.
     pub signed: u64,

@@ -76,7 +76,7 @@ pub(super) fn of(
             conflated: counts.conflated + reader.dropped,
             decisions: counts.decisions,
             prepared: counts.prepared,
-            sealed: 0,
+            sealed: counts.sealed,
             signed: counts.signed,
             feed_before_ack: counts.feed_before_ack,
             feed_lost: counts.feed_lost,

@@ -50,6 +50,11 @@ impl Ahead {
         Self { places: std::array::from_fn(|_| Place::default()), turn: None, made: 0 }
     }
 
+    /// Forgets all of them.
+    pub(super) fn clear(&mut self) {
+        self.places.iter_mut().for_each(Place::wipe);
+    }
+
     /// Puts a message sealed by `seal` into a free place, or that of `instead`, which is never sent then.
     /// `None`: no place is free, or it could not be sealed.
     pub(super) fn put(

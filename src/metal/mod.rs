@@ -10,7 +10,7 @@
 //! | `ring` | queue between two threads, nothing lost; *full* is an answer |
 //! | `latest` | cell between threads, the newest value wins |
 //! | `clock` | monotonic time from the cycle counter, calendar time; or a world's own time |
-//! | `link` | one connection as a byte stream, whatever carries it |
+//! | `link`, `link_error` | one connection as a byte stream, whatever carries it; and why it can't do what was asked |
 //! | `inbound` | the bytes a link received and nobody consumed yet |
 //! | `tls`, `plain`, `memory` | what carries a link: TLS, bare TCP, or a test's two hands |
 //! | `tls_rustls`, `tls_own`, `tls_record` | the handshake, what comes after it, its records |
@@ -45,6 +45,7 @@ pub mod intents;
 pub mod latch;
 pub mod latest;
 pub mod link;
+mod link_error;
 mod memory;
 pub mod peer;
 mod plain;
