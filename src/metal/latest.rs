@@ -9,10 +9,9 @@
 //! again. The words are relaxed atomics between fences (a plain copy would be a data race), so
 //! there is no unsafe code here.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicU64, fence};
 
+use super::atomic::{Arc, AtomicU64, fence};
 use super::tap::{Asked, Tap};
 use crossbeam::utils::CachePadded;
 

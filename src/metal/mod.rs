@@ -30,9 +30,11 @@
 //! | `cpu` | which core, locked memory, no core dumps |
 //! | `runner` | a thread around a room |
 //! | `alloc` | an allocator that counts for the hot thread |
+//! | `atomic` | what `ring` and `latest` are made of |
 
 mod ahead;
 pub mod alloc;
+mod atomic;
 pub mod clock;
 pub mod cpu;
 pub mod crash;

@@ -8,12 +8,9 @@
 //!        its place before the first byte goes out (DESIGN §2).
 #![allow(unsafe_code)]
 
-use std::cell::UnsafeCell;
-use std::mem::MaybeUninit;
-use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
+use super::atomic::{Arc, AtomicUsize, Slot};
 use super::tap::{Flag, Tap};
 use crossbeam::utils::CachePadded;
 
@@ -58,7 +55,7 @@ type ItemTap<T> = (Tap, u8, fn(&T, &mut Vec<u8>));
 #[must_use]
 pub fn ring<T: Send>(capacity: usize) -> (Producer<T>, Consumer<T>) {
     assert!(capacity.is_power_of_two(), "a ring needs a power of two of slots, not {capacity}");
-    let slots = (0..capacity).map(|_| UnsafeCell::new(MaybeUninit::uninit())).collect();
+    let slots = (0..capacity).map(|_| Slot::empty()).collect();
     let shared = Arc::new(Shared {
         slots,
         head: CachePadded::new(AtomicUsize::new(0)),
@@ -89,7 +86,7 @@ impl<T> Producer<T> {
         // load of `head`, so the consumer has moved its value out and can't return here before
         // the release store below shows it the new tail. There is no second producer: `push`
         // takes `&mut self`, and `Producer` isn't `Clone`.
-        unsafe { (*slot.get()).write(value) };
+        slot.with(|slot| unsafe { (*slot).write(value) });
         self.tail = self.tail.wrapping_add(1);
         self.shared.tail.store(self.tail, Release);
         Ok(())
@@ -147,7 +144,7 @@ impl<T> Consumer<T> {
         // this slot happened before, and it won't write here again until the release store below
         // shows it the new head. No second consumer exists (`&mut self`, not `Clone`), and `head`
         // moves on, so the value is read out once.
-        let value = unsafe { (*slot.get()).assume_init_read() };
+        let value = slot.with(|slot| unsafe { (*slot).assume_init_read() });
         self.head = self.head.wrapping_add(1);
         self.shared.head.store(self.head, Release);
         if let Some((tap, door, put)) = &self.tap {
@@ -172,7 +169,7 @@ impl<T> Consumer<T> {
 
 #[derive(Debug)]
 struct Shared<T> {
-    slots: Box<[UnsafeCell<MaybeUninit<T>>]>,
+    slots: Box<[Slot<T>]>,
     /// Values popped since the start, wrapping. Written by the consumer.
     head: CachePadded<AtomicUsize>,
     /// Values pushed since the start, wrapping. Written by the producer.
@@ -195,7 +192,7 @@ impl<T> Drop for Shared<T> {
             let slot = &self.slots[head & (self.slots.len() - 1)];
             // SAFETY: both ends are gone (the last `Arc` is being dropped, which orders their
             // last stores before us), and the slots from head to tail hold values nobody took.
-            unsafe { (*slot.get()).assume_init_drop() };
+            slot.with(|slot| unsafe { (*slot).assume_init_drop() });
             head = head.wrapping_add(1);
         }
     }
