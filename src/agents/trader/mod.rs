@@ -460,11 +460,10 @@ impl Agent for Trader {
         if work == 0 {
             self.pulse(now);
             work += self.prepare_one(now);
-            if work == 0 {
-                work += self.seal_one();
-            }
         }
+        // What lies sealed is in no recording, and decides nothing: there it is no work.
+        let sealed = if work == 0 { self.seal_one() } else { 0 };
         self.doors.tap.end(work);
-        work
+        work + sealed
     }
 }

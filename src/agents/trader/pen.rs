@@ -231,7 +231,7 @@ impl Prepared {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::desk::book::tests::one_pair;
     use crate::metal::link::memory_pair;
@@ -249,7 +249,13 @@ mod tests {
     }
 
     /// An order to be written, for a touch at this price.
-    fn written(order: &mut Prepared, form: &OrderForm, instrument: &Instrument, price: i64, n: u64) {
+    pub(in crate::agents::trader) fn written(
+        order: &mut Prepared,
+        form: &OrderForm,
+        instrument: &Instrument,
+        price: i64,
+        n: u64,
+    ) {
         let wanted = Wanted {
             class: Class::Entry,
             client: ClientId(n),
