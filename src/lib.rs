@@ -74,10 +74,10 @@
 //! # Which crate does what
 //!
 //! `mio` readiness and polling · `tungstenite` the upgrade's checks, and all of the box's WebSocket ·
-//! `rustls` TLS · `ring` HMAC, hashes, random bytes · `simd-json` every body that is no hot quote, and the
-//! counted fallback for those that are · `crossbeam` padding of shared words, queues to helper threads ·
-//! `core_affinity` pinning · `hdrhistogram` latencies · `arrayvec` events and order bytes · `fixed` ratios
-//! and thresholds · `rusqlite` the projection, which no engine opens.
+//! `rustls` TLS: handshake and keys · `ring` TLS records, HMAC, hashes, random bytes · `simd-json` every body
+//! that is no hot quote, and the counted fallback for those that are · `crossbeam` padding of shared words,
+//! queues to helper threads · `core_affinity` pinning · `hdrhistogram` latencies · `arrayvec` events and order
+//! bytes · `fixed` ratios and thresholds · `rusqlite` the projection, which no engine opens.
 
 pub mod agents;
 pub mod carry;

@@ -1,19 +1,28 @@
 //! After warm-up nothing is allocated between quote bytes and order bytes: counted, in the real rooms.
 //!
-//! Owns:  a counting allocator of this test program's own, and the claim. Links are in memory here, so
-//!        what TLS allocates per record is not in it; `demo --json` counts and shows that.
+//! Owns:  a counting allocator of this test program's own, and the claim. The rooms' links are in memory here;
+//!        links over TLS are tried by themselves, and `demo --json` counts both together.
 //! Why:   FAULTS I16. Answers, warm-keeping and preparing are the hot rooms' work too, so they count.
 #![allow(clippy::unwrap_used)] // all of it is tests, helpers too
 
 use contango::agents::trader::contingent::Legs;
 use contango::event::Instruments;
 use contango::metal::alloc::{Counting, counted, watch};
+use contango::metal::dial::{DialRequest, Dialer};
+use contango::metal::link::{Link, LinkState, Sent};
+use contango::metal::tls::{TlsTrust, fallbacks};
 use contango::rehearse::{Setup, World};
 use contango::units::LegKind;
 use contango::units::time::SEC;
 use contango::venue::binance::VENUE;
 use contango::venue::{Scratch, Symbols};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::thread::JoinHandle;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -27,10 +36,97 @@ fn the_hot_rooms_allocate_nothing_once_warm() {
     watch(false);
     assert_eq!(counted().0 - start, 1);
 
+    a_link_over_tls();
     every_private_message_is_read();
     for (legs, record) in [(Legs::Together, false), (Legs::PerpFirst, false), (Legs::PerpFirst, true)] {
         trading(legs, record);
     }
+}
+
+/// A quote and an order, ten thousand times, over a real socket: in our hands nothing is allocated, whether the
+/// order is sealed ahead or not; where the other side speaks only TLS 1.2, rustls does it, and that is counted.
+fn a_link_over_tls() {
+    const ROUNDS: usize = 10_000;
+    let mut allocated = Vec::new();
+    for (version, fell_back) in [(&rustls::version::TLS13, 0), (&rustls::version::TLS12, 1)] {
+        let before = fallbacks();
+        let (mut link, server) = echo(version);
+        for round in 0..ROUNDS + 100 {
+            if round == 100 {
+                allocated.push(counted());
+            }
+            watch(true);
+            let sealed = link.seal_ahead(&[b'o'; 410], None).filter(|_| round % 2 == 0);
+            let sent = match sealed {
+                Some(sealed) => link.send_sealed(sealed).unwrap().unwrap(),
+                None => link.send(&[b'o'; 410]).unwrap(),
+            };
+            assert_eq!(sent, Sent::All);
+            while link.inbound().len() < 410 {
+                link.recv().unwrap();
+            }
+            watch(false);
+            assert_eq!(link.inbound(), [b'o'; 410]);
+            link.consume(410);
+        }
+        allocated.push(counted());
+        link.close();
+        server.join().unwrap();
+        assert_eq!(fallbacks() - before, fell_back);
+    }
+    let [start, end, rustls_start, rustls_end] = allocated[..] else { unreachable!() };
+    assert_eq!(end, start, "allocations (rooms, TLS) in {ROUNDS} rounds");
+    assert_eq!(rustls_end.0, rustls_start.0);
+    assert!(rustls_end.1 - rustls_start.1 >= ROUNDS as u64, "the counter sees what TLS allocates");
+}
+
+/// An open link to a server that sends back what it gets.
+fn echo(version: &'static SupportedProtocolVersion) -> (Link, JoinHandle<()>) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_protocol_versions(&[version])
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![certificate.der().clone()],
+            PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
+        )
+        .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = std::thread::spawn(move || {
+        let (socket, _) = listener.accept().unwrap();
+        socket.set_nodelay(true).unwrap();
+        let mut stream = StreamOwned::new(ServerConnection::new(Arc::new(config)).unwrap(), socket);
+        let mut order = [0; 410];
+        while stream.read_exact(&mut order).is_ok() {
+            stream.write_all(&order).unwrap();
+        }
+    });
+    let mut dialer = Dialer::real(TlsTrust::from_pem(certificate.pem().as_bytes()).unwrap()).unwrap();
+    let name = "localhost".to_owned();
+    dialer.request(DialRequest {
+        ticket: 1,
+        host: "127.0.0.1".to_owned(),
+        port,
+        server_name: name,
+        tls: true,
+        inbound: 1 << 16,
+        inbound_max: 1 << 20,
+    });
+    let mut link = loop {
+        match dialer.poll() {
+            Some((_, link)) => break link.unwrap(),
+            None => std::thread::yield_now(),
+        }
+    };
+    while link.state() != LinkState::Open {
+        link.recv().unwrap();
+        std::thread::yield_now();
+    }
+    (link, server)
 }
 
 /// From the first one on: what reads them has its room from the start.

@@ -72,7 +72,8 @@ fn run(given: &Settings) -> Result<Exit, BootError> {
     let mut summary = sums::of(&settings, run, venue(), &end.reader, trader.room(), shadow.room());
     summary.budget = budget;
     // Of the run, the file does not tell; of the replay, nobody asked.
-    (summary.hot_path.allocations, summary.hot_path.tls_allocations) = (None, None);
+    let hot = &mut summary.hot_path;
+    (hot.allocations, hot.tls_allocations, hot.tls_fallbacks) = (None, None, None);
     // What the trader decided now, not what the recorded one told its shadow.
     summary.decisions_sha256 = trader.decisions.sha256();
     let told = Told {

@@ -195,8 +195,10 @@ impl Latency {
 pub struct HotPath {
     /// Heap allocations of the hot rooms once warm; `None`: not counted in this build.
     pub allocations: Option<u64>,
-    /// Those the TLS library made on their behalf: one or so a record.
+    /// Those made by links over TLS on their behalf: none, unless rustls keeps one.
     pub tls_allocations: Option<u64>,
+    /// Connections that rustls keeps, since the other side speaks no TLS 1.3; it allocates once or so a record.
+    pub tls_fallbacks: Option<u64>,
     /// Frames the fast decoder left to the checked one.
     pub decode_fallbacks: u64,
     /// Market messages refused, each for a stated reason.
@@ -207,9 +209,9 @@ pub struct HotPath {
     pub conflated: u64,
     /// Times a pair was weighed on a new quote.
     pub decisions: u64,
-    /// Orders rendered and signed ahead.
+    /// Orders rendered and signed ahead, encrypted at fire time.
     pub prepared: u64,
-    /// Orders encrypted ahead.
+    /// Orders rendered, signed and encrypted ahead.
     pub sealed: u64,
     /// Orders rendered and signed at fire time.
     pub signed: u64,
@@ -278,6 +280,7 @@ impl Summary {
             "hot_path": {
                 "allocations": self.hot_path.allocations,
                 "tls_allocations": self.hot_path.tls_allocations,
+                "tls_fallbacks": self.hot_path.tls_fallbacks,
                 "decode_fallbacks": self.hot_path.decode_fallbacks,
                 "refused": self.hot_path.refused,
                 "quotes": self.hot_path.quotes,

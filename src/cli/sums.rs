@@ -9,7 +9,7 @@ use crate::agents::reader::ReaderCounts;
 use crate::agents::shadow::Shadow;
 use crate::agents::trader::Trader;
 use crate::event::Closed;
-use crate::metal::alloc;
+use crate::metal::{alloc, tls};
 use crate::units::Amount;
 use crate::units::time::{MS, SEC};
 use crate::venue::Venue;
@@ -69,13 +69,14 @@ pub(super) fn of(
         hot_path: HotPath {
             allocations: Some(rooms_allocated),
             tls_allocations: Some(tls_allocated),
+            tls_fallbacks: Some(tls::fallbacks()),
             decode_fallbacks: reader.fallbacks,
             refused: reader.refused,
             quotes: reader.quotes,
             conflated: counts.conflated + reader.dropped,
             decisions: counts.decisions,
             prepared: counts.prepared,
-            sealed: 0,
+            sealed: counts.sealed,
             signed: counts.signed,
             feed_before_ack: counts.feed_before_ack,
             feed_lost: counts.feed_lost,

@@ -175,6 +175,19 @@ mod tests {
     }
 
     #[test]
+    fn a_gap_is_the_distance_from_the_threshold() {
+        let s = Scales { perp: 10, spot: 1 };
+        let fold = s.fold(Ratio::from_num(25) / 10_000, Bound::AtLeast).unwrap();
+        let gap = |perp: i64| fold.gap(Price(perp), Price(4_000_000));
+        let part = |gap: u64| (gap * 1_000_000 + (1 << 29)) >> 30;
+        assert_eq!(part(gap(401_000)), 0);
+        // 10 bp above and below, in parts per million.
+        assert_eq!((part(gap(401_401)), part(gap(400_599))), (1_000, 1_000));
+        assert!(gap(401_100) > gap(401_050) && gap(400_900) > gap(400_950));
+        assert_eq!(Fold::NEVER.gap(Price(1), Price(1)), u64::MAX);
+    }
+
+    #[test]
     fn the_basis_is_what_a_person_would_compute() {
         let s = Scales { perp: 10, spot: 1 };
         let basis = s.basis(Price(400_400), Price(4_000_000)).unwrap();

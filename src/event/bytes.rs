@@ -177,7 +177,7 @@ choices! {
     Header { 0 Orders10s, 1 OrdersLong, 2 Weight1m }
     Kind { 0 Orders, 1 Raw, 2 Weight }
     LegKind { 0 Spot, 1 Perp }
-    Made { 0 Prepared, 1 Signed }
+    Made { 0 Prepared, 1 Signed, 2 Sealed }
     News {
         0 Instruments { instruments, limits },
         1 Marks(marks),

@@ -103,6 +103,18 @@ impl Fold {
     pub const fn at_most(self, perp: Price, spot: Price) -> bool {
         self.mantissa != 0 && (perp.0 as u128) << self.shift <= self.mantissa as u128 * spot.0 as u128
     }
+
+    /// How far the prices lie from the ratio, on either side, in 2⁻³⁰ of it; `u64::MAX` if there is none.
+    /// For choosing, not for deciding: it is rounded.
+    #[must_use]
+    pub fn gap(self, perp: Price, spot: Price) -> u64 {
+        let line = self.mantissa as u128 * spot.0.unsigned_abs() as u128;
+        let at = (perp.0.unsigned_abs() as u128) << self.shift;
+        match line >> 30 {
+            0 => u64::MAX,
+            unit => u64::try_from(at.abs_diff(line) / unit).unwrap_or(u64::MAX),
+        }
+    }
 }
 
 /// A hedged position the trader may close: what the shadow has booked.

@@ -9,10 +9,12 @@ use crate::units::{Class, ClientId, Direction, InstrumentId, LinkId, Nanos, Pair
 /// How an order's bytes came to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Made {
-    /// Rendered and signed ahead, in an idle turn.
+    /// Rendered and signed ahead, in an idle turn; sealed, where the link is, at fire time.
     Prepared,
     /// Rendered and signed at fire time.
     Signed,
+    /// Rendered, signed and sealed ahead.
+    Sealed,
 }
 
 /// How much of an order reached the kernel. Anything but `Nothing` may execute (FAULTS part 4).

@@ -1,7 +1,7 @@
 //! A global allocator that counts what the hot thread allocates, and lets everything else pass.
 //!
 //! Owns:  two process-wide counters: allocations of hot rooms themselves, and those made inside the
-//!        TLS library on their behalf (it allocates one buffer a record, HOTPATH §2).
+//!        links over TLS (where rustls keeps a connection it allocates once a record, HOTPATH §2).
 //! Never: counts on a thread that has not said `watch(true)`; costs one thread-local look otherwise.
 //! Why:   "no allocation between quote bytes and order bytes" is a promise; here it is a number.
 #![allow(unsafe_code)]

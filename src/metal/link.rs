@@ -7,16 +7,19 @@
 //!        waiting for more: exchanges push the first quote together with the handshake.
 
 use std::fmt;
-use std::io;
 use std::ops::Range;
 
+use super::ahead::Ahead;
+pub use super::ahead::{MESSAGE_MAX as SEALED_MAX, PLACES as SEALED_PLACES, Sealed};
 use super::alloc::in_tls;
 use super::inbound::Inbound;
+pub use super::link_error::LinkError;
 use super::memory::Memory;
 pub use super::memory::{MemoryPeer, memory_pair, memory_pair_connecting};
 use super::plain::Plain;
 use super::tap::{Asked, Tap};
 use super::tls::Tls;
+use super::tls_record::Turn;
 use crate::units::id::LinkId;
 
 /// A connection. It may move between threads; one owner at a time uses it.
@@ -37,6 +40,10 @@ pub struct Link {
     pub(super) tap: Tap,
     /// Sends and flushes of the room's present turn.
     asked: Asked,
+    /// Messages sealed ahead; made when the first one is wanted.
+    ahead: Option<Box<Ahead>>,
+    /// Messages that left, where no record layer counts them.
+    left: u64,
 }
 
 /// Where a connection is in its life.
@@ -63,105 +70,6 @@ pub enum Sent {
         /// Bytes the link keeps, as they travel (with TLS, sealed).
         queued: usize,
     },
-}
-
-/// Why a link can't do what was asked.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LinkError {
-    /// A rest of an earlier send is still queued. Nothing was taken.
-    #[error("an earlier message still waits to go out on this link; nothing of this one was taken")]
-    Busy,
-    /// The server's certificate is too old, or not valid yet.
-    #[error(
-        "the certificate of {peer} is not valid at this time ({detail}); check this host's clock, or renew the certificate"
-    )]
-    CertificateExpired {
-        /// Who was dialled.
-        peer: String,
-        /// What exactly was wrong.
-        detail: String,
-    },
-    /// The server's certificate is for other names.
-    #[error("the certificate of {peer} is for another name ({detail}); check the address of this endpoint")]
-    CertificateName {
-        /// Who was dialled.
-        peer: String,
-        /// Which names it is for.
-        detail: String,
-    },
-    /// Nobody we trust vouches for the server's certificate.
-    #[error(
-        "nobody we trust vouches for the certificate of {peer}; for a server of your own, name its authority with `--ca FILE`; otherwise somebody stands in between"
-    )]
-    CertificateUnknown {
-        /// Who was dialled.
-        peer: String,
-    },
-    /// The other side said goodbye, and all it sent was read.
-    #[error("{peer} closed the connection")]
-    Closed {
-        /// Who was dialled.
-        peer: String,
-    },
-    /// The link is not open (yet, or any more). Nothing was taken.
-    #[error("the link is not open; nothing was taken")]
-    NotOpen,
-    /// The connection was cut.
-    #[error("the connection to {peer} was reset ({detail})")]
-    Reset {
-        /// Who was dialled.
-        peer: String,
-        /// What the system said.
-        detail: String,
-    },
-    /// The other side did not answer the kernel for three seconds.
-    #[error("{peer} stopped answering; the connection timed out")]
-    TimedOut {
-        /// Who was dialled.
-        peer: String,
-    },
-    /// TLS failed.
-    #[error("TLS with {peer} failed: {detail}")]
-    Tls {
-        /// Who was dialled.
-        peer: String,
-        /// What rustls said.
-        detail: String,
-    },
-    /// One message is larger than the buffer may grow.
-    #[error(
-        "{peer} sent more than {max} bytes that make no complete message; raise the inbound limit of this link if that is right"
-    )]
-    TooMuch {
-        /// Who was dialled.
-        peer: String,
-        /// The limit.
-        max: usize,
-    },
-    /// The stream ended without a goodbye: what was sent last may be missing.
-    #[error("{peer} ended the connection without saying so; its last message may be cut")]
-    Truncated {
-        /// Who was dialled.
-        peer: String,
-    },
-}
-
-impl LinkError {
-    /// Whether a failed send left nothing behind: then the order was surely not sent. After any
-    /// other error it may have been.
-    #[must_use]
-    pub fn nothing_taken(&self) -> bool {
-        matches!(self, Self::Busy | Self::NotOpen)
-    }
-
-    pub(super) fn from_io(error: &io::Error, peer: &str) -> Self {
-        let peer = peer.to_owned();
-        match error.kind() {
-            io::ErrorKind::TimedOut => Self::TimedOut { peer },
-            io::ErrorKind::UnexpectedEof => Self::Truncated { peer },
-            _ => Self::Reset { peer, detail: error.to_string() },
-        }
-    }
 }
 
 impl Link {
@@ -250,13 +158,71 @@ impl Link {
             Carrier::Memory(memory) => memory.send(bytes, &self.peer),
             Carrier::Recorded(tap) => tap.outcome(self.id, self.asked, &self.peer),
         };
-        self.tap.sent(self.id, &mut self.asked, &queued);
-        match queued {
-            Ok(0) => Ok(Sent::All),
-            Ok(queued) => Ok(Sent::Part { queued }),
-            Err(LinkError::Busy) => Err(LinkError::Busy),
-            Err(error) => Err(self.failed_write(error)),
+        self.was_sent(queued)
+    }
+
+    /// Seals `bytes` for being sent by [`Link::send_sealed`], if nothing else is sent here before; in the
+    /// place of `instead`, which is never sent then. `None`: this link seals nothing ahead (it is not open, has
+    /// a rest to send, or is not ours to seal on), has no place left, or the bytes are more than [`SEALED_MAX`].
+    pub fn seal_ahead(&mut self, bytes: &[u8], instead: Option<Sealed>) -> Option<Sealed> {
+        if self.state != LinkState::Open || self.has_queued() {
+            return None;
         }
+        let turn = self.next_turn()?;
+        let Self { ahead, carrier, id, .. } = self;
+        let ahead = ahead.get_or_insert_with(|| Box::new(Ahead::new()));
+        ahead.put(*id, turn, instead, |record| match carrier {
+            Carrier::Tls(tls) => tls.ahead(bytes, record),
+            _ => {
+                record.clear();
+                record.try_extend_from_slice(bytes).ok().map(|()| turn)
+            }
+        })
+    }
+
+    /// Reserves what [`Link::seal_ahead`] needs, so that a hot room need not.
+    pub fn reserve_ahead(&mut self) {
+        self.ahead.get_or_insert_with(|| Box::new(Ahead::new()));
+    }
+
+    /// Forgets all that is sealed ahead here.
+    pub fn clear_ahead(&mut self) {
+        if let Some(ahead) = &mut self.ahead {
+            ahead.clear();
+        }
+    }
+
+    /// Whether this may still be sent.
+    #[inline]
+    #[must_use]
+    pub fn is_sealed(&self, sealed: &Sealed) -> bool {
+        self.ahead.as_ref().is_some_and(|ahead| ahead.has(self.id, sealed, self.next_turn()))
+    }
+
+    /// Sends a message that was sealed ahead. `None`: something else was sent since, or it is not of this link;
+    /// nothing was taken, and nothing of it will ever leave.
+    ///
+    /// # Errors
+    ///
+    /// As [`Link::send`].
+    #[inline]
+    pub fn send_sealed(&mut self, sealed: Sealed) -> Result<Option<Sent>, LinkError> {
+        if self.state != LinkState::Open {
+            return Err(LinkError::NotOpen);
+        }
+        if !self.is_sealed(&sealed) {
+            return Ok(None);
+        }
+        let Some((turn, record)) = self.ahead.as_mut().and_then(|ahead| ahead.take(self.id, sealed)) else {
+            return Ok(None);
+        };
+        let queued = match &mut self.carrier {
+            Carrier::Tls(tls) => in_tls(|| tls.send_ahead(turn, record, &self.peer)).transpose(),
+            Carrier::Memory(memory) => Some(memory.send(record, &self.peer)),
+            Carrier::Recorded(tap) => Some(tap.outcome(self.id, self.asked, &self.peer)),
+            Carrier::Plain(_) => None,
+        };
+        queued.map(|queued| self.was_sent(queued)).transpose()
     }
 
     /// Sends what is queued; `true` if nothing is left.
@@ -332,6 +298,32 @@ impl Link {
             ending: false,
             tap: Tap::off(),
             asked: Asked::default(),
+            ahead: None,
+            left: 0,
+        }
+    }
+
+    /// What became of a send.
+    #[inline]
+    fn was_sent(&mut self, queued: Result<usize, LinkError>) -> Result<Sent, LinkError> {
+        self.tap.sent(self.id, &mut self.asked, &queued);
+        self.left += u64::from(queued.is_ok());
+        match queued {
+            Ok(0) => Ok(Sent::All),
+            Ok(queued) => Ok(Sent::Part { queued }),
+            Err(LinkError::Busy) => Err(LinkError::Busy),
+            Err(error) => Err(self.failed_write(error)),
+        }
+    }
+
+    /// What the next message that leaves will be, where messages can be sealed ahead. In memory and in a recording
+    /// nothing is sealed, and the same holds.
+    #[inline]
+    fn next_turn(&self) -> Option<Turn> {
+        match &self.carrier {
+            Carrier::Tls(tls) => tls.next_turn(),
+            Carrier::Memory(_) | Carrier::Recorded(_) => Some(Turn { epoch: 0, sequence: self.left }),
+            Carrier::Plain(_) => None,
         }
     }
 
@@ -400,7 +392,7 @@ impl fmt::Debug for Link {
 
 /// What carries the bytes.
 pub(super) enum Carrier {
-    /// rustls over TCP. Boxed: it is ten times the size of the others.
+    /// TLS over TCP. Boxed: it is many times the size of the others.
     Tls(Box<Tls>),
     /// Bare TCP.
     Plain(Plain),

@@ -10,9 +10,11 @@
 //! | `ring` | queue between two threads, nothing lost; *full* is an answer |
 //! | `latest` | cell between threads, the newest value wins |
 //! | `clock` | monotonic time from the cycle counter, calendar time; or a world's own time |
-//! | `link` | one connection as a byte stream, whatever carries it |
+//! | `link`, `link_error` | one connection as a byte stream, whatever carries it; and why it can't do what was asked |
 //! | `inbound` | the bytes a link received and nobody consumed yet |
-//! | `tls`, `plain`, `memory` | what carries a link: rustls, bare TCP, or a test's two hands |
+//! | `tls`, `plain`, `memory` | what carries a link: TLS, bare TCP, or a test's two hands |
+//! | `tls_rustls`, `tls_own`, `tls_record` | the handshake, what comes after it, its records |
+//! | `ahead` | messages sealed ahead of being sent |
 //! | `socket` | the options of our TCP sockets |
 //! | `tap` | what comes in by these seams, copied for a session file (`recorder`) or supplied from one (`player`) |
 //! | `turn` | a recorded turn as bytes |
@@ -30,6 +32,7 @@
 //! | `alloc` | an allocator that counts for the hot thread |
 //! | `atomic` | what `ring` and `latest` are made of |
 
+mod ahead;
 pub mod alloc;
 mod atomic;
 pub mod clock;
@@ -44,6 +47,7 @@ pub mod intents;
 pub mod latch;
 pub mod latest;
 pub mod link;
+mod link_error;
 mod memory;
 pub mod peer;
 mod plain;
@@ -55,4 +59,7 @@ pub mod runner;
 mod socket;
 pub mod tap;
 pub mod tls;
+mod tls_own;
+mod tls_record;
+mod tls_rustls;
 mod turn;

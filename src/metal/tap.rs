@@ -296,7 +296,8 @@ impl Tap {
     }
 
     /// Whether it supplies.
-    pub(super) fn plays(&self) -> bool {
+    #[must_use]
+    pub fn plays(&self) -> bool {
         self.0.as_deref().is_some_and(|shared| matches!(&*lock(shared), Side::Play(_)))
     }
 

@@ -214,6 +214,7 @@ fn leg_body(leg: &FiredLeg, instruments: &Instruments) -> Value {
     let made = match leg.made {
         Made::Prepared => "prepared",
         Made::Signed => "signed",
+        Made::Sealed => "sealed",
     };
     put(&mut body, "made", json!(made));
     body

@@ -89,7 +89,7 @@ fn after_a_kill_no_order_byte_leaves_in_any_later_turn_nor_after_a_restart() {
 
 /// How many orders the trader gave to the kernel.
 fn sent(world: &World) -> u64 {
-    world.trader().prepared + world.trader().signed
+    world.trader().sent()
 }
 
 /// I6, at the worst moment: the latch goes up just before the very turn that would have sent. The same

@@ -40,7 +40,7 @@ fn a_process_killed_at_any_moment_of_an_entry_is_followed_by_one_that_knows_ever
     for n in 0..40 {
         let setup = Setup { settle_ns: SEC, ..one_entry("SOL", 11) };
         let mut world = live(&setup);
-        assert!(world.run_until(|world| world.trader().prepared + world.trader().signed >= 2, 10 * SEC));
+        assert!(world.run_until(|world| world.trader().sent() >= 2, 10 * SEC));
         world.run_for(n * 20 * US);
         with_orders_out += u64::from(world.shadow().unknown_now() > 0 || n == 0);
         world.kill_process(&setup).unwrap();
@@ -81,7 +81,7 @@ fn orders_that_never_reached_the_venue_are_proven_so_after_a_crash() {
         let setup = Setup { settle_ns: SEC, ..one_entry("SOL", 11) };
         let mut world = live(&setup);
         faults(&mut world, &[json!({"kind": kind, "market": market})]);
-        assert!(world.run_until(|world| world.trader().prepared + world.trader().signed >= 2, 10 * SEC));
+        assert!(world.run_until(|world| world.trader().sent() >= 2, 10 * SEC));
         world.kill_process(&Setup { entries_max: Some(0), ..setup }).unwrap();
         assert!(world.run_until_live());
         world.run_for(SEC);
@@ -211,7 +211,7 @@ fn an_order_of_a_pair_that_a_run_leaves_out_is_not_forgotten() {
     let setup = Setup { settle_ns: SEC, ..one_entry("SOL", 11) };
     let mut world = live(&setup);
     let mut turn = world.now();
-    let sent = |world: &World| world.trader().prepared + world.trader().signed;
+    let sent = |world: &World| world.trader().sent();
     let fires = |world: &World| {
         turn = if sent(world) == 0 { world.now() } else { turn };
         sent(world) >= 2

@@ -2,6 +2,7 @@
 
 use crate::told::{faults, live, struck};
 use contango::agents::replay::Replay;
+use contango::agents::trader::TraderCounts;
 use contango::agents::trader::contingent::Legs;
 use contango::event::Ask;
 use contango::rehearse::{Setup, World};
@@ -26,7 +27,12 @@ fn comes_out_the_same(world: &World, setup: &Setup) {
     assert!(trader.decisions.lines > 0);
     assert_eq!(trader.decisions.lines, world.shadow().totals.decisions());
     assert_eq!(trader.decisions.sha256(), world.decisions_hash());
-    assert_eq!(world.trader(), &trader.room().counts, "all that the trader counted");
+    // What lay sealed is in no recording: played again, those orders are only prepared.
+    let counted = |counts: &TraderCounts| {
+        let prepared = counts.prepared + counts.sealed;
+        TraderCounts { prepared, sealed: 0, ..*counts }
+    };
+    assert_eq!(counted(world.trader()), counted(&trader.room().counts), "all that the trader counted");
     let (then, now) = (world.shadow(), shadow.room());
     assert_eq!(then.totals.decisions_sha256(), now.totals.decisions_sha256());
     assert_eq!(then.profit(), now.profit());

@@ -26,6 +26,10 @@ fn the_demo_makes_twenty_round_trips_on_five_pairs_and_its_books_are_the_box_s()
         assert_eq!(truth["refused"], json!([]), "every order was well formed (I8)");
         assert_eq!(world.shadow().totals.refused, 0);
         assert_eq!(world.shadow().totals.repaired, 0, "seed {seed}");
+        // Of those signed ahead nearly all left as they lay sealed; of these, too, the box refused none.
+        let counts = world.trader();
+        assert_eq!(counts.sent(), world.shadow().totals.sent, "seed {seed}");
+        assert!(counts.sealed >= 40 && counts.prepared * 5 <= counts.sealed, "seed {seed}: {counts:?}");
         let longest = truth["naked"]["ms_max"].as_str().unwrap();
         assert!(longest.starts_with("0."), "seed {seed}: a leg was alone for {longest} ms");
     }

@@ -315,7 +315,7 @@ impl Clerk {
         }
     }
 
-    fn hand_over(&mut self, at: usize, link: Link) {
+    fn hand_over(&mut self, at: usize, mut link: Link) {
         let want = &mut self.wants[at];
         want.state = State::Given;
         want.given = self.clock.now();
@@ -340,6 +340,7 @@ impl Clerk {
                 let purpose = *purpose;
                 let mut warm = Vec::new();
                 if let Purpose::Order { venue, leg, .. } = purpose {
+                    link.reserve_ahead();
                     let ask = (crate::venue::get(venue).warm_request)(leg);
                     let host = link.peer();
                     http::Request { method: "GET", path: &ask.path, host, headers: &[], body: b"" }

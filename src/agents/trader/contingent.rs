@@ -190,9 +190,10 @@ impl Trader {
             || self.write_waiting(order, &armed, qty, id, lane(venue, leg), now);
         if written {
             let states = [intent_state::B_WRITING, intent_state::B_WIRE];
-            let leg = Leg { order, instrument: id, venue, leg, link };
+            let sealed = order.take_sealed();
+            let leg = Leg { order, sealed, instrument: id, venue, leg, link };
             crash::point("K5");
-            let fired = self.send_leg(armed.round.class, armed.slot, states, &leg);
+            let fired = self.send_leg(armed.round.class, armed.slot, states, leg);
             crash::point("K7");
             self.tell_fired(&armed.round, armed.slot, [Some(fired), None], false);
             self.stalls[at].armed = None;

@@ -5,6 +5,7 @@
 //! Wire:  FAULTS 7.2 (what is written before a send), DESIGN §2 (Permit, BUSY).
 
 use super::contingent::Armed;
+use super::links::{Flying, Went};
 use super::pen::{EXIT_COLLAR_PPM, Paper, Prepared, Wanted, collar_within};
 use super::proof::Proof;
 use super::{Signal, Stall, Trader, signal_prices};
@@ -18,6 +19,7 @@ use crate::event::{
 };
 use crate::metal::crash;
 use crate::metal::intents::{INTENT_BYTES, IntentSlot};
+use crate::metal::link::Sealed;
 use crate::metal::poll::Slot;
 use crate::units::{Class, ClientId, Direction, InstrumentId, LegKind, Nanos, PairId, Price, Unix, VenueId};
 
@@ -42,6 +44,8 @@ pub(super) struct Round {
 /// One leg of it.
 pub(super) struct Leg<'a> {
     pub(super) order: &'a Prepared,
+    /// Its bytes, sealed ahead.
+    pub(super) sealed: Option<Sealed>,
     pub(super) instrument: InstrumentId,
     pub(super) venue: VenueId,
     pub(super) leg: LegKind,
@@ -96,15 +100,22 @@ impl Trader {
             bind,
         };
         let legs = [0, 1].map(|i| (order[i], stall.legs[order[i] as usize], links[i]));
-        let ready = std::mem::take(&mut self.ready);
+        let contingent = self.settings.legs.first(signal.class).is_some();
+        let mut ready = std::mem::take(&mut self.ready);
+        let orders = &mut ready[at][signal.direction as usize];
+        // A leg that waits keeps what is sealed of it.
+        let mut sealed = LegKind::BOTH.map(|leg| {
+            let now = !contingent || leg == order[0];
+            if now { orders[leg as usize].take_sealed() } else { None }
+        });
         let [first, second] = legs.map(|(leg, instrument, link)| Leg {
-            order: &ready[at][signal.direction as usize][leg as usize],
+            order: &orders[leg as usize],
+            sealed: sealed[leg as usize].take(),
             instrument,
             venue: venues[leg as usize],
             leg,
             link,
         });
-        let contingent = self.settings.legs.first(signal.class).is_some();
         self.commit(&round, slot, [Some(&first), Some(&second)], &loaded);
         self.stakes.add(venues, &bind);
         if contingent {
@@ -251,7 +262,7 @@ impl Trader {
             round.quotes[leg as usize] = quote.sequence;
             round.prices[leg as usize] = price;
             round.ages_ns[leg as usize] = now.since(quote.received);
-            let leg = Leg { order: &order, instrument, venue, leg, link };
+            let leg = Leg { order: &order, sealed: None, instrument, venue, leg, link };
             self.commit(&round, slot, [Some(&leg), None], &loaded);
             self.send_legs(&round, slot, [Some(leg), None], false);
             self.stalls[at].fired = (sequence, attempt);
@@ -383,7 +394,7 @@ impl Trader {
                 [intent_state::A_WRITING, intent_state::A_WIRE],
                 [intent_state::B_WRITING, intent_state::B_WIRE],
             ][i];
-            let leg_fired = self.send_leg(round.class, slot, states, &leg);
+            let leg_fired = self.send_leg(round.class, slot, states, leg);
             fired[i] = Some(leg_fired);
             if leg_fired.wire == Wire::Nothing {
                 break;
@@ -408,16 +419,17 @@ impl Trader {
         class: Class,
         slot: IntentSlot,
         [writing, wire]: [u64; 2],
-        leg: &Leg<'_>,
+        leg: Leg<'_>,
     ) -> FiredLeg {
         self.intents.advance(slot, writing);
         let order = leg.order;
         let inside = if writing == intent_state::A_WRITING { "K4" } else { "K6" };
-        crash::part(inside, order.bytes.len(), |some| {
-            self.links.send(leg.link, &order.bytes[..some], order.spec.client, leg.instrument, &self.clock);
+        let flying = Flying::Order { client: order.spec.client, instrument: leg.instrument, beaten: false };
+        crash::part(inside, order.bytes().len(), |some| {
+            self.links.send(leg.link, None, (&order.bytes()[..some], order.made), flying, &self.clock);
         });
-        let (reached, sent, link) =
-            self.links.send(leg.link, &order.bytes, order.spec.client, leg.instrument, &self.clock);
+        let went = self.links.send(leg.link, leg.sealed, (order.bytes(), order.made), flying, &self.clock);
+        let Went { wire: reached, sent, link, made } = went;
         if reached == Wire::All {
             self.intents.advance(slot, wire);
         }
@@ -425,9 +437,10 @@ impl Trader {
             let lane = lane(leg.venue, leg.leg);
             self.sent[lane] += 1;
             self.charged[lane] += if class == Class::Entry { ENTRY_CHARGE } else { 0 };
-            match order.made {
+            match made {
                 Made::Prepared => self.counts.prepared += 1,
                 Made::Signed => self.counts.signed += 1,
+                Made::Sealed => self.counts.sealed += 1,
             }
         }
         FiredLeg {
@@ -440,7 +453,7 @@ impl Trader {
             stamp: order.spec.stamp,
             sent,
             wire: reached,
-            made: order.made,
+            made,
             link,
         }
     }

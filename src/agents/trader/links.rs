@@ -10,13 +10,13 @@ use super::hot::HotStreams;
 use super::{TraderCounts, TraderDoors};
 use crate::agents::{Dead, Handed, Purpose};
 use crate::event::{
-    Answer, Counted, Doubt, FillList, Headers, Instruments, LANES, Permit, Source, Spent, Told, Verdict,
-    Wire, lane,
+    Answer, Counted, Doubt, FillList, Headers, Instruments, LANES, Made, Permit, Source, Spent, Told,
+    Verdict, Wire, lane,
 };
 use crate::metal::clock::Clock;
 use crate::metal::crash;
 use crate::metal::entropy::Entropy;
-use crate::metal::link::Sent;
+use crate::metal::link::{Sealed, Sent};
 use crate::metal::poll::{Links, Slot};
 use crate::metal::ring::Producer;
 use crate::units::time::{MS, SEC};
@@ -60,6 +60,16 @@ pub(super) enum Flying {
         beaten: bool,
     },
     Warm,
+}
+
+/// What became of an order handed to the kernel.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Went {
+    pub(super) wire: Wire,
+    /// When `send` returned.
+    pub(super) sent: Nanos,
+    pub(super) link: LinkId,
+    pub(super) made: Made,
 }
 
 #[derive(Debug)]
@@ -170,22 +180,43 @@ impl OrderLinks {
         })
     }
 
-    /// Hands an order's bytes to the kernel, and says how far they came and when.
+    /// The first idle link of each lane: where its next order leaves.
+    pub(super) fn first_idle(&self) -> [Option<Slot>; LANES] {
+        let mut first = [None; LANES];
+        for (at, line) in self.lines.iter().enumerate() {
+            if let Some(line) = line
+                && line.flying.is_none()
+            {
+                first[lane(line.venue, line.leg)].get_or_insert(Slot(at as u16));
+            }
+        }
+        first
+    }
+
+    /// Hands an order to the kernel: as it lies sealed, if that is still its turn, or its bytes, which were
+    /// `made` so. Says how far it came.
     #[inline]
     pub(super) fn send(
         &mut self,
         slot: Slot,
-        bytes: &[u8],
-        client: ClientId,
-        instrument: InstrumentId,
+        sealed: Option<Sealed>,
+        (bytes, made): (&[u8], Made),
+        flying: Flying,
         clock: &Clock,
-    ) -> (Wire, Nanos, LinkId) {
+    ) -> Went {
         let (Some(link), Some(Some(line))) =
             (self.links.get_mut(slot), self.lines.get_mut(usize::from(slot.0)))
         else {
-            return (Wire::Nothing, clock.now(), LinkId::default());
+            return Went { wire: Wire::Nothing, sent: clock.now(), link: LinkId::default(), made };
         };
-        let wire = match link.send(bytes) {
+        let picked = sealed.map_or(Ok(None), |sealed| link.send_sealed(sealed));
+        let (outcome, made) = match picked {
+            // Something left on this link since it was sealed, or it lies on another: sealed now.
+            Ok(None) => (link.send(bytes), made),
+            Ok(Some(sent)) => (Ok(sent), Made::Sealed),
+            Err(error) => (Err(error), Made::Sealed),
+        };
+        let wire = match outcome {
             Ok(Sent::All) => Wire::All,
             Ok(Sent::Part { .. }) => Wire::Part,
             Err(error) if error.nothing_taken() => Wire::Nothing,
@@ -194,11 +225,11 @@ impl OrderLinks {
         };
         let sent = clock.now();
         if wire != Wire::Nothing {
-            line.flying = Some((Flying::Order { client, instrument, beaten: false }, sent));
+            line.flying = Some((flying, sent));
             line.used = sent;
             line.unflushed = wire == Wire::Part;
         }
-        (wire, sent, link.id)
+        Went { wire, sent, link: link.id, made }
     }
 
     /// The next answer that a contingent leg may wait for.

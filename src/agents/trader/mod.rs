@@ -4,17 +4,19 @@
 //!        client order ids, and the counters that the permit's ceilings are compared with.
 //! Never: judges what became of an order (the shadow does), clears a pair's BUSY, sends with an
 //!        expired permit, decides on a quote when a newer one is already in the ring.
-//! Map:   `pen` limits, rendering, fitting · `ready` orders signed ahead · `fire` the way out ·
-//!        `contingent` the leg that waits for a proven fill · `proof` what proves it · `links` answers,
-//!        warmth · `hot` its private stream.
+//! Map:   `pen` limits, rendering, fitting · `ready` orders signed ahead · `seal` and sealed ahead · `fire` the
+//!        way out · `contingent` the leg that waits for a proven fill · `proof` what proves it · `links`
+//!        answers, warmth · `hot` its private stream.
 
 pub mod contingent;
+mod counts;
 mod fire;
 mod hot;
 mod links;
 pub mod pen;
 mod proof;
 mod ready;
+mod seal;
 
 use super::{Dead, Handed, Loaded, session};
 use crate::desk::book::{Books, touch};
@@ -32,8 +34,9 @@ use crate::metal::ring::{Consumer, Producer};
 use crate::metal::runner::Agent;
 use crate::metal::tap::{Flag, Tap};
 use crate::units::time::MS;
-use crate::units::{Class, Direction, InstrumentId, LegKind, Nanos, PairId, Price, Qty, VenueId};
+use crate::units::{Class, Direction, InstrumentId, LegKind, LinkId, Nanos, PairId, Price, Qty, VenueId};
 use contingent::{Armed, Legs};
+pub use counts::{TraderCounts, Weighed};
 use links::{Around, OrderLinks};
 use pen::Prepared;
 use proof::Proof;
@@ -96,51 +99,6 @@ pub struct TraderDoors {
     pub tap: Tap,
 }
 
-/// What the trader counts, for the summary.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TraderCounts {
-    /// Feed items taken.
-    pub taken: u64,
-    /// Quotes that reached the books.
-    pub quotes: u64,
-    /// Times a pair was weighed on a new quote.
-    pub decisions: u64,
-    /// Signals that a newer quote in the ring took back or replaced.
-    pub conflated: u64,
-    /// Orders sent as prepared.
-    pub prepared: u64,
-    /// Orders signed at fire time.
-    pub signed: u64,
-    /// Signals that the gate refused, by reason.
-    pub closed: [u64; Closed::ALL.len()],
-    /// Quotes the tee had no room for.
-    pub tee_lost: u64,
-    /// Orders whose fill or end the private stream told before their answer.
-    pub feed_before_ack: u64,
-    /// Times the private stream was lost.
-    pub feed_lost: u64,
-}
-
-/// What came of weighing a pair on a new quote, when it was no signal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(usize)]
-pub enum Weighed {
-    /// A leg has no quote yet.
-    NoQuote = 0,
-    /// No threshold: terms are not known yet, or nothing would pay, or entries are off.
-    NoThreshold,
-    /// The basis is on the wrong side of the threshold.
-    Below,
-    /// The threshold is passed, but less is visible than one clip.
-    Thin,
-}
-
-impl Weighed {
-    /// What a person reads, in the order of the numbers.
-    pub const TEXTS: [&'static str; 4] =
-        ["no quote of a leg yet", "no threshold", "basis short of the threshold", "visible size too small"];
-}
-
 /// One pair at the trader's desk.
 #[derive(Debug)]
 struct Stall {
@@ -166,6 +124,8 @@ struct Stall {
     armed: Option<Armed>,
     /// What is proven of that one.
     proof: Proof,
+    /// How far each direction's threshold was at the last look, by [`Fold::gap`].
+    gaps: [u64; 2],
 }
 
 /// A threshold that was passed.
@@ -205,6 +165,10 @@ pub struct Trader {
     latched: bool,
     /// Where preparing goes on in the next idle turn.
     turn_of: usize,
+    /// Which pair's gaps are looked at next.
+    gap_of: usize,
+    /// On which link each lane's orders lie sealed.
+    sealed_on: [LinkId; LANES],
     /// What was counted.
     pub counts: TraderCounts,
 }
@@ -246,6 +210,8 @@ impl Trader {
             turns: 0,
             latched: false,
             turn_of: 0,
+            gap_of: 0,
+            sealed_on: [LinkId::default(); LANES],
             counts: TraderCounts::default(),
         }
     }
@@ -278,6 +244,7 @@ impl Trader {
                 gate: None,
                 armed: None,
                 proof: Proof::default(),
+                gaps: [u64::MAX; 2],
             })
             .collect();
         self.loaded = Some(loaded);
@@ -472,7 +439,10 @@ impl Agent for Trader {
             self.pulse(now);
             work += self.prepare_one(now);
         }
+        // What lies sealed is in no recording, and decides nothing: it is no work of a recorded turn, and a
+        // replayed trader, which sends nothing, seals nothing.
+        let sealed = if work == 0 && !self.doors.tap.plays() { self.seal_one() } else { 0 };
         self.doors.tap.end(work);
-        work
+        work + sealed
     }
 }

@@ -9,6 +9,7 @@
 
 use crate::desk::book::touch;
 use crate::event::{Instrument, Made, Quote};
+use crate::metal::link::{Link, Sealed};
 use crate::units::{Class, ClientId, Nanos, Price, Qty, Side, Unix};
 use crate::venue::{OrderForm, OrderSpec};
 use arrayvec::ArrayVec;
@@ -30,12 +31,16 @@ pub struct Prepared {
     pub class: Class,
     /// Everything in it.
     pub spec: OrderSpec,
-    /// The request, signed.
-    pub bytes: ArrayVec<u8, ORDER_MAX>,
+    /// The request, signed. Changed only by [`Prepared::write`], so that what is sealed is what it says.
+    bytes: ArrayVec<u8, ORDER_MAX>,
     /// When it was made.
     pub at: Nanos,
     /// How.
     pub made: Made,
+    /// These very bytes, sealed on a link.
+    sealed: Option<Sealed>,
+    /// Earlier bytes that lie sealed and must not leave: what is sealed next takes their place.
+    outdated: Option<Sealed>,
 }
 
 /// How far past the touch a limit may lie at most: the larger of the collar and one tick.
@@ -132,13 +137,47 @@ impl Prepared {
             reduce_only: false,
             stamp: Unix(0),
         };
-        Self { class: Class::Entry, spec, bytes: ArrayVec::new(), at: Nanos::ZERO, made: Made::Signed }
+        let (at, made, sealed, outdated) = (Nanos::ZERO, Made::Signed, None, None);
+        Self { class: Class::Entry, spec, bytes: ArrayVec::new(), at, made, sealed, outdated }
     }
 
     /// It serves no wish any more.
     pub fn spoil(&mut self) {
         self.spec.client = ClientId(0);
+        self.clear();
+    }
+
+    /// The request, signed; empty if there is none.
+    #[inline]
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Whether it is there, and lies sealed on this link, ready to leave.
+    #[inline]
+    #[must_use]
+    pub fn is_sealed(&self, link: &Link) -> bool {
+        self.sealed.as_ref().is_some_and(|sealed| link.is_sealed(sealed))
+    }
+
+    /// Seals it on this link, in the place of `instead` if that is given; whether it is sealed now.
+    pub fn seal(&mut self, link: &mut Link, instead: Option<Sealed>) -> bool {
+        let outdated = self.outdated.take();
+        let instead = self.sealed.take().or(instead).or(outdated);
+        self.sealed = if self.bytes.is_empty() { None } else { link.seal_ahead(&self.bytes, instead) };
+        self.sealed.is_some()
+    }
+
+    /// The claim to what is sealed of it, which is then sent or lost.
+    #[inline]
+    pub fn take_sealed(&mut self) -> Option<Sealed> {
+        self.sealed.take()
+    }
+
+    fn clear(&mut self) {
         self.bytes.clear();
+        self.outdated = self.sealed.take().or(self.outdated.take());
     }
 
     /// Renders and signs an order for the present touch. `false` if it does not fit its buffer, which
@@ -156,7 +195,7 @@ impl Prepared {
         };
         self.at = at;
         self.made = made;
-        self.bytes.clear();
+        self.clear();
         let fits = on.form.render(&self.spec, &mut self.bytes).is_ok();
         if !fits {
             *self = Self::blank();
@@ -192,9 +231,11 @@ impl Prepared {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::desk::book::tests::one_pair;
+    use crate::metal::link::memory_pair;
+    use crate::units::LinkId;
     use proptest::prelude::*;
 
     #[test]
@@ -207,7 +248,73 @@ mod tests {
         assert_eq!(limit(&row, Price(1_000), Side::Sell, 200), Price(990));
     }
 
+    /// An order to be written, for a touch at this price.
+    pub(in crate::agents::trader) fn written(
+        order: &mut Prepared,
+        form: &OrderForm,
+        instrument: &Instrument,
+        price: i64,
+        n: u64,
+    ) {
+        let wanted = Wanted {
+            class: Class::Entry,
+            client: ClientId(n),
+            side: Side::Buy,
+            qty: Qty(250),
+            reduce_only: false,
+            collar_ppm: ENTRY_COLLAR_PPM,
+            edge: None,
+        };
+        let quote = crate::desk::book::tests::quote(1, n, price, price + 1, Nanos(n));
+        let paper = Paper { form, instrument, stamp: Unix(1_700_000_000_000_000_000 + n as i64) };
+        assert!(order.write(&paper, &quote, &wanted, Nanos(n), Made::Prepared));
+    }
+
     proptest! {
+        /// Whatever is written, sealed, spoilt, sent between and moved to another link: what leaves is the order
+        /// as it was written last, each at most once.
+        #[test]
+        fn what_leaves_sealed_is_what_was_written_last(deeds in prop::collection::vec((0u8..6, 0usize..3, 0usize..2), 1..120)) {
+            let instruments = one_pair();
+            let perp = &instruments.instruments[1];
+            let key = crate::venue::Key::new("k".repeat(64), "s".repeat(64));
+            let form = (crate::venue::get(perp.venue).form)(perp, "venue.example", &key, 1_000);
+            let (mut links, mut peers): (Vec<_>, Vec<_>) =
+                (1..3).map(|id| memory_pair(LinkId(id), "box:1", 256, 4_096)).unzip();
+            let mut orders = [Prepared::blank(), Prepared::blank(), Prepared::blank()];
+            let mut left = [false; 3];
+            for (n, (deed, at, on)) in deeds.into_iter().enumerate() {
+                let (order, link) = (&mut orders[at], &mut links[on]);
+                let mut expected: Vec<u8> = Vec::new();
+                match deed {
+                    0 | 1 => {
+                        written(order, &form, perp, 600_000 + n as i64, n as u64 + 1);
+                        left[at] = false;
+                    }
+                    // Whoever has sent an order writes another before sealing again: its id is burnt.
+                    2 if left[at] => {}
+                    2 => _ = order.seal(link, None),
+                    3 => order.spoil(),
+                    4 => {
+                        link.send(b"a warming request").unwrap();
+                        expected = b"a warming request".to_vec();
+                    }
+                    _ => {
+                        if let Some(sealed) = order.take_sealed()
+                            && link.send_sealed(sealed).unwrap().is_some()
+                        {
+                            prop_assert!(!std::mem::replace(&mut left[at], true), "it left twice");
+                            expected = order.bytes().to_vec();
+                            prop_assert!(!expected.is_empty(), "a spoilt order left");
+                        }
+                    }
+                }
+                let mut wire = Vec::new();
+                peers[on].take(&mut wire);
+                prop_assert_eq!(wire, expected);
+            }
+        }
+
         /// Whatever the touch and the room beyond it: the limit stays within that room.
         #[test]
         fn a_limit_is_never_past_the_worst_price(
