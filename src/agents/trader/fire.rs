@@ -1,27 +1,25 @@
 //! The way out: the gate at the moment of sending, claim before send, both legs in one breath.
 //!
-//! Owns:  the sequence claim → commit → look at the latch → first byte, for pairs and for repairs.
+//! Owns:  the sequence claim → commit → look at the latch → first byte, for pairs and, from `mend`, for repairs.
 //! Never: leaves a leg unsent without telling so, or a pair not BUSY after its first byte.
 //! Wire:  FAULTS 7.2 (what is written before a send), DESIGN §2 (Permit, BUSY).
 
 use super::contingent::Armed;
 use super::links::{Flying, Went};
-use super::pen::{EXIT_COLLAR_PPM, Paper, Prepared, Wanted, collar_within};
+use super::pen::{Paper, Prepared};
 use super::proof::Proof;
 use super::{Signal, Stall, Trader, signal_prices};
 use crate::agents::Loaded;
 use crate::desk::book::touch;
 use crate::desk::budget::ENTRY_CHARGE;
-use crate::desk::pair::{least_unwind, slice};
 use crate::event::{
-    Bind, Closed, Command, Fired, FiredLeg, Intent, IntentLeg, Made, Permit, Quote, Told, Wire, intent_state,
-    lane,
+    Bind, Closed, Fired, FiredLeg, Intent, IntentLeg, Made, Permit, Quote, Told, Wire, intent_state, lane,
 };
 use crate::metal::crash;
 use crate::metal::intents::{INTENT_BYTES, IntentSlot};
 use crate::metal::link::Sealed;
 use crate::metal::poll::Slot;
-use crate::units::{Class, ClientId, Direction, InstrumentId, LegKind, Nanos, PairId, Price, Unix, VenueId};
+use crate::units::{Class, Direction, InstrumentId, LegKind, Nanos, PairId, Price, Unix, VenueId};
 
 /// Room in the ring to the shadow that a send round claims: itself, and what a dying link adds.
 const ROUND_EVENTS: usize = 4;
@@ -142,136 +140,6 @@ impl Trader {
         Ok(())
     }
 
-    /// Does what the shadow asks for; how much that was.
-    pub(super) fn commands(&mut self, now: Nanos) -> usize {
-        let mut work = 0;
-        // One that must be told about needs room to be told in.
-        while self.doors.told.has_room(2) {
-            let Some(command) = self.doors.commands.pop() else { break };
-            work += 1;
-            match command {
-                Command::Free { pair } => {
-                    if let Some(stall) = self.stalls.get_mut(usize::from(pair.0)) {
-                        stall.busy = false;
-                    }
-                }
-                Command::Proven { pair, client, executed, net } => {
-                    self.on_proven(pair, client, executed, net, now);
-                }
-                Command::Unwind { pair, .. } | Command::Complete { pair, .. } => {
-                    if let Err(why) = self.fire_repair(command, now) {
-                        let _ = self.doors.told.push(Told::Declined { pair, why });
-                    }
-                }
-            }
-        }
-        work
-    }
-
-    /// Sends one order that makes a leg smaller, or the missing one larger. Of an unwind no freshness is
-    /// asked: a late one is better than none, and its limit holds it.
-    ///
-    /// # Errors
-    ///
-    /// Why nothing was sent; the shadow asks again, or for the other.
-    pub(super) fn fire_repair(&mut self, command: Command, now: Nanos) -> Result<(), Closed> {
-        let (Command::Unwind { pair, last, leg, side, qty, .. }
-        | Command::Complete { pair, last, leg, side, qty, .. }) = command
-        else {
-            return Ok(());
-        };
-        let at = usize::from(pair.0);
-        let loaded = self.loaded.clone().ok_or(Closed::NoQuote)?;
-        let stall = self.stalls.get(at).ok_or(Closed::NoQuote)?;
-        if stall.fired != last {
-            return Err(Closed::Busy);
-        }
-        // A position may need mending that no intent of this run is to blame for, or whose intent has
-        // had all its attempts: then this is an intent of its own (FAULTS 7.2).
-        let (sequence, attempt) = match last {
-            (sequence, attempt) if stall.busy && attempt < ClientId::ATTEMPT_MAX => (sequence, attempt + 1),
-            _ => (self.next_sequence + 1, 0),
-        };
-        let (venue, instrument) = (stall.venues[leg as usize], stall.legs[leg as usize]);
-        let quote = *self.books.tops(pair)[leg as usize].ok_or(Closed::NoQuote)?;
-        let row = loaded.instruments.get(instrument);
-        let (opens, collar_ppm, edge) = match command {
-            Command::Complete { worst, until, .. } => {
-                if now > until {
-                    return Err(Closed::Late);
-                }
-                if sequence != last.0 {
-                    return Err(Closed::Busy);
-                }
-                self.settings.gate.check(&self.books, pair, stall.venues, &self.offsets, now)?;
-                let (touch, _) = touch(&quote, side);
-                let room = (worst.0 - touch.0).saturating_mul(side.sign());
-                (true, collar_within(room, touch, row.tick, EXIT_COLLAR_PPM).ok_or(Closed::Dear)?, None)
-            }
-            Command::Unwind { collar_ppm, edge, .. } => (false, collar_ppm, edge),
-            Command::Free { .. } | Command::Proven { .. } => return Ok(()),
-        };
-        let (price, visible) = touch(&quote, side);
-        // Nobody is on the other side: an order would have no price, and no slice a size.
-        if price <= Price(0) || visible.0 <= 0 {
-            return Err(Closed::Thin);
-        }
-        let qty = match command {
-            Command::Unwind { sliced: true, .. } => {
-                slice(qty, visible, row.lot, least_unwind(row, price).ok_or(Closed::Thin)?)
-            }
-            _ => qty,
-        };
-        self.permitted(lane(venue, leg), Class::Repair, now)?;
-        let link = self.links.idle(venue, leg).ok_or(Closed::NoLink)?;
-        let wanted = Wanted {
-            class: Class::Repair,
-            client: self.client(sequence, leg, attempt).ok_or(Closed::NoRoom)?,
-            side,
-            qty,
-            reduce_only: leg == LegKind::Perp && !opens,
-            collar_ppm,
-            edge,
-        };
-        let stamp = self.offsets.venue_time(lane(venue, leg), now).ok_or(Closed::NoClock)?;
-        let form = loaded.form(instrument).ok_or(Closed::NoLink)?;
-        let mut order = std::mem::replace(&mut self.repair, Prepared::blank());
-        let paper = Paper { form, instrument: row, stamp };
-        let slot = if order.write(&paper, &quote, &wanted, now, Made::Signed) {
-            self.claim(Class::Repair)
-        } else {
-            Err(Closed::NoRoom)
-        };
-        if let Ok(slot) = slot {
-            let (price, _) = touch(&quote, side);
-            let mut round = Round {
-                pair,
-                class: Class::Repair,
-                direction: if (side == Direction::Short.opening(leg)) == opens {
-                    Direction::Short
-                } else {
-                    Direction::Long
-                },
-                sequence,
-                quotes: [0; 2],
-                prices: [Price(0); 2],
-                ages_ns: [0; 2],
-                seen: now,
-                bind: Bind::default(),
-            };
-            round.quotes[leg as usize] = quote.sequence;
-            round.prices[leg as usize] = price;
-            round.ages_ns[leg as usize] = now.since(quote.received);
-            let leg = Leg { order: &order, sealed: None, instrument, venue, leg, link };
-            self.commit(&round, slot, [Some(&leg), None], &loaded);
-            self.send_legs(&round, slot, [Some(leg), None], false);
-            self.stalls[at].fired = (sequence, attempt);
-            self.next_sequence = self.next_sequence.max(sequence);
-        }
-        self.repair = order;
-        slot.map(|_| ())
-    }
-
     /// Tells of the first turn that finds the kill latch set, and of the first that finds it clear again: from
     /// the one to the other, no send round carries a turn (I6).
     pub(super) fn look_at_latch(&mut self, now: Nanos) -> usize {
@@ -347,7 +215,13 @@ impl Trader {
     }
 
     /// Commits the intent, both legs of it, also one that may never be sent. From here on the pair is BUSY.
-    fn commit(&mut self, round: &Round, slot: IntentSlot, legs: [Option<&Leg<'_>>; 2], loaded: &Loaded) {
+    pub(super) fn commit(
+        &mut self,
+        round: &Round,
+        slot: IntentSlot,
+        legs: [Option<&Leg<'_>>; 2],
+        loaded: &Loaded,
+    ) {
         let window_ns = i64::from(self.settings.recv_window_ms) * 1_000_000;
         let intent = Intent {
             epoch: self.settings.epoch,
@@ -379,7 +253,13 @@ impl Trader {
 
     /// Writes the legs and tells the shadow. Returns whether a contingent leg is to follow: `more`, and the
     /// first leg is on its way.
-    fn send_legs(&mut self, round: &Round, slot: IntentSlot, legs: [Option<Leg<'_>>; 2], more: bool) -> bool {
+    pub(super) fn send_legs(
+        &mut self,
+        round: &Round,
+        slot: IntentSlot,
+        legs: [Option<Leg<'_>>; 2],
+        more: bool,
+    ) -> bool {
         let mut fired = [None, None];
         for (i, leg) in legs.into_iter().enumerate() {
             let Some(leg) = leg else { break };

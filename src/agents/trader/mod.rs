@@ -5,7 +5,7 @@
 //! Never: judges what became of an order (the shadow does), clears a pair's BUSY, sends with an
 //!        expired permit, decides on a quote when a newer one is already in the ring.
 //! Map:   `pen` limits, rendering, fitting · `ready` orders signed ahead · `seal` and sealed ahead · `fire` the
-//!        way out · `contingent` the leg that waits for a proven fill · `proof` what proves it · `links`
+//!        way out · `mend` what the shadow wishes · `contingent` the leg that waits for a proven fill · `proof` what proves it · `links`
 //!        answers, warmth · `hot` its private stream.
 
 pub mod contingent;
@@ -13,6 +13,7 @@ mod counts;
 mod fire;
 mod hot;
 mod links;
+mod mend;
 pub mod pen;
 mod proof;
 mod ready;
