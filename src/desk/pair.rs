@@ -98,7 +98,7 @@ impl Holding {
 /// One 10^-9 of a coin, in 10^-18.
 pub(super) const NANO: i128 = 1_000_000_000;
 /// One coin, in 10^-18.
-pub(super) const BASE_UNIT: i128 = 10i128.pow(Amount::SCALE as u32);
+pub const BASE_UNIT: i128 = 10i128.pow(Amount::SCALE as u32);
 
 /// Allowed |E| while no repair is open: the larger of one spot lot and one perp lot, in base.
 #[must_use]

@@ -462,6 +462,21 @@ fn r09_a_repair_refused_for_want_of_funds_is_made_smaller() {
     );
 }
 
+/// Somebody else sold some of the coins: what is left of them is sold, and not half of what there was.
+#[test]
+fn r09_a_repair_refused_for_want_of_funds_uses_what_there_is() {
+    let mut world = held(&one_entry("SOL", 11));
+    let stranger =
+        json!({"kind": "foreign_order", "symbol": "SOLUSDT", "market": "spot", "client_side": "SELL"});
+    faults(&mut world, &[stranger, force("adl", "SOLUSDT", 1_000_000)]);
+    world.run_for(2 * SEC);
+    let orders = after_entry(&world);
+    let sold = |order: &&String| order.starts_with("sell spot SOLUSDT") && !order.contains("0.06");
+    let sold: Vec<_> = orders.iter().filter(sold).collect();
+    assert_eq!(sold, ["sell spot SOLUSDT 2.969 FILLED 2.969"], "{orders:?}");
+    assert!(world.stop());
+}
+
 #[test]
 fn r09_a_throttled_repair_waits_two_seconds() {
     let throttled = json!({"kind": "refuse", "market": "usdm", "client_side": "BUY", "status": 429, "code": -1015, "msg": "Too many new orders."});

@@ -6,10 +6,10 @@
 
 use super::completing::Completion;
 use super::{Book, Shadow};
-use crate::desk::pair::least_unwind;
-use crate::event::{Closed, End, Forced, PairState, Record, RefusalKind};
+use crate::desk::pair::{BASE_UNIT, in_lots, least_unwind};
+use crate::event::{Closed, End, Forced, PairState, Record, RefusalKind, lane};
 use crate::units::time::{MS, SEC};
-use crate::units::{Class, ClientId, LegKind, Nanos, PairId, Qty};
+use crate::units::{Amount, Class, ClientId, LegKind, Nanos, PairId, Qty, Side};
 use std::sync::Arc;
 
 /// Collars of successive unwinds, in parts per million (FAULTS 6f: 0.2 %, 0.5 %, 2 %, 5 %).
@@ -200,11 +200,15 @@ impl Shadow {
         self.recheck_position(pair, now);
     }
 
-    /// The size of the next unwind: smaller where the venue said that there is not as much.
-    pub(super) fn sized(&self, at: usize, leg: LegKind, qty: Qty) -> Qty {
+    /// The size of the next unwind. Where the venue said that there is not as much: what its wallet was found to
+    /// hold, if that is less; half, if it is not.
+    pub(super) fn sized(&self, at: usize, leg: LegKind, side: Side, qty: Qty, now: Nanos) -> Qty {
         let book = &self.books[at];
         let row = self.instruments.leg(book.pair, leg);
-        let cut = qty.0 >> book.mending.halved;
+        let sells_coins = leg == LegKind::Spot && side == Side::Sell && book.mending.halved > 0;
+        let free = self.in_wallet(lane(row.venue, leg), row.base, now).filter(|_| sells_coins);
+        let free = free.map(|free| in_lots(free.0.max(0), row, Amount(BASE_UNIT)));
+        let cut = free.filter(|free| *free < qty.0).unwrap_or(qty.0 >> book.mending.halved);
         let quote = book.pulse.and_then(|pulse| pulse.quotes[leg as usize]);
         let least = quote.and_then(|quote| least_unwind(row, quote.bid)).unwrap_or(qty.0);
         Qty((cut - cut % row.lot.0).max(least).min(qty.0))

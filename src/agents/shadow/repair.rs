@@ -124,7 +124,7 @@ impl Shadow {
 
     fn unwind(&mut self, at: usize, leg: LegKind, side: crate::units::Side, qty: Qty, now: Nanos) {
         let lane = self.lane_of(self.books[at].pair, leg);
-        let qty = self.sized(at, leg, qty);
+        let qty = self.sized(at, leg, side, qty, now);
         let edge = self.edge(self.books[at].pair, leg, side);
         // A repair that can't leave is not asked for (R9: `Retry-After` first).
         if !self.lanes[lane].may_repair(now) || self.mode() == Mode::Killed {
