@@ -3,14 +3,14 @@
 //! Owns:  one socket and the rest of a short write.
 //! Never: carries an order to a venue; `dial` makes one only where a request says `tls: false`.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Write};
 use std::net::Shutdown;
 
 use mio::net::TcpStream;
 
 use super::inbound::Inbound;
 use super::link::{Fill, LinkError};
-use super::socket::Gauged;
+use super::socket::{Got, read_some};
 
 pub(super) struct Plain {
     socket: TcpStream,
@@ -25,19 +25,13 @@ impl Plain {
     pub(super) fn fill(&mut self, inbound: &mut Inbound, peer: &str) -> Result<Fill, LinkError> {
         // A broken write shows in the read below as well, after what was sent before.
         let _ = self.flush(peer);
-        loop {
-            let mut gauged = Gauged { socket: &mut self.socket, short: false };
-            match gauged.read(inbound.spare()) {
-                // Without TLS an end is an end: nothing tells a goodbye from a cut.
-                Ok(0) => return Err(LinkError::Closed { peer: peer.to_owned() }),
-                Ok(gained) => {
-                    let drained = gauged.short;
-                    inbound.gained(gained);
-                    return Ok(Fill { gained, drained, failure: None });
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Fill::default()),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(LinkError::from_io(&error, peer)),
+        match read_some(&mut self.socket, inbound.spare(), peer)? {
+            None => Ok(Fill::default()),
+            // Without TLS an end is an end: nothing tells a goodbye from a cut.
+            Some(Got { n: 0, .. }) => Err(LinkError::Closed { peer: peer.to_owned() }),
+            Some(Got { n: gained, short: drained }) => {
+                inbound.gained(gained);
+                Ok(Fill { gained, drained, failure: None })
             }
         }
     }

@@ -1,12 +1,14 @@
-//! The options of our TCP sockets.
+//! Our TCP sockets: their options, and one read.
 //!
 //! Owns:  turning a connected socket into one we can poll: non-blocking, no delay, and given up by
-//!        the kernel when the other side stays silent.
-//! Never: reads or writes.
+//!        the kernel when the other side stays silent; what a read says beyond its bytes.
+//! Never: writes, or knows what the bytes mean.
 #![allow(unsafe_code)]
 
-use std::io::{self, Read};
+use std::io::{self, ErrorKind, Read};
 use std::os::fd::AsRawFd;
+
+use super::link::LinkError;
 
 /// Data that the other side did not acknowledge for this long ends the connection. The default
 /// (15 minutes or more) would leave an order link looking alive on a dead path.
@@ -37,19 +39,33 @@ pub(super) fn prepare(stream: std::net::TcpStream) -> io::Result<mio::net::TcpSt
     Ok(mio::net::TcpStream::from_std(stream))
 }
 
-/// Reads, and remembers whether the kernel had less than we asked for: then the socket is drained,
-/// and the next byte will make a new readiness event (epoll(7), Q&A 9). Saves the read that would
-/// only say "nothing" (245 ns, HOTPATH §8).
-pub(super) struct Gauged<'a> {
-    pub(super) socket: &'a mut mio::net::TcpStream,
+/// What one read brought.
+pub(super) struct Got {
+    /// How many bytes; 0: the other side writes no more.
+    pub(super) n: usize,
+    /// Whether the kernel had less than we asked for: then the socket is drained, and the next byte will
+    /// make a new readiness event (epoll(7), Q&A 9). Saves the read that would only say "nothing" (245 ns,
+    /// HOTPATH §8).
     pub(super) short: bool,
 }
 
-impl Read for Gauged<'_> {
-    #[inline]
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let n = self.socket.read(out)?;
-        self.short = n < out.len();
-        Ok(n)
+/// Reads what is there; `None` if that is nothing.
+///
+/// # Errors
+///
+/// The connection is of no use any more; `peer` names it.
+#[inline]
+pub(super) fn read_some(
+    socket: &mut mio::net::TcpStream,
+    into: &mut [u8],
+    peer: &str,
+) -> Result<Option<Got>, LinkError> {
+    loop {
+        match socket.read(into) {
+            Ok(n) => return Ok(Some(Got { n, short: n < into.len() })),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(LinkError::from_io(&error, peer)),
+        }
     }
 }

@@ -6,7 +6,7 @@
 //! Map:   `tls_rustls` the handshake, and rustls' own path · `tls_own` what records mean once they are ours ·
 //!        `tls_record` opening and sealing · `ahead` records sealed ahead.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Write};
 use std::net::Shutdown;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -19,7 +19,7 @@ use rustls::{CertificateError, CipherSuite, ClientConfig, RootCertStore};
 
 use super::inbound::Inbound;
 use super::link::{Fill, LinkError, LinkState};
-use super::socket::Gauged;
+use super::socket::{Got, read_some};
 use super::tls_own::{End, Own};
 use super::tls_record::{RECORD_MAX, Turn};
 use super::tls_rustls::{Rustls, Step};
@@ -179,18 +179,12 @@ impl Tls {
         peer: &str,
     ) -> Result<Fill, LinkError> {
         loop {
-            let mut gauged = Gauged { socket: &mut self.socket, short: false };
-            match gauged.read(inbound.spare()) {
-                Ok(0) => self.ended = true,
-                Ok(n) => inbound.gained_raw(n),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    written.map_err(|error| LinkError::from_io(&error, peer))?;
-                    return Ok(Fill { gained: 0, drained: true, failure: None });
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) => return Err(LinkError::from_io(&error, peer)),
-            }
-            let short = gauged.short;
+            let Some(Got { n, short }) = read_some(&mut self.socket, inbound.spare(), peer)? else {
+                written.map_err(|error| LinkError::from_io(&error, peer))?;
+                return Ok(Fill { gained: 0, drained: true, failure: None });
+            };
+            self.ended |= n == 0;
+            inbound.gained_raw(n);
             if let Some(fill) = self.open(inbound, short, peer)? {
                 return Ok(fill);
             }
@@ -251,18 +245,12 @@ impl Tls {
         }
         loop {
             let Hands::Rustls(rustls) = &mut self.hands else { return Err(self.nobody(peer)) };
-            let mut gauged = Gauged { socket: &mut self.socket, short: false };
-            match gauged.read(rustls.spare()) {
-                Ok(0) => self.ended = true,
-                Ok(n) => rustls.gained(n),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    written.map_err(|error| LinkError::from_io(&error, peer))?;
-                    return Ok(Fill { gained: 0, drained: true, failure: None });
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) => return Err(LinkError::from_io(&error, peer)),
-            }
-            let short = gauged.short;
+            let Some(Got { n, short }) = read_some(&mut self.socket, rustls.spare(), peer)? else {
+                written.map_err(|error| LinkError::from_io(&error, peer))?;
+                return Ok(Fill { gained: 0, drained: true, failure: None });
+            };
+            self.ended |= n == 0;
+            rustls.gained(n);
             let was_handshaking = rustls.is_handshaking();
             let step = rustls.advance(None, &mut self.out);
             let _ = self.write_out();

@@ -2,6 +2,7 @@
 //!
 //! Owns:  an authority of its own, and servers on threads that each serve one connection.
 
+use std::io::Read;
 use std::net::TcpListener;
 use std::sync::mpsc;
 use std::thread::JoinHandle;

@@ -50,6 +50,16 @@ fn decision(world: &mut World, pair: &str, name: &str) -> Decision {
     found.unwrap_or_else(|| panic!("no {name}: {told:?}"))
 }
 
+/// Closes everything, and compares the books.
+#[track_caller]
+fn flattened(mut world: World) {
+    world.ask(Ask::Flatten("done".to_owned()));
+    world.run_for(30 * SEC);
+    assert_eq!(held(&world), 0);
+    assert!(world.stop());
+    books_equal_truth(&world);
+}
+
 fn held(world: &World) -> u64 {
     world.shadow().open_now()
 }
@@ -226,11 +236,7 @@ fn a_position_grows_by_clips_with_a_cool_down_between_them() {
     let entries: Vec<u64> =
         records(&world, Kind::Fired).iter().map(|it| it["at_us"].as_u64().unwrap()).collect();
     assert!(entries.windows(2).all(|two| two[1] - two[0] >= 20_000_000), "{entries:?}");
-    world.ask(Ask::Flatten("done".to_owned()));
-    world.run_for(30 * SEC);
-    assert_eq!(held(&world), 0);
-    assert!(world.stop());
-    books_equal_truth(&world);
+    flattened(world);
 }
 
 /// The caps are full with one clip. DOGE earns half as much again as SOL over a quarter: whoever holds SOL moves
@@ -298,11 +304,7 @@ fn long_positions_sell_granted_coins_and_no_more_of_them_whatever_is_there() {
     grant(&mut world, "2.5");
     let more = -told(&mut world, "BNB").spot.0;
     assert!(more > sold && more <= 25 * coin / 10, "{more}");
-    world.ask(Ask::Flatten("done".to_owned()));
-    world.run_for(30 * SEC);
-    assert_eq!(held(&world), 0);
-    assert!(world.stop());
-    books_equal_truth(&world);
+    flattened(world);
 }
 
 /// Sixteen pairs at once share two order links a market and every budget.
