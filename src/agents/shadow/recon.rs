@@ -8,6 +8,7 @@
 //! Map:   `recon_market`, `recon_instrument` → `tick_recon` asks one thing at a time → `on_audit` reads it →
 //!        `adopt` orders nobody wrote down · `compare` what is held with the books.
 
+use super::compare::Foreign;
 use super::{Question, Shadow};
 use crate::agents::courier::Letter;
 use crate::desk::budget::Line;
@@ -25,6 +26,8 @@ use std::sync::Arc;
 pub(super) const PAUSE_NS: u64 = 200 * MS;
 /// How far back trades are read when a person resumes.
 const LOOK_BACK_NS: i64 = 600 * SEC as i64;
+/// How far a calendar may have been behind the venue's, at the most that a start accepts, and more.
+const CALENDAR_NS: i64 = 5 * SEC as i64;
 /// No answer for so long: asked again.
 const LOST_NS: u64 = 15 * SEC;
 
@@ -48,6 +51,10 @@ pub(super) struct Recon {
     pub(super) symbols: Option<Arc<Symbols>>,
     /// Orders of others, seen and told: they are not asked about again.
     pub(super) strangers: BTreeSet<(InstrumentId, u64)>,
+    /// What their trades moved, as far as it is in no baseline yet: it explains that much, and no more.
+    pub(super) foreign: BTreeMap<InstrumentId, Foreign>,
+    /// By market, in the venue's time: what was traded by then may be in the baseline already.
+    pub(super) baselined: BTreeMap<usize, Unix>,
     /// Instruments whose books were equal to the venue's at least once.
     pub(super) confirmed: BTreeSet<InstrumentId>,
     /// Counts up with every order and fill of an instrument: what changed while an answer was on its way
@@ -188,6 +195,11 @@ impl Shadow {
     }
 
     fn begin_round(&mut self, of_lane: usize, round: Round) {
+        if !self.recon.baselined.contains_key(&of_lane) {
+            let from = self.recovered.compared_at.map(|at| Unix(at.0 + CALENDAR_NS));
+            let from = from.unwrap_or_else(|| self.clock.unix());
+            self.recon.baselined.insert(of_lane, from);
+        }
         let before = self.recon.rounds.insert(of_lane, round);
         if let (Some(before), Some(round)) = (before, self.recon.rounds.get_mut(&of_lane)) {
             round.since = round.since.min(before.since);
