@@ -7,17 +7,19 @@
 use super::Shadow;
 use super::recon::{Item, PAUSE_NS};
 use crate::desk::order::Order;
-use crate::event::{Asset, End, PairState, Record, WalletRow, lane};
+use crate::event::{Asset, End, PairState, Record, WalletRow};
 use crate::metal::crash;
 use crate::units::decimal::pow10_i128;
 use crate::units::time::SEC;
-use crate::units::{Amount, InstrumentId, LegKind, Nanos};
+use crate::units::{Amount, InstrumentId, LegKind, Nanos, Unix};
 use crate::venue::audit::{BalanceRow, PositionRow, TradesFrom};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A venue's replicas may lag: what differs is read again for so long before it counts as unexplained.
 const PATIENCE_NS: u64 = 10 * SEC;
+/// How far a calendar may have been behind the venue's, at the most that a start accepts, and more.
+const CALENDAR_NS: i64 = 5 * SEC as i64;
 /// The pause before another reading doubles so often.
 const REPEATS_SLOWED: u32 = 3;
 /// Where something stays unexplained, an order searched for there is looked for again so much later.
@@ -72,10 +74,12 @@ impl Shadow {
         order.missing().filter(|_| age_ns < memory_ns)
     }
 
-    /// What others trade from now on is in no baseline.
-    pub(super) fn baselined(&mut self, of_lane: usize, now: Nanos) {
-        let at = self.offsets.venue_time(of_lane, now).unwrap_or_else(|| self.clock.unix());
-        self.recon.baselined.insert(of_lane, at);
+    /// From when on, in the venue's time, what others trade of an instrument is in no baseline.
+    pub(super) fn baseline_of(&self, instrument: InstrumentId) -> Unix {
+        let row = self.instruments.get(instrument);
+        let (what, old) = ((row.leg, row.base), &self.recovered);
+        let before = || old.compared.get(&what).copied().or(old.last_at).map(|at| Unix(at.0 + CALENDAR_NS));
+        self.recon.baselined.get(&what).copied().or_else(before).unwrap_or(old.since)
     }
 
     /// Whether an order of this instrument was searched for in vain.
@@ -256,23 +260,19 @@ impl Shadow {
                 .map(|tracked| self.instruments.get(tracked.order.leg.instrument).base)
                 .collect();
             // What may yet be the doing of an order in doubt is not taken for another hand's.
-            let renewed: BTreeMap<Asset, &WalletRow> = wallets
-                .iter()
-                .filter(|row| !searched.contains(&row.asset))
-                .map(|row| (row.asset, row))
-                .collect();
-            for row in renewed.values() {
+            let renewed: Vec<WalletRow> =
+                wallets.into_iter().filter(|row| !searched.contains(&row.asset)).collect();
+            let at = self.offsets.venue_time(of_lane, now).unwrap_or_else(|| self.clock.unix());
+            for row in &renewed {
                 self.recovered.openings.insert((row.leg, row.asset), row.opening);
+                self.recon.baselined.insert((row.leg, row.asset), at);
             }
             let instruments = Arc::clone(&self.instruments);
             self.recon.foreign.retain(|id, _| {
-                let row = instruments.get(*id);
-                lane(row.venue, row.leg) != of_lane || !renewed.contains_key(&row.base)
+                let of = instruments.get(*id);
+                renewed.iter().all(|row| (row.leg, row.asset) != (of.leg, of.base))
             });
-            if !renewed.is_empty() {
-                self.baselined(of_lane, now);
-            }
-            self.write(Record::Baseline { at: self.clock.unix(), held: wallets, unexplained });
+            self.write(Record::Baseline { at: self.clock.unix(), held: renewed, unexplained });
         }
         crash::point("K15i");
         for at in 0..self.books.len() {

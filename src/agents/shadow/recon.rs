@@ -13,7 +13,7 @@ use super::{Question, Shadow};
 use crate::agents::courier::Letter;
 use crate::desk::budget::Line;
 use crate::desk::order::QUARANTINE_NS;
-use crate::event::{Fill, Headers, PairState, Source, lane, market_of};
+use crate::event::{Asset, Fill, Headers, PairState, Source, lane, market_of};
 use crate::metal::crash;
 use crate::units::time::{MS, SEC};
 use crate::units::{ClientId, InstrumentId, LegKind, Nanos, PairId, Unix};
@@ -26,8 +26,6 @@ use std::sync::Arc;
 pub(super) const PAUSE_NS: u64 = 200 * MS;
 /// How far back trades are read when a person resumes.
 const LOOK_BACK_NS: i64 = 600 * SEC as i64;
-/// How far a calendar may have been behind the venue's, at the most that a start accepts, and more.
-const CALENDAR_NS: i64 = 5 * SEC as i64;
 /// No answer for so long: asked again.
 const LOST_NS: u64 = 15 * SEC;
 
@@ -53,8 +51,8 @@ pub(super) struct Recon {
     pub(super) strangers: BTreeSet<(InstrumentId, u64)>,
     /// What their trades moved, as far as it is in no baseline yet: it explains that much, and no more.
     pub(super) foreign: BTreeMap<InstrumentId, Foreign>,
-    /// By market, in the venue's time: what was traded by then may be in the baseline already.
-    pub(super) baselined: BTreeMap<usize, Unix>,
+    /// In the venue's time: what was traded by then may be in the baseline already.
+    pub(super) baselined: BTreeMap<(LegKind, Asset), Unix>,
     /// Instruments whose books were equal to the venue's at least once.
     pub(super) confirmed: BTreeSet<InstrumentId>,
     /// Counts up with every order and fill of an instrument: what changed while an answer was on its way
@@ -195,11 +193,6 @@ impl Shadow {
     }
 
     fn begin_round(&mut self, of_lane: usize, round: Round) {
-        if !self.recon.baselined.contains_key(&of_lane) {
-            let from = self.recovered.compared_at.map(|at| Unix(at.0 + CALENDAR_NS));
-            let from = from.unwrap_or_else(|| self.clock.unix());
-            self.recon.baselined.insert(of_lane, from);
-        }
         let before = self.recon.rounds.insert(of_lane, round);
         if let (Some(before), Some(round)) = (before, self.recon.rounds.get_mut(&of_lane)) {
             round.since = round.since.min(before.since);
