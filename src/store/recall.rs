@@ -11,7 +11,7 @@ use super::ids::Ids;
 use super::journal::{Entry, Kind};
 use super::row::{Row, decimals_of};
 use crate::desk::ledger::{Sums, Trade};
-use crate::event::{Asset, Payment};
+use crate::event::{Asset, FEE_PRICE_DECIMALS, Payment};
 use crate::units::decimal::{self, pow10_i128};
 use crate::units::time::SEC;
 use crate::units::{Amount, Class, ClientId, LegKind, Price, Qty, Side, Unix};
@@ -234,6 +234,10 @@ impl Recalled {
             }
             Kind::Funding => self.on_payment(&row)?,
             Kind::Basis => self.on_basis(&row)?,
+            Kind::FeePrice => {
+                let price = Price(row.scaled("price", FEE_PRICE_DECIMALS)?);
+                self.sums.value_fees(row.asset("asset")?, price);
+            }
             Kind::Grant => drop(self.granted.insert(row.asset("pair")?, row.amount("qty")?)),
             Kind::Checkpoint => self.on_part(&row)?,
             Kind::Pair => {
