@@ -5,14 +5,16 @@
 //!                                                  [--cell NAME] [--jobs N] [--json FILE]
 //! ```
 //!
-//! Prints a table of points and the cells ruled out with their reasons. Exit code: 0 if every cell asked for held.
+//! Prints a table of points and the cells ruled out with their reasons; the same cells give the same event hash. Exit
+//! code: 0 if every cell asked for held, 1 if not, 2 for wrong usage.
 
 use contango::rehearse::session::grid::{Cell, Kind, Ran, Scenes, all, run};
+use ring::digest;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
 
@@ -89,21 +91,26 @@ fn grid(options: &Options) -> Result<bool, String> {
     let broken: Vec<(&Cell, &Ran)> =
         wanted.iter().copied().zip(&ran).filter(|(_, ran)| ran.broken.is_some()).collect();
 
-    println!("point    cells  held  slowest recovery");
+    println!("point    cells  held  withheld  slowest recovery");
     let mut rows = Vec::new();
-    let mut points: BTreeMap<(usize, String), (usize, usize, u64)> = BTreeMap::new();
+    let mut points: BTreeMap<(usize, String), (usize, usize, usize, u64)> = BTreeMap::new();
     for (at, (cell, ran)) in wanted.iter().zip(&ran).enumerate() {
         let name = cell.place.to_string();
         let key = points.keys().find(|(_, known)| *known == name).cloned().unwrap_or((at, name));
         let row = points.entry(key).or_default();
         row.0 += 1;
         row.1 += usize::from(ran.broken.is_none());
-        row.2 = row.2.max(ran.healed_ns);
+        row.2 += usize::from(ran.broken.is_none() && ran.healed_ns.is_none());
+        row.3 = row.3.max(ran.healed_ns.unwrap_or(0));
     }
-    for ((_, name), (cells, held, healed_ns)) in &points {
+    let mut withheld = 0;
+    for ((_, name), (cells, held, of_it, healed_ns)) in &points {
+        withheld += of_it;
         let healed_s = healed_ns / 1_000_000_000;
-        println!("{name:<8} {cells:>5} {held:>5}  {healed_s:>3} s");
-        rows.push(json!({"point": name, "cells": cells, "held": held, "healed_s_max": healed_s}));
+        println!("{name:<8} {cells:>5} {held:>5} {of_it:>9}  {healed_s:>3} s");
+        rows.push(
+            json!({"point": name, "cells": cells, "held": held, "withheld": of_it, "healed_s_max": healed_s}),
+        );
     }
     let mut against: BTreeMap<&str, (usize, Vec<String>)> = BTreeMap::new();
     for (cell, why) in cells.iter().filter_map(|(cell, why)| Some((cell, (*why)?))) {
@@ -131,10 +138,13 @@ fn grid(options: &Options) -> Result<bool, String> {
     }
     let simulated_s = ran.iter().map(|ran| ran.simulated_ns).sum::<u64>() / 1_000_000_000;
     let events: u64 = ran.iter().map(|ran| ran.events).sum();
+    let mut hash = digest::Context::new(&digest::SHA256);
+    ran.iter().for_each(|ran| hash.update(ran.hash.as_bytes()));
+    let hash: String = hash.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
     let ruled_out = cells.len() - applicable;
     println!(
-        "{} of {applicable} applicable cells run, {} held, {} broke; {ruled_out} ruled out; {simulated_s} simulated seconds, \
-         {events} events in {:.0} s",
+        "{} of {applicable} applicable cells run, {} held ({withheld} of them with an order left to a person that the venue \
+         has forgotten), {} broke; {ruled_out} ruled out; {simulated_s} simulated seconds, {events} events in {:.0} s, event hash {hash}",
         wanted.len(),
         wanted.len() - broken.len(),
         broken.len(),
@@ -142,11 +152,11 @@ fn grid(options: &Options) -> Result<bool, String> {
     );
     if let Some(path) = &options.json {
         let whole = json!({
-            "cells": {"all": cells.len(), "applicable": applicable, "run": wanted.len(), "held": wanted.len() - broken.len()},
+            "cells": {"all": cells.len(), "applicable": applicable, "run": wanted.len(), "held": wanted.len() - broken.len(), "withheld": withheld},
             "points": rows,
             "ruled_out": against.iter().map(|(why, (count, at))| json!({"why": why, "cells": count, "points": at})).collect::<Vec<_>>(),
             "broken": broken.iter().filter_map(|(cell, ran)| Some(json!({"cell": cell.to_string(), "why": ran.broken.as_ref()?.0.to_string()}))).collect::<Vec<_>>(),
-            "simulated_s": simulated_s, "events": events,
+            "simulated_s": simulated_s, "events": events, "event_hash": hash,
         });
         std::fs::write(path, format!("{whole}\n")).map_err(|error| format!("{path}: {error}"))?;
     }
@@ -164,10 +174,10 @@ fn live_through(scenes: &Scenes, cells: &[&Cell], jobs: usize) -> Vec<Ran> {
                     Some(next.fetch_add(1, Relaxed)).and_then(|at| Some((at, cells.get(at)?)))
                 {
                     let ran = run(scenes, cell);
-                    all.lock().unwrap()[at] = ran;
+                    all.lock().unwrap_or_else(PoisonError::into_inner)[at] = ran;
                 }
             });
         }
     });
-    all.into_inner().unwrap()
+    all.into_inner().unwrap_or_else(PoisonError::into_inner)
 }

@@ -25,8 +25,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 const COINS: [&str; 4] = ["XRP", "BTC", "PEPE", "SOL"];
 /// How long a point may take to be passed.
 const PASSED_WITHIN_NS: u64 = 70 * SEC;
-/// Dead orders are forgotten after this, where the next process comes later: longer than any question takes.
-const HORIZON_NS: u64 = 45 * SEC;
+/// USD-M forgets what died unfilled after three days, and so does spot here: it needs 90. The next process comes then.
+const HORIZON_MS: u64 = 3 * 86_400_000;
+/// Until what a dead process said has arrived, and until the books move again after days of maintenance.
+const SETTLED_MS: u64 = 5_000;
 /// A round that is to be fresh when the markets are listed again begins so long after the feeds were live: they are
 /// listed every 50 s.
 const RELISTED_NS: u64 = 46 * SEC;
@@ -44,8 +46,9 @@ pub struct Ran {
     pub events: u64,
     /// SHA-256 of all of them.
     pub hash: String,
-    /// From the new process's start until all was well again and it had traded, ns.
-    pub healed_ns: u64,
+    /// From the new process's start until all was well again and it had traded, ns; `None`: it broke, or the venue has
+    /// forgotten an order, of which a person was told.
+    pub healed_ns: Option<u64>,
     /// What broke, and the last events before it.
     pub broken: Option<(Broken, Vec<String>)>,
 }
@@ -151,7 +154,7 @@ pub fn run(scenes: &Scenes, cell: &Cell) -> Ran {
             return Ran { broken: Some((broken, Vec::new())), ..Ran::default() };
         }
     };
-    let mut healed_ns = 0;
+    let mut healed_ns = None;
     let whole = catch_unwind(AssertUnwindSafe(|| session.cell(scene, cell, &mut healed_ns)));
     crash::rehearse(None);
     let ended = whole.unwrap_or_else(|_| Err(session.dead("a room panicked")));
@@ -166,7 +169,7 @@ pub fn run(scenes: &Scenes, cell: &Cell) -> Ran {
 }
 
 impl Session<'_> {
-    fn cell(&mut self, scene: &Scene, cell: &Cell, healed_ns: &mut u64) -> Result<(), Broken> {
+    fn cell(&mut self, scene: &Scene, cell: &Cell, healed_ns: &mut Option<u64>) -> Result<(), Broken> {
         let stage = STAGES[usize::from(cell.place.name == "K20") * 2];
         self.open(stage)?;
         self.until_turn(scene.turns)?;
@@ -177,8 +180,7 @@ impl Session<'_> {
             self.pass(|_| Ok(()))?;
             // The process that finds it dies in turn.
             crash::rehearse(Some(cell.place.armed()));
-            let died = self.falls(cell.kind, cell, 0)?;
-            if !died {
+            if !self.falls(cell, Restart::Once)? {
                 self.pass(|_| Ok(()))?;
             }
         } else {
@@ -186,6 +188,9 @@ impl Session<'_> {
         }
         self.rises(cell)?;
         *healed_ns = self.recovers(cell)?;
+        if healed_ns.is_none() {
+            return Ok(());
+        }
         if !self.stop()? {
             return Err(self.dead("a stop took more than 30 s"));
         }
@@ -265,17 +270,24 @@ impl Session<'_> {
 
     /// The process is gone, or its host without power; the next one starts after a while. Whether that one died at its
     /// point while it started.
-    fn falls(&mut self, kind: Kind, cell: &Cell, after_ns: u64) -> Result<bool, Broken> {
+    fn falls(&mut self, cell: &Cell, restart: Restart) -> Result<bool, Broken> {
         self.crashes += 1;
-        let tail = (kind == Kind::Power).then_some(cell.tail());
+        let tail = (cell.kind == Kind::Power).then_some(cell.tail());
+        let after_ms = restart.after_ns() / MS;
         let order = match tail {
-            None => json!({"kind": "kill_process", "after_ms": after_ns / MS}),
-            Some(tail) => json!({"kind": "lose_power", "tail": tail, "after_ms": after_ns / MS}),
+            None => json!({"kind": "kill_process", "after_ms": after_ms}),
+            Some(tail) => json!({"kind": "lose_power", "tail": tail, "after_ms": after_ms}),
         };
         self.oracle.acted(self.world.now(), &format!("died; {order}"));
         let image = self.oracle.image(&self.world, tail);
+        if restart == Restart::Horizon {
+            self.pass_days()?;
+        }
         let died = self.dies(|it| it.act(&order).map(|_| ()))?;
-        self.oracle.excuse(self.world.now().plus(LIVE_WITHIN_NS / 2));
+        // A new process connects, reads the account, and repairs then. What the venue has forgotten may be withheld
+        // from it for good; the end of the cell shows that it was not.
+        let within_ns = if restart == Restart::Horizon { HEALED_WITHIN_NS } else { LIVE_WITHIN_NS / 2 };
+        self.oracle.excuse(self.world.now().plus(within_ns));
         self.oracle.reborn(&mut self.world, &image)?;
         Ok(died)
     }
@@ -284,10 +296,7 @@ impl Session<'_> {
     fn rises(&mut self, cell: &Cell) -> Result<(), Broken> {
         crash::rehearse(None);
         self.stopping = false;
-        if cell.restart == Restart::Horizon {
-            self.order(&json!({"kind": "horizon", "ms": HORIZON_NS / MS}))?;
-        }
-        self.falls(cell.kind, cell, cell.restart.after_ns())?;
+        self.falls(cell, cell.restart)?;
         let kept = self.world.shadow().mode() == Mode::Killed;
         if cell.place.name == "K17c" && cell.kind == Kind::Process && !kept {
             return Err(Broken {
@@ -301,8 +310,29 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// I19: within a minute all is well, and there was a round trip. How long it took.
-    fn recovers(&mut self, cell: &Cell) -> Result<u64, Broken> {
+    /// Days in which the venue is in maintenance, so that they are cheap, and after which it has forgotten what died
+    /// unfilled.
+    fn pass_days(&mut self) -> Result<(), Broken> {
+        self.world.stand_dead(SETTLED_MS * MS);
+        self.order(&json!({"kind": "horizon", "market": "spot", "ms": HORIZON_MS}))?;
+        self.order(&json!({"kind": "maintenance", "for_ms": HORIZON_MS}))?;
+        self.world.stand_dead((HORIZON_MS + SETTLED_MS) * MS);
+        Ok(())
+    }
+
+    /// Whether all that is wrong is an order that the venue has forgotten: "not found" is no evidence any more, and a
+    /// person was told (F88, I1: the fact is withheld from every query).
+    fn withheld(&self, cell: &Cell) -> bool {
+        let forgotten = |met: &Met| matches!(met, Met::Nobody | Met::Refused | Met::Lost);
+        cell.restart == Restart::Horizon
+            && cell.legs.iter().any(forgotten)
+            && self.world.shadow().unknown_now() > 0
+            && self.oracle.tells("ALERT: order")
+    }
+
+    /// I19: within a minute all is well, and there was a round trip, or may be one. How long it took; `None`: a fact is
+    /// withheld.
+    fn recovers(&mut self, cell: &Cell) -> Result<Option<u64>, Broken> {
         let (begun, trips) = (self.world.now(), self.oracle.round_trips());
         let limit = begun.plus(HEALED_WITHIN_NS);
         let mut next = begun;
@@ -313,12 +343,21 @@ impl Session<'_> {
             // Only where an operator's word stands.
             if latched && cell.latches() {
                 self.operator("resume");
+                if cell.restart == Restart::Horizon {
+                    self.oracle.excuse(limit);
+                }
             }
             let restless = self.oracle.restless(&self.world);
-            let traded = self.oracle.round_trips() > trips || self.oracle.tells(DUST);
+            // Days without a settlement are a hole in the history that entries are weighed by.
+            let traded = self.oracle.round_trips() > trips
+                || self.oracle.tells(DUST)
+                || (cell.restart == Restart::Horizon && self.world.shadow().mode() == Mode::Trading);
             let now = self.world.now();
             if restless.is_empty() && traded && now.since(begun) >= HEALING_NS {
-                return Ok(now.since(begun));
+                return Ok(Some(now.since(begun)));
+            }
+            if now >= limit && self.withheld(cell) {
+                return Ok(None);
             }
             if now >= limit {
                 let shadow = self.world.shadow();

@@ -47,7 +47,7 @@ pub enum Restart {
     Once,
     /// After 30 s.
     Later,
-    /// When the venue has forgotten what died unfilled.
+    /// After three days: the venue has forgotten what died unfilled.
     Horizon,
 }
 
@@ -181,11 +181,11 @@ impl Cell {
 }
 
 impl Restart {
+    /// How long the host or the process is away, beyond the days until the horizon.
     pub(super) const fn after_ns(self) -> u64 {
         match self {
-            Self::Once => 0,
+            Self::Once | Self::Horizon => 0,
             Self::Later => 30 * SEC,
-            Self::Horizon => 60 * SEC,
         }
     }
 }
