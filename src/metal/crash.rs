@@ -220,13 +220,13 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    /// What looks like a name in the files below a folder that call this one.
+    /// What looks like a name in the files below a folder that call this one; the grid names points and passes none.
     fn placed(folder: &Path, found: &mut BTreeSet<String>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 placed(&path, found);
-            } else if !path.ends_with("metal/crash.rs") {
+            } else if !path.ends_with("metal/crash.rs") && !path.to_string_lossy().contains("session/grid") {
                 let text = fs::read_to_string(&path).unwrap();
                 let quoted = text.split('"').skip(1).step_by(2).filter(|_| text.contains("crash::"));
                 let named = |it: &&str| {
