@@ -1,12 +1,13 @@
 //! Named crash points (FAULTS 7.5): places at which a process kills itself, so that recovery from there is proven.
 //!
-//! Owns:  the names, the count of passes, the signal. All of it exists with the feature `crashpoints` only.
+//! Owns:  the names, the count of passes, the signal; and on a thread that rehearses, an unwinding in its place
+//!        ([`rehearse`]). All of it exists with the feature `crashpoints` only.
 //! Never: costs anything without the feature: every call is empty then, and nothing reads the environment.
 //! Wire:  `CONTANGO_CRASH=K7:3` raises SIGKILL at the third pass of K7; `K10:3:17` after 17 bytes of the
 //!        third append (half of it without the last number); `list` prints the names and ends.
 
 #[cfg(feature = "crashpoints")]
-pub use armed::{order, part, point};
+pub use armed::{Died, names, order, part, point, rehearse};
 
 /// A place where a process may be told to die.
 #[cfg(not(feature = "crashpoints"))]
@@ -70,12 +71,15 @@ const POINTS: &[(&str, &str)] = &[
 #[cfg(feature = "crashpoints")]
 mod armed {
     use super::POINTS;
+    use std::cell::Cell;
     use std::io::Write as _;
+    use std::panic;
     use std::sync::OnceLock;
     use std::sync::atomic::AtomicU64;
     use std::sync::atomic::Ordering::Relaxed;
 
     /// Where to die.
+    #[derive(Clone, Copy)]
     struct Plan {
         name: &'static str,
         pass: u64,
@@ -84,6 +88,26 @@ mod armed {
 
     static PLAN: OnceLock<Option<Plan>> = OnceLock::new();
     static PASSED: AtomicU64 = AtomicU64::new(0);
+
+    thread_local! {
+        /// Where the process that this thread rehearses dies; its `pass` counts down.
+        static REHEARSED: Cell<Option<Plan>> = const { Cell::new(None) };
+    }
+
+    /// What unwinds out of a rehearsed process that has died. It is no panic: no hook hears of it.
+    #[derive(Debug)]
+    pub struct Died;
+
+    /// A process that this thread rehearses dies at the `pass`-th passing of a point from now on, with `bytes` of a
+    /// part (half of it without); `None`: nowhere any more. Whoever catches [`Died`] never lets the process go on.
+    pub fn rehearse(at: Option<(&'static str, u64, Option<usize>)>) {
+        REHEARSED.set(at.map(|(name, pass, bytes)| Plan { name, pass, bytes }));
+    }
+
+    /// Every point's name, in order.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        POINTS.iter().map(|(name, _)| *name)
+    }
 
     /// What the environment orders at the start: a text to print before ending, or nothing.
     ///
@@ -111,6 +135,18 @@ mod armed {
         parts.next().is_none().then_some(Plan { name, pass, bytes })
     }
 
+    /// Whether the rehearsed process dies here, with how many bytes of a part.
+    fn rehearsed(name: &str) -> Option<Option<usize>> {
+        let plan = REHEARSED.get().filter(|plan| plan.name == name)?;
+        let left = plan.pass.saturating_sub(1);
+        REHEARSED.set((left > 0).then_some(Plan { pass: left, ..plan }));
+        (left == 0).then_some(plan.bytes)
+    }
+
+    fn unwind() -> ! {
+        panic::resume_unwind(Box::new(Died))
+    }
+
     fn due(name: &str) -> Option<&'static Plan> {
         let ordered = || std::env::var("CONTANGO_CRASH").ok().and_then(|text| read(&text));
         let plan = PLAN.get_or_init(ordered).as_ref().filter(|plan| plan.name == name)?;
@@ -128,6 +164,9 @@ mod armed {
 
     /// Dies here if the environment says so.
     pub fn point(name: &str) {
+        if rehearsed(name).is_some() {
+            unwind();
+        }
         if let Some(plan) = due(name) {
             die(plan);
         }
@@ -135,6 +174,10 @@ mod armed {
 
     /// Does `some` with a part of `len` bytes and dies, if the environment says so.
     pub fn part(name: &str, len: usize, some: impl FnOnce(usize)) {
+        if let Some(bytes) = rehearsed(name) {
+            some(bytes.unwrap_or(len / 2).min(len));
+            unwind();
+        }
         if let Some(plan) = due(name) {
             some(plan.bytes.unwrap_or(len / 2).min(len));
             die(plan);
@@ -154,6 +197,19 @@ mod armed {
                 assert_eq!(read(wrong), None, "{wrong}");
             }
         }
+
+        #[test]
+        fn a_rehearsed_process_dies_once_at_its_pass_with_its_part_done() {
+            let died = |at: fn()| panic::catch_unwind(at).is_err_and(|what| what.is::<Died>());
+            thread_local!(static DONE: Cell<usize> = const { Cell::new(0) });
+            let some = || part("K4", 100, |some| DONE.set(some));
+            rehearse(Some(("K4", 2, Some(7))));
+            assert!(!died(|| point("K5")) && !died(some));
+            assert!(died(some) && DONE.get() == 7);
+            assert!(!died(some));
+            rehearse(Some(("K4", 1, Some(700))));
+            assert!(died(some) && DONE.get() == 100);
+        }
     }
 }
 
@@ -164,13 +220,13 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    /// What looks like a name in the files below a folder that call this one.
+    /// What looks like a name in the files below a folder that call this one; the grid names points and passes none.
     fn placed(folder: &Path, found: &mut BTreeSet<String>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 placed(&path, found);
-            } else if !path.ends_with("metal/crash.rs") {
+            } else if !path.ends_with("metal/crash.rs") && !path.to_string_lossy().contains("session/grid") {
                 let text = fs::read_to_string(&path).unwrap();
                 let quoted = text.split('"').skip(1).step_by(2).filter(|_| text.contains("crash::"));
                 let named = |it: &&str| {

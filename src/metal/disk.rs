@@ -199,7 +199,10 @@ impl Disk {
     pub fn append(&mut self, id: FileId, bytes: &[u8]) -> Result<u64, DiskError> {
         let open = usable(&mut self.files, id)?;
         let written = match (&self.side, &open.file) {
-            (Side::Memory(memory), _) => memory.append(&open.name, bytes),
+            (Side::Memory(memory), _) => {
+                crash::part("K10", bytes.len(), |some| drop(memory.append(&open.name, &bytes[..some])));
+                memory.append(&open.name, bytes)
+            }
             (Side::Real { .. }, Some(file)) => {
                 crash::part("K10", bytes.len(), |some| _ = (&**file).write_all(&bytes[..some]));
                 (&**file).write_all(bytes).map_err(|error| {
@@ -301,7 +304,13 @@ impl Disk {
                 crash::point("K14c");
                 sync_dir(dir)
             }
-            Side::Memory(memory) => memory.replace(name, bytes),
+            Side::Memory(memory) => {
+                crash::point("K14b");
+                memory.replace(name, bytes)?;
+                // A loss of power before the folder is synced leaves the old file, as at K14b, or the new one: this.
+                crash::point("K14c");
+                Ok(())
+            }
         }
     }
 

@@ -143,7 +143,7 @@ impl World {
     }
 
     /// The process is gone for a while: what it said arrives, its connections close, the venue goes on.
-    fn stand_dead(&mut self, ns: u64) {
+    pub(super) fn stand_dead(&mut self, ns: u64) {
         if ns > 0 {
             let (_, dials) = crate::metal::dial::Dialer::memory();
             self.network.lose_engine(dials, self.now());

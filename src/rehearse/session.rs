@@ -6,13 +6,16 @@
 use super::drawing::{Plan, Strike};
 use super::faults::{After, Sign, TABLE, market_of};
 use super::oracle::{Allowed, Broken, Oracle};
-use super::{Done, World};
+use super::{Done, SetupError, World};
 use crate::event::{Closed, Mode};
 use crate::sim::Market;
 use crate::units::Nanos;
 use crate::units::time::{MS, SEC};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+
+#[cfg(feature = "crashpoints")]
+pub mod grid;
 
 /// Until the feeds are live, at a start.
 const LIVE_WITHIN_NS: u64 = 60 * SEC;
@@ -100,38 +103,42 @@ pub fn run(plan: &Plan) -> Outcome {
         broken: Some((Broken { invariant: 0, why }, 0, Vec::new())),
         ..Outcome::default()
     };
-    let mut world = match World::new(&plan.setup) {
-        Ok(world) => world,
+    let mut session = match Session::begin(plan) {
+        Ok(session) => session,
         Err(error) => return dead(error.to_string()),
-    };
-    let setup = &plan.setup;
-    let allowed = Allowed {
-        instance: super::setup::INSTANCE,
-        clip: setup.clip.0,
-        lost_after_ns: u64::from(setup.recv_window_ms) * MS + setup.settle_ns,
-        secrets: [setup.key.0.clone(), setup.key.1.clone()],
-    };
-    let oracle = Oracle::new(&mut world, allowed);
-    let mut session = Session {
-        plan,
-        world,
-        oracle,
-        queue: BTreeMap::new(),
-        queued: 0,
-        injected: vec![0; TABLE.len()],
-        crashes: 0,
-        begun_anew: Vec::new(),
-        restarts: 0,
-        stopping: false,
-        unhealed: false,
-        no_entries: false,
-        gate: [0; Closed::ALL.len()],
     };
     let ended = session.live_through();
     session.outcome(ended.err())
 }
 
-impl Session<'_> {
+impl<'a> Session<'a> {
+    fn begin(plan: &'a Plan) -> Result<Self, SetupError> {
+        let mut world = World::new(&plan.setup)?;
+        let setup = &plan.setup;
+        let allowed = Allowed {
+            instance: super::setup::INSTANCE,
+            clip: setup.clip.0,
+            lost_after_ns: u64::from(setup.recv_window_ms) * MS + setup.settle_ns,
+            secrets: [setup.key.0.clone(), setup.key.1.clone()],
+        };
+        let oracle = Oracle::new(&mut world, allowed);
+        Ok(Self {
+            plan,
+            world,
+            oracle,
+            queue: BTreeMap::new(),
+            queued: 0,
+            injected: vec![0; TABLE.len()],
+            crashes: 0,
+            begun_anew: Vec::new(),
+            restarts: 0,
+            stopping: false,
+            unhealed: false,
+            no_entries: false,
+            gate: [0; Closed::ALL.len()],
+        })
+    }
+
     fn live_through(&mut self) -> Result<(), Broken> {
         let live = |it: &Self| it.world.ended().live_at.is_some();
         if !self.until(LIVE_WITHIN_NS, live)? {

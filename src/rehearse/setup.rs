@@ -19,6 +19,7 @@ use crate::desk::gate::GateLimits;
 use crate::desk::risk::Caps;
 use crate::event::Latched;
 use crate::metal::clock::Clock;
+use crate::metal::crash;
 use crate::metal::dial::Dialer;
 use crate::metal::disk::{Disk, DiskError};
 use crate::metal::entropy::Entropy;
@@ -201,9 +202,13 @@ impl Setup {
         intents: &IntentsMemory,
         seeds: &mut Entropy,
     ) -> Result<(Engine, Vec<u8>), SetupError> {
+        // The crash points are where `cli::boot` has them.
         let epoch = epoch::raise(&mut disk, INSTANCE)?;
+        crash::point("K15a");
         let latch = latch::open(&mut disk, INSTANCE, clock.unix())?;
         let journal = segments::open(&mut disk, INSTANCE)?.journal.with_segments_of(self.segment_bytes);
+        crash::point("K15b");
+        crash::point("K15c");
         let mut session_begun = Vec::new();
         if self.record {
             let mut head = serde_json::Map::new();

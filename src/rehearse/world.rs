@@ -13,6 +13,7 @@ use crate::agents::engine::{Engine, INTENT_SLOTS};
 use crate::event::{Ask, Asked, Quote, Reply};
 use crate::metal::alloc;
 use crate::metal::clock::{Clock, VirtualTime};
+use crate::metal::crash;
 use crate::metal::dial::Dialer;
 use crate::metal::disk::{Disk, DiskPeer};
 use crate::metal::entropy::Entropy;
@@ -173,14 +174,21 @@ impl World {
         let (dialer, dials) = Dialer::memory();
         let (to_witness, witness) = Dialer::memory();
         let dialers = [dialer, to_witness];
-        let (engine, session_begun) = setup.start(&self.clock, dialers, disk, &intents, &mut self.seeds)?;
+        // What the next process finds and leaves is the host's, also if it dies while it starts.
+        let left = (std::mem::replace(&mut self.disk, peer), std::mem::replace(&mut self.intents, intents));
+        let started = setup.start(&self.clock, dialers, disk, &self.intents, &mut self.seeds);
+        let (engine, session_begun) = match started {
+            Ok(started) => started,
+            Err(error) => {
+                (self.disk, self.intents) = left;
+                return Err(error);
+            }
+        };
         self.witness.meet(witness);
         self.session_begun = session_begun;
         self.network.pick_up(self.now);
         self.engine = engine;
         self.network.lose_engine(dials, self.now);
-        self.disk = peer;
-        self.intents = intents;
         self.frozen.clear();
         self.lines.clear();
         self.turns_taken.clear();
@@ -370,6 +378,7 @@ impl World {
     pub fn ask(&mut self, ask: Ask) {
         if matches!(ask, Ask::Kill(_)) {
             self.engine.outside.kill.set();
+            crash::point("K17a");
         }
         if let Some(ends) = &mut self.engine.outside.operator {
             // More slots than a story asks at once.

@@ -53,7 +53,7 @@ impl Oracle {
     /// I11: whoever starts after a crash finds it in the intent records, or in the journal.
     fn written_first(&self, id: Id, witnessed: &Witnessed, world: &World) -> Result<(), Broken> {
         // What an earlier process sent may outlive its records on the wire.
-        let of_this_process = witnessed.wire >= self.begun;
+        let of_this_process = witnessed.wire > self.begun;
         if !of_this_process || self.books.fired.contains_key(&id.number) {
             return Ok(());
         }

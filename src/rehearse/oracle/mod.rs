@@ -229,6 +229,13 @@ impl Oracle {
         self.facts.orders.len() as u64
     }
 
+    /// The leg of the first order request of ours that reached the venue: 0 spot, 1 perp.
+    #[cfg(feature = "crashpoints")]
+    #[must_use]
+    pub fn first_leg(&self) -> Option<usize> {
+        self.facts.orders.values().min_by_key(|order| order.at).map(|order| usize::from(order.id.leg))
+    }
+
     /// Orders whose fate was written down as unknown.
     #[must_use]
     pub fn unknown_outcomes(&self) -> u64 {

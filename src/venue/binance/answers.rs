@@ -74,6 +74,8 @@ fn question(
             // Any other error is about the request: the order is as unknown as before.
             return only(match code {
                 -2011 | -2013 => Verdict::NotFound,
+                // Its archive holds what was cancelled or expired with nothing executed, and names no order of it.
+                -2026 if row.leg == LegKind::Spot => Verdict::Terminal { executed: Qty(0) },
                 code => Verdict::Unknown(Doubt::Code(code)),
             });
         }
