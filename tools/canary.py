@@ -3,7 +3,7 @@
 
 Runs the engine against the box with a key that is known here, provokes what goes wrong (refused and unreadable
 answers, dead streams, an expired listen key, wrong and broken key files, a signal service that fails, words nobody knows on the control socket,
-a death by signal with core dumps allowed), and then reads every byte of every file they wrote, standard output and
+a death by signal with core dumps allowed, a panic in trader and shadow with every frame printed), and then reads every byte of every file they wrote, standard output and
 error, the control replies, the truth, and the process's arguments and environment. Each canary is looked for as it
 is, in hex and in base64 at any offset. The box's own key file and its ready line hand the test key out: they are the
 only places that may hold it.
@@ -205,10 +205,25 @@ def deaths(program, folder, arguments, found):
     return pattern
 
 
-def run(program, folder):
+def panics(program, folder, arguments):
+    """Live runs in which a room panics: the trader between its two orders, the shadow with a fill half booked."""
+    for point in ("K5", "K9"):
+        where = folder / f"panic_{point}"
+        environment = {"CONTANGO_CRASH": f"{point}:1:panic", "RUST_BACKTRACE": "full"}
+        engine = Engine(program, where, arguments, environment, preexec_fn=allow_cores, cwd=folder)
+        try:
+            if not engine.ended(60):
+                raise Failed(f"the engine did not come to {point}")
+        finally:
+            engine.close()
+        if b"panicked at" not in (where / "engine.err").read_bytes():
+            raise Failed(f"no panic at {point}: was it built with --features crashpoints?")
+
+
+def run(program, folder, points):
     folder = Path(folder)
     canaries, found, allowed = Canaries(), [], set()
-    box = Box(program, folder / "box", "--ticks-per-s", "60", "--for", "180s")
+    box = Box(program, folder / "box", "--ticks-per-s", "60", "--for", "240s")
     try:
         at = box.ready["venues"]["binance"]
         allowed.add(Path(at["key_file"]))
@@ -237,6 +252,8 @@ def run(program, folder):
         recorded = ["--record", str(folder / "trouble.session")]
         trouble(program, folder, box, [*arguments, *recorded], canaries, found)
         pattern = deaths(program, folder, arguments, found)
+        if points:
+            panics(points, folder, arguments)
         said = folder / "said"
         said.mkdir()
         at_key = where.index("--key-file")
@@ -278,10 +295,12 @@ def run(program, folder):
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--engine", default="target/release/contango", help="the program")
+    parser.add_argument("--points-engine", help="one with crash points: its rooms are made to panic, too")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         try:
-            found, numbers = run(str(Path(options.engine).resolve()), folder)
+            points = options.points_engine and str(Path(options.points_engine).resolve())
+            found, numbers = run(str(Path(options.engine).resolve()), folder, points)
         except (Failed, OSError, subprocess.TimeoutExpired) as error:
             print(f"cannot run: {error}", file=sys.stderr)
             return 2

@@ -4,7 +4,8 @@
 //!        ([`rehearse`]). All of it exists with the feature `crashpoints` only.
 //! Never: costs anything without the feature: every call is empty then, and nothing reads the environment.
 //! Wire:  `CONTANGO_CRASH=K7:3` raises SIGKILL at the third pass of K7; `K10:3:17` after 17 bytes of the
-//!        third append (half of it without the last number); `list` prints the names and ends.
+//!        third append (half of it without the last number); `K9:1:panic` panics there, as a room with a defect
+//!        would; `list` prints the names and ends.
 
 #[cfg(feature = "crashpoints")]
 pub use armed::{Died, names, order, part, point, rehearse};
@@ -84,6 +85,7 @@ mod armed {
         name: &'static str,
         pass: u64,
         bytes: Option<usize>,
+        panics: bool,
     }
 
     static PLAN: OnceLock<Option<Plan>> = OnceLock::new();
@@ -101,7 +103,7 @@ mod armed {
     /// A process that this thread rehearses dies at the `pass`-th passing of a point from now on, with `bytes` of a
     /// part (half of it without); `None`: nowhere any more. Whoever catches [`Died`] never lets the process go on.
     pub fn rehearse(at: Option<(&'static str, u64, Option<usize>)>) {
-        REHEARSED.set(at.map(|(name, pass, bytes)| Plan { name, pass, bytes }));
+        REHEARSED.set(at.map(|(name, pass, bytes)| Plan { name, pass, bytes, panics: false }));
     }
 
     /// Every point's name, in order.
@@ -120,7 +122,7 @@ mod armed {
                 Ok(Some(POINTS.iter().map(|(name, what)| format!("{name}\t{what}\n")).collect()))
             }
             Ok(text) => read(&text).map(|_| None).ok_or_else(|| {
-                format!("CONTANGO_CRASH={text}: write NAME:PASS or NAME:PASS:BYTES; `list` prints the names")
+                format!("CONTANGO_CRASH={text}: write NAME:PASS, NAME:PASS:BYTES or NAME:PASS:panic; `list` prints the names")
             }),
             Err(_) => Ok(None),
         }
@@ -131,8 +133,10 @@ mod armed {
         let wanted = parts.next()?;
         let (name, _) = POINTS.iter().find(|(name, _)| *name == wanted)?;
         let pass = parts.next()?.parse().ok().filter(|pass| *pass > 0)?;
-        let bytes = parts.next().map(str::parse).transpose().ok()?;
-        parts.next().is_none().then_some(Plan { name, pass, bytes })
+        let how = parts.next();
+        let panics = how == Some("panic");
+        let bytes = how.filter(|_| !panics).map(str::parse).transpose().ok()?;
+        parts.next().is_none().then_some(Plan { name, pass, bytes, panics })
     }
 
     /// Whether the rehearsed process dies here, with how many bytes of a part.
@@ -154,6 +158,7 @@ mod armed {
     }
 
     fn die(plan: &Plan) -> ! {
+        assert!(!plan.panics, "crash point {} pass {}: a panic was ordered", plan.name, plan.pass);
         // Best effort: whoever ordered it sees where it was.
         let _ = writeln!(std::io::stderr(), "crash point {} pass {}", plan.name, plan.pass);
         loop {
@@ -193,7 +198,8 @@ mod armed {
             let read = |text| read(text).map(|plan| (plan.name, plan.pass, plan.bytes));
             assert_eq!(read("K7:3"), Some(("K7", 3, None)));
             assert_eq!(read("K10:1:17"), Some(("K10", 1, Some(17))));
-            for wrong in ["", "K7", "K7:", "K7:0", "K7:x", "K99:1", "K10:1:", "K10:1:2:3", "k7:1"] {
+            assert_eq!(read("K9:1:panic"), Some(("K9", 1, None)));
+            for wrong in ["", "K7", "K7:", "K7:0", "K7:x", "K99:1", "K10:1:", "K10:1:2:3", "K9:1:panics", "k7:1"] {
                 assert_eq!(read(wrong), None, "{wrong}");
             }
         }
