@@ -31,7 +31,8 @@ pub struct Caps {
     pub warn_ppm: i128,
     /// Positions are closed when it is this near.
     pub exit_ppm: i128,
-    /// Maintenance margin as a share of notional: above the first tiers of every perp that is paired.
+    /// Maintenance margin as a share of notional that every perp is reckoned with. One of which the venue asks for
+    /// more at its size is not entered, and what it asks for more of one that is held is in [`Account::dear`].
     pub maintenance_ppm: i128,
 }
 
@@ -66,6 +67,8 @@ pub struct Account {
     pub short: Amount,
     /// Notional of long perps, alike.
     pub long: Amount,
+    /// Maintenance margin of its perps beyond the share that all are reckoned with, once the shock is over them.
+    pub dear: Amount,
     /// Spot cost and initial margin of the pairs on it, orders in doubt at full size.
     pub deployed: Amount,
 }
@@ -101,7 +104,7 @@ impl Caps {
     #[must_use]
     pub fn distance_ppm(&self, account: &Account) -> Option<i128> {
         let (side, all) = account.sides();
-        let maintenance = all * self.maintenance_ppm / PPM;
+        let maintenance = all * self.maintenance_ppm / PPM + account.dear.0;
         // margin − d·side = maintenance·(1 + d)
         (side > 0).then(|| (account.margin() - maintenance) * PPM / (side + maintenance))
     }
@@ -131,7 +134,8 @@ impl Caps {
         let by_leverage = account.margin() * self.leverage - all;
         // margin − s·(side + x) ≥ maintenance·(1 + s)·(all + x)
         let stressed = self.maintenance_ppm * (PPM + self.stress_ppm) / PPM + 1;
-        let left = account.margin() - share(all, stressed) - share(side, self.stress_ppm);
+        let dear = share(account.dear.0, PPM + self.stress_ppm);
+        let left = account.margin() - share(all, stressed) - share(side, self.stress_ppm) - dear;
         let by_stress = left.saturating_mul(PPM) / (self.stress_ppm + stressed);
         by_leverage.min(by_stress)
     }
@@ -192,6 +196,23 @@ mod tests {
         assert_eq!((room.capital, room.of[0].capital), (50_000_000_000, 30_000_000_000));
         let poor = on_one(Account { cash: usdt(9_999), ..Account::default() });
         assert_eq!(caps.room(&poor, 2).of[0].capital, caps.room(&poor, 2).capital);
+    }
+
+    #[test]
+    fn what_the_venue_asks_for_more_is_neither_room_nor_distance() {
+        let caps = Caps::default();
+        let held = Account { short: usdt(20_000), ..rich() };
+        // (40,000 − 1,000) / 21,000, and with 2,000 more: (40,000 − 3,000) / 23,000.
+        assert_eq!(caps.distance_ppm(&held), Some(1_857_142));
+        let dear = Account { dear: usdt(2_000), ..held };
+        assert_eq!(caps.distance_ppm(&dear), Some(1_608_695));
+        // 5,000 of perps on 10,000: twice the margin less those. With 4,000 more the shock takes 325 + 1,500 + 5,200
+        // of the margin, and what is left carries 2,975 / 0.365.
+        let tight = Account { wallet: usdt(10_000), short: usdt(5_000), ..rich() };
+        let room = |account| caps.room(&on_one(account), 1).of[0].notional;
+        assert_eq!(room(tight), 15_000_000_000);
+        let less = room(Account { dear: usdt(4_000), ..tight });
+        assert!((8_150_000_000..8_151_000_000).contains(&less), "{less}");
     }
 
     #[test]

@@ -171,7 +171,7 @@ const ALLOWED: &str = "kind is one of refuse (code, msg, status, taken), none, p
                        ban (for_ms: 418 with Retry-After, longer for who goes on, open \
                        sockets stay), horizon (ms after which orders that died unfilled are forgotten, history_ms \
                        for all of USD-M's orders, trades and income), account (withdraw, ip_restrict, spot, futures: \
-                       rights of the key; hedge, multi_assets, spot_burn, fee_burn; sapi: is it served; isolated and leverage of symbol \
+                       rights of the key; hedge, multi_assets, spot_burn, fee_burn; sapi: is it served; isolated, leverage and maintenance of symbol \
                        or all perps); each with optional count, market \
                        \"spot\"|\"usdm\"|\"both\", client_side \"BUY\"|\"SELL\"";
 

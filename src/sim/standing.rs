@@ -1,16 +1,18 @@
 //! How the account stands: the rights of its key, its modes, what its fees are taken in.
 //!
-//! Owns:  those switches, and reading a change of them from a fault order.
+//! Owns:  those switches, each perp's maintenance margin, and reading a change of them from a fault order.
 //! Never: refuses a request: the dialect does, by these.
 //! Quirk: hedge mode and isolated margin are told and not kept: an order that does not fit the mode is refused, and
 //!        an isolated position shares the wallet like any other.
 
+use super::accounts::MAINTENANCE;
 use super::config::Market;
 use super::dialect::binance;
 use super::exchange::Exchange;
 use super::listing::SymbolId;
+use super::number::{E8, ONE_E8, parse_e8};
 use serde_json::{Map, Value};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The switches, as a careful desk leaves them.
 #[derive(Clone, Debug)]
@@ -31,6 +33,8 @@ pub(super) struct Standing {
     pub(super) sapi: bool,
     /// Perps with isolated margin.
     pub(super) isolated: BTreeSet<SymbolId>,
+    /// Maintenance margin as a share of notional, where it is another than [`MAINTENANCE`].
+    pub(super) maintenance: BTreeMap<SymbolId, E8>,
 }
 
 impl Default for Standing {
@@ -44,6 +48,7 @@ impl Default for Standing {
             burns: [false; 2],
             sapi: true,
             isolated: BTreeSet::new(),
+            maintenance: BTreeMap::new(),
         }
     }
 }
@@ -62,13 +67,14 @@ pub(super) struct Change {
     sapi: Option<bool>,
     isolated: Option<bool>,
     leverage: Option<u32>,
-    /// Whose margin type and leverage; `None`: every perp's.
+    maintenance: Option<E8>,
+    /// Whose margin type, leverage and maintenance margin; `None`: every perp's.
     symbol: Option<String>,
 }
 
 /// The names, for whoever writes one wrong.
 pub(super) const MEMBERS: &str = "withdraw, ip_restrict, spot, futures, hedge, multi_assets, spot_burn, fee_burn, sapi, \
-                                  isolated, leverage, symbol";
+                                  isolated, leverage, maintenance, symbol";
 
 impl Change {
     /// Reads the members of a fault order.
@@ -96,6 +102,12 @@ impl Change {
                     let wanted = wanted.filter(|n| (1..=125).contains(n));
                     change.leverage = Some(wanted.ok_or("leverage is a whole number from 1 to 125")?);
                 }
+                "maintenance" => {
+                    let share = value.as_str().and_then(|text| parse_e8(text).ok());
+                    let share = share.filter(|share| (1..ONE_E8).contains(share));
+                    let why = "maintenance is a share of notional below 1 as text, such as \"0.05\"";
+                    change.maintenance = Some(share.ok_or(why)?);
+                }
                 "symbol" => {
                     let symbol = value.as_str().ok_or("symbol is a name, such as \"BTCUSDT\"")?;
                     change.symbol = Some(symbol.to_owned());
@@ -109,6 +121,11 @@ impl Change {
 }
 
 impl Exchange {
+    /// Maintenance margin of a perp as a share of its notional.
+    pub(super) fn maintenance(&self, id: SymbolId) -> E8 {
+        self.standing.maintenance.get(&id).copied().unwrap_or(MAINTENANCE)
+    }
+
     /// Somebody changed the account at the venue's own pages. Leverage alone is told to who listens.
     pub(super) fn change_standing(&mut self, change: &Change) -> Result<(), String> {
         let perps: Vec<SymbolId> = match &change.symbol {
@@ -138,6 +155,9 @@ impl Exchange {
                 Some(true) => _ = self.standing.isolated.insert(id),
                 Some(false) => _ = self.standing.isolated.remove(&id),
                 None => {}
+            }
+            if let Some(share) = change.maintenance {
+                self.standing.maintenance.insert(id, share);
             }
             if let Some(leverage) = change.leverage {
                 self.accounts.positions[id].leverage = leverage;

@@ -48,6 +48,10 @@ pub struct Audit {
     pub balances: fn(LegKind, &Key, Unix, u32) -> Ask,
     /// Reads them; zero ones are left out.
     pub read_balances: fn(LegKind, &mut [u8]) -> Rows<BalanceRow>,
+    /// Asks how much margin this account's perps must keep, by size: of all symbols.
+    pub brackets: fn(&Key, Unix, u32) -> Ask,
+    /// Reads it. Symbols that are not among ours are passed over.
+    pub read_brackets: fn(&mut [u8], &Symbols) -> Rows<Bracket>,
     /// Asks to cancel an order by our own id.
     pub cancel: fn(&Instrument, ClientId, &Key, Unix, u32) -> Ask,
     /// Judges the answer to [`Audit::cancel`]: terminal with what was executed if the answer proves it. It
@@ -147,6 +151,18 @@ pub struct PositionRow {
     pub entry: Amount,
     /// When the venue last changed it: a position older than the last booked fill is no evidence (F90).
     pub at: Unix,
+}
+
+/// From a size on, what a perp's position must keep as margin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bracket {
+    /// Of what.
+    pub instrument: InstrumentId,
+    /// From this notional on, in the quote asset.
+    pub from: Amount,
+    /// Maintenance margin as a share of the notional, in parts per million, rounded up. What the venue takes off
+    /// again for the lower brackets is left out, against us.
+    pub maintenance_ppm: u32,
 }
 
 /// The margin of a perp account, in the quote asset.

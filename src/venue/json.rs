@@ -81,6 +81,18 @@ pub fn as_text<'i>(value: &Value<'_, 'i>) -> Option<&'i str> {
     (*value).into_string()
 }
 
+/// A text, or a number as text: the shortest that the parser's number is written by, exact to 15 digits.
+#[must_use]
+pub fn as_digits(value: &Value<'_, '_>) -> Option<String> {
+    if let Some(text) = value.as_str() {
+        return Some(text.to_owned());
+    }
+    if let Some(number) = value.as_i64() {
+        return Some(number.to_string());
+    }
+    value.as_f64().map(|number| number.to_string())
+}
+
 /// The unsigned integer under `key`.
 #[must_use]
 pub fn uint(object: &Object<'_, '_>, key: &str) -> Option<u64> {

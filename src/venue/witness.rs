@@ -6,10 +6,9 @@
 //!        the row's own key where rows are the members of an object. The default is DESIGN §7's form.
 //! Quirk: JSON numbers are binary fractions to the parser: of a rate the sign is exact, and 15 digits are.
 
-use super::json::{Scratch, Value};
+use super::json::{Scratch, Value, as_digits};
 use crate::event::{Instruments, Opinion};
 use crate::units::{Direction, PairId, Rate, Unix, decimal};
-use simd_json::prelude::*;
 use std::collections::BTreeMap;
 
 /// DESIGN §7's form, as a person would write it.
@@ -195,13 +194,7 @@ impl Row<'_, '_, '_> {
             At::Row(pointer) => pointer.find(self.row)?,
             At::Body(pointer) => pointer.find(self.body)?,
         };
-        if let Some(text) = value.as_str() {
-            return Some(text.to_owned());
-        }
-        if let Some(number) = value.as_i64() {
-            return Some(number.to_string());
-        }
-        value.as_f64().map(|number| number.to_string())
+        as_digits(&value)
     }
 }
 
@@ -274,6 +267,7 @@ mod tests {
     use super::*;
     use crate::desk::book::tests::one_pair;
     use proptest::prelude::*;
+    use simd_json::prelude::*;
 
     /// The pair of [`one_pair`], which is BTC.
     fn pairs() -> Pairs {

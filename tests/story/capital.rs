@@ -191,3 +191,38 @@ fn where_more_is_deployed_than_may_be_positions_are_closed_until_it_is_not() {
     books_equal_truth(&world);
     ended_clean(&world);
 }
+
+/// F104: what the venue wants more margin for than all are reckoned with is not entered, and says so; what is held
+/// when that changes counts at what the venue wants from the next reading on.
+#[test]
+fn a_perp_that_needs_more_margin_is_not_entered_and_one_that_is_held_is_nearer_to_its_end() {
+    let dear = |symbol: &str, share: &str| json!({"kind": "account", "maintenance": share, "symbol": symbol});
+    let wanted = Some(["SOL", "XRP"].map(str::to_owned).to_vec());
+    let eager = eager("10000", "1000");
+    let box_config = sim::Config { ticks_per_s: 2, ..eager.box_config };
+    let setup = Setup { wanted, box_config, idle_ns: 20 * MS, ..eager };
+    let mut world = World::new(&setup).unwrap();
+    faults(&mut world, &[dear("SOLUSDT", "0.0501")]);
+    assert!(world.run_until_live(), "{:?}", world.lines());
+    world.run_for(20 * SEC);
+    let held: Vec<String> = world.shadow().why().map(|why| why.pair.to_owned()).collect();
+    assert_eq!((held.len(), world.shadow().open_now()), (2, 1), "{:?}", world.lines());
+    assert!(world.orders().iter().all(|order| order.contains("XRPUSDT")), "{:?}", world.orders());
+    world.ask(Ask::Why("SOL".to_owned()));
+    world.run_for(50 * MS);
+    let Some(Reply::Why(sol)) = world.replies().last() else { panic!() };
+    let why = "the venue wants 5.01 % of maintenance margin for SOLUSDT at that size; more than 5.00 % is not entered";
+    assert!(sol.reasons.iter().any(|told| told == why), "{:?}", sol.reasons);
+
+    let before = world.shadow().capital().unwrap().distance_ppm.unwrap();
+    faults(&mut world, &[dear("XRPUSDT", "0.25")]);
+    world.run_for(3_601 * SEC);
+    let after = world.shadow().capital().unwrap().distance_ppm.unwrap();
+    // (margin − 5 %) / 105 % of what is held, and then 25 %.
+    let shorter = (before * 105 / 125) - 20 * 1_000_000 / 125;
+    assert!((after - shorter).abs() < shorter / 50, "{before}, {after}, {shorter}");
+    assert_eq!(world.shadow().open_now(), 1);
+    assert!(world.stop());
+    books_equal_truth(&world);
+    ended_clean(&world);
+}

@@ -75,7 +75,7 @@ pub(super) struct Income {
 
 impl Shadow {
     /// The perp market whose ledger is read, if this run has an account there.
-    fn perp_lane(&self) -> Option<usize> {
+    pub(super) fn perp_lane(&self) -> Option<usize> {
         let perp = self.instruments.pairs.first()?.perp;
         self.needs_account().then(|| lane(self.instruments.get(perp).venue, LegKind::Perp))
     }

@@ -15,6 +15,7 @@
 
 mod adopt;
 mod awaiting;
+mod brackets;
 mod budget;
 mod calendar;
 mod compare;
@@ -74,6 +75,7 @@ use crate::units::time::MS;
 use crate::units::{Amount, ClientId, Direction, InstrumentId, Nanos, PairId, Price, Ratio, Unix, VenueId};
 use crate::venue::{Key, Scratch};
 use phases::Phase;
+use questions::Question;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use streams::{Past, Streams};
@@ -235,29 +237,6 @@ struct Book {
     best: Option<Ratio>,
 }
 
-/// What a query was about.
-#[derive(Clone, Copy, Debug)]
-enum Question {
-    /// What became of this order?
-    Order(ClientId),
-    /// Which trades did it make?
-    Trades(ClientId),
-    /// End this order.
-    Cancel(ClientId),
-    /// The margin of a market's positions.
-    Margin(usize),
-    /// The reference price of an instrument's band: the n-th place to ask.
-    Reference(InstrumentId, usize),
-    /// Something of the account as a whole.
-    Audit(recon::Item),
-    /// What a market's wallet holds.
-    Wallet(usize),
-    /// Which funding was paid, and what the wallet holds.
-    Income(income::Part),
-    /// What a coin costs that fees were taken in, of this market's venue.
-    CoinPrice(usize),
-}
-
 /// The room.
 #[derive(Debug)]
 pub struct Shadow {
@@ -283,6 +262,7 @@ pub struct Shadow {
     funding: funding::Funding,
     income: income::Income,
     fee_coins: fee_coin::FeeCoins,
+    brackets: brackets::Brackets,
     confirm: confirm::Confirm,
     books: Vec<Book>,
     ledger: Ledger,
@@ -360,6 +340,7 @@ impl Shadow {
             funding: funding::Funding::default(),
             income: income::Income::default(),
             fee_coins: fee_coin::FeeCoins::default(),
+            brackets: brackets::Brackets::default(),
             confirm: confirm::Confirm::default(),
             books: Vec::new(),
             ledger: Ledger::default(),
@@ -472,6 +453,7 @@ impl Agent for Shadow {
             self.tick_early(now);
             self.tick_recon(now);
             self.tick_risk(now);
+            self.tick_brackets(now);
             self.tick_income(now);
             self.tick_fee_coins(now);
             self.free_slots();

@@ -365,6 +365,8 @@ impl Shadow {
         say(book.mark.is_none(), "no funding estimate yet".to_owned());
         say(book.pulse.is_none_or(|it| it.quotes.contains(&None)), "no quote of a leg yet".to_owned());
         say(book.clip[0] == Qty::ZERO, "no clip yet".to_owned());
+        let dear = self.too_dear(at);
+        say(dear.is_some(), dear.unwrap_or_default());
         let capped = self.capped(at);
         say(capped.is_some(), capped.unwrap_or_default());
         let learned = LegKind::BOTH.into_iter().zip([spot, perp]);

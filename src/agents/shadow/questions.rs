@@ -1,20 +1,45 @@
 //! The shadow's questions to a venue: what became of an order, which trades it made, and its end.
 //!
-//! Owns:  putting a question on its market's courier, and reading the answer.
+//! Owns:  [`Question`], putting one about an order on its market's courier, and reading the answer.
 //! Never: takes a refused or unreadable answer for news about the order; cancels one that may still end by
 //!        itself in time.
 //! Why:   a cancel leaves from here and not from the trader: it makes nothing, so it needs no id, no intent
 //!        record and no gate, it may leave while killed, and the trader's link may be the very thing that hangs.
 
-use super::{Question, Shadow};
+use super::{Shadow, income, recon};
 use crate::agents::courier::Letter;
 use crate::desk::budget::Line;
 use crate::desk::order::{Action, T_ACK_NS};
 use crate::event::{Answer, Fill, Headers, Source, lane};
 use crate::units::time::SEC;
-use crate::units::{ClientId, Nanos};
+use crate::units::{ClientId, InstrumentId, Nanos};
 use crate::venue::{self, Reply};
 use std::sync::Arc;
+
+/// What a query was about.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Question {
+    /// What became of this order?
+    Order(ClientId),
+    /// Which trades did it make?
+    Trades(ClientId),
+    /// End this order.
+    Cancel(ClientId),
+    /// The margin of a market's positions.
+    Margin(usize),
+    /// How much margin a market's perps must keep.
+    Brackets(usize),
+    /// The reference price of an instrument's band: the n-th place to ask.
+    Reference(InstrumentId, usize),
+    /// Something of the account as a whole.
+    Audit(recon::Item),
+    /// What a market's wallet holds.
+    Wallet(usize),
+    /// Which funding was paid, and what the wallet holds.
+    Income(income::Part),
+    /// What a coin costs that fees were taken in, of this market's venue.
+    CoinPrice(usize),
+}
 
 impl Shadow {
     pub(super) fn ask(&mut self, action: Action, client: ClientId) {
@@ -68,6 +93,7 @@ impl Shadow {
             Question::Audit(item) => return self.on_audit(item, letter, now),
             Question::Wallet(of_lane) => return self.on_wallet_read(of_lane, letter, now),
             Question::Income(part) => return self.on_income(part, letter, now),
+            Question::Brackets(of_lane) => return self.on_brackets(of_lane, letter, now),
             Question::CoinPrice(of_lane) => return self.on_coin_price(of_lane, letter, now),
             Question::Margin(of_lane) => return self.on_margin(of_lane, letter, now),
             Question::Reference(instrument, nth) => return self.on_reference(instrument, nth, letter, now),
@@ -81,6 +107,7 @@ impl Shadow {
         self.hear_counted(&Headers { lane, counted: letter.counted, sent: letter.sent }, now);
         match letter.tag {
             Question::Audit(_)
+            | Question::Brackets(_)
             | Question::CoinPrice(_)
             | Question::Income(_)
             | Question::Margin(_)

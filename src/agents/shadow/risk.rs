@@ -283,6 +283,7 @@ impl Shadow {
                 row.price_factor,
             );
             account.deployed += self.settings.caps.initial_margin(notional + doubt.perp);
+            account.dear += self.dear_margin(perp.id, notional + doubt.perp);
             let long = if held.0 == 0 { doubt.direction == Direction::Long } else { held.0 > 0 };
             *(if long { &mut account.long } else { &mut account.short }) += notional + doubt.perp;
         }

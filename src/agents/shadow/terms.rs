@@ -171,7 +171,7 @@ impl Shadow {
         terms.valid_until = guard.min(mark.received.plus(ESTIMATE_STALE_NS));
         let shut = self.shut_why(row.id).is_some();
         let open = trading && !frozen && !shut && book.frozen.is_none() && weighing.leaving.is_none();
-        if !open || terms.clip[0] == Qty::ZERO || self.parted(at) {
+        if !open || terms.clip[0] == Qty::ZERO || self.parted(at) || self.too_dear(at).is_some() {
             return Some(terms);
         }
         for (direction, bound) in [(Direction::Short, Bound::AtLeast), (Direction::Long, Bound::AtMost)] {

@@ -3,6 +3,7 @@
 //! Owns:  claims about those answers; the clients themselves are tried by `tools/clients`.
 
 use super::*;
+use serde_json::json;
 
 const SPOT: Market = Market::Spot;
 const USDM: Market = Market::Usdm;
@@ -95,6 +96,16 @@ fn coins_fees_and_brackets_are_those_the_box_goes_by() {
     let bracket =
         &world.signed(USDM, "GET", "/fapi/v1/leverageBracket", "symbol=BTCUSDT").json[0]["brackets"][0];
     assert_eq!(bracket["maintMarginRatio"].to_string(), "0.025");
+    let dearer = json!({"kind": "account", "maintenance": "0.125", "symbol": "ETHUSDT"});
+    world.exchange.fault(&dearer).unwrap();
+    let ratio = |world: &mut World, symbol: &str| {
+        let asked = world.signed(USDM, "GET", "/fapi/v1/leverageBracket", &format!("symbol={symbol}"));
+        asked.json[0]["brackets"][0]["maintMarginRatio"].to_string()
+    };
+    assert_eq!(
+        (ratio(&mut world, "ETHUSDT"), ratio(&mut world, "BTCUSDT")),
+        ("0.125".into(), "0.025".into())
+    );
     let most = bracket["initialLeverage"].as_u64().unwrap();
     for (leverage, status) in [(most, 200), (most + 1, 400)] {
         let params = format!("symbol=BTCUSDT&leverage={leverage}");

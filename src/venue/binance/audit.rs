@@ -8,6 +8,7 @@
 
 use super::account::{self, object, refusal, signed};
 use super::answers::{read_cancel, standing_of};
+use super::brackets;
 use super::user::{forced, once};
 use crate::event::{Asset, Instrument, Payment};
 use crate::units::time::SEC;
@@ -35,6 +36,8 @@ pub(super) const AUDIT: Audit = Audit {
     read_margin,
     balances,
     read_balances,
+    brackets: brackets::ask,
+    read_brackets: brackets::read,
     cancel,
     read_cancel,
     income_since,
@@ -311,7 +314,7 @@ pub(super) fn rows<T>(
 }
 
 /// Reads a row that says nothing twice.
-fn once_each<T>(
+pub(super) fn once_each<T>(
     row: &Object<'_, '_>,
     read: impl Fn(&Object<'_, '_>) -> Result<T, BadBody>,
 ) -> Result<T, BadBody> {

@@ -7,6 +7,7 @@
 mod account;
 mod answers;
 mod audit;
+mod brackets;
 mod feed;
 mod funding;
 mod limits;

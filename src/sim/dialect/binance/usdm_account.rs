@@ -4,7 +4,6 @@
 //! Wire:  binance.md §7; fixtures `futures_rest_account_v3`, `_balance_v3`, `_position_risk_*`, `_income`, …
 //! Quirk: v3 position risk lists only symbols with a position, v2 all.
 
-use super::super::super::accounts::MAINTENANCE;
 use super::super::super::config::Market;
 use super::super::super::exchange::Exchange;
 use super::super::super::listing::SymbolId;
@@ -37,7 +36,7 @@ fn sums(exchange: &Exchange) -> Sums {
         unrealized: exchange.accounts.unrealized(mark),
         initial: exchange.accounts.margin(mark),
         orders: exchange.open_order_margin(),
-        maintenance: held.map(|(id, p)| p.notional(mark(id)).abs().times(MAINTENANCE)).sum(),
+        maintenance: held.map(|(id, p)| p.notional(mark(id)).abs().times(exchange.maintenance(id))).sum(),
         available: exchange.available_margin().max(Money::ZERO),
     }
 }
@@ -55,7 +54,7 @@ pub(super) fn account(exchange: &mut Exchange, _: &Params<'_>) -> Outcome {
             e(p.unrealized(mark)),
             e(p.notional(mark)),
             e(p.margin(mark)),
-            e(p.notional(mark).abs().times(MAINTENANCE)),
+            e(p.notional(mark).abs().times(exchange.maintenance(id))),
             p.update_ms
         )
     }));
@@ -96,7 +95,7 @@ pub(super) fn position_risk(exchange: &mut Exchange, params: &Params<'_>) -> Out
             Fixed(mark, 8),
             p.unrealized(mark).fixed(8),
             notional.fixed(8),
-            notional.abs().times(MAINTENANCE).fixed(8),
+            notional.abs().times(exchange.maintenance(id)).fixed(8),
             p.update_ms
         )
     })))
@@ -163,13 +162,14 @@ pub(super) fn symbol_config(exchange: &mut Exchange, params: &Params<'_>) -> Out
     })))
 }
 
-/// One bracket for all: the box has one maintenance rate.
+/// One bracket for each: the box has one maintenance rate a symbol, whatever is held.
 pub(super) fn brackets(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
     let rows = asked(exchange, params)?.into_iter().map(|id| {
+        let ratio = exchange.maintenance(id);
         format!(
             r#"{{"symbol":"{}","notionalCoef":1.0,"brackets":[{{"bracket":1,"initialLeverage":{LEVERAGE_MAX},"notionalCap":20000000,"notionalFloor":0,"maintMarginRatio":{},"cum":0.0}}]}}"#,
             exchange.listing.symbols[id].name,
-            Fixed(MAINTENANCE, decimals_used(MAINTENANCE))
+            Fixed(ratio, decimals_used(ratio))
         )
     });
     Ok(list(rows))
