@@ -189,10 +189,12 @@ impl Oracle {
         for (client, end) in self.books.ends.iter().filter(|_| comparable) {
             let Some(order) = self.facts.orders.get(client) else { continue };
             let open_ns = (end.at_us * 1_000).saturating_sub(self.calendar + order.at.0);
-            let told = |text: &String| text.contains(&client.to_string()) || text.contains("fate");
+            let named = client.to_string();
+            // That it ended is told of any order.
+            let told = |(at_us, text): &(u64, String)| *at_us < end.at_us && text.contains(&named);
             // Ends after a restart, or after a step of the calendar, are another matter.
             let one_life = order.at >= self.begun && open_ns < 600 * SEC;
-            if one_life && open_ns > TOLD_WITHIN_NS && !self.books.notes.iter().any(|(_, text)| told(text)) {
+            if one_life && open_ns > TOLD_WITHIN_NS && !self.books.notes.iter().any(told) {
                 return Err(broken(
                     20,
                     format!("order {client} was open for {open_ns} ns and nobody was told"),
