@@ -87,7 +87,7 @@ bugs! {
     32 FeeInQuote "venue/binance/answers.rs" "I3" "a fee paid in coins is booked in the quote asset"
     33 AdlIsForeign "venue/binance/user.rs" "I1 I3 I19 I20" "what the venue does by itself is taken for a stranger's order"
     34 EndToldTwice "agents/shadow/orders.rs" "I14" "every further answer ends an order anew"
-    35 DoubtUntold "agents/shadow/orders.rs" "I20" "nobody hears of an order whose fate is unknown"
+    35 DoubtUntold "agents/shadow/mod.rs" "I20" "nobody hears of an order whose fate is unknown"
     36 SlotFreedEarly "agents/shadow/orders.rs" "I11" "an intent record is given up before the journal has its orders"
     37 WallTime "agents/shadow/orders.rs" "I1 I12 I19" "an order's age is told by the calendar"
     38 AdlUntold "agents/shadow/forced.rs" "I20" "nobody hears of what the venue did by itself"

@@ -60,6 +60,7 @@ use crate::event::{
     Asset, Bind, Command, FillList, Instruments, LANES, Latched, Mark, News, Offsets, PERMIT_WORDS,
     PairState, Permit, Pulse, READS_WORDS, Reads, Record, TERMS_WORDS, Terms, Told,
 };
+use crate::metal::bugs::{Bug, planted};
 use crate::metal::clock::Clock;
 use crate::metal::entropy::Entropy;
 use crate::metal::intents::{IntentSlot, IntentsReader};
@@ -412,6 +413,9 @@ impl Shadow {
     }
 
     fn note(&mut self, text: String) {
+        if planted(Bug::DoubtUntold) && text.starts_with("order ") {
+            return;
+        }
         self.line(&text);
         self.write(Record::Note { at: self.clock.unix(), text });
     }

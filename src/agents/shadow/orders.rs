@@ -344,9 +344,7 @@ impl Shadow {
         let name = venue::get(venue).name;
         let why = format!("{name}: an order's fate is unknown; no entries until it is proven");
         self.write(Record::Mode { at: self.clock.unix(), mode: "frozen", why });
-        if !planted(Bug::DoubtUntold) {
-            self.note(format!("order {client}: fate unknown; asking the venue by its client order id"));
-        }
+        self.note(format!("order {client}: fate unknown; asking the venue by its client order id"));
     }
 
     /// Whether the fate of an order on this venue is unknown now: then it takes no entry (F14).

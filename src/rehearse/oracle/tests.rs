@@ -343,3 +343,29 @@ fn i17_i18_i19_secrets_lost_records_and_open_ends_are_found() {
     bench.fills(&order, 1).unwrap();
     breaks(19, bench.oracle.at_rest(&bench.world));
 }
+
+#[test]
+fn i20_a_person_hears_of_doubts_before_they_are_over_and_of_what_the_venue_does() {
+    let mut bench = Bench::new();
+    let order = Bench::order(0, 0, true, 600_000);
+    let client: u64 = order.client_id.parse().unwrap();
+    bench.arrives(&order).unwrap();
+    let told = Told { not_found: vec![1_000_000, 4_000_000], ..Told::default() };
+    bench.oracle.books.told.insert(client, told);
+    bench.ends(client, "C", "never_landed", 0, 12_000).unwrap();
+    let note = |bench: &mut Bench, after_ms, text: String| {
+        let at_us = (bench.stamp_ms() + after_ms) * 1_000;
+        bench.oracle.books.notes.push((at_us, text));
+    };
+    breaks(20, bench.oracle.alarms());
+    note(&mut bench, 12_000, format!("order {client}: never landed"));
+    breaks(20, bench.oracle.alarms());
+    note(&mut bench, 5_000, format!("order {client}: fate unknown"));
+    bench.oracle.alarms().unwrap();
+    let base = bench.oracle.facts.pairs[0].base.clone();
+    bench.oracle.facts.forced.push((bench.now, 0));
+    note(&mut bench, 0, format!("ALERT: pair {base}: 0.1 {base} unhedged for 3 s"));
+    breaks(20, bench.oracle.alarms());
+    note(&mut bench, 0, format!("ALERT: pair {base}: an auto-deleveraging of {base}USDT"));
+    bench.oracle.alarms().unwrap();
+}
