@@ -81,8 +81,6 @@ struct Session<'a> {
     crashes: u64,
     /// When processes began anew within the last minute.
     begun_anew: Vec<Nanos>,
-    /// When somebody else has last spent of the budgets.
-    shared: Option<Nanos>,
     restarts: u32,
     /// The bench itself ends the run.
     stopping: bool,
@@ -123,7 +121,6 @@ pub fn run(plan: &Plan) -> Outcome {
         injected: vec![0; TABLE.len()],
         crashes: 0,
         begun_anew: Vec::new(),
-        shared: None,
         restarts: 0,
         stopping: false,
         unhealed: false,
@@ -184,9 +181,7 @@ impl Session<'_> {
         }
         self.oracle.excuse(from.plus(GRACE_NS));
         self.until_time(from)?;
-        // What a stranger has spent is spent until its window is over.
-        let shared = self.shared.is_some_and(|at| self.world.now().since(at) < WINDOW_NS);
-        let crowded = self.is_crowded() || shared;
+        let crowded = self.is_crowded();
         // A person looks. What a pair's entries are off for is over, or it will be told again.
         if self.oracle.tells("no new entries") && !self.no_entries {
             self.oracle.acted(self.world.now(), "restart by a person");
@@ -294,9 +289,6 @@ impl Session<'_> {
         if matches!(order["kind"].as_str(), Some("kill_process" | "lose_power")) {
             self.count(injector);
             return self.crash(order);
-        }
-        if order["kind"] == "stranger" {
-            self.shared = Some(now);
         }
         match self.act(order)? {
             Done::Missed(_) => {}
