@@ -158,6 +158,9 @@ mod tests {
         for (at, row) in ROWS.iter().enumerate() {
             assert_eq!(row.bug as usize, at + 1, "numbers count up: {}", row.name);
             assert!(!planted(row.bug), "{} is on, and nobody asked for it", row.name);
+            let invariants =
+                row.keeps.split(' ').all(|it| it.strip_prefix('I').is_some_and(|n| n.parse::<u8>().is_ok()));
+            assert!(invariants && !row.what.is_empty(), "{} tells what it is and what catches it", row.name);
             let mut found = Vec::new();
             places(&src, &format!("planted(Bug::{})", row.name), &mut found);
             assert_eq!(found, [row.place], "{}", row.name);
