@@ -413,7 +413,7 @@ impl Shadow {
     }
 
     fn note(&mut self, text: String) {
-        if planted(Bug::DoubtUntold) && text.starts_with("order ") {
+        if planted(Bug::DoubtUntold) && text.trim_start_matches("ALERT: ").starts_with("order ") {
             return;
         }
         self.line(&text);

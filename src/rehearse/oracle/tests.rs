@@ -255,6 +255,7 @@ fn i12_i14_an_end_has_its_evidence_is_true_and_stays() {
     let told = Told { not_found: vec![1_000_000, 4_000_000], ..Told::default() };
     bench.oracle.books.told.insert(client, told);
     breaks(12, bench.ends(client, "C", "never_landed", 0, 5_000));
+    bench.oracle.books.ends.clear();
     bench.ends(client, "C", "never_landed", 0, 11_000).unwrap();
     breaks(14, bench.ends(client, "C", "not_sent", 0, 12_000));
     breaks(12, bench.fills(&order, 1));
