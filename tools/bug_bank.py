@@ -87,16 +87,20 @@ def without_bug(options, rows):
     return {"sessions": answer["sessions"], "broken": answer["broken"]}
 
 
-def page(rows, options):
+def page(rows, plain, seed):
     """The table as Markdown."""
+    caught = sum(1 for row in rows if not row["wrong"])
     lines = [
         "# The bug bank",
         "",
         "Made by `tools/bug_bank.py --page FILE`; every number is of that run.",
         "",
         f"Each row is a mistake planted in the engine (`src/metal/bugs.rs` lists them; `rehearse --bug N` of a build with "
-        f"`--features bugbank` switches one on), and what caught it in sessions of drawn faults from seed {options.seed} "
-        "on. What must catch it are invariants of the fault catalogue, one of which is enough.",
+        f"`--features bugbank` switches one on), and what caught it in sessions of drawn faults from seed {seed} on. "
+        "What must catch it are invariants of the fault catalogue, one of which is enough.",
+        "",
+        f"{len(rows)} planted, {caught} caught by what is there for them. Without a bug {len(plain['broken'])} of "
+        f"{plain['sessions']} of the same sessions broke an invariant.",
         "",
         "| bug | what is wrong | planted in `src/` | must be caught by | caught by | sessions | seed |",
         "|---:|---|---|---|---|---:|---:|",
@@ -148,7 +152,7 @@ def main():
         options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     if options.page:
-        options.page.write_text(page(rows, options), encoding="utf-8")
+        options.page.write_text(page(rows, plain, options.seed), encoding="utf-8")
     sys.exit(1 if failed or plain["broken"] or not rows else 0)
 
 
