@@ -47,8 +47,7 @@ pub mod told;
 pub mod totals;
 mod weighing;
 
-use super::courier::Courier;
-use super::{Dead, Handed, session};
+use super::{Dead, Handed, courier::Courier, session};
 use crate::carry::confirm::Filter;
 use crate::carry::pace::ScaleIn;
 use crate::carry::rules::Policy;
