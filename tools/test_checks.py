@@ -18,6 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import bug_bank
 import check_backtest
 import check_report
 import check_tape
@@ -857,6 +858,24 @@ class RehearseGate(unittest.TestCase):
     def test_the_page_adds_up(self):
         both = rehearse_gate.add(self.answer(), self.answer())
         self.assertIn("| F1 | a | b | 10 | 6 | I1 |", rehearse_gate.page(both, 10, 1, 10))
+
+
+class BugBank(unittest.TestCase):
+    def test_a_bug_is_caught_by_what_is_there_for_it_or_by_nothing(self):
+        judge = bug_bank.judge
+        self.assertIsNone(judge({"caught_by": "I12"}, ["I2", "I12"]))
+        self.assertEqual(judge({"caught_by": None}, ["I2"]), "survived")
+        self.assertEqual(judge({"caught_by": "I1"}, ["I2", "I12"]), "caught by I1, and not by I2 or I12")
+        self.assertIn("caught by panic", judge({"caught_by": "panic"}, ["I1"]))
+        self.assertEqual(bug_bank.caught_by("I12: order 7 ended"), "I12")
+        self.assertEqual(bug_bank.caught_by("something else"), "?")
+
+    def test_every_bug_has_its_turn(self):
+        bugs = [{"bug": number} for number in range(1, 55)]
+        days = [[bug["bug"] for bug in bug_bank.rotated(bugs, 10, day)] for day in range(739_000, 739_006)]
+        self.assertTrue(all(len(set(day)) == 10 and day == sorted(day) for day in days))
+        self.assertEqual({bug for day in days for bug in day}, set(range(1, 55)))
+        self.assertEqual(len(bug_bank.rotated(bugs[:3], 10, 5)), 3)
 
 
 if __name__ == "__main__":

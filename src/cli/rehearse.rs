@@ -23,6 +23,12 @@ const TOLD_MAX: usize = 3;
 
 /// Runs the command.
 pub fn act(settings: &Settings) -> Exit {
+    #[cfg(feature = "bugbank")]
+    if let Some(bug) = &settings.bug
+        && let Some(exit) = planted(bug)
+    {
+        return exit;
+    }
     match plans(settings) {
         Ok(plans) => rehearse(settings, plans),
         Err(why) => {
@@ -30,6 +36,22 @@ pub fn act(settings: &Settings) -> Exit {
             Exit::Usage
         }
     }
+}
+
+/// Plants a bug; an exit: there is nothing more to do.
+#[cfg(feature = "bugbank")]
+fn planted(bug: &str) -> Option<Exit> {
+    use crate::metal::bugs::{list, plant};
+    if bug == "list" {
+        let row = |(number, [name, place, keeps, what]): (u8, [&str; 4])| json!({"bug": number, "name": name, "place": place, "keeps": keeps, "what": what});
+        say(&format!("{}\n", Value::Array(list().map(row).collect())));
+        return Some(Exit::Done);
+    }
+    if bug.parse().is_ok_and(plant) {
+        return None;
+    }
+    eprintln!("contango rehearse: no bug {bug}; `--bug list` tells them all");
+    Some(Exit::Usage)
 }
 
 /// The sessions asked for: kept ones from files, or so many seeds in a row.
@@ -69,7 +91,7 @@ impl Plans {
 
 fn rehearse(settings: &Settings, plans: Plans) -> Exit {
     let begun = Instant::now();
-    let outcomes = live_through(&plans, settings.jobs);
+    let outcomes = live_through(&plans, settings.jobs, settings.until_broken);
     let seconds = begun.elapsed().as_secs_f64();
     let sum = Sum::of(&outcomes);
     say(&if settings.json { format!("{}\n", sum.to_json()) } else { sum.describe(seconds, settings.jobs) });
@@ -80,20 +102,23 @@ fn rehearse(settings: &Settings, plans: Plans) -> Exit {
     if failed.is_empty() { Exit::Done } else { Exit::Failed }
 }
 
-/// Every session, each on one of so many threads.
-fn live_through(plans: &Plans, jobs: usize) -> Vec<Outcome> {
+/// Every session, each on one of so many threads; or those up to the first that breaks, whatever the threads are.
+fn live_through(plans: &Plans, jobs: usize, until_broken: bool) -> Vec<Outcome> {
     let jobs = if jobs == 0 { thread::available_parallelism().map_or(1, usize::from) } else { jobs };
-    let next = AtomicUsize::new(0);
+    let (next, end) = (AtomicUsize::new(0), AtomicUsize::new(plans.len()));
     let outcomes = Mutex::new(vec![Outcome::default(); plans.len()]);
     thread::scope(|scope| {
         for _ in 0..jobs.min(plans.len()) {
             scope.spawn(|| {
                 loop {
                     let at = next.fetch_add(1, Relaxed);
-                    if at >= plans.len() {
+                    if at >= end.load(Relaxed) {
                         break;
                     }
                     let outcome = run(&plans.plan(at));
+                    if until_broken && outcome.broken.is_some() {
+                        end.fetch_min(at + 1, Relaxed);
+                    }
                     if let Ok(mut outcomes) = outcomes.lock() {
                         outcomes[at] = outcome;
                     }
@@ -101,7 +126,9 @@ fn live_through(plans: &Plans, jobs: usize) -> Vec<Outcome> {
             });
         }
     });
-    outcomes.into_inner().unwrap_or_default()
+    let mut outcomes = outcomes.into_inner().unwrap_or_default();
+    outcomes.truncate(end.into_inner());
+    outcomes
 }
 
 /// What is wrong, what came before it, and how to see it again.
@@ -121,6 +148,9 @@ fn tell(settings: &Settings, plan: &Plan, outcome: &Outcome) {
     }
     // Told before the many sessions that make its script small.
     eprint!("{}", std::mem::take(&mut page));
+    if settings.until_broken {
+        return;
+    }
     let small = shrunk(plan, broken.invariant, SHRINKING_RUNS);
     let path = settings.out.join(format!("rehearse-{}.jsonl", outcome.seed));
     let header =

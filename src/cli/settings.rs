@@ -246,6 +246,11 @@ pub struct Settings {
     pub jobs: usize,
     /// Kept sessions to rehearse instead of drawn ones.
     pub kept: Vec<PathBuf>,
+    /// Whether the first session that breaks ends a rehearsal.
+    pub until_broken: bool,
+    /// The mistake to plant in the engine, by its number; or `list`.
+    #[cfg(feature = "bugbank")]
+    pub bug: Option<String>,
     /// Funding and prices to run the rules over.
     pub histories: Vec<PathBuf>,
     /// What a taker is taken to pay, on spot and on the perp.
@@ -331,6 +336,9 @@ impl Default for Settings {
             sessions: 0,
             jobs: 0,
             kept: Vec::new(),
+            until_broken: false,
+            #[cfg(feature = "bugbank")]
+            bug: None,
             histories: Vec::new(),
             assumed_fees: [Rate::ZERO; 2],
             slippage: Rate::ZERO,

@@ -46,4 +46,29 @@ pub(super) const LINES: &[Setting] = &[
         set: |s, v| value::path(v).map(|path| s.kept.push(path)),
         ..PLAIN
     },
+    Setting {
+        name: "until-broken",
+        section: "rehearse",
+        kind: Kind::Switch,
+        default: Some("off"),
+        example: "on",
+        help: "Begin no session after the first one that breaks an invariant, and don't make its script small",
+        on: REHEARSE,
+        set: |s, v| value::switch(v).map(|on| s.until_broken = on),
+        ..PLAIN
+    },
+    #[cfg(feature = "bugbank")]
+    Setting {
+        name: "bug",
+        section: "rehearse",
+        unit: "N|list",
+        example: "7",
+        help: "Plant this mistake in the engine, to see it caught; list: tell them all as JSON, and end",
+        on: REHEARSE,
+        set: |s, v| {
+            s.bug = Some(v.to_owned());
+            Ok(())
+        },
+        ..PLAIN
+    },
 ];

@@ -8,6 +8,7 @@
 //!        so keeping ours keeps theirs, wherever they begin.
 
 use crate::event::{Counted, Kind, Limit};
+use crate::metal::bugs::{Bug, planted};
 use crate::units::Nanos;
 use crate::units::time::SEC;
 use std::collections::VecDeque;
@@ -315,7 +316,9 @@ impl Lane {
     /// minute that the market asks to be left alone: what left before the first silence was over is of the first.
     pub fn hear(&mut self, counted: &Counted, asked: Nanos, now: Nanos) -> bool {
         for window in &mut self.windows {
-            if let Some(used) = window.limit.header.and_then(|header| header.of(counted)) {
+            if let Some(used) = window.limit.header.and_then(|header| header.of(counted))
+                && !planted(Bug::HeadersIgnored)
+            {
                 window.hear(u64::from(used), asked, now, self.venue_ahead);
             }
         }
@@ -331,7 +334,7 @@ impl Lane {
     /// Until when the market wants to hear nothing, if it does now.
     #[must_use]
     pub fn quiet_until(&self, now: Nanos) -> Option<Nanos> {
-        Some(self.quiet).filter(|until| now < *until)
+        Some(self.quiet).filter(|until| now < *until && !planted(Bug::RetryAfterIgnored))
     }
 
     // ───────────────────────────── what may leave ─────────────────────────────

@@ -9,6 +9,7 @@
 //! Why:   basis is told at decision prices, slippage is what fills cost beyond them.
 
 use crate::event::{Asset, FEE_PRICE_DECIMALS, Fill, Instruments, Payment};
+use crate::metal::bugs::{Bug, planted};
 use crate::units::decimal::pow10_i128;
 use crate::units::{Amount, InstrumentId, LegKind, PairId, Price, Qty, Side};
 use std::collections::{BTreeMap, BTreeSet};
@@ -119,7 +120,7 @@ impl Sums {
             let worth = worth(trade.fee, price, price_decimals);
             self.profit.fees -= worth;
             self.trade(pair, leg, -trade.fee.0, -worth.0);
-            base -= trade.fee;
+            base -= if planted(Bug::FeeCoinKept) { Amount::ZERO } else { trade.fee };
         } else if trade.fee != Amount::ZERO {
             *self.unvalued.entry(trade.fee_asset).or_default() += trade.fee;
         }
@@ -214,7 +215,7 @@ impl Ledger {
     /// Whether a trade of an instrument is booked already.
     #[must_use]
     pub fn has(&self, instrument: InstrumentId, trade_id: u64) -> bool {
-        self.booked.contains(&(instrument, trade_id))
+        self.booked.contains(&(instrument, trade_id)) && !planted(Bug::DedupeForgotten)
     }
 
     /// How much of an order is booked, by the venue's id.
@@ -287,6 +288,7 @@ impl Ledger {
             qty_decimals: row.qty_decimals,
             size_factor: match row.leg {
                 LegKind::Spot => Amount(pow10_i128(Amount::SCALE)),
+                LegKind::Perp if planted(Bug::MultiplierForgotten) => Amount(pow10_i128(Amount::SCALE)),
                 LegKind::Perp => pair.size_factor,
             },
             fee: fill.fee,

@@ -5,6 +5,7 @@
 //!        Never asks for a resend: there is no such action.
 
 use crate::event::{Answer, End, FiredLeg, Source, Verdict, Wire};
+use crate::metal::bugs::{Bug, planted};
 use crate::units::time::{MS, SEC};
 use crate::units::{Class, ClientId, Nanos, PairId, Qty};
 
@@ -139,7 +140,7 @@ impl Order {
     /// Whether its end is proven and every executed unit is booked.
     #[must_use]
     pub fn closed(&self) -> bool {
-        self.ended() && self.booked >= self.executed
+        self.ended() && (self.booked >= self.executed || planted(Bug::EndedIsBooked))
     }
 
     /// A fill of it was booked for the first time.
@@ -194,9 +195,15 @@ impl Order {
             (Verdict::Refused(refusal), Source::Answer) if !self.ended() && self.executed == Qty::ZERO => {
                 self.state = State::Ended(End::Refused(refusal));
             }
+            (Verdict::Unknown(_), Source::Answer) if planted(Bug::UnknownIsNotSent) && !self.ended() => {
+                self.state = State::Ended(End::NotSent);
+            }
             (Verdict::NotFound, Source::Query) => {
                 self.not_found = self.not_found.saturating_add(1);
-                if now >= self.settles_at {
+                if planted(Bug::NotFoundIsDead) && !self.ended() {
+                    self.state = State::Ended(End::NeverLanded);
+                }
+                if now >= self.settles_at || planted(Bug::SettlingForgotten) {
                     self.lost = Some((self.lost.map_or(now, |(first, _)| first), now));
                 }
             }
@@ -224,7 +231,7 @@ impl Order {
             self.cancel_at = now.plus(CANCEL_AGAIN_NS);
             return Action::Cancel;
         }
-        if now < self.ask_at {
+        if now < self.ask_at || planted(Bug::NeverAsked) {
             return Action::Wait;
         }
         self.ask_at = now.plus(BACKOFF_NS[usize::from(self.asked).min(BACKOFF_NS.len() - 1)]);
@@ -249,7 +256,11 @@ impl Order {
     #[must_use]
     pub fn missing(&self) -> Option<Nanos> {
         let unseen = !self.ended() && self.order_id == 0 && self.executed == Qty::ZERO;
-        self.lost.filter(|(first, last)| unseen && last.since(*first) >= APART_NS).map(|(_, last)| last)
+        self.lost
+            .filter(|(first, last)| {
+                unseen && (last.since(*first) >= APART_NS || planted(Bug::OneSearchProves))
+            })
+            .map(|(_, last)| last)
     }
 
     /// All of evidence C is there: it ends. A fill that comes after all is booked in any state.

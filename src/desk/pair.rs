@@ -8,6 +8,7 @@
 //!        smaller. An exit that closed one leg alone is the same picture, so it has the same cure.
 
 use crate::event::{Instrument, Instruments, Quote};
+use crate::metal::bugs::{Bug, planted};
 use crate::units::decimal::pow10_i128;
 use crate::units::{Amount, Direction, LegKind, PairId, Price, Qty, Rate, Side};
 
@@ -103,7 +104,8 @@ pub const BASE_UNIT: i128 = 10i128.pow(Amount::SCALE as u32);
 /// Allowed |E| while no repair is open: the larger of one spot lot and one perp lot, in base.
 #[must_use]
 pub fn bound(spot: &Instrument, perp: &Instrument, size_factor: Amount) -> i128 {
-    Amount::of(spot.lot, spot.qty_decimals).0.max(base_of(perp.lot, perp, size_factor).0)
+    let times = if planted(Bug::BoundTooWide) { 100 } else { 1 };
+    times * Amount::of(spot.lot, spot.qty_decimals).0.max(base_of(perp.lot, perp, size_factor).0)
 }
 
 /// A quantity as base coin: size units × k (1 on spot).
@@ -121,7 +123,8 @@ fn shrinking(held: Amount) -> Side {
 pub fn in_lots(base: i128, instrument: &Instrument, size_factor: Amount) -> i64 {
     let units = base.saturating_mul(pow10_i128(instrument.qty_decimals)) / size_factor.0.max(1);
     let units = i64::try_from(units).unwrap_or(Qty::MAX.0);
-    units - units % instrument.lot.0
+    let up = if planted(Bug::LotTooMuch) { instrument.lot.0 } else { 0 };
+    units - units % instrument.lot.0 + up
 }
 
 /// The smallest quantity the venue takes at about this price, with a tenth to spare for its moves.
@@ -131,7 +134,8 @@ pub fn smallest_trade(instrument: &Instrument, price: Price) -> Option<i64> {
     if one_lot <= 0 {
         return None;
     }
-    let lots = (instrument.notional_min.0 * 11 / 10 + one_lot - 1) / one_lot;
+    let least = if planted(Bug::MinimumForgotten) { 0 } else { instrument.notional_min.0 * 11 / 10 };
+    let lots = (least + one_lot - 1) / one_lot;
     let by_notional = i64::try_from(lots).ok()?.checked_mul(instrument.lot.0)?;
     Some(by_notional.max(instrument.qty_min.0))
 }
@@ -235,7 +239,7 @@ fn sized(
     if steps * step_cost > most.0 {
         return None;
     }
-    let base = steps * step;
+    let base = steps * step * if planted(Bug::ClipDoubled) { 2 } else { 1 };
     let perp_qty = in_lots(base, perp, row.size_factor);
     let spot_base = if direction == Direction::Short {
         let missing = base - dust.0.clamp(0, base / 2);

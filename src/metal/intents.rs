@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::bugs::{Bug, planted};
 use super::crash;
 use super::ring::{Consumer, Producer, ring};
 use super::tap::{Flag, Tap};
@@ -284,7 +285,9 @@ impl Intents {
     /// Writes the record and then its state. When it returns, a restarted process would find it.
     #[inline]
     pub fn commit(&mut self, slot: IntentSlot, record: &[u8; INTENT_BYTES], state: u64) {
-        self.region.write(slot, record, state);
+        if !planted(Bug::IntentNotWritten) {
+            self.region.write(slot, record, state);
+        }
     }
 
     /// Moves a committed slot on: one store.

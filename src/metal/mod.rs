@@ -26,6 +26,7 @@
 //! | `entropy` | random bytes, from the kernel or from a seed |
 //! | `latch` | stop and kill: set from anywhere, seen by every thread |
 //! | `peer` | who is at the other end of a Unix socket |
+//! | `bugs` | planted mistakes, with the feature `bugbank` only |
 //! | `crash` | named crash points, with the feature `crashpoints` only |
 //! | `cpu` | which core, locked memory, no core dumps |
 //! | `runner` | a thread around a room |
@@ -35,6 +36,7 @@
 mod ahead;
 pub mod alloc;
 mod atomic;
+pub mod bugs;
 pub mod clock;
 pub mod cpu;
 pub mod crash;

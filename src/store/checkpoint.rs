@@ -14,6 +14,7 @@ use super::recall::{
 };
 use super::row::Row;
 use crate::desk::ledger::{Lot, Profit, Sums};
+use crate::metal::bugs::{Bug, planted};
 use crate::units::time::SEC;
 use crate::units::{Amount, ClientId, Unix};
 use serde_json::{Map, Value, json};
@@ -97,7 +98,14 @@ impl Recalled {
         for (what, rows) in [
             ("runs", runs.collect::<Vec<_>>()),
             ("markets", markets.collect()),
-            ("trades", self.trades.iter().map(|(of, trade)| trade_row(of, trade)).collect()),
+            (
+                "trades",
+                self.trades
+                    .iter()
+                    .filter(|_| !planted(Bug::TradesNotKept))
+                    .map(|(of, trade)| trade_row(of, trade))
+                    .collect(),
+            ),
             ("payments", payments.collect()),
             ("orders", orders.collect()),
             ("closed", closed.collect()),

@@ -9,6 +9,7 @@
 
 use super::segments;
 use crate::event::{Latched, Mode};
+use crate::metal::bugs::{Bug, planted};
 use crate::metal::disk::{Disk, DiskError, FileId};
 use crate::units::Unix;
 
@@ -62,6 +63,7 @@ pub fn open(disk: &mut Disk, instance: u8, at: Unix) -> Result<Opened, DiskError
 /// in between must not end in trading, so it is written as HALTED.
 pub fn encode(mode: Mode, at: Unix, why: &str, out: &mut Vec<u8>) {
     let mode = if mode == Mode::ReduceOnly { Mode::Halted } else { mode };
+    let mode = if mode == Mode::Killed && planted(Bug::KillNotKept) { Mode::Trading } else { mode };
     let mut cut = why.len().min(WHY_MAX);
     while !why.is_char_boundary(cut) {
         cut -= 1;

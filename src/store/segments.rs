@@ -11,6 +11,7 @@ use super::checkpoint;
 use super::journal::{Flaw, Kind, Reader, encode, file_header, frame};
 use super::recall::{RecallError, Recalled};
 use crate::event::Record;
+use crate::metal::bugs::{Bug, planted};
 use crate::metal::crash;
 use crate::metal::disk::{Disk, DiskError, FileId};
 
@@ -277,6 +278,9 @@ pub fn open(disk: &mut Disk, instance: u8) -> Result<Opened, JournalError> {
             Err(why) => (None, 0, Some(why)),
             Ok(segment) => match segment.flaw {
                 Some(why) if why.is_foreign() => return Err(foreign(segment.good as u64, why)),
+                why if planted(Bug::TailCutTooFar) => {
+                    (Some((segment.recalled, segment.head)), segment.head, why)
+                }
                 why => (Some((segment.recalled, segment.head)), segment.good, why),
             },
         };

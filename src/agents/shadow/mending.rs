@@ -8,6 +8,7 @@ use super::completing::Completion;
 use super::{Book, Shadow};
 use crate::desk::pair::{BASE_UNIT, in_lots, least_unwind};
 use crate::event::{Closed, End, Forced, PairState, Record, RefusalKind, lane};
+use crate::metal::bugs::{Bug, planted};
 use crate::units::time::{MS, SEC};
 use crate::units::{Amount, Class, ClientId, LegKind, Nanos, PairId, Qty, Side};
 use std::sync::Arc;
@@ -175,6 +176,9 @@ impl Shadow {
             _ => 0,
         };
         book.wait(at_least_ns, now);
+        if planted(Bug::RefusalEndsRepair) {
+            book.retry_at = Nanos::NEVER;
+        }
         if refused == Some(RefusalKind::Band) {
             book.mending.banded = true;
             self.doubt_band(instrument, now);

@@ -48,8 +48,7 @@ pub mod told;
 pub mod totals;
 mod weighing;
 
-use super::courier::Courier;
-use super::{Dead, Handed, session};
+use super::{Dead, Handed, courier::Courier, session};
 use crate::carry::confirm::Filter;
 use crate::carry::pace::ScaleIn;
 use crate::carry::rules::Policy;
@@ -62,6 +61,7 @@ use crate::event::{
     Asset, Bind, Command, FillList, Instruments, LANES, Latched, Mark, News, Offsets, PERMIT_WORDS,
     PairState, Permit, Pulse, READS_WORDS, Reads, Record, TERMS_WORDS, Terms, Told,
 };
+use crate::metal::bugs::{Bug, planted};
 use crate::metal::clock::Clock;
 use crate::metal::entropy::Entropy;
 use crate::metal::intents::{IntentSlot, IntentsReader};
@@ -398,6 +398,9 @@ impl Shadow {
     }
 
     fn note(&mut self, text: String) {
+        if planted(Bug::DoubtUntold) && text.trim_start_matches("ALERT: ").starts_with("order ") {
+            return;
+        }
         self.line(&text);
         self.write(Record::Note { at: self.clock.unix(), text });
     }

@@ -7,6 +7,7 @@ use super::{Book, Phase, Question, Shadow, Stage};
 use crate::agents::courier::{Courier, Delivery};
 use crate::agents::{Dead, Purpose};
 use crate::event::{Mark, News, Record};
+use crate::metal::bugs::{Bug, planted};
 use crate::units::Nanos;
 use std::sync::Arc;
 
@@ -53,7 +54,8 @@ impl Shadow {
                 self.operator.links.insert(what, None);
             }
             News::LinkDown { what, why } => {
-                self.note(format!("link down: {what}: {why}"));
+                let key = self.key.as_ref().filter(|_| planted(Bug::KeyInNote)).map_or("", |key| key.api());
+                self.note(format!("link down: {what}: {why}{key}"));
                 self.operator.links.insert(what, Some(why));
             }
             News::Spent(spent) => {

@@ -9,6 +9,7 @@ use crate::desk::basis::Scales;
 use crate::event::{
     Ask, Asked, Closed, Latched, Mode, PairState, PairTold, Record, Replied, Reply, Status, lane,
 };
+use crate::metal::bugs::{Bug, planted};
 use crate::metal::crash;
 use crate::metal::latch::Latch;
 use crate::metal::ring::{Consumer, Producer};
@@ -59,6 +60,7 @@ struct Waiting {
 impl Operator {
     /// Begins as the latch file says. A latched KILLED sets the kill latch before anything turns.
     pub(super) fn new(latched: Option<Latched>, doors: &OperatorDoors, begun: Nanos) -> Self {
+        let latched = latched.filter(|_| !planted(Bug::LatchClearedAtStart));
         let (mode, why) = latched.map_or((Mode::Trading, String::new()), |it| (it.mode, it.why));
         if mode == Mode::Killed {
             doors.kill.set();
@@ -91,7 +93,8 @@ impl Shadow {
 
     /// Whether signals may be acted on: entries, and exits by threshold.
     pub(super) fn may_trade(&self) -> bool {
-        matches!(self.phase, Phase::Trading(_)) && self.operator.mode == Mode::Trading
+        let may = self.operator.mode == Mode::Trading || planted(Bug::HaltIgnored);
+        matches!(self.phase, Phase::Trading(_)) && may
     }
 
     /// Whether everything held is being closed.

@@ -14,6 +14,7 @@ use crate::event::{
     Answer, Counted, End, Fill, Fired, Headers, PairState, Record, RefusalKind, Source, Told, Verdict, Wire,
     lane,
 };
+use crate::metal::bugs::{Bug, planted};
 use crate::metal::crash;
 use crate::metal::intents::IntentSlot;
 use crate::units::time::SEC;
@@ -90,7 +91,9 @@ impl Shadow {
         book.mending.on_fired(fired.class, second, completes(fired, &instruments));
         book.asked = None;
         (book.awaiting, book.proven) = (fired.more, false);
-        if !second {
+        if planted(Bug::SlotFreedEarly) {
+            self.intents.free(IntentSlot(fired.slot));
+        } else if !second {
             book.slots.push(IntentSlot(fired.slot));
         }
         book.owes_free = true;
@@ -220,7 +223,12 @@ impl Shadow {
         let was_ended = tracked.order.ended();
         let was_in_doubt = tracked.told_unknown;
         let judged = tracked.order.executed;
-        let mut action = tracked.order.on_answer(answer, now);
+        let mut asked = now;
+        if planted(Bug::WallTime) {
+            let age = self.clock.unix().0 - tracked.order.leg.stamp.0;
+            asked = tracked.order.leg.sent.plus(age.max(0).unsigned_abs());
+        }
+        let mut action = tracked.order.on_answer(answer, asked);
         let late = was_ended && tracked.order.executed > judged;
         if answer.source == Source::Answer && stream && action != Action::Wait {
             // What the answer left open is on its way by the stream, which costs no request.
@@ -232,7 +240,7 @@ impl Shadow {
         }
         let (state, pair, client) = (tracked.order.state, tracked.order.pair, tracked.order.client());
         match state {
-            State::Ended(end) if !was_ended => {
+            State::Ended(end) if !was_ended || planted(Bug::EndToldTwice) => {
                 self.count_end(client, end);
                 self.on_end(client, end, now);
                 self.write(Record::OrderEnd { at: self.clock.unix(), client, end });

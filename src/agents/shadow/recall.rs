@@ -13,6 +13,7 @@ use crate::event::{
     End, Fired, FiredLeg, Instrument, Instruments, Intent, IntentLeg, Made, Mode, PairState, Record, Wire,
     intent_state, lane,
 };
+use crate::metal::bugs::{Bug, planted};
 use crate::metal::crash;
 use crate::metal::intents::{IntentSlot, Origin};
 use crate::store::ids::Ids;
@@ -141,7 +142,7 @@ impl Shadow {
         self.granted.clone_from(&recalled.granted);
         crash::point("K15d");
         let mut found = 0;
-        for (client, old) in &recalled.orders {
+        for (client, old) in recalled.orders.iter().filter(|_| !planted(Bug::OrdersNotRecalled)) {
             found += usize::from(self.recall_order(*client, old, &names, now));
         }
         let lost_tail = !recalled.ended_well() && self.intents.origin() != Origin::ThisBoot;
@@ -181,6 +182,7 @@ impl Shadow {
         for ((market, trade_id), old) in &recalled.trades {
             let Some((row, pair)) = names.get(market) else { continue };
             match Qty::parse(old.qty.as_bytes(), row.qty_decimals) {
+                Ok(_) if planted(Bug::TradesNotRecalled) => {}
                 Ok(qty) => self.ledger.remember(row.id, *trade_id, old.order_id, qty),
                 Err(_) => self.bar_recalled(
                     pair,

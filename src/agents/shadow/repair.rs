@@ -10,6 +10,7 @@ use crate::desk::budget::ENTRY_CHARGE;
 use crate::desk::order::State;
 use crate::desk::pair::{Holding, Next, base_of};
 use crate::event::{Bind, Command, Mode, PairState};
+use crate::metal::bugs::{Bug, planted};
 use crate::metal::crash;
 use crate::units::time::{MS, SEC};
 use crate::units::{Amount, Class, ClientId, LegKind, Nanos, PairId, Qty};
@@ -72,7 +73,7 @@ impl Shadow {
             all_booked = false;
             let instrument = instruments.get(order.leg.instrument);
             if !order.ended() {
-                if !order.presumed_dead(window_ns, now) {
+                if !order.presumed_dead(window_ns, now) && !planted(Bug::UnprovenUnwound) {
                     return;
                 }
                 doubted[instrument.leg as usize] = true;
@@ -101,7 +102,7 @@ impl Shadow {
         match next {
             // R6, R7: the other leg's proven quantity is taken back; a leg in doubt is left alone, since
             // two orders of it might both fill.
-            Next::Unwind { leg, .. } if doubted[leg as usize] => {}
+            Next::Unwind { leg, .. } if doubted[leg as usize] && !planted(Bug::DoubtedLegUnwound) => {}
             Next::Unwind { leg, side, qty } => self.unwind(at, leg, side, qty, now),
             Next::Settled { hedged } if all_booked => self.resolve(at, hedged, now),
             // Before the first quote nobody can say what is too small to trade: the pair waits for it.
@@ -200,7 +201,7 @@ impl Shadow {
         if !self.books[at].owes_free {
             return;
         }
-        if self.doors.commands.push(Command::Free { pair }).is_err() {
+        if !planted(Bug::NeverFreed) && self.doors.commands.push(Command::Free { pair }).is_err() {
             // The pair stays BUSY at the trader; the state goes back so that the next tick frees it.
             self.books[at].state = PairState::Busy;
             return;

@@ -14,6 +14,7 @@ use crate::agents::socket::{GiveUp, Sign, Socket};
 use crate::agents::{Dead, FeedCard, Handed, Purpose};
 use crate::desk::order::Action;
 use crate::event::{Answer, Counted, Fired, Headers, LANES, Record, Source, lane, market_of};
+use crate::metal::bugs::{Bug, planted};
 use crate::metal::poll::{Links, Slot};
 use crate::metal::tap::Tap;
 use crate::units::time::{MS, SEC};
@@ -226,6 +227,9 @@ impl Shadow {
 
     /// The stream flows: what happened while it did not is asked for, order by order.
     fn stream_confirmed(&mut self, lane: usize) {
+        if planted(Bug::StreamNeverBack) && self.streams.flowed[lane].is_some() {
+            return;
+        }
         let doubtful: BTreeSet<ClientId> = self.unended(lane, None).into_iter().collect();
         for client in &doubtful {
             self.ask(Action::Query, *client);

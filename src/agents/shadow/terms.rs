@@ -12,6 +12,7 @@ use crate::desk::book::mid;
 use crate::desk::ledger::sellable;
 use crate::desk::pair;
 use crate::event::{Bind, Fold, Held, Instruments, PairState, Pulse, Terms, lane};
+use crate::metal::bugs::{Bug, planted};
 use crate::units::decimal::pow10_i128;
 use crate::units::{Amount, Direction, LegKind, Nanos, PairId, Price, Qty, Rate, Ratio, VenueId};
 
@@ -225,15 +226,18 @@ impl Shadow {
         let instruments = std::sync::Arc::clone(&self.instruments);
         let book = &mut self.books[at];
         let row = instruments.pair(book.pair);
-        let perp = instruments.get(row.perp);
-        book.held = hedged.then(|| Held {
-            direction: if book.holding.perp.0 < 0 { Direction::Short } else { Direction::Long },
-            spot: sellable(book.holding.spot, instruments.get(row.spot)),
-            perp: Qty(i64::try_from(
-                book.holding.perp.0.abs() * pow10_i128(perp.qty_decimals) / row.size_factor.0.max(1),
-            )
-            .unwrap_or(0)),
-        });
+        let (spot, perp) = (instruments.get(row.spot), instruments.get(row.perp));
+        book.held =
+            hedged.then(|| Held {
+                direction: if book.holding.perp.0 < 0 { Direction::Short } else { Direction::Long },
+                spot: Qty(
+                    sellable(book.holding.spot, spot).0 + i64::from(planted(Bug::DustSoldToo)) * spot.lot.0
+                ),
+                perp: Qty(i64::try_from(
+                    book.holding.perp.0.abs() * pow10_i128(perp.qty_decimals) / row.size_factor.0.max(1),
+                )
+                .unwrap_or(0)),
+            });
     }
 }
 

@@ -13,6 +13,7 @@ use super::pen::{ENTRY_COLLAR_PPM, EXIT_COLLAR_PPM, FLATTEN_COLLAR_PPM, Paper, P
 use crate::desk::order::T_ACK_NS;
 use crate::desk::pair::{in_lots, smallest_trade};
 use crate::event::{Made, Quote, Told, Verdict, intent_state, lane};
+use crate::metal::bugs::{Bug, planted};
 use crate::metal::crash;
 use crate::metal::intents::IntentSlot;
 use crate::units::time::MS;
@@ -180,7 +181,8 @@ impl Trader {
         // The first leg is on the wire: only the kill latch and the reserve stand before this one (F73).
         self.permitted(lane(venue, leg), Class::Repair, now).ok()?;
         let link = self.links.idle(venue, leg)?;
-        if qty <= Qty::ZERO || self.kill.is_set() || !self.doors.told.has_room(4) {
+        let killed = self.kill.is_set() && !planted(Bug::KillSparesSecond);
+        if qty <= Qty::ZERO || killed || !self.doors.told.has_room(4) {
             return None;
         }
         let mut ready = std::mem::take(&mut self.ready);

@@ -15,6 +15,7 @@ use crate::desk::budget::ENTRY_CHARGE;
 use crate::event::{
     Bind, Closed, Fired, FiredLeg, Intent, IntentLeg, Made, Permit, Quote, Told, Wire, intent_state, lane,
 };
+use crate::metal::bugs::{Bug, planted};
 use crate::metal::crash;
 use crate::metal::intents::{INTENT_BYTES, IntentSlot};
 use crate::metal::link::Sealed;
@@ -135,7 +136,7 @@ impl Trader {
         stall.fired = (stall.sequence, 0);
         // The id is burnt, whatever reached the wire: the next intent carries another, and what was
         // prepared under this one fits no more.
-        self.next_sequence += 1;
+        self.next_sequence += u32::from(!planted(Bug::SequenceReused));
         stall.sequence = self.next_sequence;
         Ok(())
     }
@@ -175,7 +176,11 @@ impl Trader {
     pub(super) fn permitted(&self, lane: usize, class: Class, now: Nanos) -> Result<(), Closed> {
         let entry = class != Class::Entry || self.charged[lane] + ENTRY_CHARGE <= self.permit.entry[lane];
         let any = self.permit.open(lane, self.sent[lane], Permit::is_normal(class), now);
-        if entry && any && !self.links.is_quiet(lane, now) { Ok(()) } else { Err(Closed::Permit) }
+        if entry && any && !self.links.is_quiet(lane, now) || planted(Bug::PermitIgnored) {
+            Ok(())
+        } else {
+            Err(Closed::Permit)
+        }
     }
 
     /// Sees to it that the order of one leg is ready and fits the present touch.
@@ -237,7 +242,7 @@ impl Trader {
             direction: round.direction,
             ages_ns: round.ages_ns,
             legs: [0, 1].map(|i| {
-                legs[i].map(|leg| IntentLeg {
+                legs[i].filter(|_| i == 0 || !planted(Bug::SecondLegUnwritten)).map(|leg| IntentLeg {
                     client: leg.order.spec.client,
                     instrument: leg.instrument,
                     side: leg.order.spec.side,
@@ -252,7 +257,7 @@ impl Trader {
         let mut record = [0; INTENT_BYTES];
         record[..Intent::BYTES].copy_from_slice(&intent.to_bytes());
         self.intents.commit(slot, &record, intent_state::COMMITTED);
-        self.stalls[usize::from(round.pair.0)].busy = true;
+        self.stalls[usize::from(round.pair.0)].busy = !planted(Bug::PairNotBusy);
         crash::point("K3");
     }
 
@@ -315,6 +320,12 @@ impl Trader {
         });
         let went = self.links.send(leg.link, leg.sealed, (order.bytes(), order.made), flying, &self.clock);
         let Went { wire: reached, sent, link, made } = went;
+        if planted(Bug::PartSentAgain)
+            && reached == Wire::Part
+            && let Some(other) = self.links.idle(leg.venue, leg.leg)
+        {
+            self.links.send(other, None, (order.bytes(), order.made), flying, &self.clock);
+        }
         if reached == Wire::All {
             self.intents.advance(slot, wire);
         }

@@ -9,6 +9,7 @@ use super::pen::{EXIT_COLLAR_PPM, Paper, Prepared, Wanted, collar_within};
 use crate::desk::book::touch;
 use crate::desk::pair::{least_unwind, slice};
 use crate::event::{Bind, Closed, Command, Made, Told, lane};
+use crate::metal::bugs::{Bug, planted};
 use crate::units::{Class, ClientId, Direction, LegKind, Nanos, Price};
 
 impl Trader {
@@ -59,7 +60,9 @@ impl Trader {
         // A position may need mending that no intent of this run is to blame for, or whose intent has
         // had all its attempts: then this is an intent of its own (FAULTS 7.2).
         let (sequence, attempt) = match last {
-            (sequence, attempt) if stall.busy && attempt < ClientId::ATTEMPT_MAX => (sequence, attempt + 1),
+            (sequence, attempt) if stall.busy && attempt < ClientId::ATTEMPT_MAX => {
+                (sequence, attempt + u8::from(!planted(Bug::AttemptReused)))
+            }
             _ => (self.next_sequence + 1, 0),
         };
         let (venue, instrument) = (stall.venues[leg as usize], stall.legs[leg as usize]);
@@ -99,7 +102,7 @@ impl Trader {
             client: self.client(sequence, leg, attempt).ok_or(Closed::NoRoom)?,
             side,
             qty,
-            reduce_only: leg == LegKind::Perp && !opens,
+            reduce_only: leg == LegKind::Perp && !opens && !planted(Bug::ReduceOnlyDropped),
             collar_ppm,
             edge,
         };

@@ -8,6 +8,7 @@ use super::pen::{ENTRY_COLLAR_PPM, EXIT_COLLAR_PPM, FLATTEN_COLLAR_PPM, Paper, W
 use super::{Signal, Stall, Trader};
 use crate::agents::Loaded;
 use crate::event::{Made, lane};
+use crate::metal::bugs::{Bug, planted};
 use crate::units::id::ClientIdParts;
 use crate::units::time::MS;
 use crate::units::{Class, ClientId, Direction, LegKind, Nanos, Qty};
@@ -86,9 +87,11 @@ impl Trader {
         let (side, qty, reduce_only, collar_ppm) = match (signal.class, stall.terms.held) {
             (Class::Entry, _) => (opening, stall.terms.clip[at], false, ENTRY_COLLAR_PPM),
             (Class::Exit | Class::Flatten, Some(held)) => {
-                let qty = [held.spot, held.perp][at];
+                let whole = if planted(Bug::ExitOfAClip) { stall.terms.clip } else { [held.spot, held.perp] };
+                let qty = whole[at];
                 let collar = if signal.class == Class::Exit { EXIT_COLLAR_PPM } else { FLATTEN_COLLAR_PPM };
-                (opening.other(), qty, leg == LegKind::Perp, collar)
+                let side = if planted(Bug::ExitSideFlipped) { opening } else { opening.other() };
+                (side, qty, leg == LegKind::Perp, collar)
             }
             _ => return None,
         };

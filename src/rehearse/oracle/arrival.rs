@@ -43,6 +43,9 @@ impl Oracle {
         if let Some(before) = self.facts.orders.get(&id.number) {
             return Err(broken(10, format!("{id:?} was sent twice: {:?}, {arrived:?}", before.arrived)));
         }
+        if let Some(end) = self.books.ends.get(&id.number).filter(|end| end.end == "not_sent") {
+            return Err(broken(12, format!("{id:?} arrived, and {end:?}")));
+        }
         let leg = u8::from(arrived.market == Market::Usdm);
         if id.instance != self.allowed.instance || id.leg != leg || id.epoch == 0 {
             return Err(broken(10, format!("{id:?} for an order on {:?}", arrived.market)));

@@ -48,9 +48,10 @@ impl Oracle {
 
     fn ended(&self, client: u64, before: Option<&End>) -> Result<(), Broken> {
         let Some(end) = self.books.ends.get(&client) else { return Ok(()) };
-        if let Some(before) =
-            before.filter(|it| (&it.end, it.executed_units) != (&end.end, end.executed_units))
-        {
+        // A later run may find an order again whose end an earlier one wrote.
+        let same =
+            |it: &&End| it.run != end.run && (&it.end, it.executed_units) == (&end.end, end.executed_units);
+        if let Some(before) = before.filter(|it| !same(it)) {
             return Err(broken(14, format!("order {client} ended twice: {before:?}, {end:?}")));
         }
         let told = self.books.told.get(&client);
@@ -78,6 +79,9 @@ impl Oracle {
                 return Err(broken(12, why));
             }
             "B" => {
+                if end.end == "not_sent" && order.is_some() {
+                    return Err(broken(12, format!("order {client} ended as not sent, and is at the venue")));
+                }
                 if end.end == "refused" && told.is_none_or(|told| !told.refused) {
                     return Err(broken(12, format!("order {client} ended by B, and no answer said so")));
                 }
@@ -93,11 +97,13 @@ impl Oracle {
                     return Err(broken(12, why));
                 }
                 let stamp_ms = self.books.fired.get(&client).map_or(0, |fired| fired.stamp_ms);
-                let age_us = end.at_us.saturating_sub(stamp_ms * 1_000);
-                if stamp_ms > 0
-                    && !self.calendar_stepped
-                    && age_us + 100_000 < self.allowed.lost_after_ns / 1_000
-                {
+                // Once the calendar was stepped its stamps say nothing: then it counts when the end was read.
+                let ended_us = match self.calendar_stepped {
+                    true => (self.calendar + self.read_at.0) / 1_000,
+                    false => end.at_us,
+                };
+                let age_us = ended_us.saturating_sub(stamp_ms * 1_000);
+                if stamp_ms > 0 && age_us + 100_000 < self.allowed.lost_after_ns / 1_000 {
                     return Err(broken(12, format!("order {client} ended by C {age_us} µs after its stamp")));
                 }
             }

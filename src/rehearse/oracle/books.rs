@@ -25,6 +25,8 @@ pub(super) struct End {
     pub(super) evidence: String,
     pub(super) end: String,
     pub(super) executed_units: i128,
+    /// Of which run it was written.
+    pub(super) run: u64,
 }
 
 /// What was said of an order, as far as evidence goes.
@@ -61,6 +63,8 @@ pub(super) struct Books {
     pub(super) notes_before: usize,
     /// When a mode was written, and which.
     pub(super) modes: Vec<(u64, String)>,
+    /// The last one of those that the latch file holds, too.
+    pub(super) latched: String,
     /// What nobody could explain at the last look at the account.
     pub(super) unexplained: Vec<String>,
     pub(super) runs: u64,
@@ -170,6 +174,7 @@ impl Books {
                     evidence: text("evidence"),
                     end: text("end"),
                     executed_units: i128::from(units),
+                    run: self.runs,
                 };
                 self.open.remove(&client);
                 let before = self.ends.insert(client, end);
@@ -178,7 +183,12 @@ impl Books {
             Kind::Pair => {
                 self.pairs.insert(text("pair"), (text("state"), text("spot"), text("perp")));
             }
-            Kind::Mode => self.modes.push((at_us, text("mode"))),
+            Kind::Mode => {
+                self.modes.push((at_us, text("mode")));
+                if body.contains_key("by") {
+                    self.latched = text("mode");
+                }
+            }
             Kind::Note => self.notes.push((at_us, text("text"))),
             Kind::Baseline => {
                 let rows = body.get("unexplained").and_then(Value::as_array).into_iter().flatten();

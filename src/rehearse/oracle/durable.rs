@@ -68,12 +68,14 @@ impl Oracle {
                 return Err(broken(18, why));
             }
         }
+        // The latch file is appended to before the journal: what the one tells, a process finds in the other.
+        let kept = !image.power && self.books.latched == self.latched.0.name();
         self.begun = world.now();
         self.lost_power |= image.power;
         self.books = Books::new();
         self.segments = [1, 2].map(World::segment_name);
         // A latch of the last moments may not have reached the disk.
-        if self.latched.1.plus(LATCH_DURABLE_NS) > image.at {
+        if self.latched.1.plus(LATCH_DURABLE_NS) > image.at && !kept {
             self.latched = (super::Latched::Trading, world.now());
         }
         self.step(world)

@@ -8,7 +8,8 @@ use super::booking::parse;
 use super::facts::E10;
 use super::{Broken, Oracle, broken};
 use crate::sim::Market;
-use crate::units::time::SEC;
+use crate::units::Nanos;
+use crate::units::time::{MS, SEC};
 use std::collections::BTreeMap;
 
 /// Money may be cut at 10⁻¹⁸ so often per trade.
@@ -177,22 +178,32 @@ impl Oracle {
 
     /// I20: what a person must hear of was told, and soon. Whether it was told once and on two channels is not
     /// checked: there is one channel, the journal.
-    fn alarms(&self) -> Result<(), Broken> {
+    pub(super) fn alarms(&self) -> Result<(), Broken> {
         for (at, pair) in &self.facts.forced {
             let base = &self.facts.pairs[*pair].base;
-            let told = |text: &str| text.starts_with("ALERT") && text.contains(base.as_str());
+            // That the pair is unhedged, which is told too, does not say why.
+            let told = |text: &str| {
+                let why = ["auto-deleveraging", "liquidation", "settlement"];
+                text.starts_with("ALERT")
+                    && text.contains(base.as_str())
+                    && why.iter().any(|why| text.contains(why))
+            };
             if !self.books.notes.iter().any(|(_, text)| told(text)) && !self.lost_power {
                 return Err(broken(20, format!("the venue traded {base} at {} and nobody was told", at.0)));
             }
         }
         let comparable = !self.lost_power && !self.calendar_stepped;
         for (client, end) in self.books.ends.iter().filter(|_| comparable) {
-            let Some(order) = self.facts.orders.get(client) else { continue };
-            let open_ns = (end.at_us * 1_000).saturating_sub(self.calendar + order.at.0);
-            let told = |text: &String| text.contains(&client.to_string()) || text.contains("fate");
+            // By its stamp, since not every order reached the venue.
+            let Some(fired) = self.books.fired.get(client) else { continue };
+            let left = Nanos((fired.stamp_ms * MS).saturating_sub(self.calendar));
+            let open_ns = (end.at_us * 1_000).saturating_sub(self.calendar + left.0);
+            let named = client.to_string();
+            // That it ended is told of any order.
+            let told = |(at_us, text): &(u64, String)| *at_us < end.at_us && text.contains(&named);
             // Ends after a restart, or after a step of the calendar, are another matter.
-            let one_life = order.at >= self.begun && open_ns < 600 * SEC;
-            if one_life && open_ns > TOLD_WITHIN_NS && !self.books.notes.iter().any(|(_, text)| told(text)) {
+            let one_life = left >= self.begun && open_ns < 600 * SEC;
+            if one_life && open_ns > TOLD_WITHIN_NS && !self.books.notes.iter().any(told) {
                 return Err(broken(
                     20,
                     format!("order {client} was open for {open_ns} ns and nobody was told"),

@@ -63,7 +63,6 @@ impl Id {
 pub(super) struct Order {
     pub(super) id: Id,
     pub(super) arrived: Arrived,
-    pub(super) at: Nanos,
     pub(super) wire: Nanos,
     /// Executed so far, 10⁻⁸.
     pub(super) executed: i64,
@@ -126,7 +125,6 @@ impl Facts {
                 let order = Order {
                     id,
                     arrived: arrived.clone(),
-                    at: witnessed.at,
                     wire: witnessed.wire,
                     executed: 0,
                     struck: None,

@@ -74,6 +74,17 @@ enum Latched {
     Killed,
 }
 
+impl Latched {
+    /// As the journal names it.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Trading => "trading",
+            Self::Halted => "halted",
+            Self::Killed => "killed",
+        }
+    }
+}
+
 /// Everything a session is judged by.
 #[derive(Debug)]
 pub struct Oracle {
@@ -93,6 +104,8 @@ pub struct Oracle {
     /// Calendar of the host at monotonic zero, ns.
     calendar: u64,
     calendar_stepped: bool,
+    /// When the journal was read on last.
+    read_at: Nanos,
     last: VecDeque<String>,
     /// Steps that were checked.
     pub steps: u64,
@@ -118,6 +131,7 @@ impl Oracle {
             lost_power: false,
             calendar: world.calendar(),
             calendar_stepped: false,
+            read_at: Nanos(0),
             last: VecDeque::new(),
             steps: 0,
             wrote: Vec::new(),
@@ -149,6 +163,7 @@ impl Oracle {
 
     /// Reads on in the journal.
     fn read(&mut self, world: &World) -> Result<(), Broken> {
+        self.read_at = world.now();
         loop {
             if world.segment_lengths(&self.segments[0]).0 > self.books.read {
                 let bytes = world.segment_from(&self.segments[0], self.books.read);

@@ -108,7 +108,9 @@ impl Bench {
         after_ms: u64,
     ) -> Result<(), Broken> {
         let at_us = (self.stamp_ms() + after_ms) * 1_000;
-        let end = End { at_us, evidence: evidence.to_owned(), end: end.to_owned(), executed_units: units };
+        let (evidence, end) = (evidence.to_owned(), end.to_owned());
+        let run = self.oracle.books.runs;
+        let end = End { at_us, evidence, end, executed_units: units, run };
         let before = self.oracle.books.ends.insert(client, end);
         self.oracle.written(&Wrote::End(client, before))
     }
@@ -184,6 +186,19 @@ fn i5_i6_a_halt_ends_entries_and_a_kill_everything() {
 }
 
 #[test]
+fn i6_a_kill_that_the_journal_tells_outlives_its_process() {
+    for (told, power, kept) in [("killed", false, true), ("", false, false), ("killed", true, false)] {
+        let mut bench = Bench::new();
+        bench.oracle.told("kill", bench.world.now());
+        bench.oracle.books.latched = told.to_owned();
+        let image = bench.oracle.image(&bench.world, power.then_some(0));
+        bench.oracle.reborn(&mut bench.world, &image).unwrap();
+        let arrives = bench.arrives(&Bench::order(1, 0, true, 600_000));
+        if kept { breaks(6, arrives) } else { arrives.unwrap() }
+    }
+}
+
+#[test]
 fn i7_a_request_that_is_turned_away_is_one_too_many() {
     let mut bench = Bench::new();
     let throttled = |status| Seen::Throttled { market: Market::Usdm, status, wait_s: 10 };
@@ -240,13 +255,39 @@ fn i12_i14_an_end_has_its_evidence_is_true_and_stays() {
     let told = Told { not_found: vec![1_000_000, 4_000_000], ..Told::default() };
     bench.oracle.books.told.insert(client, told);
     breaks(12, bench.ends(client, "C", "never_landed", 0, 5_000));
+    bench.oracle.books.ends.clear();
     bench.ends(client, "C", "never_landed", 0, 11_000).unwrap();
     breaks(14, bench.ends(client, "C", "not_sent", 0, 12_000));
+    bench.oracle.books.ends.clear();
+    bench.ends(client, "C", "never_landed", 0, 11_000).unwrap();
+    breaks(14, bench.ends(client, "C", "never_landed", 0, 12_000));
+    // The next run may find it again, and must find the same.
+    bench.oracle.books.runs += 1;
+    bench.ends(client, "C", "never_landed", 0, 13_000).unwrap();
+    bench.oracle.books.runs += 1;
+    breaks(14, bench.ends(client, "C", "not_sent", 0, 13_000));
+    // A calendar that was set forward ends nothing earlier.
+    bench.oracle.books.ends.clear();
+    bench.oracle.step_calendar();
+    bench.oracle.read_at = bench.now.plus(9 * SEC);
+    breaks(12, bench.ends(client, "C", "never_landed", 0, 14_000));
+    bench.oracle.books.ends.clear();
+    bench.oracle.read_at = bench.now.plus(11 * SEC);
+    bench.ends(client, "C", "never_landed", 0, 14_000).unwrap();
     breaks(12, bench.fills(&order, 1));
     let mut bench = Bench::new();
     bench.oracle.allowed.clip *= 10;
     bench.arrives(&order).unwrap();
     bench.fills(&order, 1).unwrap();
+    breaks(12, bench.ends(client, "B", "not_sent", 0, 50));
+    // It reached the venue, before its end was told or after.
+    let mut bench = Bench::new();
+    bench.oracle.allowed.clip *= 10;
+    bench.ends(client, "B", "not_sent", 0, 50).unwrap();
+    breaks(12, bench.arrives(&order));
+    let mut bench = Bench::new();
+    bench.oracle.allowed.clip *= 10;
+    bench.arrives(&order).unwrap();
     breaks(12, bench.ends(client, "B", "not_sent", 0, 50));
 }
 
@@ -304,4 +345,30 @@ fn i17_i18_i19_secrets_lost_records_and_open_ends_are_found() {
     bench.arrives(&order).unwrap();
     bench.fills(&order, 1).unwrap();
     breaks(19, bench.oracle.at_rest(&bench.world));
+}
+
+#[test]
+fn i20_a_person_hears_of_doubts_before_they_are_over_and_of_what_the_venue_does() {
+    let mut bench = Bench::new();
+    let order = Bench::order(0, 0, true, 600_000);
+    let client: u64 = order.client_id.parse().unwrap();
+    bench.arrives(&order).unwrap();
+    let told = Told { not_found: vec![1_000_000, 4_000_000], ..Told::default() };
+    bench.oracle.books.told.insert(client, told);
+    bench.ends(client, "C", "never_landed", 0, 12_000).unwrap();
+    let note = |bench: &mut Bench, after_ms, text: String| {
+        let at_us = (bench.stamp_ms() + after_ms) * 1_000;
+        bench.oracle.books.notes.push((at_us, text));
+    };
+    breaks(20, bench.oracle.alarms());
+    note(&mut bench, 12_000, format!("order {client}: never landed"));
+    breaks(20, bench.oracle.alarms());
+    note(&mut bench, 5_000, format!("order {client}: fate unknown"));
+    bench.oracle.alarms().unwrap();
+    let base = bench.oracle.facts.pairs[0].base.clone();
+    bench.oracle.facts.forced.push((bench.now, 0));
+    note(&mut bench, 0, format!("ALERT: pair {base}: 0.1 {base} unhedged for 3 s"));
+    breaks(20, bench.oracle.alarms());
+    note(&mut bench, 0, format!("ALERT: pair {base}: an auto-deleveraging of {base}USDT"));
+    bench.oracle.alarms().unwrap();
 }

@@ -7,6 +7,7 @@
 //!        failed in a 503 of USD-M without a code. -2021 and -2022 mean other things on spot.
 
 use crate::event::{Asset, Doubt, Fill, FillList, Instrument, Refusal, RefusalKind, Source, Verdict};
+use crate::metal::bugs::{Bug, planted};
 use crate::units::{Amount, ClientId, LegKind, Price, Qty, Side};
 use crate::venue::json::{Object, Scratch, flag, int, stamp, text, uint};
 use crate::venue::{BadBody, Judged, Reply};
@@ -30,7 +31,11 @@ pub(super) fn read_answer(
         }
         only(by_status(row.leg, reply.status, text(&answer, "msg")))
     });
-    judged.unwrap_or(only(without_code(reply.status)))
+    let judged = judged.unwrap_or(only(without_code(reply.status)));
+    if planted(Bug::DoubtIsRefusal) && matches!(judged.verdict, Verdict::Unknown(_)) {
+        return only(refused(0, RefusalKind::Overload));
+    }
+    judged
 }
 
 /// Judges the answer to a query about an order.
@@ -155,13 +160,15 @@ fn order(
 
 /// Terminal or not, and how much was executed.
 fn standing(answer: &Object<'_, '_>, row: &Instrument) -> Option<Verdict> {
-    let executed = Qty::parse(text(answer, "executedQty")?.as_bytes(), row.qty_decimals).ok()?;
+    let name = if planted(Bug::OrderedIsExecuted) { "origQty" } else { "executedQty" };
+    let executed = Qty::parse(text(answer, name)?.as_bytes(), row.qty_decimals).ok()?;
     Some(standing_of(text(answer, "status")?, executed))
 }
 
 /// What a status says of an order, in answers and on the private stream alike.
 pub(super) fn standing_of(status: &str, executed: Qty) -> Verdict {
     match status {
+        "EXPIRED" | "CANCELED" if planted(Bug::PartForgotten) => Verdict::Terminal { executed: Qty::ZERO },
         "FILLED" | "EXPIRED" | "CANCELED" | "EXPIRED_IN_MATCH" | "REJECTED" => Verdict::Terminal { executed },
         // NEW, PENDING_NEW, PARTIALLY_FILLED, and every word that is not known yet.
         _ => Verdict::Open { executed },
@@ -213,7 +220,7 @@ fn fill(part: &Object<'_, '_>, id: &'static str, row: &Instrument) -> Result<Fil
             .map_err(|_| BadBody::Field("price"))?,
         qty: Qty::parse(field("qty")?.as_bytes(), row.qty_decimals).map_err(|_| BadBody::Field("qty"))?,
         fee: Amount::parse(field("commission")?.as_bytes()).map_err(|_| BadBody::Field("commission"))?,
-        fee_asset: field("commissionAsset")?
+        fee_asset: if planted(Bug::FeeInQuote) { row.quote.as_str() } else { field("commissionAsset")? }
             .parse::<Asset>()
             .map_err(|_| BadBody::Field("commissionAsset"))?,
         at: crate::units::Unix::default(),

@@ -8,6 +8,7 @@
 
 use super::account::KEY_HEADER;
 use crate::event::Instrument;
+use crate::metal::bugs::{Bug, planted};
 use crate::units::{LegKind, Price, Qty, Side, Unix};
 use crate::venue::sign::{HEX, Signer};
 use crate::venue::{Key, OrderSpec};
@@ -104,7 +105,11 @@ impl OrderForm {
         let mut qty = ArrayVec::<u8, NUMBER_MAX>::new();
         write_decimal(&mut qty, spec.qty.0, self.qty_decimals)?;
         let mut price = ArrayVec::<u8, NUMBER_MAX>::new();
-        write_decimal(&mut price, spec.limit.0, self.price_decimals)?;
+        let (limit, decimals) = match planted(Bug::OffTick) {
+            true => (spec.limit.0 * 10 + 5, self.price_decimals + 1),
+            false => (spec.limit.0, self.price_decimals),
+        };
+        write_decimal(&mut price, limit, decimals)?;
         let mut stamp = ArrayVec::<u8, NUMBER_MAX>::new();
         write_decimal(&mut stamp, spec.stamp.as_ms(), 0)?;
         let client = spec.client.digits();
@@ -126,9 +131,10 @@ impl Form {
             Side::Buy => "BUY",
             Side::Sell => "SELL",
         };
+        let force = if planted(Bug::RestsInTheBook) { "GTC" } else { "IOC" };
         let reduce = if reduce { "&reduceOnly=true" } else { "" };
         let constant = format!(
-            "symbol={}&side={side}&type=LIMIT&timeInForce=IOC&newOrderRespType={answer}\
+            "symbol={}&side={side}&type=LIMIT&timeInForce={force}&newOrderRespType={answer}\
              &selfTradePreventionMode=EXPIRE_TAKER{reduce}&recvWindow={window_ms}&newClientOrderId=",
             row.symbol
         );

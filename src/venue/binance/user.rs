@@ -13,6 +13,7 @@ use super::answers::standing_of;
 use super::limits;
 use super::rest;
 use crate::event::{Asset, Fill, Forced, Source, Verdict};
+use crate::metal::bugs::{Bug, planted};
 use crate::units::time::SEC;
 use crate::units::{Amount, BadDecimal, ClientId, InstrumentId, LegKind, Price, Qty, Side, Unix};
 use crate::venue::json::{Object, int, stamp, text, uint};
@@ -229,7 +230,7 @@ fn order_of(
 
 /// What the venue does by an order with this id, if the id is of its own making.
 pub(super) fn forced(leg: LegKind, id: &str) -> Option<Forced> {
-    let starts = |with| leg == LegKind::Perp && id.starts_with(with);
+    let starts = |with| leg == LegKind::Perp && id.starts_with(with) && !planted(Bug::AdlIsForeign);
     if starts("autoclose-") {
         Some(Forced::Liquidation)
     } else if starts("adl_autoclose") {
