@@ -6,6 +6,7 @@
 use crate::metal::entropy::Entropy;
 use crate::metal::link::Link;
 use crate::units::Nanos;
+use crate::venue::open::Ping;
 use crate::wire::session::{Due, Rules, Session};
 use crate::wire::ws::{self, Assembler, Kind};
 use arrayvec::ArrayVec;
@@ -43,13 +44,26 @@ pub enum Sign<'a> {
 pub struct Socket {
     session: Session,
     assembler: Assembler,
+    ping: Ping,
 }
 
 impl Socket {
     /// A socket that was handed over at `now`; `jitter` draws the age at which it is replaced.
     #[must_use]
     pub fn new(rules: Rules, now: Nanos, jitter: u64) -> Self {
-        Self { session: Session::new(rules, now, jitter), assembler: Assembler::new(MESSAGE_MAX) }
+        let session = Session::new(rules, now, jitter);
+        Self { session, assembler: Assembler::new(MESSAGE_MAX), ping: Ping::Frame }
+    }
+
+    /// It pings in this form.
+    #[must_use]
+    pub fn pinging(self, ping: Ping) -> Self {
+        Self { ping, ..self }
+    }
+
+    /// A message answered a ping that was no ping frame.
+    pub fn ponged(&mut self, now: Nanos) {
+        self.session.on_pong(now);
     }
 
     /// Everything that is whole in the link's buffer, read at `received`.
@@ -135,7 +149,11 @@ impl Socket {
         match self.session.due(now) {
             Some(Due::SendPing) => {
                 self.session.sent(now);
-                say(link, Kind::Ping, b"", entropy).map_err(GiveUp)?;
+                let (kind, payload) = match self.ping {
+                    Ping::Frame => (Kind::Ping, &b""[..]),
+                    Ping::Text(text) => (Kind::Text, text.as_bytes()),
+                };
+                say(link, kind, payload, entropy).map_err(GiveUp)?;
             }
             Some(Due::Silent) => return Err(GiveUp("the socket fell silent; it is dialled anew".to_owned())),
             Some(Due::Rotate) => {
@@ -147,7 +165,7 @@ impl Socket {
     }
 }
 
-/// Sends a control frame, masked by fresh random bytes as RFC 6455 wants it.
+/// Sends a control frame, or a text as short as one, masked by fresh random bytes as RFC 6455 wants it.
 fn say(link: &mut Link, kind: Kind, payload: &[u8], entropy: &mut Entropy) -> Result<(), String> {
     let mut frame = ArrayVec::<u8, 136>::new();
     let mask = (entropy.u64() as u32).to_le_bytes();
