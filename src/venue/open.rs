@@ -61,6 +61,15 @@ impl Open {
     }
 }
 
+/// There is one table a venue.
+impl PartialEq for Open {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+
+impl Eq for Open {}
+
 impl fmt::Debug for Open {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Open").field("name", &self.name).finish_non_exhaustive()
