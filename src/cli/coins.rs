@@ -239,8 +239,7 @@ mod tests {
             ..crate::venue::sample::instrument(leg, &format!("{base}USDT"), 2, 3)
         };
         let listings = LegKind::BOTH.map(|leg| {
-            let name =
-                |of: &Coin| if leg == LegKind::Spot { of.0 } else { of.2 };
+            let name = |of: &Coin| if leg == LegKind::Spot { of.0 } else { of.2 };
             Listing { rows: coins.iter().map(|of| row(leg, name(of))).collect(), ..Listing::default() }
         });
         let all = pair_up(1, &listings, None).unwrap();
@@ -262,8 +261,8 @@ mod tests {
 
     fn lines(markets: &[Market]) -> Vec<String> {
         let line = |one: &Held<'_>| {
-            let against = one.against.as_deref().map_or("", |why| why.split_inclusive(' ').next().unwrap());
-            format!("{} {} x{} {}", one.coin, one.market.open.name, one.pair.price_factor, against.trim())
+            let against = one.against.as_deref().and_then(|why| why.split(' ').next()).unwrap_or("good");
+            format!("{} {} x{} {against}", one.coin, one.market.open.name, one.pair.price_factor)
         };
         hold(markets).iter().map(line).collect()
     }
@@ -275,7 +274,12 @@ mod tests {
             market(EVERY[1], &[("1000SATS", 101_000, "10000SATS", 1_005_000), ("LUNA", 40, "LUNA", 40)]);
         assert_eq!(
             lines(&[binance, bybit]),
-            ["LUNA binance x1 other", "LUNA bybit x1 other", "SATS binance x1000", "SATS bybit x10"]
+            [
+                "LUNA binance x1 other",
+                "LUNA bybit x1 other",
+                "SATS binance x1000 good",
+                "SATS bybit x10 good"
+            ]
         );
     }
 
@@ -285,7 +289,7 @@ mod tests {
             EVERY[0],
             &[("A", 10_000, "A", 10_199), ("B", 10_000, "B", 10_200), ("C", 10_000, "C", 0)],
         );
-        assert_eq!(lines(&[only]), ["A binance x1", "B binance x1 its", "C binance x1 one"]);
+        assert_eq!(lines(&[only]), ["A binance x1 good", "B binance x1 its", "C binance x1 one"]);
         let row = crate::venue::sample::instrument(LegKind::Spot, "AUSDT", 2, 3);
         assert_eq!(middle(&row, &TickerRow { instrument: InstrumentId(0), ..TickerRow::default() }), None);
     }

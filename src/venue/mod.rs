@@ -12,11 +12,13 @@
 pub mod answer;
 pub mod audit;
 pub mod binance;
+pub mod bitget;
 pub mod bybit;
 pub mod fields;
 pub mod funding;
 pub mod grid;
 pub mod json;
+pub mod okx;
 pub mod open;
 pub mod pairing;
 pub mod renew;
@@ -58,7 +60,7 @@ pub use binance::orders::{DoesNotFit, OrderForm};
 pub static ALL: [&Venue; 1] = [&binance::VENUE];
 
 /// Every venue that is looked at, those of [`ALL`] first; the index is its [`VenueId`].
-pub static EVERY: [&Open; 2] = [&binance::VENUE.open, &bybit::OPEN];
+pub static EVERY: [&Open; 4] = [&binance::VENUE.open, &bybit::OPEN, &okx::OPEN, &bitget::OPEN];
 
 /// The venue of an id.
 ///

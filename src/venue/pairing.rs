@@ -125,13 +125,12 @@ fn matches<'a>(listings: &'a [Listing], left_out: &mut Vec<LeftOut>) -> Vec<Matc
         let contract = listings.iter().find_map(|listing| listing.contract(perp)).unwrap_or(ONE);
         contract.0.checked_mul(multiplier.into()).filter(|coins| *coins > 0).map(Amount)
     };
-    let take =
-        |found: &mut Vec<Match<'a>>, left_out: &mut Vec<LeftOut>, spot, perp, multiplier| match size_of(
-            perp, multiplier,
-        ) {
-            Some(size_factor) => take(found, left_out, Match { spot, perp, multiplier, size_factor }),
-            None => left_out.push(out(perp, "its contract holds no number of coins that fits".to_owned())),
-        };
+    let take = |found: &mut Vec<Match<'a>>, left_out: &mut Vec<LeftOut>, spot, perp, multiplier| match size_of(
+        perp, multiplier,
+    ) {
+        Some(size_factor) => take(found, left_out, Match { spot, perp, multiplier, size_factor }),
+        None => left_out.push(out(perp, "its contract holds no number of coins that fits".to_owned())),
+    };
     let mut found: Vec<Match<'a>> = Vec::new();
     let mut others = Vec::new();
     for perp in rows(LegKind::Perp) {

@@ -12,6 +12,7 @@ use crate::venue::{Heard, Open, Refused, Scratch, Symbols};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use serde_json::Value;
+use std::cell::RefCell;
 use std::io::Read as _;
 
 /// Where the numbers of a quote stand in a message.
@@ -33,6 +34,8 @@ pub(crate) struct Trial {
     pub(crate) twin: Twin,
     /// A quote of each layout that is scanned.
     pub(crate) layouts: Vec<(LegKind, String)>,
+    /// What parsing reuses.
+    pub(crate) scratch: RefCell<Scratch>,
 }
 
 /// Whether a quote came by the general parser.
@@ -56,7 +59,11 @@ impl Trial {
     }
 
     pub(crate) fn read(&self, leg: LegKind, message: &[u8]) -> Result<Heard, Refused> {
-        (self.open.decode)(&mut Scratch::new(), &self.symbols(), leg, message)
+        (self.open.decode)(&mut self.scratch.borrow_mut(), &self.symbols(), leg, message)
+    }
+
+    fn general(&self, leg: LegKind, message: &[u8]) -> Result<Heard, Refused> {
+        (self.general)(&mut self.scratch.borrow_mut(), &self.symbols(), leg, message)
     }
 
     /// The only reading there is of a message's text, by another parser and without a scale's help.
@@ -118,7 +125,7 @@ impl Trial {
             let heard = self.read(*leg, message.as_bytes());
             assert!(!fell_back(&heard), "not scanned: {message}");
             assert_eq!(heard.ok(), self.serde(*leg, message.as_bytes()), "{message}");
-            let general = (self.general)(&mut Scratch::new(), &self.symbols(), *leg, message.as_bytes());
+            let general = self.general(*leg, message.as_bytes());
             assert!(fell_back(&general) && meaning(general) == heard, "{message}");
             self.cut(*leg, message.as_bytes());
         }
@@ -171,7 +178,7 @@ impl Trial {
             }
         }
         let heard = self.read(*leg, &bytes);
-        let general = (self.general)(&mut Scratch::new(), &self.symbols(), *leg, &bytes);
+        let general = self.general(*leg, &bytes);
         let shown = String::from_utf8_lossy(&bytes);
         prop_assert_eq!(meaning(heard), meaning(general), "{}", shown);
         if matches!(heard, Ok(Heard::Quote { .. })) {

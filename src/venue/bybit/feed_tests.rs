@@ -22,6 +22,7 @@ fn trial() -> Trial {
     Trial {
         open: &OPEN,
         world: instruments(rows),
+        scratch: Scratch::new().into(),
         general: parse,
         twin: Twin {
             symbol: "/topic",
