@@ -64,7 +64,7 @@ fn each_fixture_reads_as_one_line() {
     check(
         Perp,
         "ws_bbo_tbt.json",
-        "BCH-USDT-SWAP perp #363996337 111.05 x 57745.00 / 111.06 x 55154.00 at 2022-12-06T11:19:46.802Z",
+        "BCH-USDT-SWAP perp #363996337 111.05 x 57745.00 / 111.06 x 55154.00 at 2022-12-06T10:59:46.802Z",
     );
     check(
         Perp,

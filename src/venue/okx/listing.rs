@@ -248,7 +248,7 @@ mod tests {
                 |row| row["lotSz"] = json!(null),
                 "its listing: message refused at field `lotSz`: of the wrong type",
             ),
-            (Spot, |row| row["minSz"] = json!("99999999999"), "its limits leave no room for an order"),
+            (Spot, |row| row["minSz"] = json!("9999999999.1"), "its limits leave no room for an order"),
         ];
         for (leg, change, reason) in cases {
             assert_eq!(changed(leg, change), reason);
