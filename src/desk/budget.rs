@@ -104,11 +104,23 @@ impl Window {
     }
 
     /// The venue's own count. One of an earlier request says less than one of a later, unless it is larger.
-    fn hear(&mut self, used: u64, asked: Nanos, now: Nanos) {
+    fn hear(&mut self, used: u64, asked: Nanos, now: Nanos, venue_ahead: Option<i64>) {
         let older = |told: &Told| asked < told.asked && used <= told.used && now < told.until;
         if !self.told.as_ref().is_some_and(older) {
-            self.told = Some(Told { used, asked, until: now.plus(self.limit.window_ns) });
+            self.told = Some(Told { used, asked, until: self.ends(now, venue_ahead) });
         }
+    }
+
+    /// When the window of a counter heard now is over at the latest: they begin at whole multiples of their length
+    /// in the venue's time (venues/binance.md: a 10 s window starts at :00, :10, ...). Where that time is not
+    /// known, a whole length from now. A count that is waited out for longer keeps a market shut for nothing.
+    fn ends(&self, now: Nanos, venue_ahead: Option<i64>) -> Nanos {
+        let length = self.limit.window_ns;
+        let whole = now.plus(length);
+        let Some(ahead) = venue_ahead.filter(|_| length > 0) else { return whole };
+        let gone = (i128::from(now.0) + i128::from(ahead)).rem_euclid(i128::from(length));
+        let left = u64::try_from(i128::from(length) - gone).unwrap_or(length);
+        now.plus(left + LATE_NS).min(whole)
     }
 
     /// Units used in the window that ends now: the larger of both counts (FAULTS I7, F97).
@@ -212,6 +224,8 @@ pub struct Lane {
     promised: Ceilings,
     promised_reads: u64,
     quiet: Nanos,
+    /// The venue's time less ours, ns, once it is learned.
+    venue_ahead: Option<i64>,
     /// Until when its limits count for half.
     slow: Nanos,
 }
@@ -292,12 +306,17 @@ impl Lane {
 
     // ───────────────────────────── what the venue says ─────────────────────────────
 
+    /// How far the venue's clock is ahead of ours, ns; `None`: not learned.
+    pub fn learn_clock(&mut self, venue_ahead: Option<i64>) {
+        self.venue_ahead = venue_ahead;
+    }
+
     /// What the headers of an answer said, whose request left at `asked`. Whether it is the second time within a
     /// minute that the market asks to be left alone: what left before the first silence was over is of the first.
     pub fn hear(&mut self, counted: &Counted, asked: Nanos, now: Nanos) -> bool {
         for window in &mut self.windows {
             if let Some(used) = window.limit.header.and_then(|header| header.of(counted)) {
-                window.hear(u64::from(used), asked, now);
+                window.hear(u64::from(used), asked, now, self.venue_ahead);
             }
         }
         let Some(seconds) = counted.retry_after_s else { return false };

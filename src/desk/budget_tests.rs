@@ -96,6 +96,28 @@ fn the_venues_larger_count_is_believed_and_what_left_after_it_added() {
     assert_eq!(used(&mut lane, NOW.plus(63 * SEC)), 0);
 }
 
+/// The venue's minute ends at its own :00. What it counted is forgotten a margin after that, and not a minute later.
+#[test]
+fn the_venues_count_ends_with_its_window() {
+    let used = |lane: &mut Lane, now| lane.standings(now).next().unwrap().used;
+    let heard_at = Nanos(50 * SEC + 1);
+    for (ahead, over_at) in [
+        (None, heard_at.plus(60 * SEC)),
+        // Its clock says 50 s past, and a margin.
+        (Some(0), Nanos(60 * SEC).plus(LATE_NS)),
+        (Some(-20 * SEC as i64), Nanos(80 * SEC).plus(LATE_NS)),
+        (Some(1_700_000_000 * SEC as i64), Nanos(60 * SEC + 40 * SEC).plus(LATE_NS)),
+        // It has just begun: never longer than a whole one.
+        (Some(10 * SEC as i64), heard_at.plus(60 * SEC)),
+    ] {
+        let mut lane = lane(&[weight(100)]);
+        lane.learn_clock(ahead);
+        lane.hear(&weighs(70), Nanos(1), heard_at);
+        assert_eq!(used(&mut lane, Nanos(over_at.0 - 1)), 70, "{ahead:?}");
+        assert_eq!(used(&mut lane, over_at), 0, "{ahead:?}");
+    }
+}
+
 #[test]
 fn a_market_that_asked_for_silence_gets_it_from_every_question() {
     let mut lane = lane(&[weight(100)]);

@@ -43,11 +43,13 @@ pub enum Closed {
     Dear,
     /// Capital, margin or cash would pass a cap.
     Caps,
+    /// The touch is where the venue's price range lets no limit reach it.
+    PriceRange,
 }
 
 impl Closed {
     /// All, in the order of their numbers.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::NoQuote,
         Self::LinkQuiet,
         Self::StampOld,
@@ -66,6 +68,7 @@ impl Closed {
         Self::Late,
         Self::Dear,
         Self::Caps,
+        Self::PriceRange,
     ];
 
     /// What a person reads.
@@ -90,6 +93,7 @@ impl Closed {
             Self::Late => "asked too long ago",
             Self::Dear => "the price ran away",
             Self::Caps => "a cap on capital, margin or cash",
+            Self::PriceRange => "outside the venue's price range",
         }
     }
 }

@@ -34,6 +34,8 @@ const RESUMES_MAX: u32 = 2;
 const DUST: &str = "less than any leg can trade";
 /// What an engine says of a venue that asked it twice within a minute to wait (F95): ten minutes without entries.
 const SLOWED: &str = "asked to wait twice within a minute";
+/// I16: what has arrived is dealt with in fewer turns than this; a room that goes on working does so for ever.
+const BUSY_TURNS_MAX: u64 = 20_000;
 /// Pause before a process that ended by itself is started again.
 const RESTART_NS: u64 = SEC;
 /// So often, and no more.
@@ -231,6 +233,10 @@ impl Session<'_> {
     fn step(&mut self, until: Nanos) -> Result<(), Broken> {
         self.world.step(until);
         self.oracle.step(&mut self.world)?;
+        if self.world.busy_turns > BUSY_TURNS_MAX {
+            let why = format!("a room has worked for {BUSY_TURNS_MAX} turns on end, and nothing arrived");
+            return Err(Broken { invariant: 16, why });
+        }
         if self.world.is_done() && !self.stopping {
             self.restart()?;
         }

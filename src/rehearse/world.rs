@@ -64,6 +64,8 @@ pub struct World {
     pub(super) frozen: Vec<Room>,
     pub(super) watching: bool,
     pub(super) turns: u64,
+    /// Turns on end in which a room worked, though nothing had arrived since the first of them.
+    pub(super) busy_turns: u64,
     pub(super) lines: Vec<String>,
     pub(super) quotes: Vec<Quote>,
     /// How the session file of the present process begins.
@@ -116,6 +118,7 @@ impl World {
             stepped_ns: 0,
             turn_order: setup.drawn_turns.then(|| Entropy::seeded(setup.seed ^ TURNS)),
             turns: 0,
+            busy_turns: 0,
             lines: Vec::new(),
             quotes: Vec::new(),
             session_begun,
@@ -238,7 +241,10 @@ impl World {
         let next = self.network.next_due().min(pause).max(self.now.plus(1)).min(until);
         self.now = next;
         self.time.set(next);
+        let before = self.network.events;
         self.network.happen(next);
+        let quiet = self.network.events == before;
+        self.busy_turns = if worked && quiet { self.busy_turns + 1 } else { 0 };
     }
 
     fn turn(&mut self) -> bool {

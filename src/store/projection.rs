@@ -73,10 +73,10 @@ CREATE TABLE bases (
     hour_us INTEGER NOT NULL, pair TEXT NOT NULL, short TEXT NOT NULL, long TEXT NOT NULL
 );
 CREATE INDEX bases_by_time ON bases (pair, hour_us);
--- Profit since the first record, in the quote asset, at the end of each UTC day.
+-- Profit since the first record, in the quote asset, at the end of each UTC day; its parts add up to the total.
 CREATE TABLE equity (
     day TEXT PRIMARY KEY, total TEXT NOT NULL, basis TEXT NOT NULL, fees TEXT NOT NULL, slippage TEXT NOT NULL,
-    revaluation TEXT NOT NULL, held TEXT NOT NULL
+    revaluation TEXT NOT NULL, held TEXT NOT NULL, funding TEXT NOT NULL
 ) WITHOUT ROWID;
 ";
 
@@ -296,7 +296,7 @@ impl Projection {
         for (day, stand) in self.course.days() {
             let date = day.to_string();
             self.run(
-                "INSERT INTO equity VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                "INSERT INTO equity VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
                 params![
                     &date[..10],
                     stand.total().to_string(),
@@ -304,7 +304,8 @@ impl Projection {
                     stand.profit.fees.to_string(),
                     stand.profit.slippage.to_string(),
                     stand.revaluation.to_string(),
-                    stand.held.to_string()
+                    stand.held.to_string(),
+                    stand.profit.funding.to_string()
                 ],
             )?;
         }

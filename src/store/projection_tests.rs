@@ -43,6 +43,7 @@ fn every_kind_of_record_has_its_rows() {
         ("runs", 1),
         ("orders", 2),
         ("fills", 1),
+        ("funding", 1),
         ("pairs", 1),
         ("pair_states", 1),
         ("notes", 1),
@@ -85,6 +86,17 @@ fn every_kind_of_record_has_its_rows() {
         [text("BTC"), text("-0.000123456"), text("9223372036.854775807")]
     );
     assert_eq!(rows(&file, "SELECT pair FROM grants")[0], [text("BTC")]);
+    // Every part of the profit is a column.
+    let day = &rows(&file, "SELECT total, funding, basis, fees, slippage, revaluation FROM equity")[0];
+    let amounts: Vec<Amount> = day
+        .iter()
+        .map(|cell| match cell {
+            Cell::Text(text) => Amount::parse(text.as_bytes()).unwrap(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_ne!(amounts[1], Amount::ZERO);
+    assert_eq!(amounts[0], amounts[1..].iter().fold(Amount::ZERO, |sum, part| sum + *part), "{amounts:?}");
     assert_eq!(
         rows(&file, "SELECT epoch, stopped_us IS NULL FROM runs")[0],
         [Cell::Integer(7), Cell::Integer(0)]

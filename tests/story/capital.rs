@@ -1,14 +1,15 @@
 //! Caps on capital, margin and cash: however many signals come at once, they are passed by none together.
 
-use crate::told::{books_equal_truth, live};
+use crate::told::{books_equal_truth, ended_clean, faults, live, records};
 use contango::carry::rules::Policy;
 use contango::desk::risk::Caps;
 use contango::event::{Ask, Closed, Reply};
 use contango::rehearse::{Room, Setup, World};
 use contango::sim;
+use contango::store::journal::Kind;
 use contango::units::time::{MS, SEC};
 use contango::units::{Amount, Ratio};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Eighteen pairs of which every one may be entered on its first quotes, and sixteen links a market: nothing
 /// but the caps holds the trader back.
@@ -117,4 +118,76 @@ fn what_is_closed_may_be_deployed_again_and_the_cap_holds_all_along() {
         assert!(told.deployed.0 <= told.equity.0 / 4 + told.equity.0 / 100, "{told:?}");
     }
     assert!(world.shadow().totals.closed >= 20, "{} round trips", world.shadow().totals.closed);
+}
+
+/// Pairs that were given up, in order, and why.
+fn left(world: &World) -> Vec<(String, String)> {
+    let told = world.lines().iter().filter_map(|line| line.split_once(": leaving: "));
+    told.map(|(pair, why)| (pair.to_owned(), why.to_owned())).collect()
+}
+
+fn exits(world: &World) -> usize {
+    records(world, Kind::Fired).iter().filter(|round| round["class"] == "exit").count()
+}
+
+/// Shorts that pay funding eat their own margin. A person is told once that liquidation comes near; what is nearer
+/// than the line is closed pair by pair, and no more of it than must be.
+#[test]
+fn where_liquidation_is_near_positions_are_closed_one_by_one_until_it_is_not() {
+    let all = Caps { deployed_max_ppm: 1_000_000, ..Caps::default() };
+    let mut world = all_at_once(&Setup { caps: all, ..eager("100000", "1500") });
+    let distance = |world: &World| world.shadow().capital().unwrap().distance_ppm.unwrap_or(i128::MAX);
+    let open = world.shadow().open_now();
+    assert!(distance(&world) > 300_000 && open >= 4, "{open} at {}", distance(&world));
+    faults(&mut world, &[json!({"kind": "funding", "rate": "-0.0200"})]);
+    let alerts =
+        |world: &World| world.lines().iter().filter(|line| line.starts_with("ALERT: liquidation is")).count();
+    // Two in a hundred of 3,000 a time.
+    for _ in 0..40 {
+        faults(&mut world, &[json!({"kind": "settle_now"})]);
+        world.run_for(61 * SEC);
+        if distance(&world) < 300_000 {
+            assert_eq!(alerts(&world), 1, "{:?}", world.lines());
+        }
+        if world.shadow().open_now() < open {
+            break;
+        }
+        assert!(
+            distance(&world) >= 150_000 && left(&world).is_empty(),
+            "{} {:?}",
+            distance(&world),
+            left(&world)
+        );
+    }
+    let left = left(&world);
+    assert!(!left.is_empty() && left.iter().all(|(_, why)| why.starts_with("liquidation is")), "{left:?}");
+    assert_eq!(world.shadow().open_now() as usize, open as usize - left.len());
+    assert!(world.shadow().open_now() > 0 && distance(&world) >= 150_000, "no more than must be: {left:?}");
+    assert_eq!((exits(&world), alerts(&world)), (left.len(), 1));
+    assert!(world.stop());
+    books_equal_truth(&world);
+    ended_clean(&world);
+}
+
+/// The operator allows less than is deployed: what earns least is closed, until no more than the cap and its tenth is.
+#[test]
+fn where_more_is_deployed_than_may_be_positions_are_closed_until_it_is_not() {
+    let setup = eager("10000", "10000");
+    let mut world = all_at_once(&setup);
+    let open = world.shadow().open_now();
+    let capital = world.shadow().capital().unwrap();
+    assert!(open >= 5 && capital.deployed.0 * 10 > capital.equity.0 * 2, "{capital:?}");
+    let less = Caps { deployed_max_ppm: 100_000, ..Caps::default() };
+    world.kill_process(&Setup { caps: less, entries_max: Some(0), ..setup }).unwrap();
+    assert!(world.run_until_live());
+    world.run_for(60 * SEC);
+    let left = left(&world);
+    assert!(!left.is_empty() && left.iter().all(|(_, why)| why.contains("above --deployed-max")), "{left:?}");
+    let capital = world.shadow().capital().unwrap();
+    assert!(capital.deployed.0 * 100 <= capital.equity.0 * 11, "{capital:?}");
+    assert!(capital.deployed.0 * 100 > capital.equity.0 * 7, "no more than must be: {capital:?}");
+    assert_eq!(world.shadow().open_now() as usize, open as usize - left.len());
+    assert!(world.stop());
+    books_equal_truth(&world);
+    ended_clean(&world);
 }

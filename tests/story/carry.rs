@@ -64,6 +64,16 @@ fn held(world: &World) -> u64 {
     world.shadow().open_now()
 }
 
+/// It was left by a rule, and the perp was closed first.
+#[track_caller]
+fn perp_first(world: &World) {
+    let fired = records(world, Kind::Fired);
+    let exit = fired.iter().find(|round| round["class"] == "exit").expect("by the rule, no flatten");
+    let legs = exit["legs"].as_array().unwrap();
+    assert_eq!((&legs[0]["market"], &legs[1]["market"]), (&json!("perp"), &json!("spot")), "{exit:?}");
+    assert_eq!(legs[0]["reduce_only"], json!(true), "{exit:?}");
+}
+
 /// The guard is the venue's next settlement less a quarter of an hour, whatever the interval.
 #[test]
 fn no_entry_within_a_quarter_of_an_hour_before_a_settlement_of_one_four_or_eight_hours() {
@@ -105,11 +115,45 @@ fn funding_that_stays_below_the_line_across_a_settlement_closes_the_position_per
         "{:?}",
         world.lines()
     );
-    let fired = records(&world, Kind::Fired);
-    let exit = fired.iter().find(|round| round["class"] == "exit").expect("by the rule, no flatten");
-    let legs = exit["legs"].as_array().unwrap();
-    assert_eq!((&legs[0]["market"], &legs[1]["market"]), (&json!("perp"), &json!("spot")), "{exit:?}");
-    assert_eq!(legs[0]["reduce_only"], json!(true), "{exit:?}");
+    perp_first(&world);
+    assert!(world.stop());
+    books_equal_truth(&world);
+    ended_clean(&world);
+}
+
+/// At the line of the defaults: funding that turns negative for so long that the week's mean is negative too is held
+/// across no second settlement.
+#[test]
+fn funding_that_turns_negative_for_long_closes_the_position_by_the_default_line() {
+    let eager = eager("PEPE", 20 * 60);
+    // Closing pays at no basis: what is left is left by this rule alone.
+    let policy = Policy { rho: Ratio::from_num(100), ..eager.policy };
+    assert_eq!(policy.unwind_apr, Rate::ZERO);
+    let mut world = live(&Setup { policy, idle_ns: 5 * MS, ..eager });
+    world.run_for(30 * SEC);
+    assert_eq!(held(&world), 1);
+    faults(&mut world, &[funding("1000PEPEUSDT", "-0.0300")]);
+    world.run_for(18 * MINUTE);
+    assert!(
+        decision(&mut world, "PEPE", "unwind").verdict.starts_with("holding"),
+        "the mean is still positive"
+    );
+    // The first settlement makes the mean negative; its hour is waited for.
+    world.run_for(50 * MINUTE);
+    assert_eq!(held(&world), 1, "{:?}", world.lines());
+    let unwind = decision(&mut world, "PEPE", "unwind");
+    assert!(
+        unwind.verdict.starts_with("both are below --unwind-apr; leaving if they stay so across"),
+        "{unwind}"
+    );
+    world.run_for(14 * MINUTE);
+    assert_eq!(held(&world), 0, "{:?}", world.lines());
+    assert!(
+        world.lines().iter().any(|line| line.starts_with("PEPE: leaving: funding:")),
+        "{:?}",
+        world.lines()
+    );
+    perp_first(&world);
     assert!(world.stop());
     books_equal_truth(&world);
     ended_clean(&world);

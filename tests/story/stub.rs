@@ -4,6 +4,7 @@
 //! Never: lets an exit leave coins behind that no order may sell.
 
 use crate::told::{books_equal_truth, ended_clean, faults, live, one_entry};
+use contango::carry::pace::ScaleIn;
 use contango::event::{Ask, Mode};
 use contango::rehearse::{Setup, World};
 use contango::units::Ratio;
@@ -109,6 +110,32 @@ fn the_next_entry_makes_it_large_enough_to_be_left() {
         orders[6..].iter().any(|order| order == "buy perp SOLUSDT 3.05 FILLED 3.05 reduce-only"),
         "{orders:?}"
     );
+    assert_eq!(world.truth()["positions"], json!([]));
+    sound(&world);
+}
+
+/// Coins of an earlier clip are held: with those the little that came can be sold, so the short is cut back to it
+/// (R4), and nothing is bought on top.
+#[test]
+fn r04_beside_an_earlier_clip_the_short_is_cut_back_and_nothing_more_is_bought() {
+    let scale_in = ScaleIn { clips_max: 2, cool_down_ns: 2 * SEC };
+    let mut world = live(&Setup { scale_in, entries_max: Some(2), ..one_entry("SOL", 11) });
+    assert!(world.run_until(|world| world.shadow().open_now() == 1, 10 * SEC), "no entry");
+    faults(&mut world, &[little("spot")]);
+    assert!(world.run_until(|world| world.shadow().totals.repaired == 1, 60 * SEC), "{:?}", world.orders());
+    world.run_for(SEC);
+    let orders = world.orders();
+    assert_eq!(orders.len(), 5, "{orders:?}");
+    assert!(
+        orders[2].starts_with("buy spot SOLUSDT 3.0") && orders[2].ends_with("EXPIRED 0.018"),
+        "{orders:?}"
+    );
+    let back = orders[4].strip_prefix("buy perp SOLUSDT ").unwrap_or_else(|| panic!("{orders:?}"));
+    assert!(back.ends_with(" reduce-only") && back.contains("FILLED"), "{orders:?}");
+    assert_eq!(world.shadow().open_now(), 1, "the first clip stays, and what came with it");
+    world.ask(Ask::Flatten("home".to_owned()));
+    assert!(world.run_until(|world| world.shadow().mode() == Mode::Halted, 10 * SEC), "{:?}", world.lines());
+    assert!(world.stop());
     assert_eq!(world.truth()["positions"], json!([]));
     sound(&world);
 }

@@ -7,7 +7,7 @@
 use super::{Shadow, Tracked};
 use crate::desk::complete::{completion, missing_leg, worst};
 use crate::desk::order::State;
-use crate::desk::pair::{Holding, Next, smallest_trade};
+use crate::desk::pair::{BASE_UNIT, Holding, Next, in_lots, smallest_trade};
 use crate::event::{Command, End, Fired, Instruments, RefusalKind};
 use crate::metal::crash;
 use crate::units::time::{MS, SEC};
@@ -107,8 +107,8 @@ impl Shadow {
             State::Ended(End::Refused(refusal)) => refusal.kind == RefusalKind::Overload,
             _ => false,
         };
-        // R3: what is too small to be sold by itself would take good coins with it. R4: what would be left of the
-        // spot leg could not be sold.
+        // R3: what is too small to be sold by itself would take good coins with it. R4: the coins that would be left,
+        // those of earlier clips among them, could not be sold.
         let coins = instruments.get(row.spot);
         let small = match next {
             Next::Dust => true,
@@ -116,7 +116,8 @@ impl Shadow {
                 Amount::of(qty, coins.qty_decimals).0 > exposure.0.abs()
             }
             Next::Unwind { leg: LegKind::Perp, .. } => {
-                smallest_trade(coins, spot.decided).is_some_and(|least| spot.order.executed.0 < least)
+                let held = in_lots(proven.spot.0.abs(), coins, Amount(BASE_UNIT));
+                smallest_trade(coins, spot.decided).is_some_and(|least| held < least)
             }
             Next::Settled { .. } => false,
         };

@@ -435,6 +435,9 @@ impl Agent for Shadow {
         let mut work = 0;
         if let Some(words) = self.doors.offsets.changed() {
             self.offsets = Offsets::from_words(words);
+            for (lane, ahead) in self.lanes.iter_mut().zip(self.offsets.0) {
+                lane.learn_clock(ahead);
+            }
         }
         while let Some(news) = self.doors.news.pop() {
             self.hear(news, now);

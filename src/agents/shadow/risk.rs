@@ -146,7 +146,9 @@ impl Shadow {
         let caps = self.settings.caps;
         let near = told.distance_ppm.filter(|distance| *distance < caps.warn_ppm);
         if near.is_none() {
-            self.risk.warned = false;
+            // A distance that trembles around the line is told once: it must be a tenth further off.
+            let far = caps.warn_ppm + caps.warn_ppm / 10;
+            self.risk.warned &= told.distance_ppm.is_some_and(|distance| distance < far);
         } else if !std::mem::replace(&mut self.risk.warned, true) {
             self.alert(format!(
                 "liquidation is {} % away (warned below {} %, positions are closed below {} %); add margin to the perp \

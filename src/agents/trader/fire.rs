@@ -197,6 +197,11 @@ impl Trader {
         if order.fits(&wanted, instrument, quote, now, life) {
             return Ok(());
         }
+        // One leg would fill and the other not.
+        if !wanted.reaches(instrument, quote) {
+            let nobody = touch(quote, wanted.side).0 <= Price(0);
+            return Err(if nobody { Closed::Thin } else { Closed::PriceRange });
+        }
         let stamp = self.offsets.venue_time(lane, now).ok_or(Closed::NoClock)?;
         let form = loaded.form(instrument.id).ok_or(Closed::NoLink)?;
         let written = order.write(&Paper { form, instrument, stamp }, quote, &wanted, now, Made::Signed);

@@ -105,12 +105,25 @@ pub struct Wanted {
     pub edge: Option<Price>,
 }
 
-/// A limit, drawn in to the edge.
-fn within(limit: Price, wanted: &Wanted) -> Price {
-    match (wanted.edge, wanted.side) {
-        (None, _) => limit,
-        (Some(edge), Side::Buy) => limit.min(edge),
-        (Some(edge), Side::Sell) => limit.max(edge),
+impl Wanted {
+    /// The limit of such an order, made at the touch of these quotes.
+    fn limit(&self, instrument: &Instrument, quote: &Quote) -> Price {
+        let (price, _) = touch(quote, self.side);
+        let limit = limit(instrument, price, self.side, self.collar_ppm);
+        match (self.edge, self.side) {
+            (None, _) => limit,
+            (Some(edge), Side::Buy) => limit.min(edge),
+            (Some(edge), Side::Sell) => limit.max(edge),
+        }
+    }
+
+    /// Whether an order made now would reach the touch. Where nobody is on the other side, or the touch lies
+    /// beyond the instrument's price range, none does.
+    #[must_use]
+    pub fn reaches(&self, instrument: &Instrument, quote: &Quote) -> bool {
+        let (price, _) = touch(quote, self.side);
+        price > Price(0)
+            && serves(self.limit(instrument, quote), price, self.side, instrument.tick, self.collar_ppm)
     }
 }
 
@@ -183,13 +196,12 @@ impl Prepared {
     /// Renders and signs an order for the present touch. `false` if it does not fit its buffer, which
     /// no listed symbol comes near; it is blank then.
     pub fn write(&mut self, on: &Paper<'_>, quote: &Quote, wanted: &Wanted, at: Nanos, made: Made) -> bool {
-        let (price, _) = touch(quote, wanted.side);
         self.class = wanted.class;
         self.spec = OrderSpec {
             client: wanted.client,
             side: wanted.side,
             qty: wanted.qty,
-            limit: within(limit(on.instrument, price, wanted.side, wanted.collar_ppm), wanted),
+            limit: wanted.limit(on.instrument, quote),
             reduce_only: wanted.reduce_only,
             stamp: on.stamp,
         };
@@ -332,6 +344,29 @@ pub(super) mod tests {
             prop_assume!(limit.0 > row.price_range.0.0);
             prop_assert!(serves(limit, touch, side, row.tick, 2_000));
             prop_assert!((limit.0 - touch.0) * side.sign() <= room);
+        }
+
+        /// An order is made only where it reaches the touch: not past the price range, nor where nobody offers.
+        #[test]
+        fn what_cannot_reach_the_touch_is_known(units in 0i64..1_000, most in 1i64..1_000, buy in any::<bool>()) {
+            let mut row = one_pair().instruments[0].clone();
+            row.tick = Price(10);
+            row.price_range = (Price(10), Price(most * 10));
+            let wanted = Wanted {
+                class: Class::Exit,
+                client: ClientId(1),
+                side: if buy { Side::Buy } else { Side::Sell },
+                qty: Qty(1),
+                reduce_only: false,
+                collar_ppm: EXIT_COLLAR_PPM,
+                edge: None,
+            };
+            let mut quote = crate::desk::book::tests::quote(0, 1, units * 10, units * 10, Nanos(1));
+            quote.bid = quote.ask;
+            // Whether any limit the range has lies at the touch or past it, and within the collar.
+            let touch = Price(units * 10);
+            let serving = units > 0 && (1..=most).any(|at| serves(Price(at * 10), touch, wanted.side, row.tick, EXIT_COLLAR_PPM));
+            prop_assert_eq!(wanted.reaches(&row, &quote), serving, "{:?} of {:?}", touch, row.price_range);
         }
 
         /// A fresh limit always serves its own touch, lies on a tick, and never past the collar.

@@ -63,6 +63,10 @@ impl Trader {
                 if ready.fits(&wanted, instrument, quote, now, self.prepared_life_ns() / 2) {
                     continue;
                 }
+                // It would be made again in every turn, and never serve.
+                if !wanted.reaches(instrument, quote) {
+                    continue;
+                }
                 let lane = lane(stall.venues[leg as usize], leg);
                 let Some(stamp) = self.offsets.venue_time(lane, now) else { return false };
                 let Some(form) = loaded.form(instrument.id) else { return false };
@@ -88,6 +92,10 @@ impl Trader {
             }
             _ => return None,
         };
+        // Of a leg that is gone there is nothing to close: what is left of the pair is the shadow's to mend.
+        if qty <= Qty::ZERO {
+            return None;
+        }
         let client = self.client(stall.sequence, leg, 0)?;
         Some(Wanted { class: signal.class, client, side, qty, reduce_only, collar_ppm, edge: None })
     }
