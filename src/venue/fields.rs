@@ -62,6 +62,20 @@ impl<'t, 'i> Fields<'t, 'i> {
         self.get(field)?.as_object().map(Self).ok_or(refused(field, Why::Type))
     }
 
+    /// The only object of a list: a push of a top of book has one row.
+    ///
+    /// # Errors
+    ///
+    /// As [`Fields::get`], or it is no list of one object.
+    pub fn only(&self, field: &'static str) -> Result<Self, Refused> {
+        let list = self.get(field)?.as_array().ok_or(refused(field, Why::Type))?;
+        let mut rows = list.iter();
+        match (rows.next(), rows.next()) {
+            (Some(row), None) => row.as_object().map(Self).ok_or(refused(field, Why::Type)),
+            _ => Err(refused(field, Why::Levels)),
+        }
+    }
+
     /// The stamp of a field that counts milliseconds.
     ///
     /// # Errors

@@ -10,7 +10,7 @@
 use super::{inst_type, limits};
 use crate::event::Instruments;
 use crate::units::{LegKind, PairId, Price, Qty, Unix};
-use crate::venue::answer::{number, rows};
+use crate::venue::answer::number;
 use crate::venue::fields::{Fields, quote, refused};
 use crate::venue::json::Value;
 use crate::venue::scan::Scan;
@@ -188,11 +188,7 @@ fn only<'t, 'i>(fields: &Fields<'t, 'i>) -> Result<Fields<'t, 'i>, Refused> {
     if fields.text("action")? != "snapshot" {
         return Err(refused("action", Why::Change));
     }
-    let mut data = rows(&fields.get("data")?, "data").map_err(|_| refused("data", Why::Type))?;
-    match (data.pop(), data.is_empty()) {
-        (Some(row), true) => Ok(row),
-        _ => Err(refused("data", Why::Levels)),
-    }
+    fields.only("data")
 }
 
 fn top(

@@ -1,4 +1,7 @@
 //! Claims about Bitget's market data: fixtures, recordings, and messages bent by hand.
+//!
+//! Owns:  claims about reading market messages, and what is subscribed.
+//! Map:   what holds for every venue's quotes is in `venue/trial.rs`.
 
 use super::super::{ID, OPEN};
 use super::*;

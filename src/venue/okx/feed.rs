@@ -11,7 +11,7 @@
 use super::limits;
 use crate::event::Instruments;
 use crate::units::{LegKind, PairId, Price, Qty, Unix};
-use crate::venue::answer::{number, rows};
+use crate::venue::answer::number;
 use crate::venue::fields::{Fields, quote, refused};
 use crate::venue::json::Value;
 use crate::venue::scan::Scan;
@@ -126,8 +126,7 @@ fn heard(symbols: &Symbols, leg: LegKind, root: &Value<'_, '_>) -> Result<Heard,
     if channel != "bbo-tbt" && !channel.starts_with("books") {
         return Ok(Heard::Unknown);
     }
-    let data = rows(&fields.get("data")?, "data").map_err(|_| refused("data", Why::Type))?;
-    let [row] = &data[..] else { return Err(refused("data", Why::Levels)) };
+    let row = fields.only("data")?;
     if row.find("checksum")?.is_some_and(|sum| sum.as_i64() != Some(0)) {
         return Err(refused("checksum", Why::Retired));
     }
