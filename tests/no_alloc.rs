@@ -168,7 +168,11 @@ fn every_quote_is_read() {
     for (name, listings, quote) in [
         ("bybit", ["rest_instruments_spot", "rest_instruments_linear"], bybit),
         ("okx", ["rest_instruments_spot", "rest_instruments_swap"], okx),
-        ("bitget", ["rest_uta_instruments_spot", "rest_uta_instruments_futures"], wire.replace("0.41581", "0.4158")),
+        (
+            "bitget",
+            ["rest_uta_instruments_spot", "rest_uta_instruments_futures"],
+            wire.replace("0.41581", "0.4158"),
+        ),
     ] {
         let open = EVERY.iter().find(|open| open.name == name).unwrap();
         let listings = [LegKind::Spot, LegKind::Perp].map(|leg| {

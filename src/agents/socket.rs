@@ -172,3 +172,34 @@ fn say(link: &mut Link, kind: Kind, payload: &[u8], entropy: &mut Entropy) -> Re
     ws::write_frame(&mut frame, kind, payload, mask).map_err(|error| error.to_string())?;
     link.send(&frame).map(|_| ()).map_err(|error| error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metal::memory::memory_pair;
+    use crate::units::LinkId;
+
+    /// What a quiet socket sends, unmasked, and whether it is given up a second later.
+    fn quiet(ping: Ping, answered: bool) -> (u8, Vec<u8>, bool) {
+        let (mut link, mut peer) = memory_pair(LinkId(1), "venue", 1 << 12, 1 << 14);
+        let mut entropy = Entropy::seeded(1);
+        let rules = Rules { ping_when_quiet: Some(400), pong_within: Some(1_000), ..Rules::NONE };
+        let mut socket = Socket::new(rules, Nanos(1), 0).pinging(ping);
+        socket.tend(&mut link, Nanos(500), &mut entropy).unwrap();
+        let mut sent = Vec::new();
+        peer.take(&mut sent);
+        assert_eq!(usize::from(sent[1] & 0x7f), sent.len() - 6, "one short frame");
+        let text = sent[6..].iter().zip(sent[2..6].iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
+        if answered {
+            socket.ponged(Nanos(600));
+        }
+        (sent[0], text, socket.tend(&mut link, Nanos(1_700), &mut entropy).is_err())
+    }
+
+    #[test]
+    fn a_ping_leaves_in_the_venues_form_and_a_missing_answer_gives_the_socket_up() {
+        assert_eq!(quiet(Ping::Frame, true), (0x89, Vec::new(), false));
+        assert_eq!(quiet(Ping::Text("ping"), true), (0x81, b"ping".to_vec(), false));
+        assert_eq!(quiet(Ping::Text("ping"), false), (0x81, b"ping".to_vec(), true));
+    }
+}

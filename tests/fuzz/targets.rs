@@ -37,7 +37,11 @@ pub(crate) const ALL: &[Target] = &[
     Target { name: "feed", fixtures: &["_ws_"], read: feed },
     Target { name: "user", fixtures: &["_user_", "wsapi_user", "wsapi_error"], read: user },
     Target { name: "rest", fixtures: &["_rest_", "filters"], read: rest },
-    Target { name: "open", fixtures: &["ws_orderbook1", "ws_bbo", "ws_uta", "rest_uta", "rest_instr"], read: open },
+    Target {
+        name: "open",
+        fixtures: &["ws_orderbook1", "ws_bbo", "ws_uta", "rest_uta", "rest_instr"],
+        read: open,
+    },
     Target { name: "answer", fixtures: &["order", "errors", "user_trades"], read: answer },
     Target { name: "frames", fixtures: &["client_order_id"], read: frames },
     Target { name: "answers_of_http", fixtures: &["client_order_id"], read: answers_of_http },
