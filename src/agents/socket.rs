@@ -176,7 +176,7 @@ fn say(link: &mut Link, kind: Kind, payload: &[u8], entropy: &mut Entropy) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metal::memory::memory_pair;
+    use crate::metal::link::memory_pair;
     use crate::units::LinkId;
 
     /// What a quiet socket sends, unmasked, and whether it is given up a second later.
