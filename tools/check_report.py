@@ -6,7 +6,8 @@ profit is found another way: by what was paid and what is held, not by lots and 
 
     total    = money received less paid for every fill and fee, plus all that is held at the perp's last price
     slippage = what fills cost beyond the prices their orders were decided at
-    fees     = those in the quote asset, and those in the bought coin at the fill's price
+    fees     = those in the quote asset, those in the bought coin at the fill's price, and those in any other coin at
+               the next price of it that the journal has; what has none is held against `fees_unvalued`
     funding  = what the income ledger's records say
 
 Checked: each of them, the number of fills, the holdings of each pair, and the same total at the end of each UTC day.
@@ -20,7 +21,7 @@ from collections import defaultdict
 from datetime import datetime, timezone
 from decimal import Decimal
 
-from journal import FILL, FIRED, MARKETS, Damaged, load_json, number, plain, read_journal
+from journal import FEE_PRICE, FILL, FIRED, MARKETS, Damaged, load_json, number, plain, read_journal
 
 FUNDING = 14
 
@@ -33,6 +34,7 @@ class Books:
         self.fills, self.seen = 0, set()
         self.cash = self.fees = self.slippage = self.funding = Decimal(0)
         self.held, self.prices, self.days = defaultdict(Decimal), {}, {}
+        self.unvalued = defaultdict(Decimal)
 
     def take(self, kind, body):
         if kind == MARKETS:
@@ -49,6 +51,11 @@ class Books:
             self.close_day(body["at_us"])
         elif kind == FILL:
             self.fill(body)
+        elif kind == FEE_PRICE:
+            worth = self.unvalued.pop(body["asset"], Decimal(0)) * number(body["price"], "price")
+            self.cash -= worth
+            self.fees -= worth
+            self.close_day(body["at_us"])
         elif kind == FUNDING:
             amount = number(body["amount"], "amount")
             if body.get("earned", True):
@@ -79,6 +86,8 @@ class Books:
         elif body["fee_asset"] == base and market == "spot":
             self.held[pair, market] -= fee
             self.fees -= fee * price
+        elif fee:
+            self.unvalued[body["fee_asset"]] += fee
         if market == "perp":
             self.price(market, symbol, body["price"])
         self.close_day(body["at_us"])
@@ -110,6 +119,9 @@ def check(report, records, differ):
     ):
         if told != true:
             differ(f"{name}: the report says {plain(told)}, the journal makes {plain(true)}")
+    unvalued = {asset: number(fees, "fees_unvalued") for asset, fees in report["fees_unvalued"].items()}
+    if unvalued != books.unvalued:
+        differ(f"fees without a price: the report says {unvalued}, the journal makes {dict(books.unvalued)}")
     parts = sum(number(pnl[name], name) for name in ("funding", "basis", "fees", "slippage", "borrow", "revaluation"))
     if parts != number(pnl["total"], "total"):
         differ(f"the parts add up to {plain(parts)}, the total is {pnl['total']}")

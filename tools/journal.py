@@ -16,8 +16,8 @@ from pathlib import Path
 
 (
     START, EPOCH, FIRED, ANSWER, FILL, ORDER_END, PAIR, MODE, STOP, NOTE, MARKETS, BASELINE, CHECKPOINT, FUNDING, GRANT,
-    BASIS,
-) = range(1, 17)
+    BASIS, FEE_PRICE,
+) = range(1, 18)
 
 # A start reads payments again from so long before the newest one on.
 PAID_LATE_US = 600_000_000
@@ -99,7 +99,7 @@ def read_file(path, number):
             raise Damaged(f"{path}: byte {at}: {len(data) - at} bytes at the end are no whole record")
         length, version, kind, crc = RECORD.unpack_from(data, at)
         body = data[at + RECORD.size : at + RECORD.size + length]
-        if version != 1 or not START <= kind <= BASIS:
+        if version != 1 or not START <= kind <= FEE_PRICE:
             raise Damaged(f"{path}: byte {at}: record version {version}, kind {kind} are unknown")
         if len(body) < length:
             raise Damaged(f"{path}: byte {at}: a record of {length} bytes is cut after {len(body)}")
@@ -125,6 +125,7 @@ class Chain:
         self.openings, self.hedged, self.assets, self.granted = {}, set(), {}, {}
         self.funding, self.cash, self.payments = Decimal(0), defaultdict(Decimal), {}
         self.left, self.bases, self.last_us = {}, defaultdict(dict), 0
+        self.unvalued = defaultdict(Decimal)
 
     def take(self, kind, body, where):
         """The next record, `where` for errors."""
@@ -158,6 +159,8 @@ class Chain:
                     self.changes[market, quote] -= value
                 else:
                     self.cash[quote] -= value
+                if body["fee_asset"] != quote and (market, body["fee_asset"]) != ("spot", base):
+                    self.unvalued[body["fee_asset"]] += number(body["fee"], "fee")
             self.changes[market, body["fee_asset"]] -= number(body["fee"], "fee")
         elif kind == FUNDING:
             amount = number(body["amount"], "amount")
@@ -169,6 +172,8 @@ class Chain:
                 self.openings[row["market"], row["asset"]] = number(row["opening"], "opening")
         elif kind == GRANT:
             self.granted[body["pair"]] = number(body["qty"], "qty")
+        elif kind == FEE_PRICE:
+            self.unvalued.pop(body["asset"], None)
         elif kind == BASIS:
             self.bases[body["pair"]][body["hour_us"]] = number(body["short"], "short"), number(body["long"], "long")
         elif kind == PAIR and body["state"] in ("hedged", "flat"):
@@ -214,6 +219,11 @@ class Chain:
             ("recent payments that are not named", sorted(late - paid.keys()), []),
             ("named payments that nobody booked", sorted(paid.items() - self.payments.items()), []),
             ("openings", wallet("openings"), self.openings),
+            (
+                "fees without a price",
+                {row["asset"]: number(row["unvalued"], "unvalued") for row in rows["fees"]},
+                {asset: fees for asset, fees in self.unvalued.items() if fees},
+            ),
             ("grants", {row["pair"]: number(row["qty"], "qty") for row in sums["granted"]}, self.granted),
             ("hedged pairs", set(sums["hedged"]), self.hedged),
             ("pairs left", {row["pair"]: row["left_us"] for row in rows["left"]}, left),

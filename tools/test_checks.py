@@ -435,6 +435,7 @@ class Reports(unittest.TestCase):
                 "revaluation": "0.059995",
                 "total": "-0.95501",
             },
+            "fees_unvalued": {},
             "pairs": [{"pair": "BTC", "spot": "0.00999", "perp": "-0.005"}],
             "days": [{"day": "2026-03-05", "equity": "-0.8051"}, {"day": "2026-03-06", "equity": "-0.95501"}],
         }
@@ -461,6 +462,21 @@ class Reports(unittest.TestCase):
 
     def test_a_true_report_passes(self):
         self.assertEqual(self.differences(), [])
+
+    def test_a_fee_in_another_coin_counts_at_the_next_price_of_it(self):
+        self.fill(4, "perp", "buy", "60001", "0.001", "0.00005", "BNB", "60001", day=1)
+        self.report.update(fills=4, fees_unvalued={"BNB": "0.00005"})
+        self.report["pairs"][0]["perp"] = "-0.004"
+        self.assertEqual(self.differences(), [])
+        self.records.append((journal.FEE_PRICE, {"at_us": 1_772_781_002_000_000, "asset": "BNB", "price": "600.50"}))
+        self.assertTrue(self.differences(), "it is in no part yet")
+        self.report["fees_unvalued"] = {}
+        for part, worth in (("fees", "-1.08003"), ("total", "-0.985035")):
+            self.report["pnl"][part] = worth
+        self.report["days"][1]["equity"] = "-0.985035"
+        self.assertEqual(self.differences(), [])
+        self.report["fees_unvalued"] = {"BNB": "0.00005"}
+        self.assertRegex(" ".join(self.differences()), "fees without a price")
 
     def test_each_planted_difference_is_named(self):
         for part in self.report["pnl"]:
@@ -546,8 +562,9 @@ class JournalFiles(unittest.TestCase):
             {"what": "bases", "rows": changed.pop("bases", [self.BASIS])},
             {"what": "trades", "rows": changed.pop("trades", named)},
             {"what": "payments", "rows": changed.pop("payments", paid)},
+            {"what": "fees", "rows": changed.pop("fees", [])},
         ]
-        return [(journal.CHECKPOINT, {"part": n + 1, "parts": 5, **part}) for n, part in enumerate(parts)]
+        return [(journal.CHECKPOINT, {"part": n + 1, "parts": len(parts), **part}) for n, part in enumerate(parts)]
 
     def chain(self, head, *more):
         with tempfile.TemporaryDirectory() as folder:
@@ -592,6 +609,7 @@ class JournalFiles(unittest.TestCase):
             ("grants", {"granted": []}),
             ("pairs left", {"left": []}),
             ("reference samples", {"bases": []}),
+            ("fees without a price", {"fees": [{"asset": "BNB", "unvalued": "0.1"}]}),
             ("not named", {"trades": []}),
             ("nobody booked", {"trades": other, "known_since_us": 6_000_000}),
         ):
@@ -637,7 +655,7 @@ class JournalFiles(unittest.TestCase):
     def test_a_file_of_another_version_is_refused(self):
         self.refused(lambda data: b"CTJ2" + data[4:], "not a CTJ1 journal")
         self.refused(lambda data: data + frame(1, {}, version=2), "version 2")
-        self.refused(lambda data: data + frame(17, {}), "kind 17")
+        self.refused(lambda data: data + frame(18, {}), "kind 18")
         self.refused(lambda data: data + frame(1, []), "not a JSON object")
 
 

@@ -184,7 +184,9 @@ fn subcommand(command: Command) -> clap::Command {
              contango report --data-dir ./data --csv days.csv --html report.html\n\n\
              Profit = funding + basis (legs at decision prices) + fees + slippage (fills against decision prices) +\n\
              borrow + revaluation: what is open beyond its cost, both legs at the perp's last price in the journal\n\
-             (a decision's quote or a fill). Days are UTC. It may be asked while the engine runs.",
+             (a decision's quote or a fill). Fees in a coin that no leg trades, such as BNB, are valued at its spot price,\n\
+             which the engine reads within a minute of them; what no price came for is in no part and named apart\n\
+             (fees_unvalued). Days are UTC. It may be asked while the engine runs.",
         ),
         Command::Pairs => (
             "Lists which spot market and perp form a pair, and why every other market does not",

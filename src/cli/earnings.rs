@@ -4,6 +4,7 @@
 //! Never: writes into the data folder, asks an engine, or rounds an amount for programs.
 //! Map:   where the money came from: `store::money`, on the same sums as a run's own summary.
 
+use super::pnl;
 use super::report::{Pnl, money};
 use super::store::{Refusal, files_of};
 use super::{Exit, Settings, earnings_page, say};
@@ -90,6 +91,11 @@ impl Report {
         Pnl::of(&self.history.recalled().sums.profit, self.course.now().revaluation)
     }
 
+    /// Fees that are in no part of it.
+    pub(super) fn unvalued(&self) -> Vec<(String, Amount)> {
+        pnl::unvalued(&self.history.recalled().sums.unvalued)
+    }
+
     /// Every UTC day with a booking.
     pub(super) fn days(&self) -> Vec<Day> {
         let mut before = Pnl::default();
@@ -141,6 +147,7 @@ impl Report {
             "last_us": us(self.last_at()),
             "fills": sums.fills,
             "pnl": self.pnl().json(),
+            "fees_unvalued": pnl::unvalued_json(&self.unvalued()),
             "fee_share": share(&self.pnl()).map(|share| share.to_string()),
             "held": self.course.now().held.to_string(),
             "days": days.iter().map(day).collect::<Vec<_>>(),
@@ -182,6 +189,9 @@ impl Report {
         writeln!(out, "profit    {} USDT, of it:", money(pnl.total, true))?;
         for (name, part) in pnl.parts() {
             writeln!(out, "          {:>16} {name}", money(part, true))?;
+        }
+        for line in pnl::unvalued_told(&self.unvalued()) {
+            writeln!(out, "          not counted: {line}")?;
         }
         if let Some(share) = share(&pnl) {
             writeln!(out, "          fees are {share} of what funding and basis earned")?;

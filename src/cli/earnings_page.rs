@@ -5,6 +5,7 @@
 
 use super::earnings::{Day, Report, date, share};
 use super::page::{STYLE, bars, escaped, line};
+use super::pnl::unvalued_told;
 use super::report::{Pnl, money};
 use crate::units::{Amount, Unix};
 use std::fmt::Write as _;
@@ -26,6 +27,9 @@ pub(super) fn html(report: &Report) -> String {
         let _ = writeln!(out, "<tr><td>{name}<td>{}</tr>", money(part, true));
     }
     out.push_str("</table>\n");
+    for line in unvalued_told(&report.unvalued()) {
+        let _ = writeln!(out, "<p>Not counted: {}.</p>", escaped(&line));
+    }
     let moments = report.course.moments();
     let over = |of: fn(&crate::store::money::Stand) -> Amount| -> Vec<(Unix, Amount)> {
         moments.iter().map(|(at, stand)| (*at, of(stand))).collect()

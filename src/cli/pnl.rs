@@ -4,8 +4,27 @@
 //! Never: books anything: `desk::ledger` does, for a run's own summary and for `contango report`.
 
 use crate::desk::ledger::Profit;
+use crate::event::Asset;
 use crate::units::Amount;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+/// Fees that are in no part of the split, since no price of their coin came: by its name.
+pub(super) fn unvalued(fees: &BTreeMap<Asset, Amount>) -> Vec<(String, Amount)> {
+    fees.iter().map(|(coin, amount)| (coin.to_string(), *amount)).collect()
+}
+
+/// The same for programs.
+pub(super) fn unvalued_json(fees: &[(String, Amount)]) -> Value {
+    Value::Object(
+        fees.iter().map(|(coin, amount)| (coin.clone(), json!(amount.to_string()))).collect::<Map<_, _>>(),
+    )
+}
+
+/// The same for people.
+pub(super) fn unvalued_told(fees: &[(String, Amount)]) -> Vec<String> {
+    fees.iter().map(|(coin, amount)| format!("{amount} {coin} of fees, which no price was told of")).collect()
+}
 
 /// Profit and loss in USDT, split so that the parts add up to the total.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -6,6 +6,7 @@
 //!        box, and `null` in the JSON: missing is not zero.
 
 use super::budgets::{self, Bucket};
+use super::pnl;
 pub use super::pnl::Pnl;
 use super::recording::SessionTold;
 use crate::agents::shadow::{Why, terms::bps_text};
@@ -42,6 +43,8 @@ pub struct Summary {
     pub exposure: Option<Exposure>,
     /// Profit and loss, in USDT.
     pub pnl: Pnl,
+    /// Fees in coins of which no price came, by coin: in no part of `pnl`.
+    pub fees_unvalued: Vec<(String, Amount)>,
     /// Equity at the start and at the end, in USDT, by the box's account; `None`: not known.
     pub equity: Option<(Amount, Amount)>,
     /// Every limit of every market traded on, and how much of it was used.
@@ -270,6 +273,7 @@ impl Summary {
                 "naked_us_p99": self.exposure.map(|e| e.naked_us_p99),
             },
             "pnl": self.pnl.json(),
+            "fees_unvalued": pnl::unvalued_json(&self.fees_unvalued),
             "equity": {
                 "start": self.equity.map(|(start, _)| start.to_string()),
                 "end": self.equity.map(|(_, end)| end.to_string()),
@@ -363,6 +367,7 @@ impl Summary {
         for (name, part) in self.pnl.parts() {
             page.line(&format!("    {name:<13}{:>16}", money(part, true)));
         }
+        page.list("not counted", &pnl::unvalued_told(&self.fees_unvalued));
         page.latency(&self.latency);
         page.line("");
         page.row(
@@ -500,6 +505,7 @@ mod tests {
                 naked_us_p99: 8700,
             }),
             pnl: Pnl { total: amount("12.503456789"), fees: amount("-3.00004999"), ..Pnl::default() },
+            fees_unvalued: vec![("BNB".to_owned(), amount("0.00045"))],
             equity: Some((amount("1000000"), amount("1000012.503456789"))),
             budget: vec![Bucket {
                 lane: "binance spot".to_owned(),

@@ -3,6 +3,7 @@
 //! Owns:  which room says which figure.
 //! Never: knows what only a box or a host could tell; who has it puts it in.
 
+use super::pnl;
 use super::report::{HotPath, Latency, Orders, Pairs, Pnl, Summary, WhyPair};
 use super::settings::Settings;
 use crate::agents::reader::ReaderCounts;
@@ -62,6 +63,7 @@ pub(super) fn of(
             borrow: Amount::ZERO,
             revaluation,
         },
+        fees_unvalued: pnl::unvalued(&shadow.ledger().sums().unvalued),
         equity: None,
         budget: Vec::new(),
         faults: totals.refusals.iter().map(|(code, n)| (format!("refused {code}"), *n)).collect(),

@@ -2,12 +2,13 @@
 //!
 //! Owns:  dedupe by (instrument, trade id) and by transaction, amounts per asset, and the split of profit into basis,
 //!        fees, slippage and funding (DESIGN §5).
-//! Never: rounds an asset's amount; only the valuation of a fee in another coin is rounded (down).
+//! Never: rounds an asset's amount; only the valuation of a fee in another coin is rounded (down). Counts such a
+//!        fee as nothing: until a price of the coin is known it is in `unvalued`, by name.
 //! Map:   [`Sums`] is what any list of bookings adds up to, whoever reads it; [`Ledger`] is a run's: it knows
 //!        which trades are in its sums.
 //! Why:   basis is told at decision prices, slippage is what fills cost beyond them.
 
-use crate::event::{Asset, Fill, Instruments, Payment};
+use crate::event::{Asset, FEE_PRICE_DECIMALS, Fill, Instruments, Payment};
 use crate::units::decimal::pow10_i128;
 use crate::units::{Amount, InstrumentId, LegKind, PairId, Price, Qty, Side};
 use std::collections::{BTreeMap, BTreeSet};
@@ -87,6 +88,8 @@ pub struct Sums {
     pub perp_cash: BTreeMap<Asset, Amount>,
     /// Where the money came from.
     pub profit: Profit,
+    /// Fees in coins that no leg trades (the venue's own) and whose worth is not known yet: in no part of the profit.
+    pub unvalued: BTreeMap<Asset, Amount>,
 }
 
 impl Sums {
@@ -117,8 +120,17 @@ impl Sums {
             self.profit.fees -= worth;
             self.trade(pair, leg, -trade.fee.0, -worth.0);
             base -= trade.fee;
+        } else if trade.fee != Amount::ZERO {
+            *self.unvalued.entry(trade.fee_asset).or_default() += trade.fee;
         }
         base
+    }
+
+    /// Values the fees that were taken in a coin until now; `price` in the quote asset, 10^-8.
+    pub fn value_fees(&mut self, coin: Asset, price: Price) {
+        if let Some(fees) = self.unvalued.remove(&coin) {
+            self.profit.fees -= worth(fees, price, FEE_PRICE_DECIMALS);
+        }
     }
 
     /// Adds funding that the perp wallet received or paid. What is not `earned` by a pair in its quote asset
@@ -292,6 +304,11 @@ impl Ledger {
         fresh
     }
 
+    /// Values the fees that were taken in a coin until now, as [`Sums::value_fees`].
+    pub fn value_fees(&mut self, coin: Asset, price: Price) {
+        self.sums.value_fees(coin, price);
+    }
+
     /// A payment that is in the sums already.
     pub fn remember_payment(&mut self, tran_id: u64, symbol: String) {
         self.paid.insert((tran_id, symbol));
@@ -392,6 +409,42 @@ mod tests {
         let total = ledger.profit().basis + ledger.profit().fees + ledger.profit().slippage;
         // Cash: spot −0.201499, perp fees −0.60225, perp trade +1.5.
         assert_eq!(total, amount("-0.201499") + amount("-0.60225") + amount("1.5"));
+    }
+
+    #[test]
+    fn a_fee_in_a_third_coin_is_named_until_its_price_is_known() {
+        let instruments = one_pair();
+        let mut ledger = Ledger::default();
+        let mut base = Amount::ZERO;
+        let bnb: Asset = "BNB".try_into().unwrap();
+        let steps = [
+            fill(0, 1, Side::Buy, 6_000_000, 1_000, "0.00075", "BNB"),
+            fill(1, 1, Side::Sell, 600_000, 10, "0.00045001", "BNB"),
+            fill(1, 2, Side::Buy, 600_000, 10, "0.3", "USDT"),
+        ];
+        for fill in &steps {
+            ledger.book(fill, PairId(0), fill.price, &instruments, &mut base);
+        }
+        assert_eq!(ledger.change(LegKind::Spot, bnb), amount("-0.00075"));
+        assert_eq!(ledger.change(LegKind::Perp, bnb), amount("-0.00045001"));
+        assert_eq!(
+            (ledger.profit().fees, ledger.sums().unvalued[&bnb]),
+            (amount("-0.3"), amount("0.00120001"))
+        );
+        ledger.value_fees("XYZ".try_into().unwrap(), Price(1));
+        // 0.00120001 · 612.34567891 = 0.734820938148…; what is below 10^-18 is dropped, and here nothing is.
+        ledger.value_fees(bnb, Price(61_234_567_891));
+        assert_eq!(ledger.profit().fees, amount("-0.3") - amount("0.7348209381487891"));
+        assert!(ledger.sums().unvalued.is_empty());
+        // The next one waits for a price of its own.
+        ledger.book(
+            &fill(1, 3, Side::Sell, 600_000, 10, "0.1", "BNB"),
+            PairId(0),
+            Price(600_000),
+            &instruments,
+            &mut base,
+        );
+        assert_eq!(ledger.sums().unvalued[&bnb], amount("0.1"));
     }
 
     #[test]

@@ -7,6 +7,9 @@ use super::{Answer, Asset, Fill, Fired, Forced, Instruments, Mode, Refusal};
 use crate::units::{Amount, ClientId, LegKind, Price, Qty, Unix};
 use std::sync::Arc;
 
+/// p of the price of a coin that fees are taken in and no leg trades.
+pub const FEE_PRICE_DECIMALS: u8 = 8;
+
 /// How an order ended, with its evidence (FAULTS part 1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
@@ -150,6 +153,15 @@ pub enum Record {
         payment: Payment,
         /// Whether a pair earned it in its quote asset; else it changed the wallet alone.
         earned: bool,
+    },
+    /// What a coin cost that fees were taken in and no leg trades: it values what was taken until now.
+    FeePrice {
+        /// Calendar time.
+        at: Unix,
+        /// Which coin.
+        asset: Asset,
+        /// In the quote asset, 10^-8.
+        price: Price,
     },
     /// An order's end with its evidence.
     OrderEnd {

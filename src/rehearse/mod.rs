@@ -2,7 +2,7 @@
 //!
 //! Owns:  worlds whose every event follows from a seed, so that a story can be told again.
 //! Never: changes a room for the rehearsal's sake, or tells it anything but through its doors.
-//! Map:   `world` the loop and what a story may look at and do · `network` chunks on their way, the
+//! Map:   `world` the loop and what a story may do, `seen` what it may look at · `network` chunks on their way, the
 //!        box behind them, the hash of all that passed, `weather` on it, `witness` who is asked besides · `setup`
 //!        what a world is made of. Sessions: `drawing` a seed becomes a plan, `script` a plan as text, `faults`
 //!        the table it is drawn from, `act` carries
@@ -14,6 +14,7 @@ pub mod faults;
 mod network;
 pub mod oracle;
 mod script;
+mod seen;
 pub mod session;
 mod setup;
 mod weather;

@@ -5,6 +5,7 @@
 //! Map:   framing and checksums are in `journal.rs`.
 
 use super::journal::{BODY_MAX, Kind};
+use crate::event::FEE_PRICE_DECIMALS;
 use crate::event::{
     Answer, Asset, Counted, End, Fill, Fired, FiredLeg, Instruments, Made, PairState, Record,
 };
@@ -75,6 +76,10 @@ pub(super) fn body(record: &Record) -> (Kind, Value) {
                 body.extend(basis);
             }
             (Kind::Basis, body)
+        }
+        Record::FeePrice { at, asset, price } => {
+            let price = decimal::Text(price.0.into(), FEE_PRICE_DECIMALS).to_string();
+            (Kind::FeePrice, json!({"at_us": us(*at), "asset": asset.as_str(), "price": price}))
         }
         Record::OrderEnd { at, client, end } => {
             let mut body = json!({"at_us": us(*at), "client_id": client.to_string()});

@@ -90,6 +90,9 @@ impl Recalled {
         let bases = self.bases.iter().flat_map(|(pair, rows)| {
             rows.iter().map(move |(hour, closing)| basis_body(pair, *hour, *closing))
         });
+        let unvalued = self.sums.unvalued.iter();
+        let unvalued =
+            unvalued.map(|(asset, fees)| json!({"asset": asset.as_str(), "unvalued": fees.to_string()}));
         let mut bodies = vec![self.sums_part()];
         for (what, rows) in [
             ("runs", runs.collect::<Vec<_>>()),
@@ -100,6 +103,7 @@ impl Recalled {
             ("closed", closed.collect()),
             ("left", left.collect()),
             ("bases", bases.collect()),
+            ("fees", unvalued.collect()),
         ] {
             bodies.extend(rows.chunks(ROWS_MAX).map(|rows| json!({"what": what, "rows": rows})));
         }
@@ -115,7 +119,7 @@ impl Recalled {
     }
 
     fn sums_part(&self) -> Value {
-        let Sums { fills, changes, lots, perp_cash, profit } = &self.sums;
+        let Sums { fills, changes, lots, perp_cash, profit, unvalued: _ } = &self.sums;
         let wallet = |key: &str, rows: &BTreeMap<_, Amount>| -> Vec<Value> {
             let row = |((leg, asset), amount): (&(_, crate::event::Asset), &Amount)| json!({"market": market(*leg), "asset": asset.as_str(), key: amount.to_string()});
             rows.iter().map(row).collect()
@@ -155,6 +159,7 @@ impl Recalled {
                 }
                 "left" => drop(self.left.insert(one.asset("pair")?, one.moment("left_us")?)),
                 "bases" => self.on_basis(&one)?,
+                "fees" => drop(self.sums.unvalued.insert(one.asset("asset")?, one.amount("unvalued")?)),
                 "trades" => {
                     drop(self.trades.insert((one.market()?, one.number("trade_id")?), read_trade(&one)?));
                 }

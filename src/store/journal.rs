@@ -64,11 +64,13 @@ pub enum Kind {
     Grant = 15,
     /// What closing a pair would have fetched in a full hour.
     Basis = 16,
+    /// What a coin cost that fees were taken in.
+    FeePrice = 17,
 }
 
 impl Kind {
     /// All, in the order of their numbers.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Start,
         Self::Epoch,
         Self::Fired,
@@ -85,6 +87,7 @@ impl Kind {
         Self::Funding,
         Self::Grant,
         Self::Basis,
+        Self::FeePrice,
     ];
 
     /// Its name in reports.
@@ -107,6 +110,7 @@ impl Kind {
             Self::Funding => "funding",
             Self::Grant => "grant",
             Self::Basis => "basis",
+            Self::FeePrice => "fee_price",
         }
     }
 

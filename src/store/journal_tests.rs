@@ -201,6 +201,7 @@ pub(in super::super) fn all() -> Vec<Record> {
     records.push(Record::Grant { at: AT, name: "BTC".try_into().unwrap(), qty: amount });
     let closing = [-123_456, i64::MAX];
     records.push(Record::Basis { at: AT, name: "BTC".try_into().unwrap(), hour: AT, closing });
+    records.push(Record::FeePrice { at: AT, asset: "BNB".try_into().unwrap(), price: Price(61_234_567_891) });
     records.push(Record::Mode { at: AT, mode: "HALT", why: "F59".to_owned() });
     records.push(Record::Note { at: AT, text: "x".repeat(2 * TEXT_MAX) });
     records.push(Record::Stop { at: AT, open: vec!["BTC".to_owned(); OPEN_MAX + 3] });

@@ -86,7 +86,7 @@ impl Course {
                 self.value(text("market"), text("symbol"), price, books);
                 self.note(books);
             }
-            Kind::Funding => self.note(books),
+            Kind::Funding | Kind::FeePrice => self.note(books),
             _ => {}
         }
     }

@@ -68,6 +68,10 @@ CREATE TABLE wallets (
 );
 -- Each grant: coins that long positions of a pair may sell from then on, altogether.
 CREATE TABLE grants (at_us INTEGER NOT NULL, pair TEXT NOT NULL, qty TEXT NOT NULL);
+-- What a coin cost that fees were taken in and no leg trades: it values those taken until then.
+CREATE TABLE fee_prices (at_us INTEGER NOT NULL, asset TEXT NOT NULL, price TEXT NOT NULL);
+-- Such fees that no price came for: they are in no part of the profit.
+CREATE TABLE fees_unvalued (asset TEXT PRIMARY KEY, amount TEXT NOT NULL) WITHOUT ROWID;
 -- What closing a position of a pair would have fetched in a full hour, of a short and of a long.
 CREATE TABLE bases (
     hour_us INTEGER NOT NULL, pair TEXT NOT NULL, short TEXT NOT NULL, long TEXT NOT NULL
@@ -218,6 +222,10 @@ impl Projection {
                 "INSERT INTO bases VALUES (?1, ?2, ?3, ?4)",
                 params![row.int("hour_us")?, row.text("pair")?, row.text("short")?, row.text("long")?],
             ),
+            Kind::FeePrice => self.run(
+                "INSERT INTO fee_prices VALUES (?1, ?2, ?3)",
+                params![row.at()?, row.text("asset")?, row.text("price")?],
+            ),
             Kind::Markets | Kind::Checkpoint => Ok(()),
         }
     }
@@ -307,6 +315,12 @@ impl Projection {
                     stand.held.to_string(),
                     stand.profit.funding.to_string()
                 ],
+            )?;
+        }
+        for (asset, amount) in &books.sums.unvalued {
+            self.run(
+                "INSERT INTO fees_unvalued VALUES (?1, ?2)",
+                params![asset.as_str(), amount.to_string()],
             )?;
         }
         let (segments, records) = history.read_so_far();

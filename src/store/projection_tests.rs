@@ -51,6 +51,7 @@ fn every_kind_of_record_has_its_rows() {
         ("wallets", 1),
         ("grants", 1),
         ("bases", 1),
+        ("fee_prices", 1),
         ("equity", 1),
         ("meta", 4),
     ];
@@ -86,6 +87,7 @@ fn every_kind_of_record_has_its_rows() {
         [text("BTC"), text("-0.000123456"), text("9223372036.854775807")]
     );
     assert_eq!(rows(&file, "SELECT pair FROM grants")[0], [text("BTC")]);
+    assert_eq!(rows(&file, "SELECT asset, price FROM fee_prices")[0], [text("BNB"), text("612.34567891")]);
     // Every part of the profit is a column.
     let day = &rows(&file, "SELECT total, funding, basis, fees, slippage, revaluation FROM equity")[0];
     let amounts: Vec<Amount> = day

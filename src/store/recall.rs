@@ -11,7 +11,7 @@ use super::ids::Ids;
 use super::journal::{Entry, Kind};
 use super::row::{Row, decimals_of};
 use crate::desk::ledger::{Sums, Trade};
-use crate::event::{Asset, Payment};
+use crate::event::{Asset, FEE_PRICE_DECIMALS, Payment};
 use crate::units::decimal::{self, pow10_i128};
 use crate::units::time::SEC;
 use crate::units::{Amount, Class, ClientId, LegKind, Price, Qty, Side, Unix};
@@ -175,6 +175,8 @@ pub struct Recalled {
     pub markets: BTreeMap<u32, (u32, Markets)>,
     /// What a wallet held that no booking explains: before the first run, or since by another hand.
     pub openings: BTreeMap<(LegKind, Asset), Amount>,
+    /// When that was compared last, by the calendar of then, where the records since the last checkpoint tell it.
+    pub compared: BTreeMap<(LegKind, Asset), Unix>,
     /// Booked payments by transaction and symbol, and when they were paid; old ones are in `sums` alone.
     pub payments: BTreeMap<(u64, String), Unix>,
     /// Pairs by name that held both legs when last told.
@@ -225,11 +227,17 @@ impl Recalled {
             Kind::Baseline => {
                 for held in row.list("held")? {
                     let held = row.within(held)?;
-                    self.openings.insert((held.leg()?, held.asset("asset")?), held.amount("opening")?);
+                    let what = (held.leg()?, held.asset("asset")?);
+                    self.openings.insert(what, held.amount("opening")?);
+                    self.compared.insert(what, at);
                 }
             }
             Kind::Funding => self.on_payment(&row)?,
             Kind::Basis => self.on_basis(&row)?,
+            Kind::FeePrice => {
+                let price = Price(row.scaled("price", FEE_PRICE_DECIMALS)?);
+                self.sums.value_fees(row.asset("asset")?, price);
+            }
             Kind::Grant => drop(self.granted.insert(row.asset("pair")?, row.amount("qty")?)),
             Kind::Checkpoint => self.on_part(&row)?,
             Kind::Pair => {

@@ -435,6 +435,7 @@ const NEEDED: &[(Kind, &[&str])] = &[
     (Kind::Funding, &["at_us", "tran_id", "symbol", "amount", "asset", "paid_us", "earned"]),
     (Kind::Grant, &["at_us", "pair", "qty"]),
     (Kind::Basis, &["at_us", "pair", "hour_us", "short", "long"]),
+    (Kind::FeePrice, &["at_us", "asset", "price"]),
 ];
 
 /// The object that holds a field, and the field's own name.

@@ -58,6 +58,10 @@ pub struct Audit {
     pub income_since: fn(Unix, &Key, Unix, u32) -> Ask,
     /// Reads them.
     pub read_income: fn(&mut [u8]) -> Rows<Payment>,
+    /// Asks what a coin costs in another; `None`: the venue lists no market of that name that a request could name.
+    pub coin_price: fn(Asset, Asset) -> Option<Ask>,
+    /// Reads the answer to [`Audit::coin_price`], in 10^-8, rounded down; above zero.
+    pub read_coin_price: fn(&mut [u8]) -> Result<Price, BadBody>,
     /// How many payments are asked for at once: a full page means ask on from the last one's time, which
     /// brings the last one again.
     pub income_page: usize,

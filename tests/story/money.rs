@@ -4,7 +4,7 @@ use crate::told::{books_equal_truth, ended_clean, live, records, struck};
 use contango::event::Ask;
 use contango::rehearse::{Setup, World};
 use contango::sim;
-use contango::store::journal::Kind;
+use contango::store::journal::{Kind, Reader};
 use contango::units::time::{MS, SEC};
 use contango::units::{Amount, LegKind, Price};
 use serde_json::{Value, json};
@@ -38,6 +38,40 @@ fn paid(truth: &Value) -> BTreeMap<(String, i64), Amount> {
         (key, amount(&row["received"]))
     });
     rows.filter(|(_, amount)| *amount != Amount::ZERO).collect()
+}
+
+/// In 10^-8; no fee or price here has more decimals.
+fn e8(value: &Value) -> i128 {
+    let all = amount(value).0;
+    assert_eq!(all % 10i128.pow(10), 0, "{value}");
+    all / 10i128.pow(10)
+}
+
+/// What all fees in the journal were worth: those in the quote, those in the coin that was bought at its price, and
+/// those in any other coin at the price that the journal names next for it.
+#[track_caller]
+fn fees_by_hand(world: &World) -> Amount {
+    let (mut all, mut waiting) = (0, BTreeMap::<String, i128>::new());
+    for (number, bytes) in (1..).zip(world.journal()) {
+        for entry in Reader::new(&bytes, number) {
+            let body = &entry.body;
+            let text = |field: &str| body[field].as_str().unwrap().to_owned();
+            if entry.kind == Kind::FeePrice {
+                all += waiting.remove(&text("asset")).unwrap_or(0) * e8(&body["price"]);
+            } else if entry.kind == Kind::Fill {
+                let (fee, coin) = (e8(&body["fee"]), text("fee_asset"));
+                if coin == "USDT" {
+                    all += fee * 10i128.pow(8);
+                } else if body["market"] == "spot" && text("symbol") == format!("{coin}USDT") {
+                    all += fee * e8(&body["price"]);
+                } else {
+                    *waiting.entry(coin).or_default() += fee;
+                }
+            }
+        }
+    }
+    assert!(waiting.is_empty(), "{waiting:?}");
+    Amount(all * 100)
 }
 
 /// What the books' parts add up to, open positions and dust at the box's own marks.
@@ -201,5 +235,15 @@ fn after_five_hundred_round_trips_every_asset_is_as_the_box_has_it() {
     }
     for asset in ["BNB", "USDT", "SOL", "PEPE"] {
         assert!(fees.get(asset).is_some_and(|fills| *fills >= 10), "{asset}: {fees:?}");
+    }
+    // Every one of them is in the split; the last were valued before the end.
+    assert_eq!(world.shadow().profit().fees, -fees_by_hand(&world));
+    assert!(world.shadow().ledger().sums().unvalued.is_empty());
+    let mark = e8(&truth["marks"]["BNBUSDT"]);
+    let prices = records(&world, Kind::FeePrice);
+    assert!(!prices.is_empty() && prices.len() < 30, "a reading values many: {}", prices.len());
+    for row in prices {
+        let price = e8(&row["price"]);
+        assert!(row["asset"] == "BNB" && (price - mark).abs() < mark / 20, "{row:?}, its mark is {mark}");
     }
 }

@@ -43,6 +43,15 @@ impl Shadow {
             }
         } else {
             self.recon.strangers.insert((instrument, order_id));
+            let floor = self.baseline_of(instrument);
+            let row = self.instruments.get(instrument);
+            let moved = self.recon.foreign.entry(instrument).or_default();
+            for (_, trade) in orphans.iter().filter(|(_, trade)| trade.at > floor) {
+                let sign = i128::from(trade.side.sign());
+                let fee = if trade.fee_asset == row.base { trade.fee } else { Amount::ZERO };
+                moved.coins += Amount(Amount::of(trade.qty, row.qty_decimals).0 * sign) - fee;
+                moved.units += i128::from(trade.qty.0) * sign;
+            }
         }
     }
 

@@ -11,16 +11,58 @@ use crate::event::{Asset, End, PairState, Record, WalletRow};
 use crate::metal::crash;
 use crate::units::decimal::pow10_i128;
 use crate::units::time::SEC;
-use crate::units::{Amount, InstrumentId, LegKind, Nanos};
+use crate::units::{Amount, InstrumentId, LegKind, Nanos, Unix};
 use crate::venue::audit::{BalanceRow, PositionRow, TradesFrom};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// A venue's replicas may lag: what differs is read again for so long before it counts as unexplained.
 const PATIENCE_NS: u64 = 10 * SEC;
+/// How far a calendar may have been behind the venue's, at the most that a start accepts, and more.
+const CALENDAR_NS: i64 = 5 * SEC as i64;
 /// The pause before another reading doubles so often.
 const REPEATS_SLOWED: u32 = 3;
 /// Where something stays unexplained, an order searched for there is looked for again so much later.
 const LOOK_AGAIN_NS: u64 = 30 * SEC;
+
+/// What orders of others did to the holding of one instrument.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Foreign {
+    /// Coins of the spot wallet, net of fees paid in them.
+    pub(super) coins: Amount,
+    /// The perp position, in units of the instrument's quantity.
+    pub(super) units: i128,
+}
+
+/// What a comparison says of one holding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// As in the books.
+    Equal,
+    /// It differs by just what orders of others did: not ours (R20), and no trace of an order in doubt.
+    Foreign(String),
+    /// It differs.
+    Differs(String),
+}
+
+impl Verdict {
+    /// `doubted`: an order of it was searched for in vain. What others moved must be there then, too: an order
+    /// that filled unseen may have undone it.
+    fn of(difference: i128, foreign: i128, doubted: bool, text: impl FnOnce() -> String) -> Self {
+        match difference {
+            0 if foreign == 0 || !doubted => Self::Equal,
+            some if some == foreign => Self::Foreign(text()),
+            _ => Self::Differs(text()),
+        }
+    }
+
+    fn text(self) -> Option<String> {
+        match self {
+            Self::Equal => None,
+            Self::Foreign(text) | Self::Differs(text) => Some(text),
+        }
+    }
+}
 
 impl Shadow {
     /// When an order was last searched for in vain, if that proves anything: a venue forgets dead orders,
@@ -30,6 +72,21 @@ impl Shadow {
         let memory_ns = (crate::venue::get(row.venue).audit.history_ns)(row.leg);
         let age_ns = u64::try_from(self.clock.unix().0.saturating_sub(order.leg.stamp.0)).unwrap_or(0);
         order.missing().filter(|_| age_ns < memory_ns)
+    }
+
+    /// From when on, in the venue's time, what others trade of an instrument is in no baseline.
+    pub(super) fn baseline_of(&self, instrument: InstrumentId) -> Unix {
+        let row = self.instruments.get(instrument);
+        let (what, old) = ((row.leg, row.base), &self.recovered);
+        let before = || old.compared.get(&what).copied().or(old.last_at).map(|at| Unix(at.0 + CALENDAR_NS));
+        self.recon.baselined.get(&what).copied().or_else(before).unwrap_or(old.since)
+    }
+
+    /// Whether an order of this instrument was searched for in vain.
+    fn doubted(&self, instrument: InstrumentId) -> bool {
+        self.orders
+            .values()
+            .any(|tracked| tracked.order.leg.instrument == instrument && self.lost(&tracked.order).is_some())
     }
 
     /// Whether an answer about the account can be held against this instrument's books: nothing of it is
@@ -65,18 +122,15 @@ impl Shadow {
             let booked = held.saturating_mul(pow10_i128(row.qty_decimals)) / k;
             let there =
                 said.get(&instrument).copied().unwrap_or(0) / pow10_i128(Amount::SCALE - row.qty_decimals);
-            let differs = (booked != there).then(|| {
+            let foreign = self.recon.foreign.get(&instrument).map_or(0, |moved| moved.units);
+            let text = || {
                 let text = |units| crate::units::decimal::Text(units, row.qty_decimals);
-                format!(
-                    "{} position is {} at the venue and {} in the books",
-                    row.symbol,
-                    text(there),
-                    text(booked)
-                )
-            });
-            verdicts.push((instrument, differs));
+                let (there, booked) = (text(there), text(booked));
+                format!("{} position is {there} at the venue and {booked} in the books", row.symbol)
+            };
+            verdicts.push((instrument, Verdict::of(there - booked, foreign, self.doubted(instrument), text)));
         }
-        self.conclude(of_lane, verdicts, Vec::new(), now);
+        self.conclude(of_lane, verdicts, Vec::new(), &[], now);
     }
 
     pub(super) fn on_balances(&mut self, of_lane: usize, rows: &[BalanceRow], now: Nanos) {
@@ -85,28 +139,39 @@ impl Shadow {
         let mut wallets = Vec::new();
         let mut verdicts = Vec::new();
         let mut quotes: BTreeSet<Asset> = BTreeSet::new();
+        let mut shared = Vec::new();
         let all_still = scope.iter().all(|instrument| self.still(of_lane, *instrument));
         let whole = self.recon.rounds.get(&of_lane).is_some_and(|round| round.whole);
         for instrument in scope {
             let row = self.instruments.get(instrument).clone();
-            let mut differs = self.weigh(row.base, rows, &mut wallets);
-            // What was paid is shared by all pairs: it is compared when all of them are still.
+            let foreign = self.recon.foreign.get(&instrument).map_or(Amount::ZERO, |moved| moved.coins);
+            let others = (foreign, self.doubted(instrument));
+            verdicts.push((instrument, self.weigh(row.base, others, rows, &mut wallets)));
+            // What was paid is shared by all pairs: it is compared when all of them are still, and says nothing
+            // of any one of them.
             if whole && all_still && quotes.insert(row.quote) {
-                differs = differs.or(self.weigh(row.quote, rows, &mut wallets));
+                let paid = self.weigh(row.quote, (Amount::ZERO, false), rows, &mut wallets);
+                shared.extend(paid.text());
             }
-            verdicts.push((instrument, differs));
         }
-        self.conclude(of_lane, verdicts, wallets, now);
+        self.conclude(of_lane, verdicts, wallets, &shared, now);
     }
 
-    /// One asset of the spot wallet against the books.
-    fn weigh(&self, asset: Asset, rows: &[BalanceRow], wallets: &mut Vec<WalletRow>) -> Option<String> {
+    /// One asset of the spot wallet against the books, and what orders of others did to it.
+    fn weigh(
+        &self,
+        asset: Asset,
+        (foreign, doubted): (Amount, bool),
+        rows: &[BalanceRow],
+        wallets: &mut Vec<WalletRow>,
+    ) -> Verdict {
         let total = rows.iter().find(|row| row.asset == asset).map_or(Amount::ZERO, |row| row.total);
         let change = self.ledger.change(LegKind::Spot, asset);
         let opening = total - change;
         let known = self.recovered.openings.get(&(LegKind::Spot, asset)).copied();
         wallets.push(WalletRow { leg: LegKind::Spot, asset, total, opening });
-        known.filter(|known| *known != opening).map(|known| {
+        let Some(known) = known else { return Verdict::Equal };
+        Verdict::of((opening - known).0, foreign.0, doubted, || {
             format!("{asset} balance is {total} at the venue and {} in the books", known + change)
         })
     }
@@ -115,18 +180,21 @@ impl Shadow {
         self.recon.rounds.get(&of_lane).map_or(Vec::new(), |round| round.scope.iter().copied().collect())
     }
 
-    /// What a comparison says of each instrument: equal, different, or not to be told yet.
+    /// What a comparison says of each instrument: equal, different, or not to be told yet; and what differs of
+    /// the assets they are paid in.
     fn conclude(
         &mut self,
         of_lane: usize,
-        verdicts: Vec<(InstrumentId, Option<String>)>,
+        verdicts: Vec<(InstrumentId, Verdict)>,
         wallets: Vec<WalletRow>,
+        shared: &[String],
         now: Nanos,
     ) {
         crash::point("K15h");
         let mut again = BTreeSet::new();
         let mut different = Vec::new();
-        for (instrument, differs) in verdicts {
+        let mut foreign = Vec::new();
+        for (instrument, verdict) in verdicts {
             if !self.still(of_lane, instrument) {
                 // An order that stays in doubt for a minute does not hold up the others.
                 let quarantined = self
@@ -137,24 +205,27 @@ impl Shadow {
                 }
                 continue;
             }
-            match differs {
-                Some(text) => different.push((instrument, text)),
-                None if self.end_the_lost(of_lane, instrument, now) => {
-                    self.recon.confirmed.insert(instrument);
-                }
+            if let Verdict::Differs(text) = verdict {
+                different.push((instrument, text));
+            } else if self.end_the_lost(of_lane, instrument, now) {
+                self.recon.confirmed.insert(instrument);
+                foreign.extend(verdict.text().map(|text| (instrument, text)));
+            } else {
                 // The trades were read before the order was known to be missing.
-                None => drop(again.insert(instrument)),
+                again.insert(instrument);
             }
         }
         let Some(round) = self.recon.rounds.get_mut(&of_lane) else { return };
         let since = *round.differs.get_or_insert(now);
-        if different.is_empty() {
+        let mut lagging = false;
+        if different.is_empty() && shared.is_empty() {
             round.differs = None;
         } else if now.since(since) < PATIENCE_NS {
             again.extend(different.drain(..).map(|(instrument, _)| instrument));
+            lagging = !shared.is_empty();
         }
         // What was asked for meanwhile is read before the round ends.
-        if !again.is_empty() || !round.todo.is_empty() {
+        if lagging || !again.is_empty() || !round.todo.is_empty() {
             let from = TradesFrom::Time(round.since);
             round.todo.extend(again.into_iter().map(|instrument| Item::Trades { instrument, from }));
             round.rest_until = now.plus(PAUSE_NS << round.repeats.min(REPEATS_SLOWED));
@@ -163,7 +234,13 @@ impl Shadow {
         }
         let whole = round.whole;
         self.recon.rounds.remove(&of_lane);
-        let unexplained: Vec<String> = different.iter().map(|(_, text)| text.clone()).collect();
+        let unexplained: Vec<String> =
+            different.iter().chain(&foreign).map(|(_, text)| text).chain(shared).cloned().collect();
+        for text in shared {
+            self.alert(format!(
+                "{text}: an unexplained change; look at the trades and transfers of the account"
+            ));
+        }
         if !different.is_empty() {
             self.recon.again_at = now.plus(LOOK_AGAIN_NS);
         }
@@ -183,10 +260,19 @@ impl Shadow {
                 .map(|tracked| self.instruments.get(tracked.order.leg.instrument).base)
                 .collect();
             // What may yet be the doing of an order in doubt is not taken for another hand's.
-            for row in wallets.iter().filter(|row| !searched.contains(&row.asset)) {
+            let renewed: Vec<WalletRow> =
+                wallets.into_iter().filter(|row| !searched.contains(&row.asset)).collect();
+            let at = self.offsets.venue_time(of_lane, now).unwrap_or_else(|| self.clock.unix());
+            for row in &renewed {
                 self.recovered.openings.insert((row.leg, row.asset), row.opening);
+                self.recon.baselined.insert((row.leg, row.asset), at);
             }
-            self.write(Record::Baseline { at: self.clock.unix(), held: wallets, unexplained });
+            let instruments = Arc::clone(&self.instruments);
+            self.recon.foreign.retain(|id, _| {
+                let of = instruments.get(*id);
+                renewed.iter().all(|row| (row.leg, row.asset) != (of.leg, of.base))
+            });
+            self.write(Record::Baseline { at: self.clock.unix(), held: renewed, unexplained });
         }
         crash::point("K15i");
         for at in 0..self.books.len() {

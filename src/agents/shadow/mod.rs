@@ -20,6 +20,7 @@ mod calendar;
 mod compare;
 mod completing;
 mod confirm;
+mod fee_coin;
 mod forced;
 mod funding;
 mod granted;
@@ -253,6 +254,8 @@ enum Question {
     Wallet(usize),
     /// Which funding was paid, and what the wallet holds.
     Income(income::Part),
+    /// What a coin costs that fees were taken in, of this market's venue.
+    CoinPrice(usize),
 }
 
 /// The room.
@@ -279,6 +282,7 @@ pub struct Shadow {
     granted: BTreeMap<Asset, Amount>,
     funding: funding::Funding,
     income: income::Income,
+    fee_coins: fee_coin::FeeCoins,
     confirm: confirm::Confirm,
     books: Vec<Book>,
     ledger: Ledger,
@@ -355,6 +359,7 @@ impl Shadow {
             granted: BTreeMap::new(),
             funding: funding::Funding::default(),
             income: income::Income::default(),
+            fee_coins: fee_coin::FeeCoins::default(),
             confirm: confirm::Confirm::default(),
             books: Vec::new(),
             ledger: Ledger::default(),
@@ -468,6 +473,7 @@ impl Agent for Shadow {
             self.tick_recon(now);
             self.tick_risk(now);
             self.tick_income(now);
+            self.tick_fee_coins(now);
             self.free_slots();
             self.tick_lag(now);
             self.tick_rechecks(now);

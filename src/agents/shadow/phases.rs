@@ -58,6 +58,7 @@ impl Shadow {
                 let busy = self.flattening()
                     || !self.orders.is_empty()
                     || self.income_pending(now)
+                    || self.fees_pending()
                     || self.books.iter().any(|book| book.state.is_open());
                 if !busy || now.since(since) > STOP_WAIT_NS {
                     self.ended.open = self.left_open();

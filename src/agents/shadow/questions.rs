@@ -68,6 +68,7 @@ impl Shadow {
             Question::Audit(item) => return self.on_audit(item, letter, now),
             Question::Wallet(of_lane) => return self.on_wallet_read(of_lane, letter, now),
             Question::Income(part) => return self.on_income(part, letter, now),
+            Question::CoinPrice(of_lane) => return self.on_coin_price(of_lane, letter, now),
             Question::Margin(of_lane) => return self.on_margin(of_lane, letter, now),
             Question::Reference(instrument, nth) => return self.on_reference(instrument, nth, letter, now),
         };
@@ -80,6 +81,7 @@ impl Shadow {
         self.hear_counted(&Headers { lane, counted: letter.counted, sent: letter.sent }, now);
         match letter.tag {
             Question::Audit(_)
+            | Question::CoinPrice(_)
             | Question::Income(_)
             | Question::Margin(_)
             | Question::Reference(..)

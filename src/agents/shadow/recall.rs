@@ -45,6 +45,9 @@ pub(super) struct Recovered {
     pub(super) closed: Ids,
     /// Trades before it are booked, and not known one by one.
     pub(super) known_since: Unix,
+    /// When the openings were last compared, and the journal's last moment, by the calendar of then.
+    pub(super) compared: BTreeMap<(LegKind, crate::event::Asset), Unix>,
+    pub(super) last_at: Option<Unix>,
     /// What was earned before this run.
     pub(super) profit_before: crate::desk::ledger::Profit,
     /// From when on payments may be missing from the books; `None`: this is the first run.
@@ -106,6 +109,8 @@ impl Shadow {
             window_ms: recalled.markets.values().map(|(_, run)| run.recv_window_ms).max().unwrap_or(0),
             closed: std::mem::take(&mut recalled.closed),
             known_since: recalled.known_since,
+            compared: std::mem::take(&mut recalled.compared),
+            last_at: recalled.last_at,
             ..Recovered::default()
         };
         recovered.openings.clone_from(&recalled.openings);

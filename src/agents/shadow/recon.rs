@@ -8,11 +8,12 @@
 //! Map:   `recon_market`, `recon_instrument` → `tick_recon` asks one thing at a time → `on_audit` reads it →
 //!        `adopt` orders nobody wrote down · `compare` what is held with the books.
 
+use super::compare::Foreign;
 use super::{Question, Shadow};
 use crate::agents::courier::Letter;
 use crate::desk::budget::Line;
 use crate::desk::order::QUARANTINE_NS;
-use crate::event::{Fill, Headers, PairState, Source, lane, market_of};
+use crate::event::{Asset, Fill, Headers, PairState, Source, lane, market_of};
 use crate::metal::crash;
 use crate::units::time::{MS, SEC};
 use crate::units::{ClientId, InstrumentId, LegKind, Nanos, PairId, Unix};
@@ -48,6 +49,10 @@ pub(super) struct Recon {
     pub(super) symbols: Option<Arc<Symbols>>,
     /// Orders of others, seen and told: they are not asked about again.
     pub(super) strangers: BTreeSet<(InstrumentId, u64)>,
+    /// What their trades moved, as far as it is in no baseline yet: it explains that much, and no more.
+    pub(super) foreign: BTreeMap<InstrumentId, Foreign>,
+    /// In the venue's time: what was traded by then may be in the baseline already.
+    pub(super) baselined: BTreeMap<(LegKind, Asset), Unix>,
     /// Instruments whose books were equal to the venue's at least once.
     pub(super) confirmed: BTreeSet<InstrumentId>,
     /// Counts up with every order and fill of an instrument: what changed while an answer was on its way

@@ -186,7 +186,7 @@ impl Books {
             }
             Kind::Stop => self.stopped = true,
             // A checkpoint says again what earlier segments said.
-            Kind::Epoch | Kind::Markets | Kind::Checkpoint | Kind::Grant | Kind::Basis => {}
+            Kind::Epoch | Kind::Markets | Kind::Checkpoint | Kind::Grant | Kind::Basis | Kind::FeePrice => {}
         }
         Ok(())
     }

@@ -6,7 +6,7 @@
 
 use super::limits::order_weight;
 use super::rest;
-use crate::event::{Asset, Instrument, Instruments};
+use crate::event::{Asset, FEE_PRICE_DECIMALS, Instrument, Instruments};
 use crate::units::{Amount, ClientId, LegKind, Price, Rate, Unix};
 use crate::venue::fields::{funding_rate, mark_price, settlement};
 use crate::venue::json::{Object, flag, stamp, text, uint};
@@ -115,6 +115,23 @@ pub(super) fn read_reference(row: &Instrument, body: &mut [u8]) -> Result<Option
         Err(BadBody::Code { code: -2043, .. }) => Ok(None),
         read => read,
     }
+}
+
+/// What a coin last cost on spot. A name with other letters or digits would have to be encoded.
+pub(super) fn coin_price(coin: Asset, quote: Asset) -> Option<Ask> {
+    let plain = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let path = format!("/api/v3/ticker/price?symbol={coin}{quote}");
+    (plain(&coin) && plain(&quote)).then(|| public(LegKind::Spot, &path, 2))
+}
+
+pub(super) fn read_coin_price(body: &mut [u8]) -> Result<Price, BadBody> {
+    object(body, |answer| {
+        let text = text(answer, "price").ok_or(BadBody::Field("price"))?;
+        match mark_price(text.as_bytes(), FEE_PRICE_DECIMALS) {
+            Ok(price) if price > Price(0) => Ok(price),
+            _ => Err(BadBody::Field("price")),
+        }
+    })
 }
 
 pub(super) fn public(leg: LegKind, path: &str, weight: u32) -> Ask {
@@ -348,6 +365,25 @@ mod tests {
         assert_eq!(read_marks(&mut fixture("futures_rest_premium_index_all.json"), &fewer).unwrap().len(), 1);
         let error = read_marks(&mut b"{\"code\":-1003,\"msg\":\"slow down\"}".to_vec(), &symbols);
         assert_eq!(error, Err(BadBody::Code { code: -1003, text: "slow down".to_owned() }));
+    }
+
+    #[test]
+    fn what_a_coin_costs_is_asked_by_a_name_that_needs_no_encoding() {
+        let asset = |name: &str| Asset::from(name).unwrap();
+        let ask = coin_price(asset("BNB"), asset("USDT")).unwrap();
+        assert_eq!((ask.path.as_str(), ask.weight), ("/api/v3/ticker/price?symbol=BNBUSDT", 2));
+        assert!(coin_price(asset("币安人生"), asset("USDT")).is_none());
+        assert_eq!(read_coin_price(&mut fixture("spot_rest_ticker_price.json")), Ok(Price(400_000_200)));
+        let read = |text: &str| read_coin_price(&mut text.as_bytes().to_vec());
+        for body in
+            [r#"{"symbol":"BNBUSDT"}"#, r#"{"price":"0.00000000"}"#, r#"{"price":"-1"}"#, r#"{"price":600}"#]
+        {
+            assert_eq!(read(body), Err(BadBody::Field("price")), "{body}");
+        }
+        assert!(matches!(
+            read(r#"{"code":-1121,"msg":"Invalid symbol."}"#),
+            Err(BadBody::Code { code: -1121, .. })
+        ));
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub(super) const AUDIT: Audit = Audit {
     read_cancel,
     income_since,
     read_income,
+    coin_price: account::coin_price,
+    read_coin_price: account::read_coin_price,
     income_page: PAGE,
 };
 
