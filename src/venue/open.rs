@@ -53,12 +53,6 @@ impl Open {
     pub fn endpoint(&self, name: &str) -> Option<&'static Endpoint> {
         self.endpoints.iter().find(|endpoint| endpoint.name == name)
     }
-
-    /// A request that needs no key.
-    #[must_use]
-    pub fn ask(&self, leg: LegKind, path: String, weight: u32) -> Ask {
-        Ask { method: "GET", endpoint: (self.rest)(leg), path, weight, headers: Vec::new() }
-    }
 }
 
 /// There is one table a venue.

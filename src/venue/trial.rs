@@ -5,9 +5,10 @@
 //!        parsers took it; whatever else arrives is refused or passed over, and never panics.
 #![cfg(test)]
 
-use crate::event::Instruments;
+use crate::event::{Instrument, Instruments};
 use crate::units::decimal::{self, Text};
 use crate::units::{LegKind, Price, Rate, Unix};
+use crate::venue::open::TickerRow;
 use crate::venue::{Heard, Open, Refused, Scratch, Symbols};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -222,6 +223,46 @@ impl Trial {
             }
         }
         Some(outcomes)
+    }
+}
+
+impl Trial {
+    /// Of each REST fixture, which of the venue's questions it answers; `settled_of` names the perp whose history
+    /// is among them.
+    pub(crate) fn answers(&self, settled_of: &str) -> Vec<String> {
+        let folder = format!("{}/tests/fixtures/{}", env!("CARGO_MANIFEST_DIR"), self.open.name);
+        let names =
+            std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.filter(|name| name.starts_with("rest_")).collect();
+        names.sort();
+        let perp = self.world.instruments.iter().find(|row| row.leg == LegKind::Perp).unwrap();
+        let perp = Instrument { symbol: settled_of.parse().unwrap(), ..perp.clone() };
+        let of_file = |name: &String| {
+            let body = || crate::venue::sample::fixture_of(self.open.name, name);
+            let mut told = Vec::new();
+            if (self.open.read_time)(&mut body()).is_ok() {
+                told.push("time".to_owned());
+            }
+            for leg in LegKind::BOTH {
+                let listing = (self.open.read_listing)(leg, &mut body()).unwrap_or_default();
+                told.extend(
+                    (!listing.rows.is_empty()).then(|| format!("{} {leg} listed", listing.rows.len())),
+                );
+            }
+            for (at, tickers) in self.open.tickers.iter().enumerate() {
+                let rows = (tickers.read)(&mut body(), &self.symbols()).unwrap_or_default().rows;
+                let says = |row: &&TickerRow| {
+                    **row != TickerRow { instrument: row.instrument, ..TickerRow::default() }
+                };
+                let count = rows.iter().filter(says).count();
+                told.extend((count > 0).then(|| format!("{count} told by question {at}")));
+            }
+            let settled = self.open.settled.unwrap();
+            let rows = (settled.read)(&mut body(), &perp).unwrap_or_default();
+            told.extend((!rows.is_empty()).then(|| format!("{} settled", rows.len())));
+            format!("{}: {}", name.trim_start_matches("rest_").trim_end_matches(".json"), told.join(", "))
+        };
+        names.iter().map(of_file).collect()
     }
 }
 

@@ -43,6 +43,27 @@ fn quotes_stand_whatever_is_done_to_them() {
 }
 
 #[test]
+fn each_answer_of_the_documents_is_read_by_the_questions_it_answers_and_by_no_other() {
+    assert_eq!(
+        trial().answers("BTCUSDT"),
+        [
+            "error_429: ",
+            "error_45001: ",
+            // The same rows as v2's, and no category in them.
+            "uta_current_funding: 1 told by question 0, 1 told by question 1, 1 told by question 2",
+            "uta_funding_history: 2 settled",
+            "uta_instruments_futures: 1 perp listed",
+            "uta_instruments_spot: 1 spot listed",
+            "uta_orderbook: ",
+            "uta_tickers_futures: 1 told by question 1, 1 told by question 2",
+            "uta_tickers_spot: 1 told by question 0",
+            "v2_current_funding: 1 told by question 0, 1 told by question 1, 1 told by question 2",
+            "v2_server_time: time",
+        ]
+    );
+}
+
+#[test]
 fn each_fixture_reads_as_one_line() {
     let trial = trial();
     let mut seen = 0;

@@ -48,6 +48,26 @@ fn quotes_stand_whatever_is_done_to_them() {
 }
 
 #[test]
+fn each_answer_of_the_documents_is_read_by_the_questions_it_answers_and_by_no_other() {
+    assert_eq!(
+        trial().answers("ETHPERP"),
+        [
+            "error_rate_limited: ",
+            "error_server_timeout: ",
+            "funding_history: time, 1 settled",
+            "instruments_linear: time, 1 perp listed",
+            "instruments_spot: time, 1 spot listed",
+            "price_limit: time",
+            "server_time: time",
+            "system_status: time",
+            // It says that it is of the inverse market.
+            "tickers_linear_shape_inverse: time",
+            "tickers_spot: time, 1 told by question 0",
+        ]
+    );
+}
+
+#[test]
 fn each_fixture_reads_as_one_line() {
     let trial = trial();
     let mut seen = 0;

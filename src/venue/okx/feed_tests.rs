@@ -56,6 +56,27 @@ fn quotes_stand_whatever_is_done_to_them() {
 }
 
 #[test]
+fn each_answer_of_the_documents_is_read_by_the_questions_it_answers_and_by_no_other() {
+    assert_eq!(
+        trial().answers("BTC-USD-SWAP"),
+        [
+            "error_rate_limited: ",
+            "error_timeout_unknown: ",
+            "funding_rate: time, 1 told by question 3",
+            "funding_rate_history: 2 settled",
+            "instruments_spot: 1 spot listed",
+            "instruments_swap: 2 perp listed",
+            "limit_price: time",
+            "mark_price: time, 1 told by question 2",
+            "server_time: time",
+            "system_status: ",
+            // Of inverse swaps alone.
+            "tickers: ",
+        ]
+    );
+}
+
+#[test]
 fn each_fixture_reads_as_one_line() {
     let trial = trial();
     let mut seen = 0;
