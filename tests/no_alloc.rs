@@ -15,7 +15,7 @@ use contango::rehearse::{Setup, World};
 use contango::units::LegKind;
 use contango::units::time::SEC;
 use contango::venue::binance::VENUE;
-use contango::venue::{Scratch, Symbols};
+use contango::venue::{EVERY, Heard, Scratch, Symbols, pair_up};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
 use std::fs;
@@ -38,6 +38,7 @@ fn the_hot_rooms_allocate_nothing_once_warm() {
 
     a_link_over_tls();
     every_private_message_is_read();
+    every_quote_is_read();
     for (legs, record) in [(Legs::Together, false), (Legs::PerpFirst, false), (Legs::PerpFirst, true)] {
         trading(legs, record);
     }
@@ -153,6 +154,42 @@ fn every_private_message_is_read() {
         }
     }
     assert!(read >= 15, "{read} messages are too few to prove anything");
+}
+
+/// Of the venues that are only looked at, by the scanner and by the general parser alike.
+fn every_quote_is_read() {
+    let json = |venue: &str, name: &str| -> serde_json::Value {
+        let path = format!("{}/tests/fixtures/{venue}/{name}.json", env!("CARGO_MANIFEST_DIR"));
+        serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+    };
+    let wire = r#"{"action":"snapshot","arg":{"instType":"usdt-futures","topic":"books1","symbol":"BTCUSDT"},"data":[{"a":[["76671.3","0.41581"]],"b":[["76671.2","0.5312"]],"checksum":0,"seq":451057506670,"pseq":0,"ts":"1777358880105"}],"ts":1777358880106}"#;
+    let bybit = json("bybit", "ws_orderbook1_snapshot").to_string();
+    let okx = json("okx", "ws_bbo_tbt_keepalive_same_seq").to_string();
+    for (name, listings, quote) in [
+        ("bybit", ["rest_instruments_spot", "rest_instruments_linear"], bybit),
+        ("okx", ["rest_instruments_spot", "rest_instruments_swap"], okx),
+        (
+            "bitget",
+            ["rest_uta_instruments_spot", "rest_uta_instruments_futures"],
+            wire.replace("0.41581", "0.4158"),
+        ),
+    ] {
+        let open = EVERY.iter().find(|open| open.name == name).unwrap();
+        let listings = [LegKind::Spot, LegKind::Perp].map(|leg| {
+            let mut body = json(name, listings[leg as usize]).to_string().into_bytes();
+            (open.read_listing)(leg, &mut body).unwrap()
+        });
+        let symbols = Symbols::new(&pair_up(1, &listings, None).unwrap(), open.id);
+        let mut scratch = Scratch::new();
+        for (message, by_hand) in [(quote.clone(), false), (format!(" {quote}"), true)] {
+            let before = counted().0;
+            watch(true);
+            let heard = (open.decode)(&mut scratch, &symbols, LegKind::Perp, message.as_bytes());
+            watch(false);
+            assert_eq!(counted().0 - before, 0, "{name}: {heard:?}");
+            assert!(matches!(heard, Ok(Heard::Quote { fallback, .. }) if fallback == by_hand), "{heard:?}");
+        }
+    }
 }
 
 fn trading(legs: Legs, record: bool) {

@@ -98,7 +98,7 @@ impl Reader {
             self.give_back(handed.link, handed.purpose, "no feed card; this is a bug".to_owned());
             return;
         };
-        let socket = Socket::new(card.rules, now, self.entropy.u64());
+        let socket = Socket::new(card.rules, now, self.entropy.u64()).pinging(card.venue.ping);
         let slot = self.links.insert(handed.link);
         let at = usize::from(slot.0);
         if at >= self.feeds.len() {
@@ -135,12 +135,18 @@ impl Reader {
         };
         let id = link.id;
         let Live { purpose: _, card, socket, unconfirmed } = live;
-        socket.read(link, received, entropy, |sign| {
+        let mut ponged = false;
+        let outcome = socket.read(link, received, entropy, |sign| {
             let Sign::Message(message) = sign else {
                 push_alive(&mut doors.feed, id, received);
                 return Ok(());
             };
             match (card.venue.decode)(scratch, &card.symbols, card.leg, message) {
+                Ok(Heard::Pong) => {
+                    ponged = true;
+                    push_alive(&mut doors.feed, id, received);
+                    Ok(())
+                }
                 Ok(heard) => take(heard, card, unconfirmed, id, received, doors, counts),
                 Err(refused) => {
                     counts.refused += 1;
@@ -148,7 +154,11 @@ impl Reader {
                     Ok(())
                 }
             }
-        })
+        });
+        if ponged {
+            socket.ponged(received);
+        }
+        outcome
     }
 
     /// Pings where a socket went quiet, gives up where it stayed so.
@@ -229,7 +239,7 @@ fn take(
             return Err(GiveUp(format!("the venue refused a subscription (code {code}); check `--pairs`")));
         }
         Heard::Shutdown => return Err(GiveUp("the venue announced that this socket will close".to_owned())),
-        Heard::Unknown => counts.others += 1,
+        Heard::Pong | Heard::Unknown => counts.others += 1,
     }
     Ok(())
 }

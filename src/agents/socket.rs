@@ -6,6 +6,7 @@
 use crate::metal::entropy::Entropy;
 use crate::metal::link::Link;
 use crate::units::Nanos;
+use crate::venue::open::Ping;
 use crate::wire::session::{Due, Rules, Session};
 use crate::wire::ws::{self, Assembler, Kind};
 use arrayvec::ArrayVec;
@@ -43,13 +44,26 @@ pub enum Sign<'a> {
 pub struct Socket {
     session: Session,
     assembler: Assembler,
+    ping: Ping,
 }
 
 impl Socket {
     /// A socket that was handed over at `now`; `jitter` draws the age at which it is replaced.
     #[must_use]
     pub fn new(rules: Rules, now: Nanos, jitter: u64) -> Self {
-        Self { session: Session::new(rules, now, jitter), assembler: Assembler::new(MESSAGE_MAX) }
+        let session = Session::new(rules, now, jitter);
+        Self { session, assembler: Assembler::new(MESSAGE_MAX), ping: Ping::Frame }
+    }
+
+    /// It pings in this form.
+    #[must_use]
+    pub fn pinging(self, ping: Ping) -> Self {
+        Self { ping, ..self }
+    }
+
+    /// A message answered a ping that was no ping frame.
+    pub fn ponged(&mut self, now: Nanos) {
+        self.session.on_pong(now);
     }
 
     /// Everything that is whole in the link's buffer, read at `received`.
@@ -135,7 +149,11 @@ impl Socket {
         match self.session.due(now) {
             Some(Due::SendPing) => {
                 self.session.sent(now);
-                say(link, Kind::Ping, b"", entropy).map_err(GiveUp)?;
+                let (kind, payload) = match self.ping {
+                    Ping::Frame => (Kind::Ping, &b""[..]),
+                    Ping::Text(text) => (Kind::Text, text.as_bytes()),
+                };
+                say(link, kind, payload, entropy).map_err(GiveUp)?;
             }
             Some(Due::Silent) => return Err(GiveUp("the socket fell silent; it is dialled anew".to_owned())),
             Some(Due::Rotate) => {
@@ -147,10 +165,41 @@ impl Socket {
     }
 }
 
-/// Sends a control frame, masked by fresh random bytes as RFC 6455 wants it.
+/// Sends a control frame, or a text as short as one, masked by fresh random bytes as RFC 6455 wants it.
 fn say(link: &mut Link, kind: Kind, payload: &[u8], entropy: &mut Entropy) -> Result<(), String> {
     let mut frame = ArrayVec::<u8, 136>::new();
     let mask = (entropy.u64() as u32).to_le_bytes();
     ws::write_frame(&mut frame, kind, payload, mask).map_err(|error| error.to_string())?;
     link.send(&frame).map(|_| ()).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metal::link::memory_pair;
+    use crate::units::LinkId;
+
+    /// What a quiet socket sends, unmasked, and whether it is given up a second later.
+    fn quiet(ping: Ping, answered: bool) -> (u8, Vec<u8>, bool) {
+        let (mut link, mut peer) = memory_pair(LinkId(1), "venue", 1 << 12, 1 << 14);
+        let mut entropy = Entropy::seeded(1);
+        let rules = Rules { ping_when_quiet: Some(400), pong_within: Some(1_000), ..Rules::NONE };
+        let mut socket = Socket::new(rules, Nanos(1), 0).pinging(ping);
+        socket.tend(&mut link, Nanos(500), &mut entropy).unwrap();
+        let mut sent = Vec::new();
+        peer.take(&mut sent);
+        assert_eq!(usize::from(sent[1] & 0x7f), sent.len() - 6, "one short frame");
+        let text = sent[6..].iter().zip(sent[2..6].iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
+        if answered {
+            socket.ponged(Nanos(600));
+        }
+        (sent[0], text, socket.tend(&mut link, Nanos(1_700), &mut entropy).is_err())
+    }
+
+    #[test]
+    fn a_ping_leaves_in_the_venues_form_and_a_missing_answer_gives_the_socket_up() {
+        assert_eq!(quiet(Ping::Frame, true), (0x89, Vec::new(), false));
+        assert_eq!(quiet(Ping::Text("ping"), true), (0x81, b"ping".to_vec(), false));
+        assert_eq!(quiet(Ping::Text("ping"), false), (0x81, b"ping".to_vec(), true));
+    }
 }

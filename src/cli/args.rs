@@ -193,14 +193,19 @@ fn subcommand(command: Command) -> clap::Command {
             "Examples:\n  \
              contango pairs\n  \
              contango pairs --json --pairs BTCUSDT,PEPEUSDT\n  \
+             contango pairs --venue all --json\n  \
              contango pairs --endpoint binance.spot_rest=https://127.0.0.1:8443 --ca ca.pem\n\n\
-             Needs no key. factor: spot coins that one unit of the perp's price is the price of (1000PEPE is 1000 PEPE).",
+             Needs no key. factor: spot coins that one unit of the perp's price is the price of (1000PEPE is 1000 PEPE).\n\
+             With another --venue, or several: coin and multiplier in their plain form, size: coins that one unit of the\n\
+             perp's quantity is, and what speaks against a pair: its two prices, or the same name at the other venues,\n\
+             2 % or more apart. A venue that can't be read is told on standard error; the others stay, and exit code 1.",
         ),
         Command::FetchFunding => (
             "Fetches a perp's settled funding rates from its venue, as CSV",
             "Examples:\n  \
              contango fetch-funding --pairs BTCUSDT --since 365d --prices --csv btcusdt.csv\n  \
-             contango fetch-funding --pairs PEPEUSDT --since 7d\n\n\
+             contango fetch-funding --pairs PEPEUSDT --since 7d\n  \
+             contango fetch-funding --venue bybit --pairs BTCUSDT --since 90d --csv bybit.csv\n\n\
              Columns: funding_time_ms (the venue's own stamp, some ms late at times), funding_rate (per interval). With --prices:\n\
              time_ms (full minutes), spot_close, perp_close, funding_rate, as `backtest --history` reads them.\n\
              Needs no key. Without --csv the rows go to standard output.",

@@ -37,7 +37,7 @@ use crate::store::{epoch, latch, segments};
 use crate::units::time::SEC;
 use crate::units::{Rate, Ratio};
 use crate::venue::standing::Wants;
-use crate::venue::{self, Key, Venue};
+use crate::venue::{self, Key, Open, Venue};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -75,30 +75,14 @@ pub(super) struct Finished {
 ///
 /// An endpoint nobody knows, an address that is none, a key file that can't be used at that address.
 pub(super) fn target(settings: &Settings, venue: &'static Venue) -> Result<Target, BootError> {
-    let mut urls: BTreeMap<&'static str, String> =
-        venue.endpoints.iter().map(|endpoint| (endpoint.name, endpoint.url.to_owned())).collect();
-    for at in &settings.endpoints {
-        if at.venue != venue.name {
-            return Err(BootError::usage(format!(
-                "--endpoint {}.{}: this build trades on {} only",
-                at.venue, at.name, venue.name
-            )));
-        }
-        let Some(endpoint) = venue.endpoint(&at.name) else {
-            let known: Vec<_> = venue.endpoints.iter().map(|endpoint| endpoint.name).collect();
-            return Err(BootError::usage(format!(
-                "--endpoint {}.{}: no such endpoint; known are {}",
-                at.venue,
-                at.name,
-                known.join(", ")
-            )));
-        };
-        urls.insert(endpoint.name, at.url.clone());
+    if let Some(at) = settings.endpoints.iter().find(|at| at.venue != venue.name) {
+        return Err(BootError::usage(format!(
+            "--endpoint {}.{}: this build trades on {} only",
+            at.venue, at.name, venue.name
+        )));
     }
-    let mut hosts = BTreeMap::new();
-    for (name, url) in &urls {
-        hosts.insert(*name, host_of(url)?);
-    }
+    let urls = urls(settings, &venue.open)?;
+    let hosts = hosts(&urls)?;
     let mut test = false;
     let key = match settings.key_files.iter().find(|at| at.venue == venue.name) {
         None => None,
@@ -119,6 +103,32 @@ pub(super) fn target(settings: &Settings, venue: &'static Venue) -> Result<Targe
         }
     };
     Ok(Target { venue, hosts, key, test })
+}
+
+/// A venue's addresses by the names of its endpoints, with those of `--endpoint` that are its own.
+pub(super) fn urls(settings: &Settings, open: &Open) -> Result<BTreeMap<&'static str, String>, BootError> {
+    let mut urls: BTreeMap<&'static str, String> =
+        open.endpoints.iter().map(|endpoint| (endpoint.name, endpoint.url.to_owned())).collect();
+    for at in settings.endpoints.iter().filter(|at| at.venue == open.name) {
+        let Some(endpoint) = open.endpoint(&at.name) else {
+            let known: Vec<_> = open.endpoints.iter().map(|endpoint| endpoint.name).collect();
+            return Err(BootError::usage(format!(
+                "--endpoint {}.{}: no such endpoint; known are {}",
+                at.venue,
+                at.name,
+                known.join(", ")
+            )));
+        };
+        urls.insert(endpoint.name, at.url.clone());
+    }
+    Ok(urls)
+}
+
+/// The hosts of addresses.
+pub(super) fn hosts(
+    urls: &BTreeMap<&'static str, String>,
+) -> Result<BTreeMap<&'static str, Host>, BootError> {
+    urls.iter().map(|(name, url)| Ok((*name, host_of(url)?))).collect()
 }
 
 /// The host of an address; its port is that of its scheme unless it names one.

@@ -6,12 +6,15 @@
 //!        With `--prices` the history that `backtest` reads: full minutes, and closes (`backtest/history.rs`).
 
 use super::boot::{self, BootError};
+use super::inquiry::Inquiry;
 use super::lookout::Lookout;
 use super::{Exit, Settings, say};
 use crate::carry::funding::{INTERVALS, full_minute};
 use crate::event::{Instruments, News};
 use crate::units::time::SEC;
 use crate::units::{Amount, Rate, Unix, decimal};
+use crate::venue::Open;
+use crate::venue::open::{Behind, Settled};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,11 +41,17 @@ fn run(settings: &Settings) -> Result<(), BootError> {
     let [wanted] = settings.pairs.as_slice() else {
         return Err(BootError::usage("name the one pair whose perp is meant, such as --pairs BTCUSDT"));
     };
-    let mut lookout = Lookout::new(settings, boot::venue(), settings.since_ns, settings.prices)?;
-    let mut told = Told::default();
-    while !told.is_whole(lookout.clock.unix(), settings.prices) {
-        told.take(lookout.next()?);
-    }
+    let [open] = settings.venues[..] else {
+        return Err(BootError::usage("name one venue, such as --venue bybit"));
+    };
+    let told = match open.settled {
+        Some(_) if settings.prices => {
+            let why = format!("prices beside the funding are read from {} only", boot::venue().name);
+            return Err(BootError::usage(format!("{why}; leave --prices out")));
+        }
+        Some(settled) => read_back(settings, open, settled)?,
+        None => ask_clerk(settings)?,
+    };
     let (head, rows) = if settings.prices {
         let rows = told.history().map_err(BootError::failed)?;
         (HISTORY, rows)
@@ -68,6 +77,37 @@ fn run(settings: &Settings) -> Result<(), BootError> {
         }
     }
     Ok(())
+}
+
+/// From the venue that is traded on, by the clerk that trading would have.
+fn ask_clerk(settings: &Settings) -> Result<Told, BootError> {
+    let mut lookout = Lookout::new(settings, boot::venue(), settings.since_ns, settings.prices)?;
+    let mut told = Told::default();
+    while !told.is_whole(lookout.clock.unix(), settings.prices) {
+        told.take(lookout.next()?);
+    }
+    Ok(told)
+}
+
+/// From any other, page by page, newest first.
+fn read_back(settings: &Settings, open: &'static Open, settled: Settled) -> Result<Told, BootError> {
+    let mut inquiry = Inquiry::new(settings, open)?;
+    let all = inquiry.instruments(&settings.pairs)?;
+    let perp = all.pairs.first().map(|pair| all.get(pair.perp));
+    let perp = perp.ok_or_else(|| BootError::failed("no pair of that name"))?;
+    let since = Unix(inquiry.time()?.0 - i64::try_from(settings.since_ns).unwrap_or(i64::MAX));
+    let (mut told, mut behind) = (Told::default(), Behind::default());
+    loop {
+        let rows = inquiry.ask((settled.request)(perp, behind), |body| (settled.read)(body, perp))?;
+        let oldest = rows.iter().map(|row| row.at).min();
+        told.settled.extend(rows.iter().filter(|row| row.at >= since).map(|row| (row.at, row.rate)));
+        // A page that goes no further back would be asked for again for ever.
+        let further = oldest.is_some_and(|oldest| behind.oldest.is_none_or(|known| oldest < known));
+        if rows.len() < settled.page || !further || oldest.is_none_or(|oldest| oldest < since) {
+            return Ok(told);
+        }
+        behind = Behind { oldest, pages: behind.pages + 1 };
+    }
 }
 
 /// The time as a number, the rest as text.

@@ -6,12 +6,14 @@
 //!        `args` flags and help · `config` file + flags → [`Settings`] · `keys` key files ·
 //!        `boot` settings → rooms → summary · `threads` the rooms on threads · `report` the end
 //!        summary, `sums` its figures · `recording` session files · `hist` histograms · `lookout` a clerk alone ·
+//!        `inquiry` questions to a venue without a key · `coins` pairs of several venues ·
 //!        one file a command.
 
 pub mod args;
 pub mod backtest;
 mod boot;
 pub mod budgets;
+mod coins;
 pub mod config;
 pub mod ctl;
 pub mod demo;
@@ -19,6 +21,7 @@ pub mod earnings;
 mod earnings_page;
 pub mod fetch;
 pub mod hist;
+mod inquiry;
 pub mod keys;
 mod lookout;
 mod page;

@@ -5,9 +5,9 @@
 
 use super::boot::{self, BootError};
 use super::lookout::Lookout;
-use super::{Exit, Settings, say};
+use super::{Exit, Settings, coins, say};
 use crate::agents::clerk::history::READ_BACK_NS;
-use crate::event::{Instrument, Instruments, News};
+use crate::event::{Instrument, Instruments, News, Pair};
 use crate::units::decimal;
 use crate::venue::Venue;
 use serde_json::{Value, json};
@@ -17,6 +17,10 @@ use std::sync::Arc;
 /// Runs the command.
 pub fn act(settings: &Settings) -> Exit {
     let venue = boot::venue();
+    // The venue that is traded on is asked by the clerk that trading would have.
+    if !matches!(settings.venues[..], [only] if only.id == venue.id) {
+        return coins::act(settings);
+    }
     match load(settings, venue) {
         Ok(all) if settings.json => say(&format!("{}\n", json(&all, venue.name))),
         Ok(all) => say(&text(&all)),
@@ -39,6 +43,17 @@ fn load(settings: &Settings, venue: &'static Venue) -> Result<Arc<Instruments>, 
 
 /// The object programs read.
 fn json(all: &Instruments, venue: &str) -> Value {
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "command": "pairs",
+        "venue": venue,
+        "pairs": all.pairs.iter().map(|pair| in_json(all, pair)).collect::<Vec<_>>(),
+        "left_out": left_in_json(all),
+    })
+}
+
+/// One pair, for programs.
+pub(super) fn in_json(all: &Instruments, pair: &Pair) -> Value {
     let market = |row: &Instrument| {
         json!({
             "symbol": row.symbol.as_str(),
@@ -48,26 +63,19 @@ fn json(all: &Instruments, venue: &str) -> Value {
             "notional_min": row.notional_min.to_string(),
         })
     };
-    let pairs = all.pairs.iter().map(|pair| {
-        json!({
-            "pair": pair.name.as_str(),
-            "spot": market(all.get(pair.spot)),
-            "perp": market(all.get(pair.perp)),
-            "price_factor": pair.price_factor,
-            "size_factor": pair.size_factor.to_string(),
-        })
-    });
-    let left_out = all
-        .left_out
-        .iter()
-        .map(|out| json!({"market": out.leg.to_string(), "symbol": out.symbol, "reason": out.reason}));
     json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "command": "pairs",
-        "venue": venue,
-        "pairs": pairs.collect::<Vec<_>>(),
-        "left_out": left_out.collect::<Vec<_>>(),
+        "pair": pair.name.as_str(),
+        "spot": market(all.get(pair.spot)),
+        "perp": market(all.get(pair.perp)),
+        "price_factor": pair.price_factor,
+        "size_factor": pair.size_factor.to_string(),
     })
+}
+
+/// What was left out, and why, for programs.
+pub(super) fn left_in_json(all: &Instruments) -> Value {
+    let row = |out: &crate::event::LeftOut| json!({"market": out.leg.to_string(), "symbol": out.symbol, "reason": out.reason});
+    all.left_out.iter().map(row).collect()
 }
 
 /// The table people read.

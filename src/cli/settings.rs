@@ -7,6 +7,7 @@ pub use crate::agents::trader::contingent::Legs;
 pub use crate::carry::backtest::Leave;
 use crate::metal::runner::Idle;
 use crate::units::{Amount, Rate};
+use crate::venue::Open;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -218,6 +219,8 @@ pub struct Settings {
     pub restart_limit: (usize, u64),
     /// Spot symbols of the pairs to trade; empty: all that qualify.
     pub pairs: Vec<String>,
+    /// Venues to look at.
+    pub venues: Vec<&'static Open>,
     /// Other addresses for venues' endpoints.
     pub endpoints: Vec<EndpointAt>,
     /// A certificate authority to trust for those.
@@ -322,6 +325,7 @@ impl Default for Settings {
             settle_ns: 0,
             restart_limit: (0, 0),
             pairs: Vec::new(),
+            venues: Vec::new(),
             endpoints: Vec::new(),
             ca: None,
             key_files: Vec::new(),

@@ -31,6 +31,8 @@ const RUN: &[Command] = &[Command::Run];
 const VENUES: &[Command] = &[Command::Run, Command::Record, Command::Pairs, Command::FetchFunding];
 const PAIRS: &[Command] =
     &[Command::Demo, Command::Run, Command::Record, Command::Pairs, Command::FetchFunding];
+/// Whoever only looks.
+const LOOKERS: &[Command] = &[Command::Pairs, Command::FetchFunding];
 /// A demo keeps its data where `--out` says.
 const KEEPERS: &[Command] = &[Command::Run, Command::Ctl, Command::Store, Command::Report];
 
@@ -430,6 +432,18 @@ const LINES: &[Setting] = &[
         help: "Spot symbols of the pairs wanted; all that qualify if not given",
         on: PAIRS,
         set: |s, v| value::symbols(v).map(|symbols| s.pairs = symbols),
+        ..PLAIN
+    },
+    Setting {
+        name: "venue",
+        section: "venues",
+        kind: Kind::List,
+        unit: "NAMES",
+        default: Some("binance"),
+        example: "bybit",
+        help: "Venues to look at, or `all`; none of them needs a key",
+        on: LOOKERS,
+        set: |s, v| value::venues(v).map(|venues| s.venues = venues),
         ..PLAIN
     },
     Setting {

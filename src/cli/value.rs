@@ -6,6 +6,7 @@
 
 use crate::carry::confirm::Says;
 use crate::units::{Amount, Rate, decimal};
+use crate::venue::{EVERY, Open};
 use std::net::IpAddr;
 
 /// A duration in ns: a number and its unit, such as `10s`, `1.5h`, `200us`.
@@ -171,6 +172,20 @@ pub(super) fn choice<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, Stri
         let allowed: Vec<&str> = words.iter().map(|&(word, _)| word).collect();
         format!("`{text}` is none of {}", allowed.join(", "))
     })
+}
+
+/// Venues by their names: `bybit,okx`, or `all`.
+pub(super) fn venues(text: &str) -> Result<Vec<&'static Open>, String> {
+    if text == "all" {
+        return Ok(EVERY.to_vec());
+    }
+    let words = EVERY.map(|open| (open.name, open));
+    let names: Vec<&str> = parts(text).collect();
+    match (first_twice(&names), names.is_empty()) {
+        (Some(name), _) => Err(format!("{name} is named twice in `{text}`; name each venue once")),
+        (None, true) => Err("names no venue; write one such as bybit, or `all`".to_owned()),
+        (None, false) => names.into_iter().map(|name| choice(name, &words)).collect(),
+    }
 }
 
 /// Core numbers: `1,0`. Empty: unpinned.

@@ -3,27 +3,40 @@
 //! Owns:  [`Venue`], what every venue answers, and [`ALL`], its index being the [`VenueId`].
 //! Never: opens a socket, reads a clock, or lets a venue's word out: above this folder there are
 //!        quotes, verdicts and fills, wherever they came from.
-//! Map:   `scan`, `json` read bytes · `symbols` finds instruments · `sign` signs · `pairing` makes
+//! Map:   `open` is what anybody may ask, `heard` what sockets say · `scan`, `json`, `fields`, `answer`, `grid` read bytes · `symbols` finds
+//!        instruments · `sign` signs · `pairing` makes
 //!        pairs, `renew` a new generation of them · `user` the private streams' common words · `audit` the
 //!        account's · `standing` its rights and modes · `funding` what was settled · `witness` others' word on it · one
 //!        folder per venue.
 
+pub mod answer;
 pub mod audit;
 pub mod binance;
+pub mod bitget;
+pub mod bybit;
+pub mod fields;
 pub mod funding;
+pub mod grid;
+pub mod heard;
 pub mod json;
+pub mod okx;
+pub mod open;
 pub mod pairing;
 pub mod renew;
 pub mod scan;
 pub mod sign;
 pub mod standing;
 pub mod symbols;
+#[cfg(test)]
+pub(crate) mod trial;
 pub mod user;
 pub mod witness;
 
 pub use audit::Audit;
 pub use funding::Funding;
+pub use heard::{FeedPlan, Heard, Refused, Why};
 pub use json::Scratch;
+pub use open::Open;
 pub use pairing::{PairError, pair_up};
 pub use sign::Key;
 pub use standing::Standing;
@@ -32,18 +45,21 @@ pub use user::{Unreadable, UserHeard, UserPlan, UserStream};
 
 pub use crate::event::{Header, Kind};
 
-use crate::event::{Asset, Counted, FillList, Instrument, Instruments, LeftOut, Limit, Verdict, lane};
-use crate::units::{
-    Amount, BadDecimal, ClientId, InstrumentId, LegKind, PairId, Price, Qty, Rate, Side, Unix, VenueId,
+use crate::event::{
+    Asset, Counted, FillList, Instrument, Instruments, LeftOut, Limit, Symbol, Verdict, lane,
 };
-use crate::wire;
+use crate::units::{Amount, ClientId, InstrumentId, LegKind, Price, Qty, Rate, Side, Unix, VenueId};
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Deref;
 
 pub use binance::orders::{DoesNotFit, OrderForm};
 
-/// Every venue; the index is its [`VenueId`].
+/// Every venue that is traded on; the index is its [`VenueId`].
 pub static ALL: [&Venue; 1] = [&binance::VENUE];
+
+/// Every venue that is looked at, those of [`ALL`] first; the index is its [`VenueId`].
+pub static EVERY: [&Open; 4] = [&binance::VENUE.open, &bybit::OPEN, &okx::OPEN, &bitget::OPEN];
 
 /// The venue of an id.
 ///
@@ -55,36 +71,16 @@ pub fn get(id: VenueId) -> &'static Venue {
     ALL[usize::from(id.0)]
 }
 
-/// What the engine asks of a venue. Plain functions: they take bytes and give values.
+/// What the engine asks of a venue that it trades on; its open half is as if it were its own.
 pub struct Venue {
-    /// Its index in [`ALL`].
-    pub id: VenueId,
-    /// Its name in configuration, logs and `--json`.
-    pub name: &'static str,
-    /// Its hosts.
-    pub endpoints: &'static [Endpoint],
-    /// Which endpoint serves a market's REST.
-    pub rest: fn(LegKind) -> &'static str,
-    /// Its published budgets, until [`Venue::read_listing`] tells the real ones.
-    pub limits: &'static [BucketRule],
-    /// What to ask for to learn what trades: one request a market, whose endpoint names it.
-    pub listing_requests: fn() -> Vec<Ask>,
-    /// Reads what trades on one market. Writes into the body.
-    pub read_listing: fn(LegKind, &mut [u8]) -> Result<Listing, BadBody>,
+    /// What it tells anybody.
+    pub open: Open,
     /// What to ask for to learn it again while running, of these instruments or of all.
     pub relisting_requests: fn(&Instruments) -> Vec<Ask>,
     /// Where to ask for the reference price of an instrument's band, best first.
     pub reference_requests: fn(&Instrument) -> Vec<Ask>,
     /// Reads one of those answers; `None`: there is no such price, ask the next. Writes into the body.
     pub read_reference: fn(&Instrument, &mut [u8]) -> Result<Option<Price>, BadBody>,
-    /// The sockets that carry quotes and marks of these pairs.
-    pub feeds: fn(&Instruments, &[PairId]) -> Vec<FeedPlan>,
-    /// Reads one message of a market's socket.
-    pub decode: fn(&mut Scratch, &Symbols, LegKind, &[u8]) -> Result<Heard, Refused>,
-    /// Asks a market for its clock.
-    pub time_request: fn(LegKind) -> Ask,
-    /// Reads a market's clock. Writes into the body.
-    pub read_time: fn(&mut [u8]) -> Result<Unix, BadBody>,
     /// Asks for all marks and running funding estimates.
     pub marks_request: fn() -> Ask,
     /// Reads them; rows that are not among the symbols are passed over. Writes into the body.
@@ -103,9 +99,6 @@ pub struct Venue {
     pub warm_request: fn(LegKind) -> Ask,
     /// What a market's orders cost.
     pub order_weight: fn(LegKind) -> OrderWeight,
-    /// What the status and the counters in the headers of an answer say. Where a status asks to be left
-    /// alone and no header says for how long, the venue's own rule does.
-    pub counted: fn(u16, &wire::http::Head<'_>) -> Counted,
     /// Judges the answer to an order. Its fills go into the list, which is emptied first. They may
     /// add up to less than was executed (perps tell none, a list holds 64): ask for the rest with
     /// [`Venue::trades_query`].
@@ -125,11 +118,11 @@ pub struct Venue {
     pub standing: Standing,
 }
 
-impl Venue {
-    /// The endpoint of a name, if the venue has it.
-    #[must_use]
-    pub fn endpoint(&self, name: &str) -> Option<&'static Endpoint> {
-        self.endpoints.iter().find(|endpoint| endpoint.name == name)
+impl Deref for Venue {
+    type Target = Open;
+
+    fn deref(&self) -> &Open {
+        &self.open
     }
 }
 
@@ -146,7 +139,7 @@ pub struct Endpoint {
     pub name: &'static str,
     /// Production address, scheme and host, without a path.
     pub url: &'static str,
-    /// Which market it serves.
+    /// Which market it serves; where it serves both, the one whose budget counts its requests.
     pub leg: LegKind,
 }
 
@@ -224,113 +217,32 @@ pub struct Listing {
     pub left_out: Vec<LeftOut>,
     /// Perpetuals that trade until then, and are settled.
     pub ending: Vec<(String, Unix)>,
+    /// What one size unit is in coins of the base, of perps that count contracts.
+    pub contracts: Vec<(Symbol, Amount)>,
+    /// Asks for the rest, where this is only a part.
+    pub more: Option<Ask>,
+}
+
+impl Listing {
+    /// What one size unit of an instrument is in coins of its base.
+    #[must_use]
+    pub fn contract(&self, row: &Row) -> Option<Amount> {
+        self.contracts.iter().find(|(symbol, _)| *symbol == row.symbol).map(|(_, coins)| *coins)
+    }
+
+    /// With another part of the same market.
+    pub fn extend(&mut self, part: Self) {
+        self.rows.extend(part.rows);
+        self.limits.extend(part.limits);
+        self.left_out.extend(part.left_out);
+        self.ending.extend(part.ending);
+        self.contracts.extend(part.contracts);
+        self.more = part.more;
+    }
 }
 
 /// A market as listed: an instrument whose id is not given yet (it is 0).
 pub type Row = Instrument;
-
-/// One socket to open and what to say on it.
-#[derive(Clone, Debug)]
-pub struct FeedPlan {
-    /// Name of the endpoint.
-    pub endpoint: &'static str,
-    /// Path of the WebSocket upgrade.
-    pub path: String,
-    /// Which market it carries.
-    pub leg: LegKind,
-    /// `"quotes"` or `"marks"`.
-    pub what: &'static str,
-    /// Text frames to send once connected, in order; each is answered by one `Confirmed`.
-    pub subscribe: Vec<String>,
-    /// Pings, deadlines and the socket's age limit.
-    pub rules: wire::session::Rules,
-    /// Whose data it brings.
-    pub instruments: Vec<InstrumentId>,
-}
-
-/// What one message of a market data socket says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Heard {
-    /// The best bid and ask of an instrument.
-    Quote {
-        /// Whose.
-        instrument: InstrumentId,
-        /// The venue's update id.
-        sequence: u64,
-        /// Best bid.
-        bid: Price,
-        /// What rests at the best bid.
-        bid_qty: Qty,
-        /// Best ask.
-        ask: Price,
-        /// What rests at the best ask.
-        ask_qty: Qty,
-        /// When the venue sent it, where it says so.
-        stamp: Option<Unix>,
-        /// Whether the general parser had to read it.
-        fallback: bool,
-    },
-    /// A message that is good for its stamp alone: when the venue sent it.
-    Stamp(Unix),
-    /// A perp's mark price and funding estimate.
-    Mark {
-        /// Whose.
-        instrument: InstrumentId,
-        /// Mark price, rounded down to the instrument's decimals: it guards and values, no order
-        /// is priced by it.
-        mark: Price,
-        /// Running estimate for the coming settlement, per interval.
-        funding: Option<Rate>,
-        /// The coming settlement.
-        next_funding: Option<Unix>,
-        /// When the venue sent it.
-        stamp: Unix,
-    },
-    /// A subscription was taken.
-    Confirmed,
-    /// A subscription or another request of ours on this socket was refused.
-    Rejected {
-        /// The venue's code.
-        code: i32,
-    },
-    /// The venue is about to close the socket.
-    Shutdown,
-    /// A well-formed message that the engine has no use for.
-    Unknown,
-}
-
-/// A message that can't be believed. Counted and dropped; the last good quote stays until it is stale.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("message refused at field `{field}`: {why}")]
-pub struct Refused {
-    /// The venue's name of the field.
-    pub field: &'static str,
-    /// What is wrong with it.
-    pub why: Why,
-}
-
-/// What is wrong with a field of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Why {
-    /// Its number can't be taken exactly.
-    #[error(transparent)]
-    Decimal(#[from] BadDecimal),
-    /// It is not there.
-    #[error("missing")]
-    Missing,
-    /// The message is no JSON.
-    #[error("not JSON")]
-    NotJson,
-    /// A stamp before 2015 or after 2100.
-    #[error("absurd stamp")]
-    Stamp,
-    /// It is there twice.
-    #[error("given twice")]
-    Twice,
-    /// It is of another JSON type than agreed.
-    #[error("of the wrong type")]
-    Type,
-}
 
 /// A REST body that can't be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -349,6 +261,9 @@ pub enum BadBody {
     /// The body is not JSON: a proxy's page, or a cut answer.
     #[error("the body is not JSON; ask again, and check what answers at this address")]
     NotJson,
+    /// An answer in a form that the venue has retired.
+    #[error("`{0}` tells an answer of a retired form of this venue's API; check the address asked")]
+    Retired(&'static str),
     /// More trades than a list of fills holds; those that fit are in it.
     #[error("more trades than one list of fills holds; reconcile this order by hand or by balance")]
     TooMany,
@@ -470,7 +385,12 @@ pub(crate) mod sample {
 
     /// The bytes of a Binance fixture without the whitespace that makes the files readable.
     pub(crate) fn fixture(name: &str) -> Vec<u8> {
-        let path = format!("{}/tests/fixtures/binance/{name}", env!("CARGO_MANIFEST_DIR"));
+        fixture_of("binance", name)
+    }
+
+    /// As [`fixture`], of any venue.
+    pub(crate) fn fixture_of(venue: &str, name: &str) -> Vec<u8> {
+        let path = format!("{}/tests/fixtures/{venue}/{name}", env!("CARGO_MANIFEST_DIR"));
         let value: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
         value.to_string().into_bytes()
     }

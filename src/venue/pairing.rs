@@ -4,7 +4,8 @@
 //! Never: compares prices: whether a pair's prices really agree within 2 % is the gate's to check, at
 //!        every entry (FAULTS F45).
 //! Rule:  binance.md §17.3. The exact base first; only then a multiplier is stripped from the *perp's*
-//!        base, because `1000SATS` and `1000CAT` carry the prefix on spot too.
+//!        base, because `1000SATS` and `1000CAT` carry the prefix on spot too; and last from both, because a
+//!        venue may count spot by thousands and the perp by ten thousands. Bybit writes `SHIB1000`.
 
 use super::{Listing, Row};
 use crate::event::{Asset, Instruments, LeftOut, Pair};
@@ -13,6 +14,10 @@ use crate::units::{Amount, InstrumentId, LegKind, PairId};
 /// Multipliers that perps carry in their names, longest prefix first.
 const MULTIPLIERS: [(&str, i64); 4] =
     [("1000000", 1_000_000), ("10000", 10_000), ("1000", 1_000), ("1M", 1_000_000)];
+/// The one that stands behind a name.
+const BEHIND: (&str, i64) = ("1000", 1_000);
+/// Coins of one size unit where a perp counts no contracts.
+const ONE: Amount = Amount(10i128.pow(Amount::SCALE as u32));
 
 /// Near matches that an error names.
 const NEAR_MAX: usize = 5;
@@ -79,8 +84,7 @@ pub fn pair_up(
             spot: ids[0],
             perp: ids[1],
             price_factor: found.multiplier,
-            // One unit of a linear perp is one of its own base: k = multiplier × 1.
-            size_factor: Amount(i128::from(found.multiplier) * 10i128.pow(u32::from(Amount::SCALE))),
+            size_factor: found.size_factor,
         });
     }
     Ok(all)
@@ -91,6 +95,8 @@ struct Match<'a> {
     spot: &'a Row,
     perp: &'a Row,
     multiplier: i64,
+    /// k = multiplier × what one contract is in coins of the perp's base.
+    size_factor: Amount,
 }
 
 impl Match<'_> {
@@ -99,7 +105,9 @@ impl Match<'_> {
     }
 
     fn is(&self, wanted: &str) -> bool {
-        self.names().iter().any(|name| name.eq_ignore_ascii_case(wanted))
+        // A venue that writes BTC-USDT means what the others call BTCUSDT.
+        let plain = |name: &str| name.replace('-', "");
+        self.names().iter().any(|name| plain(name).eq_ignore_ascii_case(&plain(wanted)))
     }
 }
 
@@ -112,19 +120,36 @@ fn matches<'a>(listings: &'a [Listing], left_out: &mut Vec<LeftOut>) -> Vec<Matc
         rows(LegKind::Spot)
             .find(|spot| *spot.base == *base && spot.quote == perp.quote && spot.venue == perp.venue)
     };
+    // Of a contract that is not told, or of more coins than can be held, no size can be made.
+    let size_of = |perp: &Row, multiplier: i64| {
+        let contract = listings.iter().find_map(|listing| listing.contract(perp)).unwrap_or(ONE);
+        contract.0.checked_mul(multiplier.into()).filter(|coins| *coins > 0).map(Amount)
+    };
+    let take = |found: &mut Vec<Match<'a>>, left_out: &mut Vec<LeftOut>, spot, perp, multiplier| match size_of(
+        perp, multiplier,
+    ) {
+        Some(size_factor) => take(found, left_out, Match { spot, perp, multiplier, size_factor }),
+        None => left_out.push(out(perp, "its contract holds no number of coins that fits".to_owned())),
+    };
     let mut found: Vec<Match<'a>> = Vec::new();
     let mut others = Vec::new();
     for perp in rows(LegKind::Perp) {
         match spot_of(perp, &perp.base) {
-            Some(spot) => take(&mut found, left_out, Match { spot, perp, multiplier: 1 }),
+            Some(spot) => take(&mut found, left_out, spot, perp, 1),
             None => others.push(perp),
         }
     }
     for perp in others {
-        let stripped =
-            strip(&perp.base).and_then(|(base, multiplier)| Some((spot_of(perp, base)?, multiplier)));
-        match stripped {
-            Some((spot, multiplier)) => take(&mut found, left_out, Match { spot, perp, multiplier }),
+        let (coin, multiplier) = coin(&perp.base);
+        let plain = (multiplier > 1).then(|| spot_of(perp, coin)).flatten().map(|spot| (spot, multiplier));
+        let scaled = || {
+            MULTIPLIERS.iter().find_map(|(prefix, of_spot)| {
+                let spot = spot_of(perp, &format!("{prefix}{coin}"))?;
+                (multiplier % of_spot == 0).then_some((spot, multiplier / of_spot))
+            })
+        };
+        match plain.or_else(scaled) {
+            Some((spot, multiplier)) => take(&mut found, left_out, spot, perp, multiplier),
             None => left_out
                 .push(out(perp, format!("no spot market trades its base {} for {}", perp.base, perp.quote))),
         }
@@ -152,12 +177,13 @@ fn out(row: &Row, reason: String) -> LeftOut {
     LeftOut { leg: row.leg, symbol: row.symbol.to_string(), reason }
 }
 
-/// A perp's base without the multiplier in its name: `^(1000000|1M|10000|1000)`.
-fn strip(base: &Asset) -> Option<(&str, i64)> {
-    MULTIPLIERS.iter().find_map(|&(prefix, multiplier)| {
-        let rest = base.strip_prefix(prefix)?;
-        (!rest.is_empty()).then_some((rest, multiplier))
-    })
+/// A base without the multiplier in its name, and the multiplier: `^(1000000|1M|10000|1000)` or `1000$`. The
+/// name alone proves nothing: whether the prices agree is for whoever has them to check.
+#[must_use]
+pub fn coin(base: &Asset) -> (&str, i64) {
+    let before = MULTIPLIERS.iter().filter_map(|&(prefix, many)| Some((base.strip_prefix(prefix)?, many)));
+    let behind = base.strip_suffix(BEHIND.0).map(|rest| (rest, BEHIND.1));
+    before.chain(behind).find(|(rest, _)| !rest.is_empty()).unwrap_or((base, 1))
 }
 
 fn check(wanted: &[String], matches: &[Match<'_>], left_out: &[LeftOut]) -> Result<(), PairError> {
@@ -292,6 +318,38 @@ mod tests {
             assert_eq!(usize::from(pair.id.0), n);
             assert_eq!((all.get(pair.spot).leg, all.get(pair.perp).leg), (LegKind::Spot, LegKind::Perp));
         }
+    }
+
+    #[test]
+    fn a_multiplier_may_stand_behind_on_both_sides_or_be_a_contract() {
+        let mut listings = listings(
+            &["SHIB", "1000SATS", "PEPE", "BONK"],
+            &["SHIB1000", "10000SATS", "PEPE", "1000BONK", "100SATS"],
+        );
+        let contract = |base: &str, coins: &str| {
+            (format!("{base}USDT").parse().unwrap(), Amount::parse(coins.as_bytes()).unwrap())
+        };
+        listings[1].contracts =
+            vec![contract("PEPE", "10000000"), contract("SHIB1000", "0.1"), contract("1000BONK", "0")];
+        let all = pair_up(1, &listings, None).unwrap();
+        assert_eq!(
+            lines(&all),
+            [
+                "PEPE: PEPEUSDT with PEPEUSDT x1 k 10000000",
+                "SHIB: SHIBUSDT with SHIB1000USDT x1000 k 100",
+                "1000SATS: 1000SATSUSDT with 10000SATSUSDT x10 k 10",
+            ]
+        );
+        let left: Vec<_> =
+            all.left_out.iter().map(|out| (out.symbol.as_str(), out.reason.as_str())).collect();
+        assert_eq!(
+            left,
+            [
+                ("1000BONKUSDT", "its contract holds no number of coins that fits"),
+                ("100SATSUSDT", "no spot market trades its base 100SATS for USDT"),
+                ("BONKUSDT", "no perp trades its base BONK"),
+            ]
+        );
     }
 
     #[test]

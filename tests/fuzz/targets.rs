@@ -37,6 +37,11 @@ pub(crate) const ALL: &[Target] = &[
     Target { name: "feed", fixtures: &["_ws_"], read: feed },
     Target { name: "user", fixtures: &["_user_", "wsapi_user", "wsapi_error"], read: user },
     Target { name: "rest", fixtures: &["_rest_", "filters"], read: rest },
+    Target {
+        name: "open",
+        fixtures: &["ws_orderbook1", "ws_bbo", "ws_uta", "rest_uta", "rest_instr"],
+        read: open,
+    },
     Target { name: "answer", fixtures: &["order", "errors", "user_trades"], read: answer },
     Target { name: "frames", fixtures: &["client_order_id"], read: frames },
     Target { name: "answers_of_http", fixtures: &["client_order_id"], read: answers_of_http },
@@ -110,6 +115,31 @@ fn without_way(mut heard: Heard) -> Heard {
         *fallback = false;
     }
     heard
+}
+
+/// What any venue tells without a key: its quotes as [`feed`], and every answer that says what trades and pays.
+pub(crate) fn open(bytes: &[u8]) {
+    let Some((which, rest)) = pick(bytes, venue::EVERY.len()) else { return };
+    let Some((of, message)) = pick(rest, 2) else { return };
+    let open = venue::EVERY[which];
+    let mut all = listed().clone();
+    all.instruments.iter_mut().for_each(|row| row.venue = open.id);
+    let (symbols, mut scratch) = (Symbols::new(&all, open.id), Scratch::new());
+    if let Ok(heard @ Heard::Quote { fallback: false, .. }) =
+        (open.decode)(&mut scratch, &symbols, leg(of), message)
+    {
+        let spaced = [b" ", message].concat();
+        let again = (open.decode)(&mut scratch, &symbols, leg(of), &spaced);
+        assert_eq!(again.map(without_way), Ok(without_way(heard)), "the two decoders differ");
+    }
+    let _ = (open.read_listing)(leg(of), &mut message.to_vec());
+    let _ = (open.read_time)(&mut message.to_vec());
+    for tickers in open.tickers {
+        let _ = (tickers.read)(&mut message.to_vec(), &symbols);
+    }
+    if let Some(settled) = open.settled {
+        let _ = (settled.read)(&mut message.to_vec(), &all.instruments[of % all.instruments.len()]);
+    }
 }
 
 /// Private streams.
@@ -286,6 +316,7 @@ pub(crate) fn witness(bytes: &[u8]) {
 pub(crate) fn seeds(target: &Target) -> Vec<Vec<u8>> {
     let choices: &[usize] = match target.name {
         "feed" | "user" => &[1, 2],
+        "open" => &[4, 2],
         "rest" => &[1, 38],
         "answer" => &[1, 6, 8],
         _ => &[],
@@ -344,7 +375,8 @@ fn own(name: &str) -> Vec<Vec<u8>> {
 
 fn fixtures_of(target: &Target) -> Vec<Vec<u8>> {
     let mut all = Vec::new();
-    for folder in [fixtures(), format!("{}/binance", fixtures())] {
+    let venues = venue::EVERY.iter().map(|open| format!("{}/{}", fixtures(), open.name));
+    for folder in std::iter::once(fixtures()).chain(venues) {
         for (name, bytes) in files(&folder) {
             if !target.fixtures.iter().any(|part| name.contains(part)) {
                 continue;

@@ -31,13 +31,10 @@ impl Desk {
     fn new() -> Self {
         let mut exchange = Exchange::new(Config::default(), START).unwrap();
         let venue = venue::get(VenueId(0));
-        let listings: Vec<_> = (venue.listing_requests)()
-            .iter()
-            .map(|ask| {
-                let leg = venue.endpoint(ask.endpoint).unwrap().leg;
-                (venue.read_listing)(leg, &mut send(&mut exchange, START, ask, "").1).unwrap()
-            })
-            .collect();
+        let listings = LegKind::BOTH.map(|leg| {
+            let ask = (venue.listing_request)(leg);
+            (venue.read_listing)(leg, &mut send(&mut exchange, START, &ask, "").1).unwrap()
+        });
         let instruments = venue::pair_up(1, &listings, None).unwrap();
         let symbols = Symbols::new(&instruments, venue.id);
         Self { exchange, now: START, venue, instruments, symbols }

@@ -162,10 +162,7 @@ impl Clerk {
         let target = &self.settings.target;
         let venue = target.venue;
         match errand {
-            Errand::Listing(leg) => {
-                let of_leg = |ask: &Ask| venue.endpoint(ask.endpoint).is_some_and(|it| it.leg == leg);
-                (venue.listing_requests)().into_iter().find(of_leg)
-            }
+            Errand::Listing(leg) => Some((venue.listing_request)(leg)),
             Errand::Relisting(leg) => {
                 let of_leg = |ask: &Ask| venue.endpoint(ask.endpoint).is_some_and(|it| it.leg == leg);
                 (venue.relisting_requests)(self.present()?).into_iter().find(of_leg)

@@ -100,7 +100,7 @@ impl Clerk {
                 venue,
                 leg: feed.leg,
                 symbols: Arc::clone(&self.symbols),
-                confirmations: feed.subscribe.len(),
+                confirmations: feed.confirmations,
                 rules: feed.rules,
             };
             let (path, subscribe, what) = (feed.path, feed.subscribe, feed.what);

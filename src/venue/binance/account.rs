@@ -4,11 +4,11 @@
 //! Never: sends anything, or judges an order: `answers` does.
 //! Wire:  binance.md §5, §7 (calls and weights), §8 (the signature comes last), §15 (fees).
 
-use super::feed::{funding_rate, mark_price, settlement};
 use super::limits::order_weight;
 use super::rest;
 use crate::event::{Asset, FEE_PRICE_DECIMALS, Instrument, Instruments};
 use crate::units::{Amount, ClientId, LegKind, Price, Rate, Unix};
+use crate::venue::fields::{funding_rate, mark_price, settlement};
 use crate::venue::json::{Object, flag, stamp, text, uint};
 use crate::venue::{Ask, BadBody, Fees, FeesAsk, Key, MarkRow, Symbols};
 use simd_json::prelude::*;

@@ -10,9 +10,10 @@
 
 use super::limits;
 use crate::event::Instruments;
-use crate::units::decimal::{self, pow10_i128};
-use crate::units::{BadDecimal, InstrumentId, LegKind, PairId, Price, Qty, Rate, Unix};
-use crate::venue::json::{Object, Value, as_text};
+use crate::units::decimal;
+use crate::units::{InstrumentId, LegKind, PairId, Price, Qty, Unix};
+use crate::venue::fields::{Fields, funding_rate, mark_price, quote, refused, settlement};
+use crate::venue::json::{Value, as_text};
 use crate::venue::scan::Scan;
 use crate::venue::symbols::Known;
 use crate::venue::{FeedPlan, Heard, Refused, Scratch, Symbols, Why};
@@ -78,7 +79,7 @@ fn plan(
     streams: Vec<String>,
     ids: &[InstrumentId],
 ) -> FeedPlan {
-    let subscribe = streams
+    let subscribe: Vec<_> = streams
         .chunks(STREAMS_PER_FRAME)
         .zip(1u32..)
         .map(|(chunk, id)| {
@@ -90,6 +91,7 @@ fn plan(
         path: path.to_owned(),
         leg,
         what,
+        confirmations: subscribe.len(),
         subscribe,
         rules: limits::stream_rules(leg),
         instruments: ids.to_vec(),
@@ -300,7 +302,7 @@ fn control(fields: &Fields<'_, '_>) -> Result<Heard, Refused> {
 }
 
 fn book_ticker(fields: &Fields<'_, '_>, symbols: &Symbols, leg: LegKind) -> Result<Heard, Refused> {
-    if leg == LegKind::Perp && !fields.is_usdm()? {
+    if leg == LegKind::Perp && !is_usdm(fields)? {
         return Ok(Heard::Unknown);
     }
     let Some(known) = symbols.find(leg, fields.text("s")?.as_bytes()) else { return Ok(Heard::Unknown) };
@@ -324,7 +326,7 @@ fn book_ticker(fields: &Fields<'_, '_>, symbols: &Symbols, leg: LegKind) -> Resu
 }
 
 fn mark_update(fields: &Fields<'_, '_>, symbols: &Symbols) -> Result<Heard, Refused> {
-    if !fields.is_usdm()? {
+    if !is_usdm(fields)? {
         return Ok(Heard::Unknown);
     }
     let Some(known) = symbols.find(LegKind::Perp, fields.text("s")?.as_bytes()) else {
@@ -340,84 +342,12 @@ fn mark_update(fields: &Fields<'_, '_>, symbols: &Symbols) -> Result<Heard, Refu
     })
 }
 
-/// The fields of one message, each of which may be given once.
-struct Fields<'t, 'i>(Object<'t, 'i>);
-
-impl<'t, 'i> Fields<'t, 'i> {
-    fn find(&self, field: &'static str) -> Result<Option<Value<'t, 'i>>, Refused> {
-        let mut found = self.0.iter().filter(|(key, _)| *key == field).map(|(_, value)| value);
-        let first = found.next();
-        if found.next().is_some() { Err(refused(field, Why::Twice)) } else { Ok(first) }
+/// Since June 2026 COIN-M shares the back end; its rows say `"st":2`. No `st`: older, or USD-M only.
+fn is_usdm(fields: &Fields<'_, '_>) -> Result<bool, Refused> {
+    match fields.find("st")? {
+        None => Ok(true),
+        Some(st) => st.as_u64().map(|st| st == 1).ok_or(refused("st", Why::Type)),
     }
-
-    fn get(&self, field: &'static str) -> Result<Value<'t, 'i>, Refused> {
-        self.find(field)?.ok_or(refused(field, Why::Missing))
-    }
-
-    fn text(&self, field: &'static str) -> Result<&'i str, Refused> {
-        as_text(&self.get(field)?).ok_or(refused(field, Why::Type))
-    }
-
-    fn uint(&self, field: &'static str) -> Result<u64, Refused> {
-        self.get(field)?.as_u64().ok_or(refused(field, Why::Type))
-    }
-
-    fn stamp(&self, field: &'static str) -> Result<Unix, Refused> {
-        let ms = i64::try_from(self.uint(field)?).ok();
-        ms.and_then(Unix::from_ms).ok_or(refused(field, Why::Stamp))
-    }
-
-    /// Since June 2026 COIN-M shares the back end; its rows say `"st":2`. No `st`: older, or USD-M only.
-    fn is_usdm(&self) -> Result<bool, Refused> {
-        match self.find("st")? {
-            None => Ok(true),
-            Some(st) => st.as_u64().map(|st| st == 1).ok_or(refused("st", Why::Type)),
-        }
-    }
-}
-
-// ───────────────────────────── shared by both readings ─────────────────────────────
-
-const fn refused(field: &'static str, why: Why) -> Refused {
-    Refused { field, why }
-}
-
-#[inline]
-const fn quote(
-    known: Known,
-    sequence: u64,
-    [bid, bid_qty, ask, ask_qty]: [i64; 4],
-    stamp: Option<Unix>,
-    fallback: bool,
-) -> Heard {
-    Heard::Quote {
-        instrument: known.id,
-        sequence,
-        bid: Price(bid),
-        bid_qty: Qty(bid_qty),
-        ask: Price(ask),
-        ask_qty: Qty(ask_qty),
-        stamp,
-        fallback,
-    }
-}
-
-/// Marks come with more decimals than the tick has; they are rounded down to the instrument's.
-pub(super) fn mark_price(text: &[u8], decimals: u8) -> Result<Price, BadDecimal> {
-    let exact = decimal::parse_i128(text, Rate::SCALE)?;
-    let spare = Rate::SCALE.checked_sub(decimals).ok_or(BadDecimal::Range)?;
-    let mark = i64::try_from(exact / pow10_i128(spare)).map_err(|_| BadDecimal::Range)?;
-    if mark > Price::MAX.0 { Err(BadDecimal::Range) } else { Ok(Price(mark)) }
-}
-
-/// Delivery contracts have an empty rate.
-pub(super) fn funding_rate(text: &[u8]) -> Result<Option<Rate>, BadDecimal> {
-    if text.is_empty() { Ok(None) } else { Rate::parse(text).map(Some) }
-}
-
-/// Delivery contracts have 0; the outer `None` is an absurd stamp.
-pub(super) fn settlement(ms: u64) -> Option<Option<Unix>> {
-    if ms == 0 { Some(None) } else { Unix::from_ms(i64::try_from(ms).ok()?).map(Some) }
 }
 
 #[cfg(test)]

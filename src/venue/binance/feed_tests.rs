@@ -4,6 +4,7 @@
 
 use super::*;
 use crate::units::decimal::Text;
+use crate::units::{BadDecimal, Rate};
 use crate::venue::sample::{fixture, instrument, instruments};
 use proptest::prelude::*;
 use std::io::Read;

@@ -8,10 +8,10 @@
 //!        MARKET orders, and ours are limit orders. The percent filters follow a moving price, so
 //!        only their factors are read; a price outside them is refused (-1013, -4016, -4024, -4131). `NOTIONAL.maxNotional` lies far above any clip.
 
-use super::{VENUE, limits, rest};
-use crate::event::{Instrument, Instruments, LeftOut};
-use crate::units::decimal::{self, pow10_i128};
+use super::{ID, limits, rest};
+use crate::event::{Instruments, LeftOut};
 use crate::units::{Amount, InstrumentId, LegKind, Price, Qty, Rate, Unix};
+use crate::venue::grid::{Steps, printable};
 use crate::venue::json::{Object, flag, int, text};
 use crate::venue::{Ask, BadBody, Listing, Row};
 
@@ -30,20 +30,14 @@ const fn regular_taker_fee(leg: LegKind) -> Rate {
     }
 }
 
-/// Asks both markets what they trade. Spot is asked for every status, so that a halted symbol gets a
+/// Asks a market what it trades. Spot is asked for every status, so that a halted symbol gets a
 /// reason; its permission sets, most of the answer's megabytes, are left away.
-pub(super) fn requests() -> Vec<Ask> {
-    let ask = |leg, path: &str, weight| Ask {
-        method: "GET",
-        endpoint: rest(leg),
-        path: path.to_owned(),
-        weight,
-        headers: Vec::new(),
+pub(super) fn request(leg: LegKind) -> Ask {
+    let (path, weight) = match leg {
+        LegKind::Spot => ("/api/v3/exchangeInfo?showPermissionSets=false", 20),
+        LegKind::Perp => ("/fapi/v1/exchangeInfo", 1),
     };
-    vec![
-        ask(LegKind::Spot, "/api/v3/exchangeInfo?showPermissionSets=false", 20),
-        ask(LegKind::Perp, "/fapi/v1/exchangeInfo", 1),
-    ]
+    super::account::public(leg, path, weight)
 }
 
 /// Asks both markets again: spot for these symbols alone, whose answer is short; USD-M tells all or nothing.
@@ -51,7 +45,7 @@ pub(super) fn again(instruments: &Instruments) -> Vec<Ask> {
     let spots = instruments.instruments.iter().filter(|row| row.leg == LegKind::Spot);
     // A list of quoted names, percent-encoded; the names themselves need no encoding.
     let names: Vec<String> = spots.map(|row| format!("%22{}%22", row.symbol)).collect();
-    let mut asks = requests();
+    let mut asks: Vec<Ask> = LegKind::BOTH.map(request).into();
     for ask in asks.iter_mut().filter(|ask| ask.endpoint == rest(LegKind::Spot)) {
         ask.path = format!("{}&symbols=%5B{}%5D", ask.path, names.join("%2C"));
     }
@@ -100,7 +94,7 @@ fn instrument(leg: LegKind, symbol: &str, row: &Object<'_, '_>) -> Result<Row, S
     let base = word("baseAsset")?;
     filters.instrument(Row {
         id: InstrumentId::default(),
-        venue: VENUE.id,
+        venue: ID,
         leg,
         symbol: name,
         base: base.parse().map_err(|_| format!("its base asset {base} is longer than 16 bytes"))?,
@@ -213,21 +207,9 @@ impl<'i> Filters<'i> {
         Ok(filters)
     }
 
-    /// Fills in scales and limits. Limits that lie between two steps are rounded against us.
     fn instrument(&self, row: Row) -> Result<Row, String> {
         let [tick, price_min, price_max] = self.price.ok_or("it has no PRICE_FILTER")?;
         let [lot, qty_min, qty_max] = self.lot.ok_or("it has no LOT_SIZE")?;
-        let price = Grid::of("price", tick)?;
-        let qty = Grid::of("quantity", lot)?;
-        if price.decimals + qty.decimals > Amount::SCALE {
-            return Err("its tick and lot have more than 18 decimals together".to_owned());
-        }
-        let notional_min = match self.notional {
-            None => Amount::ZERO,
-            Some(least) => {
-                Amount::parse(least.as_bytes()).map_err(|bad| format!("its least notional: {bad}"))?
-            }
-        };
         let factor = |text: &str| {
             Rate::parse(text.as_bytes()).map_err(|bad| format!("its price band {}: {bad}", printable(text)))
         };
@@ -235,80 +217,17 @@ impl<'i> Filters<'i> {
             None => None,
             Some([low, high]) => Some([factor(low)?, factor(high)?]),
         };
-        let lowest = price.at_least(price_min, "least price")?.max(price.step);
-        let least = qty.at_least(qty_min, "least quantity")?.max(qty.step);
-        let row = Instrument {
-            price_decimals: price.decimals,
-            qty_decimals: qty.decimals,
-            tick: Price(price.step),
-            lot: Qty(qty.step),
-            qty_min: Qty(least),
-            qty_max: Qty(qty.at_most(qty_max, "largest quantity")?),
-            notional_min,
-            band,
-            price_range: (Price(lowest), Price(price.at_most(price_max, "highest price")?)),
-            ..row
-        };
-        if row.qty_min > row.qty_max || row.price_range.0 > row.price_range.1 {
-            return Err("its limits leave no room for an order".to_owned());
-        }
-        Ok(row)
+        let notional_min = self.notional.unwrap_or("0");
+        let steps =
+            Steps { tick, prices: [price_min, price_max], lot, qtys: [qty_min, qty_max], notional_min };
+        steps.instrument(Row { band, ..row })
     }
-}
-
-/// The multiples of a step, on the step's own scale.
-struct Grid {
-    decimals: u8,
-    step: i64,
-}
-
-impl Grid {
-    fn of(what: &str, step: &str) -> Result<Self, String> {
-        let bad = |bad| format!("its {what} step {}: {bad}", printable(step));
-        let decimals = decimal::decimals_of(step.as_bytes()).map_err(bad)?;
-        let step = decimal::parse(step.as_bytes(), decimals, Price::MAX.0).map_err(bad)?;
-        if step == 0 { Err(format!("its {what} step is switched off")) } else { Ok(Self { decimals, step }) }
-    }
-
-    /// The lowest multiple that is not below; 0 if the limit is switched off.
-    fn at_least(&self, limit: &str, what: &str) -> Result<i64, String> {
-        let (limit, step) = self.exact(limit, what)?;
-        let multiples = limit / step + i128::from(limit % step != 0);
-        self.back(multiples).ok_or(format!("its {what} is out of range"))
-    }
-
-    /// The highest multiple that is not above; as much as fits if the limit is switched off or passes it.
-    fn at_most(&self, limit: &str, what: &str) -> Result<i64, String> {
-        let (limit, step) = self.exact(limit, what)?;
-        if limit == 0 {
-            return Ok(Price::MAX.0 / self.step * self.step);
-        }
-        Ok(self.back(limit / step).unwrap_or(Price::MAX.0 / self.step * self.step))
-    }
-
-    /// A limit and the step, both at the finest scale.
-    fn exact(&self, limit: &str, what: &str) -> Result<(i128, i128), String> {
-        let limit = decimal::parse_i128(limit.as_bytes(), Amount::SCALE)
-            .map_err(|bad| format!("its {what} {}: {bad}", printable(limit)))?;
-        Ok((limit, i128::from(self.step) * pow10_i128(Amount::SCALE - self.decimals)))
-    }
-
-    fn back(&self, multiples: i128) -> Option<i64> {
-        let value = i64::try_from(multiples).ok()?.checked_mul(self.step)?;
-        (value <= Price::MAX.0).then_some(value)
-    }
-}
-
-const _: () = assert!(Price::MAX.0 == Qty::MAX.0, "one grid serves both");
-
-/// A venue's text as it may be shown: no control characters, and not endless.
-fn printable(text: &str) -> String {
-    text.chars().filter(|letter| !letter.is_control()).take(40).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::units::decimal;
     use crate::venue::sample::fixture;
 
     fn line(row: &Row) -> String {

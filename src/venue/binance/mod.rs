@@ -14,34 +14,44 @@ mod limits;
 mod listing;
 pub(super) mod orders;
 mod standing;
+mod tickers;
 mod user;
 
+use super::open::{Open, Ping};
 use super::{Endpoint, Venue};
 use crate::units::{LegKind, VenueId};
 
+const ID: VenueId = VenueId(0);
+
 /// Binance's line in [`super::ALL`].
 pub static VENUE: Venue = Venue {
-    id: VenueId(0),
-    name: "binance",
-    endpoints: &[
-        Endpoint { name: "spot_rest", url: "https://api.binance.com", leg: LegKind::Spot },
-        Endpoint { name: "spot_ws", url: "wss://stream.binance.com:9443", leg: LegKind::Spot },
-        Endpoint { name: "spot_ws_api", url: "wss://ws-api.binance.com:443", leg: LegKind::Spot },
-        Endpoint { name: "usdm_rest", url: "https://fapi.binance.com", leg: LegKind::Perp },
-        Endpoint { name: "usdm_ws", url: "wss://fstream.binance.com", leg: LegKind::Perp },
-        Endpoint { name: "usdm_ws_api", url: "wss://ws-fapi.binance.com", leg: LegKind::Perp },
-    ],
-    rest,
-    limits: &limits::DOCUMENTED,
-    listing_requests: listing::requests,
-    read_listing: listing::read,
+    open: Open {
+        id: ID,
+        name: "binance",
+        endpoints: &[
+            Endpoint { name: "spot_rest", url: "https://api.binance.com", leg: LegKind::Spot },
+            Endpoint { name: "spot_ws", url: "wss://stream.binance.com:9443", leg: LegKind::Spot },
+            Endpoint { name: "spot_ws_api", url: "wss://ws-api.binance.com:443", leg: LegKind::Spot },
+            Endpoint { name: "usdm_rest", url: "https://fapi.binance.com", leg: LegKind::Perp },
+            Endpoint { name: "usdm_ws", url: "wss://fstream.binance.com", leg: LegKind::Perp },
+            Endpoint { name: "usdm_ws_api", url: "wss://ws-fapi.binance.com", leg: LegKind::Perp },
+        ],
+        rest,
+        limits: &limits::DOCUMENTED,
+        listing_request: listing::request,
+        read_listing: listing::read,
+        feeds: feed::plans,
+        decode: feed::decode,
+        ping: Ping::Frame,
+        time_request: account::time_request,
+        read_time: account::read_time,
+        tickers: &tickers::TICKERS,
+        settled: None,
+        counted: limits::counted,
+    },
     relisting_requests: listing::again,
     reference_requests: account::reference_requests,
     read_reference: account::read_reference,
-    feeds: feed::plans,
-    decode: feed::decode,
-    time_request: account::time_request,
-    read_time: account::read_time,
     marks_request: account::marks_request,
     read_marks: account::read_marks,
     fees_requests: account::fees_requests,
@@ -51,7 +61,6 @@ pub static VENUE: Venue = Venue {
     trades_query: account::trades_query,
     warm_request: account::time_request,
     order_weight: limits::order_weight,
-    counted: limits::counted,
     read_answer: answers::read_answer,
     read_query: answers::read_query,
     read_trades: answers::read_trades,
