@@ -176,7 +176,10 @@ fn trading(legs: Legs, record: bool) {
         "{legs:?}, recorded {record}: allocations on {read} quotes and {sent} orders"
     );
 
-    // A disk that stalls is the cold rooms' matter: exits still leave, and nothing is allocated for them.
+    let most = calls_per_order(&world);
+
+    // A disk that stalls is the cold rooms' matter: exits still leave, nothing is allocated for them, and they ask
+    // no more of the kernel than before.
     let exits = world.shadow().totals.closed;
     world.hold_syncs(true);
     world.watch(true);
@@ -184,4 +187,15 @@ fn trading(legs: Legs, record: bool) {
     world.watch(false);
     assert!(world.shadow().totals.closed > exits, "nothing was closed meanwhile");
     assert_eq!(counted().0 - after.0, 0, "allocations while the journal stalled");
+    assert!(calls_per_order(&world) <= most, "{:?}: {most:?} before", world.firing());
+}
+
+/// The most writes an order and the most reads a turn took, of the turns in which orders left.
+fn calls_per_order(world: &World) -> [u64; 2] {
+    let firing = world.firing();
+    assert!(firing.len() >= 2, "too few turns to say anything");
+    let most = |of: fn(&[u64; 3]) -> u64| firing.iter().map(of).max().unwrap();
+    let most = [most(|[orders, writes, _]| writes.div_ceil(*orders)), most(|[.., reads]| *reads)];
+    assert_eq!(most[0], 1, "one write an order: {firing:?}");
+    most
 }

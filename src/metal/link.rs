@@ -15,7 +15,7 @@ use super::alloc::in_tls;
 use super::inbound::Inbound;
 pub use super::link_error::LinkError;
 use super::memory::Memory;
-pub use super::memory::{MemoryPeer, memory_pair, memory_pair_connecting};
+pub use super::memory::{MemoryPeer, calls as memory_calls, memory_pair, memory_pair_connecting};
 use super::plain::Plain;
 use super::tap::{Asked, Tap};
 use super::tls::Tls;

@@ -3,11 +3,28 @@
 //! Owns:  both directions, the kernel's appetite (how much a send takes), and every way to end.
 //! Never: moves a byte by itself; the world's [`MemoryPeer`] does.
 
+use std::cell::Cell;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::inbound::Inbound;
 use super::link::{Carrier, Fill, Link, LinkError, LinkState};
 use crate::units::id::LinkId;
+
+thread_local! {
+    static CALLS: Cell<[u64; 2]> = const { Cell::new([0; 2]) };
+}
+
+/// What links of this thread would have asked of the kernel, were they sockets: writes, reads.
+#[must_use]
+pub fn calls() -> [u64; 2] {
+    CALLS.get()
+}
+
+fn call(which: usize) {
+    let mut calls = CALLS.get();
+    calls[which] += 1;
+    CALLS.set(calls);
+}
 
 /// Makes an open link and the hand on its other end. The link's inbound buffer has `inbound` bytes
 /// and grows up to `inbound_max`.
@@ -141,6 +158,7 @@ impl Memory {
 
     pub(super) fn fill(&mut self, inbound: &mut Inbound, peer: &str) -> Result<Fill, LinkError> {
         let _ = self.flush(peer);
+        call(1);
         let mut wire = lock(&self.wire);
         if !wire.held {
             self.open = true;
@@ -161,6 +179,7 @@ impl Memory {
         if !self.flush(peer)? {
             return Err(LinkError::Busy);
         }
+        call(0);
         let mut wire = lock(&self.wire);
         let sent = bytes.len().min(wire.room());
         wire.outbox.extend_from_slice(&bytes[..sent]);
@@ -174,6 +193,10 @@ impl Memory {
         if let Some(error) = wire.end.as_ref().filter(|end| !matches!(end, LinkError::Closed { .. })) {
             return Err(error.clone());
         }
+        if self.rest.is_empty() {
+            return Ok(true);
+        }
+        call(0);
         let sent = self.rest.len().min(wire.room());
         wire.outbox.extend(self.rest.drain(..sent));
         Ok(self.rest.is_empty())

@@ -51,6 +51,13 @@ impl World {
         &self.engine.trader.counts
     }
 
+    /// Of each watched turn in which orders left: how many, and what reader and trader asked of the kernel in
+    /// it: writes, reads.
+    #[must_use]
+    pub fn firing(&self) -> &[[u64; 3]] {
+        &self.firing
+    }
+
     /// What the engine told a person so far.
     #[must_use]
     pub fn lines(&self) -> &[String] {

@@ -18,6 +18,7 @@ use crate::metal::dial::Dialer;
 use crate::metal::disk::{Disk, DiskPeer};
 use crate::metal::entropy::Entropy;
 use crate::metal::intents::IntentsMemory;
+use crate::metal::link::memory_calls;
 use crate::metal::runner::Agent;
 use crate::sim::Door;
 use crate::units::Nanos;
@@ -60,6 +61,8 @@ pub struct World {
     pub(super) seeds: Entropy,
     pub(super) frozen: Vec<Room>,
     pub(super) watching: bool,
+    /// While watched, of each turn in which orders left: orders, writes and reads of the hot rooms.
+    pub(super) firing: Vec<[u64; 3]>,
     pub(super) turns: u64,
     /// Turns on end in which a room worked, though nothing had arrived since the first of them.
     pub(super) busy_turns: u64,
@@ -111,6 +114,7 @@ impl World {
             intents,
             frozen: Vec::new(),
             watching: false,
+            firing: Vec::new(),
             idle_ns: setup.idle_ns,
             stepped_ns: 0,
             turn_order: setup.drawn_turns.then(|| Entropy::seeded(setup.seed ^ TURNS)),
@@ -254,6 +258,8 @@ impl World {
     fn turn(&mut self) -> bool {
         self.turns += 1;
         let (now, engine) = (self.now, &mut self.engine);
+        let orders_before = engine.trader.counts.sent();
+        let mut asked = [0; 2];
         let mut rooms: [(Room, &mut dyn Agent); 5] = [
             (Room::Reader, &mut engine.reader),
             (Room::Trader, &mut engine.trader),
@@ -275,10 +281,20 @@ impl World {
         for (room, agent) in rooms {
             if left_out & 1 << room as u8 == 0 && !self.frozen.contains(&room) {
                 // The hot rooms' allocations are counted where a counting allocator is installed.
-                alloc::watch(self.watching && matches!(room, Room::Reader | Room::Trader));
+                let watched = self.watching && matches!(room, Room::Reader | Room::Trader);
+                let before = memory_calls();
+                alloc::watch(watched);
                 work += agent.do_work(now);
                 alloc::watch(false);
+                if watched {
+                    let after = memory_calls();
+                    asked = [0, 1].map(|at| asked[at] + after[at] - before[at]);
+                }
             }
+        }
+        let orders = engine.trader.counts.sent() - orders_before;
+        if self.watching && orders > 0 {
+            self.firing.push([orders, asked[0], asked[1]]);
         }
         self.lines.extend(std::iter::from_fn(|| engine.outside.lines.pop()));
         if let Some(quotes) = &mut engine.outside.quotes {
@@ -296,8 +312,12 @@ impl World {
     // ───────────────────────────── what a story does ─────────────────────────────
 
     /// Counts what reader and trader allocate from now on (`metal::alloc`), or no longer.
+    /// [`World::firing`] begins anew.
     pub fn watch(&mut self, on: bool) {
         self.watching = on;
+        if on {
+            self.firing.clear();
+        }
     }
 
     /// Orders a fault of the box, as `POST /fault` would.
