@@ -323,7 +323,8 @@ impl Session<'_> {
     /// Whether all that is wrong is an order that the venue has forgotten: "not found" is no evidence any more, and a
     /// person was told (F88, I1: the fact is withheld from every query).
     fn withheld(&self, cell: &Cell) -> bool {
-        let forgotten = |met: &Met| matches!(met, Met::Nobody | Met::Refused | Met::Lost);
+        // A request of which a part left may have been whole, for all its process wrote down.
+        let forgotten = |met: &Met| matches!(met, Met::Unsent | Met::Nobody | Met::Refused | Met::Lost);
         cell.restart == Restart::Horizon
             && cell.legs.iter().any(forgotten)
             && self.world.shadow().unknown_now() > 0
