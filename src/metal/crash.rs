@@ -199,7 +199,9 @@ mod armed {
             assert_eq!(read("K7:3"), Some(("K7", 3, None)));
             assert_eq!(read("K10:1:17"), Some(("K10", 1, Some(17))));
             assert_eq!(read("K9:1:panic"), Some(("K9", 1, None)));
-            for wrong in ["", "K7", "K7:", "K7:0", "K7:x", "K99:1", "K10:1:", "K10:1:2:3", "K9:1:panics", "k7:1"] {
+            for wrong in
+                ["", "K7", "K7:", "K7:0", "K7:x", "K99:1", "K10:1:", "K10:1:2:3", "K9:1:panics", "k7:1"]
+            {
                 assert_eq!(read(wrong), None, "{wrong}");
             }
         }

@@ -140,6 +140,10 @@ impl Recalled {
                 "base": Amount(lot.base).to_string(), "cost": Amount(lot.cost).to_string(),
             })
         });
+        let compared = self.compared.iter();
+        let compared = compared.map(
+            |((leg, asset), at)| json!({"market": market(*leg), "asset": asset.as_str(), "at_us": us(*at)}),
+        );
         let granted = self.granted.iter();
         let granted = granted.map(|(pair, qty)| json!({"pair": pair.as_str(), "qty": qty.to_string()}));
         json!({
@@ -148,6 +152,7 @@ impl Recalled {
             "slippage": profit.slippage.to_string(), "funding": profit.funding.to_string(),
             "perp_cash": cash.collect::<Vec<_>>(), "changes": wallet("change", changes),
             "lots": lots.collect::<Vec<_>>(), "openings": wallet("opening", &self.openings),
+            "compared": compared.collect::<Vec<_>>(),
             "hedged": self.hedged.iter().collect::<Vec<_>>(),
             "granted": granted.collect::<Vec<_>>(),
         })
@@ -212,6 +217,10 @@ impl Recalled {
         for one in row.list("openings")? {
             let one = row.within(one)?;
             self.openings.insert((one.leg()?, one.asset("asset")?), one.amount("opening")?);
+        }
+        for one in row.list("compared")? {
+            let one = row.within(one)?;
+            self.compared.insert((one.leg()?, one.asset("asset")?), one.at()?);
         }
         for one in row.list("granted")? {
             let one = row.within(one)?;

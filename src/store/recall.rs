@@ -175,7 +175,7 @@ pub struct Recalled {
     pub markets: BTreeMap<u32, (u32, Markets)>,
     /// What a wallet held that no booking explains: before the first run, or since by another hand.
     pub openings: BTreeMap<(LegKind, Asset), Amount>,
-    /// When that was compared last, by the calendar of then, where the records since the last checkpoint tell it.
+    /// When that was compared last, by the calendar of then.
     pub compared: BTreeMap<(LegKind, Asset), Unix>,
     /// Booked payments by transaction and symbol, and when they were paid; old ones are in `sums` alone.
     pub payments: BTreeMap<(u64, String), Unix>,

@@ -313,3 +313,23 @@ impl Shadow {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Others' trades explain just themselves. Where an order was searched for in vain, a difference that they
+        /// should make and do not is one, too: it may be that order's doing.
+        #[test]
+        fn only_what_others_did_is_explained_by_them(foreign in -3i128..=3, own in -3i128..=3, doubted in any::<bool>()) {
+            let verdict = Verdict::of(foreign + own, foreign, doubted, || "text".to_owned());
+            match verdict {
+                Verdict::Equal => prop_assert!(foreign + own == 0 && (own == 0 || !doubted)),
+                Verdict::Foreign(_) => prop_assert!(own == 0 && foreign != 0),
+                Verdict::Differs(_) => prop_assert!(own != 0),
+            }
+        }
+    }
+}
