@@ -63,6 +63,8 @@ impl Id {
 pub(super) struct Order {
     pub(super) id: Id,
     pub(super) arrived: Arrived,
+    #[cfg(feature = "crashpoints")]
+    pub(super) at: Nanos,
     pub(super) wire: Nanos,
     /// Executed so far, 10⁻⁸.
     pub(super) executed: i64,
@@ -125,6 +127,8 @@ impl Facts {
                 let order = Order {
                     id,
                     arrived: arrived.clone(),
+                    #[cfg(feature = "crashpoints")]
+                    at: witnessed.at,
                     wire: witnessed.wire,
                     executed: 0,
                     struck: None,
