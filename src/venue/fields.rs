@@ -35,6 +35,15 @@ impl<'t, 'i> Fields<'t, 'i> {
         self.find(field)?.ok_or(refused(field, Why::Missing))
     }
 
+    /// The text of a row of a listing, which can't be taken without it.
+    ///
+    /// # Errors
+    ///
+    /// A sentence why not.
+    pub fn word(&self, field: &'static str) -> Result<&'i str, String> {
+        self.text(field).map_err(|bad| format!("its listing: {bad}"))
+    }
+
     /// The text of a field.
     ///
     /// # Errors

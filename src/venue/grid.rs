@@ -4,8 +4,9 @@
 //! Never: takes a step or a limit that has to be rounded to be held.
 
 use super::Row;
+use crate::event::Symbol;
 use crate::units::decimal::{self, pow10_i128};
-use crate::units::{Amount, Price, Qty};
+use crate::units::{Amount, InstrumentId, LegKind, Price, Qty, Rate, VenueId};
 
 /// What binds a limit order, as a venue spells it. `"0"`: there is no such limit.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +21,58 @@ pub struct Steps<'i> {
     pub qtys: [&'i str; 2],
     /// Smallest price × quantity.
     pub notional_min: &'i str,
+}
+
+/// The name of a market, if it may stand in requests as it is.
+///
+/// # Errors
+///
+/// A sentence why it may not.
+pub fn name(symbol: &str, besides: &[u8]) -> Result<Symbol, String> {
+    let plain = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || besides.contains(&b);
+    if symbol.is_empty() || !symbol.bytes().all(plain) {
+        return Err("its symbol has letters that a request would have to encode".to_owned());
+    }
+    symbol.parse().map_err(|_| "its symbol is longer than 24 bytes".to_owned())
+}
+
+/// A market by name, paid in `quote`, before its steps and limits are known. That an exit below the least value is
+/// taken is not promised by any venue unless its folder says so, and a spot buy's fee is taken in what was bought,
+/// unless an account has it otherwise (OKX `feeType` 1, Bitget fees in BGB), which its own answers tell.
+///
+/// # Errors
+///
+/// A coin whose name can't be held.
+pub fn unlimited(
+    venue: VenueId,
+    leg: LegKind,
+    symbol: Symbol,
+    [base, quote]: [&str; 2],
+    taker_fee: Rate,
+) -> Result<Row, String> {
+    let coin = |name: &str| {
+        name.parse().map_err(|_| format!("its coin {} is longer than 16 bytes", printable(name)))
+    };
+    Ok(Row {
+        id: InstrumentId::default(),
+        venue,
+        leg,
+        symbol,
+        base: coin(base)?,
+        quote: coin(quote)?,
+        price_decimals: 0,
+        qty_decimals: 0,
+        tick: Price(0),
+        lot: Qty(0),
+        qty_min: Qty(0),
+        qty_max: Qty(0),
+        notional_min: Amount::ZERO,
+        reduce_only_exempt: false,
+        price_range: (Price(0), Price::MAX),
+        taker_fee,
+        band: None,
+        buy_fee_in_base: leg == LegKind::Spot,
+    })
 }
 
 impl Steps<'_> {

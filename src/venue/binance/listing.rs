@@ -10,8 +10,8 @@
 
 use super::{ID, limits, rest};
 use crate::event::{Instruments, LeftOut};
-use crate::units::{Amount, InstrumentId, LegKind, Price, Qty, Rate, Unix};
-use crate::venue::grid::{Steps, printable};
+use crate::units::{LegKind, Rate, Unix};
+use crate::venue::grid::{self, Steps, printable, unlimited};
 use crate::venue::json::{Object, flag, int, text};
 use crate::venue::{Ask, BadBody, Listing, Row};
 
@@ -79,12 +79,8 @@ pub(super) fn read(leg: LegKind, body: &mut [u8]) -> Result<Listing, BadBody> {
 /// One row, or a sentence why it is not for us.
 fn instrument(leg: LegKind, symbol: &str, row: &Object<'_, '_>) -> Result<Row, String> {
     let word = |field: &'static str| text(row, field).ok_or(format!("its listing has no `{field}`"));
-    let name = symbol.parse().map_err(|_| "its symbol is longer than 24 bytes".to_owned())?;
     // An order's form holds the symbol as it is: nothing in it may need percent-encoding.
-    if symbol.is_empty() || !symbol.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
-    {
-        return Err("its symbol has letters that an order form would have to encode".to_owned());
-    }
+    let name = grid::name(symbol, b"_")?;
     let quote = word("quoteAsset")?;
     if quote != QUOTE {
         return Err(format!("it is paid in {quote}, not {QUOTE}"));
@@ -93,24 +89,8 @@ fn instrument(leg: LegKind, symbol: &str, row: &Object<'_, '_>) -> Result<Row, S
     let filters = Filters::of(row)?;
     let base = word("baseAsset")?;
     filters.instrument(Row {
-        id: InstrumentId::default(),
-        venue: ID,
-        leg,
-        symbol: name,
-        base: base.parse().map_err(|_| format!("its base asset {base} is longer than 16 bytes"))?,
-        quote: quote.parse().map_err(|_| "its quote asset is longer than 16 bytes".to_owned())?,
-        price_decimals: 0,
-        qty_decimals: 0,
-        tick: Price(0),
-        lot: Qty(0),
-        qty_min: Qty(0),
-        qty_max: Qty(0),
-        notional_min: Amount::ZERO,
         reduce_only_exempt: leg == LegKind::Perp,
-        price_range: (Price(0), Price::MAX),
-        taker_fee: regular_taker_fee(leg),
-        band: None,
-        buy_fee_in_base: leg == LegKind::Spot,
+        ..unlimited(ID, leg, name, [base, quote], regular_taker_fee(leg))?
     })
 }
 
@@ -227,6 +207,7 @@ impl<'i> Filters<'i> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::units::Qty;
     use crate::units::decimal;
     use crate::venue::sample::fixture;
 
@@ -318,7 +299,7 @@ mod tests {
             (
                 Spot,
                 |row| row["symbol"] = "币安USDT".into(),
-                "its symbol has letters that an order form would have to encode",
+                "its symbol has letters that a request would have to encode",
             ),
             (Spot, |row| row["symbol"] = "X".repeat(25).into(), "its symbol is longer than 24 bytes"),
             (Spot, |row| row["orderTypes"] = serde_json::json!(["MARKET"]), "its `orderTypes` has no LIMIT"),

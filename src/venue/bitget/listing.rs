@@ -7,10 +7,10 @@
 
 use super::{ID, ask, category, market};
 use crate::event::LeftOut;
-use crate::units::{Amount, InstrumentId, LegKind, Price, Qty, Rate, Unix};
+use crate::units::{LegKind, Rate, Unix};
 use crate::venue::answer::rows;
 use crate::venue::fields::Fields;
-use crate::venue::grid::{Steps, printable};
+use crate::venue::grid::{self, Steps, printable, unlimited};
 use crate::venue::{Ask, BadBody, Listing, Row};
 
 /// What both markets are paid in here.
@@ -69,17 +69,13 @@ fn ends(row: &Fields<'_, '_>) -> Result<Option<Unix>, String> {
 
 /// One row, or a sentence why it is not for us.
 fn instrument(leg: LegKind, symbol: &str, row: &Fields<'_, '_>) -> Result<Row, String> {
-    let name = symbol.parse().map_err(|_| "its symbol is longer than 24 bytes".to_owned())?;
-    if symbol.is_empty() || !symbol.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
-    {
-        return Err("its symbol has letters that a subscription would have to escape".to_owned());
-    }
+    let name = grid::name(symbol, b"_")?;
     tradable(leg, row)?;
-    let base = word(row, "baseCoin")?;
+    let base = row.word("baseCoin")?;
     let (tick, lot) = match leg {
-        LegKind::Spot => (step(word(row, "pricePrecision")?)?, step(word(row, "quantityPrecision")?)?),
+        LegKind::Spot => (step(row.word("pricePrecision")?)?, step(row.word("quantityPrecision")?)?),
         LegKind::Perp => {
-            (word(row, "priceMultiplier")?.to_owned(), word(row, "quantityMultiplier")?.to_owned())
+            (row.word("priceMultiplier")?.to_owned(), row.word("quantityMultiplier")?.to_owned())
         }
     };
     let limit = |field: &'static str| {
@@ -92,38 +88,16 @@ fn instrument(leg: LegKind, symbol: &str, row: &Fields<'_, '_>) -> Result<Row, S
         qtys: [limit("minOrderQty")?, limit("maxOrderQty")?],
         notional_min: limit("minOrderAmount")?,
     };
-    steps.instrument(Row {
-        id: InstrumentId::default(),
-        venue: ID,
-        leg,
-        symbol: name,
-        base: base
-            .parse()
-            .map_err(|_| format!("its base coin {} is longer than 16 bytes", printable(base)))?,
-        quote: QUOTE.parse().map_err(|_| "its quote coin is longer than 16 bytes".to_owned())?,
-        price_decimals: 0,
-        qty_decimals: 0,
-        tick: Price(0),
-        lot: Qty(0),
-        qty_min: Qty(0),
-        qty_max: Qty(0),
-        notional_min: Amount::ZERO,
-        reduce_only_exempt: false,
-        price_range: (Price(0), Price::MAX),
-        taker_fee: regular_taker_fee(leg),
-        band: None,
-        // Unless fees are taken in BGB, which the account says.
-        buy_fee_in_base: leg == LegKind::Spot,
-    })
+    steps.instrument(unlimited(ID, leg, name, [base, QUOTE], regular_taker_fee(leg))?)
 }
 
 /// Whether limit orders are taken there now, of a kind we trade.
 fn tradable(leg: LegKind, row: &Fields<'_, '_>) -> Result<(), String> {
-    let listed = word(row, "category")?;
+    let listed = row.word("category")?;
     if listed != category(leg) {
         return Err(format!("it is listed as {}, not {}", printable(listed), category(leg)));
     }
-    let quote = word(row, "quoteCoin")?;
+    let quote = row.word("quoteCoin")?;
     if quote != QUOTE {
         return Err(format!("it is paid in {}, not {QUOTE}", printable(quote)));
     }
@@ -132,12 +106,12 @@ fn tradable(leg: LegKind, row: &Fields<'_, '_>) -> Result<(), String> {
         return Err("it follows no coin (isRwa)".to_owned());
     }
     if leg == LegKind::Perp {
-        let kind = word(row, "symbolType")?;
+        let kind = row.word("symbolType")?;
         if kind != "perpetual" {
             return Err(format!("it is a {} contract, not a perpetual one", printable(kind)));
         }
     }
-    let status = word(row, "status")?;
+    let status = row.word("status")?;
     if status != "online" {
         return Err(format!("its status is {}, not online", printable(status)));
     }
@@ -156,10 +130,6 @@ fn step(digits: &str) -> Result<String, String> {
         1..=18 => Ok(format!("0.{:0>count$}", 1)),
         _ => Err(format!("its precision {count} is more than 18 digits")),
     }
-}
-
-fn word<'i>(row: &Fields<'_, 'i>, field: &'static str) -> Result<&'i str, String> {
-    row.text(field).map_err(|bad| format!("its listing: {bad}"))
 }
 
 #[cfg(test)]
@@ -238,7 +208,7 @@ mod tests {
             (
                 Spot,
                 |row| row["symbol"] = json!("币安USDT"),
-                "its symbol has letters that a subscription would have to escape",
+                "its symbol has letters that a request would have to encode",
             ),
             (Spot, |row| row["pricePrecision"] = json!("19"), "its precision 19 is more than 18 digits"),
             (Spot, |row| row["quantityPrecision"] = json!(""), "its precision  is no number"),

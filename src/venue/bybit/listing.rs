@@ -7,9 +7,9 @@
 
 use super::{ID, ask, category, market};
 use crate::event::LeftOut;
-use crate::units::{Amount, InstrumentId, LegKind, Price, Qty, Rate};
+use crate::units::{LegKind, Rate};
 use crate::venue::fields::Fields;
-use crate::venue::grid::{Steps, printable};
+use crate::venue::grid::{self, Steps, printable, unlimited};
 use crate::venue::{Ask, BadBody, Listing, Row};
 use simd_json::prelude::*;
 
@@ -68,50 +68,26 @@ pub(super) fn read(leg: LegKind, body: &mut [u8]) -> Result<Listing, BadBody> {
 
 /// One row, or a sentence why it is not for us.
 fn instrument(leg: LegKind, symbol: &str, row: &Fields<'_, '_>) -> Result<Row, String> {
-    let name = symbol.parse().map_err(|_| "its symbol is longer than 24 bytes".to_owned())?;
-    if symbol.is_empty() || !symbol.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-')
-    {
-        return Err("its symbol has letters that a subscription would have to escape".to_owned());
-    }
+    let name = grid::name(symbol, b"-")?;
     tradable(leg, row)?;
-    let base = word(row, "baseCoin")?;
+    let base = row.word("baseCoin")?;
     let steps = steps(leg, row)?;
-    steps.instrument(Row {
-        id: InstrumentId::default(),
-        venue: ID,
-        leg,
-        symbol: name,
-        base: base.parse().map_err(|_| format!("its base coin {base} is longer than 16 bytes"))?,
-        quote: QUOTE.parse().map_err(|_| "its quote coin is longer than 16 bytes".to_owned())?,
-        price_decimals: 0,
-        qty_decimals: 0,
-        tick: Price(0),
-        lot: Qty(0),
-        qty_min: Qty(0),
-        qty_max: Qty(0),
-        notional_min: Amount::ZERO,
-        // Not promised anywhere: an exit below the least value may be refused.
-        reduce_only_exempt: false,
-        price_range: (Price(0), Price::MAX),
-        taker_fee: regular_taker_fee(leg),
-        band: None,
-        buy_fee_in_base: leg == LegKind::Spot,
-    })
+    steps.instrument(unlimited(ID, leg, name, [base, QUOTE], regular_taker_fee(leg))?)
 }
 
 /// Whether limit orders are taken there now, of a kind we trade.
 fn tradable(leg: LegKind, row: &Fields<'_, '_>) -> Result<(), String> {
     if leg == LegKind::Perp {
-        let kind = word(row, "contractType")?;
+        let kind = row.word("contractType")?;
         if kind != "LinearPerpetual" {
             return Err(format!("it is a {kind} contract, not a LinearPerpetual one"));
         }
-        let settled = word(row, "settleCoin")?;
+        let settled = row.word("settleCoin")?;
         if settled != QUOTE {
             return Err(format!("it is settled in {settled}, not {QUOTE}"));
         }
     }
-    let quote = word(row, "quoteCoin")?;
+    let quote = row.word("quoteCoin")?;
     if quote != QUOTE {
         return Err(format!("it is paid in {quote}, not {QUOTE}"));
     }
@@ -119,7 +95,7 @@ fn tradable(leg: LegKind, row: &Fields<'_, '_>) -> Result<(), String> {
     if let Some(kind) = kind.filter(|kind| NO_COINS.contains(kind)) {
         return Err(format!("it follows no coin (symbolType {kind})"));
     }
-    let status = word(row, "status")?;
+    let status = row.word("status")?;
     if status != "Trading" {
         return Err(format!("its status is {status}, not Trading"));
     }
@@ -141,27 +117,23 @@ fn tradable(leg: LegKind, row: &Fields<'_, '_>) -> Result<(), String> {
 fn steps<'i>(leg: LegKind, row: &Fields<'_, 'i>) -> Result<Steps<'i>, String> {
     let filter = |name: &'static str| row.within(name).map_err(|_| format!("its listing has no `{name}`"));
     let (price, lot) = (filter("priceFilter")?, filter("lotSizeFilter")?);
-    let tick = word(&price, "tickSize")?;
+    let tick = price.word("tickSize")?;
     Ok(match leg {
         LegKind::Spot => Steps {
             tick,
             prices: ["0", "0"],
-            lot: word(&lot, "basePrecision")?,
-            qtys: ["0", word(&lot, "maxLimitOrderQty").or_else(|_| word(&lot, "maxOrderQty"))?],
-            notional_min: word(&lot, "minOrderAmt")?,
+            lot: lot.word("basePrecision")?,
+            qtys: ["0", lot.word("maxLimitOrderQty").or_else(|_| lot.word("maxOrderQty"))?],
+            notional_min: lot.word("minOrderAmt")?,
         },
         LegKind::Perp => Steps {
             tick,
-            prices: [word(&price, "minPrice")?, word(&price, "maxPrice")?],
-            lot: word(&lot, "qtyStep")?,
-            qtys: [word(&lot, "minOrderQty")?, word(&lot, "maxOrderQty")?],
-            notional_min: word(&lot, "minNotionalValue")?,
+            prices: [price.word("minPrice")?, price.word("maxPrice")?],
+            lot: lot.word("qtyStep")?,
+            qtys: [lot.word("minOrderQty")?, lot.word("maxOrderQty")?],
+            notional_min: lot.word("minNotionalValue")?,
         },
     })
-}
-
-fn word<'i>(row: &Fields<'_, 'i>, field: &'static str) -> Result<&'i str, String> {
-    row.text(field).map_err(|bad| format!("its listing: {bad}"))
 }
 
 #[cfg(test)]
@@ -232,7 +204,7 @@ mod tests {
             (
                 Spot,
                 |row| row["symbol"] = json!("BTC\"USDT"),
-                "its symbol has letters that a subscription would have to escape",
+                "its symbol has letters that a request would have to encode",
             ),
             (
                 Perp,

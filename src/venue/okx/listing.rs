@@ -10,9 +10,9 @@
 use super::{ID, ask, kind, market};
 use crate::event::LeftOut;
 use crate::units::decimal::{decimals_of, parse_i128, pow10_i128};
-use crate::units::{Amount, InstrumentId, LegKind, Price, Qty, Rate};
+use crate::units::{Amount, LegKind, Rate};
 use crate::venue::fields::Fields;
-use crate::venue::grid::{Steps, printable};
+use crate::venue::grid::{self, Steps, printable, unlimited};
 use crate::venue::{Ask, BadBody, Listing, Row};
 
 /// What both markets are paid in here.
@@ -61,53 +61,30 @@ pub(super) fn read(leg: LegKind, body: &mut [u8]) -> Result<Listing, BadBody> {
 
 /// One row, with what a contract of it holds; or a sentence why it is not for us.
 fn instrument(leg: LegKind, symbol: &str, row: &Fields<'_, '_>) -> Result<(Row, Option<Amount>), String> {
-    let name = symbol.parse().map_err(|_| "its symbol is longer than 24 bytes".to_owned())?;
-    if !symbol.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_')) {
-        return Err("its symbol has letters that a subscription would have to escape".to_owned());
-    }
-    let listed = word(row, "instType")?;
+    let name = grid::name(symbol, b"-_")?;
+    let listed = row.word("instType")?;
     if listed != kind(leg) {
         return Err(format!("it is listed as {listed}, not {}", kind(leg)));
     }
     tradable(row)?;
     let (base, contract) = match leg {
         LegKind::Spot => {
-            let quote = word(row, "quoteCcy")?;
+            let quote = row.word("quoteCcy")?;
             if quote != QUOTE {
                 return Err(format!("it is paid in {quote}, not {QUOTE}"));
             }
-            (word(row, "baseCcy")?, None)
+            (row.word("baseCcy")?, None)
         }
         LegKind::Perp => swap(symbol, row)?,
     };
     let steps = Steps {
-        tick: word(row, "tickSz")?,
+        tick: row.word("tickSz")?,
         prices: ["0", "0"],
-        lot: word(row, "lotSz")?,
-        qtys: [word(row, "minSz")?, word(row, "maxLmtSz")?],
+        lot: row.word("lotSz")?,
+        qtys: [row.word("minSz")?, row.word("maxLmtSz")?],
         notional_min: "0",
     };
-    let row = steps.instrument(Row {
-        id: InstrumentId::default(),
-        venue: ID,
-        leg,
-        symbol: name,
-        base: base.parse().map_err(|_| format!("its base coin {base} is longer than 16 bytes"))?,
-        quote: QUOTE.parse().map_err(|_| "its quote coin is longer than 16 bytes".to_owned())?,
-        price_decimals: 0,
-        qty_decimals: 0,
-        tick: Price(0),
-        lot: Qty(0),
-        qty_min: Qty(0),
-        qty_max: Qty(0),
-        notional_min: Amount::ZERO,
-        reduce_only_exempt: false,
-        price_range: (Price(0), Price::MAX),
-        taker_fee: regular_taker_fee(leg),
-        band: None,
-        // Until the account says `feeType` 1.
-        buy_fee_in_base: leg == LegKind::Spot,
-    })?;
+    let row = steps.instrument(unlimited(ID, leg, name, [base, QUOTE], regular_taker_fee(leg))?)?;
     Ok((row, contract))
 }
 
@@ -120,7 +97,7 @@ fn tradable(row: &Fields<'_, '_>) -> Result<(), String> {
     if let Some(rule) = said("ruleType")?.filter(|rule| *rule != "normal") {
         return Err(format!("its rules are {}, not normal", printable(rule)));
     }
-    let state = word(row, "state")?;
+    let state = row.word("state")?;
     if state != "live" {
         return Err(format!("its state is {}, not live", printable(state)));
     }
@@ -132,19 +109,19 @@ fn tradable(row: &Fields<'_, '_>) -> Result<(), String> {
 
 /// The coin of a linear swap, and how many of it a contract is.
 fn swap<'i>(symbol: &str, row: &Fields<'_, 'i>) -> Result<(&'i str, Option<Amount>), String> {
-    let kind = word(row, "ctType")?;
+    let kind = row.word("ctType")?;
     if kind != "linear" {
         return Err(format!("it is a {} contract, not a linear one", printable(kind)));
     }
-    let settled = word(row, "settleCcy")?;
+    let settled = row.word("settleCcy")?;
     if settled != QUOTE {
         return Err(format!("it is settled in {}, not {QUOTE}", printable(settled)));
     }
-    let base = word(row, "ctValCcy")?;
+    let base = row.word("ctValCcy")?;
     if symbol != format!("{base}-{QUOTE}-SWAP") {
         return Err(format!("its contract is counted in {}, which its name does not say", printable(base)));
     }
-    let (value, many) = (word(row, "ctVal")?, word(row, "ctMult")?);
+    let (value, many) = (row.word("ctVal")?, row.word("ctMult")?);
     let coins =
         product(value, many).ok_or(format!("its contract of {value} × {many} coins can't be held"))?;
     Ok((base, Some(coins)))
@@ -157,10 +134,6 @@ fn product(a: &str, b: &str) -> Option<Amount> {
     let spare = Amount::SCALE.checked_sub(decimals[0] + decimals[1])?;
     let product = a.ok()?.checked_mul(b.ok()?)?.checked_mul(pow10_i128(spare))?;
     (product > 0).then_some(Amount(product))
-}
-
-fn word<'i>(row: &Fields<'_, 'i>, field: &'static str) -> Result<&'i str, String> {
-    row.text(field).map_err(|bad| format!("its listing: {bad}"))
 }
 
 #[cfg(test)]
