@@ -380,7 +380,12 @@ impl Tls {
     }
 
     pub(super) fn close(&mut self) {
-        if !self.broken {
+        if self.has_queued() {
+            // A rest that has not left never leaves: whoever closes with one wants just that (F16, I6). The other
+            // side finds a record cut short, of which it can open nothing.
+            self.out.clear();
+            self.sent = 0;
+        } else if !self.broken {
             match &mut self.hands {
                 Hands::Own(own) => own.say_goodbye(&mut self.out),
                 Hands::Rustls(rustls) => rustls.say_goodbye(&mut self.out),

@@ -456,6 +456,37 @@ fn behind_a_rest_nothing_sealed_ahead_goes() {
     assert!(server.join().unwrap() == expected, "what the server read differs");
 }
 
+/// An order cut short whose time is over (F16), or that was overtaken by the kill latch (I6): its link is closed, and
+/// though the kernel would take the rest now, nothing more of it leaves.
+#[test]
+fn what_has_not_left_when_a_link_is_closed_never_leaves() {
+    let authority = Authority::new();
+    let (go, wait) = mpsc::channel::<()>();
+    let (port, server) = serve(authority.server("localhost", rustls::ALL_VERSIONS, |_| ()), move |stream| {
+        stream.write_all(b"!").unwrap();
+        wait.recv().unwrap();
+        let (mut got, mut some) = (0, [0; 4_096]);
+        // What is cut short ends in an error, not in a goodbye.
+        loop {
+            match stream.read(&mut some) {
+                Ok(0) | Err(_) => break got,
+                Ok(n) => got += n,
+            }
+        }
+    });
+    let mut room = Room::open(dial(&authority, port, 4_096, 4_096));
+    let mut whole = 0;
+    while room.link().send(&body(1_000)).unwrap() == Sent::All {
+        whole += 1_000;
+    }
+    // The server reads on, so the kernel has room again before the link is closed.
+    go.send(()).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    room.link().close();
+    drop(room);
+    assert_eq!(server.join().unwrap(), whole, "the last message was cut short, and none of it may be read");
+}
+
 #[test]
 fn the_next_link_to_the_same_host_is_agreed_by_ticket() {
     let authority = Authority::new();

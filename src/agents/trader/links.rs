@@ -286,6 +286,25 @@ impl OrderLinks {
         work
     }
 
+    /// The kill latch is set: what has not left of an order must not leave any more (I6). Returns how many there
+    /// were.
+    pub(super) fn hold_back(&mut self, now: Nanos, around: &mut Around<'_>) -> usize {
+        let mut work = 0;
+        for at in 0..self.lines.len() {
+            let cut = |line: &Line| line.unflushed && matches!(line.flying, Some((Flying::Order { .. }, _)));
+            if self.lines[at].as_ref().is_some_and(cut) {
+                self.bury(
+                    Slot(at as u16),
+                    "the kill latch was set before an order had left whole",
+                    now,
+                    around,
+                );
+                work += 1;
+            }
+        }
+        work
+    }
+
     /// Whether an answer on this lane asked us to wait, longer than until now.
     #[inline]
     pub(super) fn is_quiet(&self, lane: usize, now: Nanos) -> bool {

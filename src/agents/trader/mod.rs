@@ -433,6 +433,9 @@ impl Agent for Trader {
                 permit: &self.permit,
                 sent: &mut self.sent,
             };
+            if self.kill.is_set() {
+                work += self.links.hold_back(now, &mut around);
+            }
             work += self.links.turn(now, &mut around);
         }
         work += self.contingent(now);
