@@ -66,7 +66,7 @@ fn a_clerk_alone_lists_the_pairs_of_a_venue_without_a_key() {
         ("perp ", "it is a CURRENT_QUARTER contract, not a PERPETUAL one"),
         ("perp LUNA2USDT", "no spot market trades its base LUNA2 for USDT"),
         ("spot LUNAUSDT", "no perp trades its base LUNA"),
-        ("spot 币安人生USDT", "its symbol has letters that an order form would have to encode"),
+        ("spot 币安人生USDT", "its symbol has letters that a request would have to encode"),
     ] {
         let found = left.iter().any(|line| line.starts_with(market) && line.ends_with(reason));
         assert!(found, "{market} {reason} is not in {left:#?}");
