@@ -87,13 +87,17 @@ fn when_the_venue_falls_silent_no_order_is_sent_on_old_quotes() {
         .args(["--out", &out, "--data-dir", &within("data")])
         .args(venue.arguments())
         .stdout(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     std::thread::sleep(std::time::Duration::from_secs(6));
     venue.ask("POST /fault", r#"{"kind": "maintenance", "for_ms": 60000}"#);
     let silent_us = venue.truth()["now_us"].as_u64().unwrap();
     let ended = engine.wait_with_output().unwrap();
-    assert!(matches!(ended.status.code(), Some(0 | 4)), "{:?}", ended.status);
+    // Where the silence came between two legs, nobody quotes what the first one could be undone at: that is told.
+    let error = String::from_utf8_lossy(&ended.stderr);
+    let code = ended.status.code();
+    assert!(matches!(code, Some(0 | 4)) || code == Some(1) && error.contains("naked at the end"), "{error}");
     let inside: Value = serde_json::from_slice(&std::fs::read(format!("{out}/truth.json")).unwrap()).unwrap();
     let orders = inside["orders"].as_array().unwrap();
     assert!(!orders.is_empty(), "it traded while there were quotes");
