@@ -10,7 +10,7 @@ use crate::agents::clerk::Host;
 use crate::agents::courier::{BODY_MAX, Courier, Delivery, Letter};
 use crate::event::{Instruments, Kind};
 use crate::metal::clock::Clock;
-use crate::metal::dial::{DialRequest, Dialer};
+use crate::metal::dial::Dialer;
 use crate::metal::latch::{Latch, stop_on_signals};
 use crate::metal::link::{Link, LinkState};
 use crate::metal::tap::Tap;
@@ -177,15 +177,7 @@ impl Inquiry {
     fn dial(&mut self, endpoint: &'static str) -> Result<Link, Lost> {
         let host = self.hosts.get(endpoint).ok_or_else(|| Lost(format!("no address for {endpoint}")))?;
         self.dialled += 1;
-        self.dialer.request(DialRequest {
-            ticket: self.dialled,
-            host: host.name.clone(),
-            port: host.port,
-            server_name: host.name.clone(),
-            tls: host.tls,
-            inbound: 1 << 20,
-            inbound_max: BODY_MAX + (1 << 20),
-        });
+        self.dialer.request(host.dialled(self.dialled, [1 << 20, BODY_MAX + (1 << 20)]));
         let began = self.clock.now();
         let mut opening: Option<Link> = None;
         while !self.stop.is_set() && self.clock.now().since(began) < UP_WITHIN_NS {

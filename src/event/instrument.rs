@@ -107,6 +107,15 @@ impl Instruments {
         &self.pairs[usize::from(id.0)]
     }
 
+    /// The instruments of one leg of these pairs, by their ids, each once.
+    #[must_use]
+    pub fn legs(&self, pairs: &[PairId], leg: LegKind) -> Vec<InstrumentId> {
+        let mut ids: Vec<_> = pairs.iter().map(|pair| self.leg(*pair, leg).id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
     /// One leg of a pair.
     #[must_use]
     pub fn leg(&self, pair: PairId, leg: LegKind) -> &Instrument {

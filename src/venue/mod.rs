@@ -198,6 +198,14 @@ pub struct Ask {
     pub headers: Vec<(Cow<'static, str>, String)>,
 }
 
+impl Ask {
+    /// A GET of the endpoint `rest` that needs no key, and counts one.
+    #[must_use]
+    pub const fn plain(path: String) -> Self {
+        Self { method: "GET", endpoint: "rest", path, weight: 1, headers: Vec::new() }
+    }
+}
+
 impl fmt::Debug for Ask {
     /// Without the query: it may hold a signature.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

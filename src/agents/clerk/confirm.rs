@@ -10,7 +10,7 @@ use super::{Clerk, Host};
 use crate::agents::courier::{BODY_MAX, Courier, Delivery, Letter};
 use crate::event::{Counted, News, Opinion};
 use crate::metal::clock::Clock;
-use crate::metal::dial::{DialRequest, Dialer};
+use crate::metal::dial::Dialer;
 use crate::metal::link::{Link, LinkState};
 use crate::metal::tap::Tap;
 use crate::units::time::SEC;
@@ -185,15 +185,7 @@ impl Witness {
     fn dial(&mut self) {
         let host = &self.settings.host;
         self.tickets += 1;
-        self.dialer.request(DialRequest {
-            ticket: self.tickets,
-            host: host.name.clone(),
-            port: host.port,
-            server_name: host.name.clone(),
-            tls: host.tls,
-            inbound: 1 << 16,
-            inbound_max: BODY_MAX,
-        });
+        self.dialer.request(host.dialled(self.tickets, [1 << 16, BODY_MAX]));
     }
 
     fn ask(&self) -> Ask {

@@ -8,7 +8,6 @@ use super::Clerk;
 use super::user::SETTLED_NS;
 use crate::agents::{Dead, FeedCard, Handed, Purpose};
 use crate::event::News;
-use crate::metal::dial::DialRequest;
 use crate::metal::link::{Link, LinkState};
 use crate::units::time::{MS, SEC};
 use crate::units::{LegKind, Nanos, VenueId};
@@ -201,21 +200,13 @@ impl Clerk {
                 self.wants[at].state = State::Given;
                 continue;
             };
-            let (inbound, inbound_max) = match self.wants[at].what {
-                What::Bulk(_) => (1 << 20, crate::agents::courier::BODY_MAX + (1 << 20)),
-                What::Room { feed: Some(_), .. } => (1 << 18, 1 << 22),
-                What::Room { feed: None, .. } => (1 << 16, 1 << 20),
+            let room = match self.wants[at].what {
+                What::Bulk(_) => [1 << 20, crate::agents::courier::BODY_MAX + (1 << 20)],
+                What::Room { feed: Some(_), .. } => [1 << 18, 1 << 22],
+                What::Room { feed: None, .. } => [1 << 16, 1 << 20],
             };
             self.tickets += 1;
-            self.dialer.request(DialRequest {
-                ticket: self.tickets,
-                host: host.name.clone(),
-                port: host.port,
-                server_name: host.name.clone(),
-                tls: host.tls,
-                inbound,
-                inbound_max,
-            });
+            self.dialer.request(host.dialled(self.tickets, room));
             self.wants[at].state = State::Dialling { ticket: self.tickets };
             work += 1;
         }

@@ -22,7 +22,7 @@ use super::courier::Courier;
 use super::{Dead, Handed, Loaded};
 use crate::event::{Instruments, LANES, News, Offsets, READS_WORDS};
 use crate::metal::clock::Clock;
-use crate::metal::dial::Dialer;
+use crate::metal::dial::{DialRequest, Dialer};
 use crate::metal::entropy::Entropy;
 use crate::metal::latest::{Reader as Latest, Writer};
 use crate::metal::ring::{Consumer, Producer};
@@ -48,6 +48,15 @@ pub struct Host {
     pub name: String,
     /// Port.
     pub port: u16,
+}
+
+impl Host {
+    /// Asks for a connection to it, whose inbound buffer has so many bytes and may grow to so many.
+    #[must_use]
+    pub fn dialled(&self, ticket: u32, [inbound, inbound_max]: [usize; 2]) -> DialRequest {
+        let (host, server_name) = (self.name.clone(), self.name.clone());
+        DialRequest { ticket, host, port: self.port, server_name, tls: self.tls, inbound, inbound_max }
+    }
 }
 
 /// A venue with its addresses and our key to it.

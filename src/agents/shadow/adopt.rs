@@ -43,6 +43,10 @@ impl Shadow {
             }
         } else {
             self.recon.strangers.insert((instrument, order_id));
+            // An order of ours that was closed long ago comes here as well: what it traded is in the books.
+            if row.whose != Whose::Foreign {
+                return;
+            }
             let floor = self.baseline_of(instrument);
             let row = self.instruments.get(instrument);
             let moved = self.recon.foreign.entry(instrument).or_default();

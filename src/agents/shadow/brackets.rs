@@ -89,10 +89,14 @@ impl Shadow {
     /// What a position of this notional must keep beyond the share that all are reckoned with, once the shock that
     /// an account must survive has made it larger.
     pub(super) fn dear_margin(&self, id: InstrumentId, notional: Amount) -> Amount {
-        let caps = &self.settings.caps;
-        let shocked = Amount(notional.0.saturating_mul(PPM + caps.stress_ppm) / PPM);
-        let more = self.brackets.ppm(id, shocked) - caps.maintenance_ppm;
+        let more = self.shocked_ppm(id, notional) - self.settings.caps.maintenance_ppm;
         Amount(notional.0.saturating_mul(more.max(0)) / PPM)
+    }
+
+    /// The share that a position of this notional must keep once that shock is over it, in parts per million.
+    fn shocked_ppm(&self, id: InstrumentId, notional: Amount) -> i128 {
+        let shocked = notional.0.saturating_mul(PPM + self.settings.caps.stress_ppm) / PPM;
+        self.brackets.ppm(id, Amount(shocked))
     }
 
     /// Why the brackets keep a pair from growing by a clip, in words; `None`: they do not.
@@ -112,15 +116,13 @@ impl Shadow {
         );
         let notional =
             Amount(worth(base, price, perp.price_decimals).0 / i128::from(row.price_factor.max(1)));
-        let caps = &self.settings.caps;
-        let shocked = Amount(notional.0.saturating_mul(PPM + caps.stress_ppm) / PPM);
-        let ppm = self.brackets.ppm(perp.id, shocked);
-        (ppm > caps.maintenance_ppm).then(|| {
+        let (ppm, all) = (self.shocked_ppm(perp.id, notional), self.settings.caps.maintenance_ppm);
+        (ppm > all).then(|| {
             format!(
                 "the venue wants {} % of maintenance margin for {} at that size; more than {} % is not entered",
                 percent(ppm),
                 perp.symbol,
-                percent(caps.maintenance_ppm)
+                percent(all)
             )
         })
     }

@@ -143,8 +143,7 @@ impl Trader {
 
     /// Tells of the first turn that finds the kill latch set, and of the first that finds it clear again: from
     /// the one to the other, no send round carries a turn (I6).
-    pub(super) fn look_at_latch(&mut self, now: Nanos) -> usize {
-        let set = self.kill.is_set();
+    pub(super) fn look_at_latch(&mut self, set: bool, now: Nanos) -> usize {
         // Without room a later turn is told: the claim is then a smaller one, and still true.
         if set == self.latched || !self.doors.told.has_room(1) {
             return 0;

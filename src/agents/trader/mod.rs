@@ -401,7 +401,8 @@ impl Agent for Trader {
     fn do_work(&mut self, now: Nanos) -> usize {
         self.doors.tap.begin(now);
         self.turns += 1;
-        let mut work = self.look_at_latch(now);
+        let killed = self.kill.is_set();
+        let mut work = self.look_at_latch(killed, now);
         while let Some(loaded) = self.doors.loaded.pop() {
             if self.loaded.is_some() {
                 self.renew(loaded);
@@ -433,7 +434,7 @@ impl Agent for Trader {
                 permit: &self.permit,
                 sent: &mut self.sent,
             };
-            if self.kill.is_set() {
+            if killed {
                 work += self.links.hold_back(now, &mut around);
             }
             work += self.links.turn(now, &mut around);

@@ -27,10 +27,7 @@ pub(super) fn plans(instruments: &Instruments, pairs: &[PairId]) -> Vec<FeedPlan
     for (leg, what, topic) in
         [(Spot, "quotes", "books1"), (Perp, "quotes", "books1"), (Perp, "marks", "ticker")]
     {
-        let mut ids: Vec<_> = pairs.iter().map(|pair| instruments.leg(*pair, leg).id).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        for ids in ids.chunks(TOPICS) {
+        for ids in instruments.legs(pairs, leg).chunks(TOPICS) {
             let of = inst_type(leg);
             let arg = |id| {
                 format!(

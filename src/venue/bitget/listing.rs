@@ -5,7 +5,7 @@
 //! Wire:  bitget.md §4 and §10.
 //! Quirk: spot tells its steps as counts of digits, futures as steps. An empty text is no limit; -1 is no time.
 
-use super::{ID, ask, category, market};
+use super::{ID, category, market};
 use crate::event::LeftOut;
 use crate::units::{LegKind, Rate, Unix};
 use crate::venue::answer::rows;
@@ -28,7 +28,7 @@ const fn regular_taker_fee(leg: LegKind) -> Rate {
 
 /// Asks what trades; one answer tells all.
 pub(super) fn request(leg: LegKind) -> Ask {
-    ask(format!("/api/v3/market/instruments?category={}", category(leg)))
+    Ask::plain(format!("/api/v3/market/instruments?category={}", category(leg)))
 }
 
 /// Reads a market's listing.

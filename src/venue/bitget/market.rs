@@ -5,7 +5,7 @@
 //! Wire:  bitget.md §3.3. The tickers have a rate without its time; the v2 path has both, for all symbols at once.
 //! Quirk: settled funding comes by the number of its page, newest first.
 
-use super::{ask, category};
+use super::category;
 use crate::event::Instrument;
 use crate::units::{LegKind, Unix};
 use crate::venue::answer::{Envelope, rows};
@@ -34,7 +34,7 @@ pub(super) const TICKERS: [Tickers; 3] = [
     },
     Tickers {
         leg: LegKind::Perp,
-        request: || ask("/api/v2/mix/market/current-fund-rate?productType=usdt-futures".to_owned()),
+        request: || Ask::plain("/api/v2/mix/market/current-fund-rate?productType=usdt-futures".to_owned()),
         read: |body, symbols| told(LegKind::Perp, body, symbols, read_funding),
     },
 ];
@@ -50,7 +50,7 @@ pub(super) fn read_time(body: &mut [u8]) -> Result<Unix, BadBody> {
 }
 
 fn tickers(leg: LegKind) -> Ask {
-    ask(format!("/api/v3/market/tickers?category={}", category(leg)))
+    Ask::plain(format!("/api/v3/market/tickers?category={}", category(leg)))
 }
 
 /// What rows that name their symbol tell, of those among the symbols.
@@ -102,7 +102,7 @@ fn read_funding(row: &Fields<'_, '_>, known: Known) -> Result<TickerRow, Refused
 fn settled(row: &Instrument, behind: Behind) -> Ask {
     let (category, page) = (category(LegKind::Perp), behind.pages + 1);
     let query = format!("category={category}&symbol={}&cursor={page}&limit={PAGE}", row.symbol);
-    ask(format!("/api/v3/market/history-fund-rate?{query}"))
+    Ask::plain(format!("/api/v3/market/history-fund-rate?{query}"))
 }
 
 fn read_settled(body: &mut [u8], instrument: &Instrument) -> Rows<SettledRow> {

@@ -36,10 +36,7 @@ const _: () = assert!(TOPICS_PER_SOCKET * (TOPIC.len() + 24 + r#""","#.len()) <=
 pub(super) fn plans(instruments: &Instruments, pairs: &[PairId]) -> Vec<FeedPlan> {
     let mut plans = Vec::new();
     for leg in LegKind::BOTH {
-        let mut ids: Vec<_> = pairs.iter().map(|pair| instruments.leg(*pair, leg).id).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        for ids in ids.chunks(TOPICS_PER_SOCKET) {
+        for ids in instruments.legs(pairs, leg).chunks(TOPICS_PER_SOCKET) {
             let topics: Vec<_> =
                 ids.iter().map(|id| format!(r#""{TOPIC}{}""#, instruments.get(*id).symbol)).collect();
             let frame = |topics: &[String]| format!(r#"{{"op":"subscribe","args":[{}]}}"#, topics.join(","));

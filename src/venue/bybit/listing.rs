@@ -5,7 +5,7 @@
 //! Wire:  bybit.md §4 and §10. Linear comes in pages, whose `nextPageCursor` asks on.
 //! Quirk: `basePrecision` is a step, no count of digits; `deliveryTime` of a perpetual is its delisting.
 
-use super::{ID, ask, category, market};
+use super::{ID, category, market};
 use crate::event::LeftOut;
 use crate::units::{LegKind, Rate};
 use crate::venue::fields::Fields;
@@ -33,7 +33,7 @@ pub(super) fn request(leg: LegKind, cursor: &str) -> Ask {
         (LegKind::Perp, "") => "&limit=1000".to_owned(),
         (LegKind::Perp, cursor) => format!("&limit=1000&cursor={cursor}"),
     };
-    ask(format!("/v5/market/instruments-info?category={}{page}", category(leg)))
+    Ask::plain(format!("/v5/market/instruments-info?category={}{page}", category(leg)))
 }
 
 /// Reads a page of a market's listing.

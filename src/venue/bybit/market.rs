@@ -5,7 +5,7 @@
 //! Wire:  bybit.md §2 (envelope), §3.2 and §3.3.
 //! Quirk: of settled funding, a start without an end is an error: a page is read back from its end.
 
-use super::{ask, category};
+use super::category;
 use crate::event::Instrument;
 use crate::units::{LegKind, Rate, Unix};
 use crate::venue::answer::{Envelope, rows};
@@ -14,7 +14,7 @@ use crate::venue::fields::{Fields, stamp_text};
 use crate::venue::funding::SettledRow;
 use crate::venue::open::{Behind, Settled, TickerRow, Tickers, Told};
 use crate::venue::symbols::Known;
-use crate::venue::{BadBody, Refused, Symbols};
+use crate::venue::{Ask, BadBody, Refused, Symbols};
 
 /// Every v5 answer. Older ones spelled it `ret_code`.
 pub(super) const ENVELOPE: Envelope =
@@ -45,7 +45,7 @@ pub(super) fn read_time(body: &mut [u8]) -> Result<Unix, BadBody> {
 }
 
 fn tickers(leg: LegKind) -> crate::venue::Ask {
-    ask(format!("/v5/market/tickers?category={}", category(leg)))
+    Ask::plain(format!("/v5/market/tickers?category={}", category(leg)))
 }
 
 /// The rows of a good answer about this market.
@@ -99,7 +99,7 @@ fn read_ticker(leg: LegKind, row: &Fields<'_, '_>, known: Known) -> Result<Ticke
 
 fn settled(row: &Instrument, behind: Behind) -> crate::venue::Ask {
     let end = behind.oldest.map_or(String::new(), |oldest| format!("&endTime={}", oldest.as_ms() - 1));
-    ask(format!("/v5/market/funding/history?category=linear&symbol={}{end}&limit={PAGE}", row.symbol))
+    Ask::plain(format!("/v5/market/funding/history?category=linear&symbol={}{end}&limit={PAGE}", row.symbol))
 }
 
 fn read_settled(body: &mut [u8], instrument: &Instrument) -> Rows<SettledRow> {

@@ -31,7 +31,7 @@ pub static OPEN: Open = Open {
     feeds: feed::plans,
     decode: feed::decode,
     ping: Ping::Text(r#"{"op":"ping"}"#),
-    time_request: |_| ask("/v5/market/time".to_owned()),
+    time_request: |_| Ask::plain("/v5/market/time".to_owned()),
     read_time: market::read_time,
     tickers: &market::TICKERS,
     settled: Some(market::SETTLED),
@@ -44,9 +44,4 @@ const fn category(leg: LegKind) -> &'static str {
         LegKind::Spot => "spot",
         LegKind::Perp => "linear",
     }
-}
-
-/// A request that needs no key; each counts one.
-fn ask(path: String) -> Ask {
-    Ask { method: "GET", endpoint: "rest", path, weight: 1, headers: Vec::new() }
 }

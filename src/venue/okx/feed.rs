@@ -26,10 +26,7 @@ const CHANNELS: usize = 50;
 pub(super) fn plans(instruments: &Instruments, pairs: &[PairId]) -> Vec<FeedPlan> {
     let mut plans = Vec::new();
     for leg in LegKind::BOTH {
-        let mut ids: Vec<_> = pairs.iter().map(|pair| instruments.leg(*pair, leg).id).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        for ids in ids.chunks(CHANNELS) {
+        for ids in instruments.legs(pairs, leg).chunks(CHANNELS) {
             let arg = |id| format!(r#"{{"channel":"bbo-tbt","instId":"{}"}}"#, instruments.get(id).symbol);
             let args: Vec<_> = ids.iter().map(|id| arg(*id)).collect();
             plans.push(FeedPlan {

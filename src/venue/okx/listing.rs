@@ -7,7 +7,7 @@
 //! Quirk: `baseCcy` and `quoteCcy` are empty for swaps: the coin is `ctValCcy`, and the name must agree with it.
 //!        Prices are per coin, however many a contract holds. No least notional is listed.
 
-use super::{ID, ask, kind, market};
+use super::{ID, kind, market};
 use crate::event::LeftOut;
 use crate::units::decimal::{decimals_of, parse_i128, pow10_i128};
 use crate::units::{Amount, LegKind, Rate};
@@ -30,7 +30,7 @@ const fn regular_taker_fee(leg: LegKind) -> Rate {
 
 /// Asks what trades; one answer tells all.
 pub(super) fn request(leg: LegKind) -> Ask {
-    ask(format!("/api/v5/public/instruments?instType={}", kind(leg)))
+    Ask::plain(format!("/api/v5/public/instruments?instType={}", kind(leg)))
 }
 
 /// Reads a market's listing.

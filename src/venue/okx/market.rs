@@ -6,7 +6,7 @@
 //! Quirk: `fundingTime` is the coming settlement and `nextFundingTime` the one behind it; the interval is what lies
 //!        between. A ticker's quantities are contracts on swaps.
 
-use super::{ask, kind};
+use super::kind;
 use crate::event::Instrument;
 use crate::units::time::SEC;
 use crate::units::{BadDecimal, LegKind, Unix};
@@ -35,12 +35,12 @@ pub(super) const TICKERS: [Tickers; 4] = [
     },
     Tickers {
         leg: LegKind::Perp,
-        request: || ask("/api/v5/public/mark-price?instType=SWAP".to_owned()),
+        request: || Ask::plain("/api/v5/public/mark-price?instType=SWAP".to_owned()),
         read: |body, symbols| told(LegKind::Perp, body, symbols, read_mark),
     },
     Tickers {
         leg: LegKind::Perp,
-        request: || ask("/api/v5/public/funding-rate?instId=ANY".to_owned()),
+        request: || Ask::plain("/api/v5/public/funding-rate?instId=ANY".to_owned()),
         read: |body, symbols| told(LegKind::Perp, body, symbols, read_funding),
     },
 ];
@@ -68,7 +68,7 @@ pub(super) fn read_time(body: &mut [u8]) -> Result<Unix, BadBody> {
 }
 
 fn tickers(leg: LegKind) -> Ask {
-    ask(format!("/api/v5/market/tickers?instType={}", kind(leg)))
+    Ask::plain(format!("/api/v5/market/tickers?instType={}", kind(leg)))
 }
 
 fn read_tickers(leg: LegKind, body: &mut [u8], symbols: &Symbols) -> Result<Told, BadBody> {
@@ -128,7 +128,7 @@ fn read_funding(row: &Fields<'_, '_>, known: Known) -> Result<TickerRow, Refused
 
 fn settled(row: &Instrument, behind: Behind) -> Ask {
     let after = behind.oldest.map_or(String::new(), |oldest| format!("&after={}", oldest.as_ms()));
-    ask(format!("/api/v5/public/funding-rate-history?instId={}{after}&limit={PAGE}", row.symbol))
+    Ask::plain(format!("/api/v5/public/funding-rate-history?instId={}{after}&limit={PAGE}", row.symbol))
 }
 
 fn read_settled(body: &mut [u8], instrument: &Instrument) -> Rows<SettledRow> {

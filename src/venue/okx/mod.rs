@@ -31,7 +31,7 @@ pub static OPEN: Open = Open {
     feeds: feed::plans,
     decode: feed::decode,
     ping: Ping::Text("ping"),
-    time_request: |_| ask("/api/v5/public/time".to_owned()),
+    time_request: |_| Ask::plain("/api/v5/public/time".to_owned()),
     read_time: market::read_time,
     tickers: &market::TICKERS,
     settled: Some(market::SETTLED),
@@ -44,9 +44,4 @@ const fn kind(leg: LegKind) -> &'static str {
         LegKind::Spot => "SPOT",
         LegKind::Perp => "SWAP",
     }
-}
-
-/// A request that needs no key; each counts one.
-fn ask(path: String) -> Ask {
-    Ask { method: "GET", endpoint: "rest", path, weight: 1, headers: Vec::new() }
 }
