@@ -145,6 +145,7 @@ impl Shadow {
             reads.quiet[at] = quiet.unwrap_or_default();
         }
         self.permit.stakes = self.stakes(now);
+        self.permit.begins = self.may_trade();
         if trading {
             self.doors.permit.publish(self.permit.to_words());
         }
