@@ -354,6 +354,7 @@ fn engine_settings(
             read_back_ns: READ_BACK_NS,
             candles: false,
             wanted: (!settings.pairs.is_empty()).then(|| settings.pairs.clone()),
+            known: ClerkSettings::known(&recalled),
             live: settings.live,
             order_links: usize::from(settings.order_links),
             wants,

@@ -48,6 +48,7 @@ impl Lookout {
             read_back_ns,
             candles,
             wanted: (!settings.pairs.is_empty()).then(|| settings.pairs.clone()),
+            known: Vec::new(),
             live: false,
             order_links: 0,
             wants: Wants { leverage: 0, test: false },

@@ -149,6 +149,7 @@ impl Watch {
             read_back_ns: READ_BACK_NS,
             candles: false,
             wanted,
+            known: Vec::new(),
             live: false,
             order_links: 0,
             wants: Wants { leverage: 0, test: false },

@@ -333,6 +333,11 @@ impl Lane {
         again
     }
 
+    /// The market asked an earlier process to be left alone until then.
+    pub fn hush(&mut self, until: Nanos) {
+        self.quiet = self.quiet.max(until);
+    }
+
     /// Until when the market wants to hear nothing, if it does now.
     #[must_use]
     pub fn quiet_until(&self, now: Nanos) -> Option<Nanos> {

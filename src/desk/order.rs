@@ -255,18 +255,31 @@ impl Order {
     /// What lacks to a proof: no trade of it, and position or balance equal to the books, read later.
     #[must_use]
     pub fn missing(&self) -> Option<Nanos> {
-        let unseen = !self.ended() && self.order_id == 0 && self.executed == Qty::ZERO;
+        self.vanished().filter(|_| self.order_id == 0)
+    }
+
+    /// As [`Order::missing`], of an order that may have been there: one so old that the venue has forgotten it, had
+    /// it ended without a fill (FAULTS F88). What lacks to a proof is the same.
+    #[must_use]
+    pub fn vanished(&self) -> Option<Nanos> {
+        let unfilled = !self.ended() && self.executed == Qty::ZERO;
         self.lost
             .filter(|(first, last)| {
-                unseen && (last.since(*first) >= APART_NS || planted(Bug::OneSearchProves))
+                unfilled && (last.since(*first) >= APART_NS || planted(Bug::OneSearchProves))
             })
             .map(|(_, last)| last)
     }
 
-    /// All of evidence C is there: it ends. A fill that comes after all is booked in any state.
-    pub fn never_landed(&mut self) {
-        if self.missing().is_some() {
-            self.state = State::Ended(End::NeverLanded);
+    /// What lacked to a proof is there: it ends, as [`End::NeverLanded`] or [`End::Unfilled`]. A fill that comes after
+    /// all is booked in any state.
+    pub fn end_unseen(&mut self, end: End) {
+        let proven = match end {
+            End::NeverLanded => self.missing(),
+            End::Unfilled => self.vanished(),
+            End::Terminal(_) | End::Refused(_) | End::NotSent => None,
+        };
+        if proven.is_some() {
+            self.state = State::Ended(end);
         }
     }
 
@@ -430,15 +443,21 @@ mod tests {
         assert_eq!(searched(&[11 * SEC, 13 * SEC - 1]).missing(), None, "too close together");
         let mut order = searched(&[11 * SEC, 12 * SEC, 13 * SEC]);
         assert_eq!(order.missing(), Some(Nanos(13 * SEC)));
-        order.never_landed();
+        order.end_unseen(End::NeverLanded);
         assert_eq!(order.state, State::Ended(End::NeverLanded));
         assert!(order.closed());
 
         let mut seen = searched(&[11 * SEC]);
         let _ = seen.on_answer(&said(Verdict::Open { executed: Qty::ZERO }, Source::Stream), Nanos(12 * SEC));
         let _ = seen.on_answer(&not_found, Nanos(14 * SEC));
-        seen.never_landed();
+        seen.end_unseen(End::NeverLanded);
         assert!(!seen.ended(), "it has an id at the venue: it did land");
+        let mut filled = seen;
+        seen.end_unseen(End::Unfilled);
+        assert_eq!(seen.state, State::Ended(End::Unfilled), "it landed, and nothing of it was executed");
+        filled.on_trade(Qty(1));
+        filled.end_unseen(End::Unfilled);
+        assert!(!filled.ended(), "something of it was executed: the venue does not forget that");
     }
 
     proptest! {

@@ -106,10 +106,12 @@ pub struct Permit {
     pub all: [u64; LANES],
     /// What entries may bind.
     pub stakes: Stakes,
+    /// Whether entries may begin. Once they may not, what has not left of one never leaves.
+    pub begins: bool,
 }
 
 /// Words of the [`Permit`] cell.
-pub const PERMIT_WORDS: usize = 1 + 4 * LANES + STAKES_WORDS;
+pub const PERMIT_WORDS: usize = 1 + 4 * LANES + STAKES_WORDS + 1;
 
 impl Permit {
     /// How long one permit lasts.
@@ -142,7 +144,8 @@ impl Permit {
         for (place, row) in w[1..].chunks_exact_mut(LANES).zip(rows) {
             place.copy_from_slice(&row);
         }
-        w[1 + 4 * LANES..].copy_from_slice(&self.stakes.to_words());
+        w[1 + 4 * LANES..][..STAKES_WORDS].copy_from_slice(&self.stakes.to_words());
+        w[PERMIT_WORDS - 1] = u64::from(self.begins);
         w
     }
 
@@ -158,6 +161,7 @@ impl Permit {
             normal: row(2),
             all: row(3),
             stakes: Stakes::from_words(std::array::from_fn(|at| w[1 + 4 * LANES + at])),
+            begins: w[PERMIT_WORDS - 1] != 0,
         }
     }
 }
@@ -214,6 +218,7 @@ mod tests {
             normal: row(3),
             all: row(4),
             stakes: Stakes::from_words(std::array::from_fn(|at| 600 + at as u64)),
+            begins: true,
         };
         assert_eq!(Permit::from_words(permit.to_words()), permit);
         let reads = Reads { quiet: permit.expires, weight: row(5), relist: 7 };

@@ -22,6 +22,9 @@ pub enum End {
     /// C: not found twice after its deadline and settling time, no trade of it, and position or balance
     /// equal to the books.
     NeverLanded,
+    /// Never landed, or ended without a fill, which the venue has forgotten since: no trade of it in all its life, and
+    /// position or balance equal to the books (FAULTS F88). No evidence A or C.
+    Unfilled,
 }
 
 /// Where a pair stands.
@@ -215,6 +218,15 @@ pub enum Record {
         set: bool,
         /// The trader's turn in this run.
         turn: u64,
+    },
+    /// A market asked to be left alone: whoever starts meanwhile asks it for nothing (F96).
+    Quiet {
+        /// Calendar time.
+        at: Unix,
+        /// Its venue and leg, as people call them.
+        lane: String,
+        /// Until when, by the same calendar.
+        until: Unix,
     },
     /// Coins that long positions of a pair may sell from now on, the sold ones included.
     Grant {

@@ -27,6 +27,9 @@ const DEAD_NS: u64 = 600 * SEC;
 const WINDOW_NS: u64 = 60 * SEC;
 /// So many starts within it may use it up.
 const CROWD: usize = 4;
+/// After so long a session a settlement may have been missed: a hole in the history that entries are weighed by, and
+/// none is made (F47). Only kept sessions of days are so long.
+const HOLE_NS: u64 = 8 * 3_600 * SEC;
 /// A healthy engine goes on for at least this.
 const HEALING_NS: u64 = 12 * SEC;
 /// After a fault that shut every route, before its effects count.
@@ -212,7 +215,8 @@ impl<'a> Session<'a> {
             let restless = self.oracle.restless(&self.world);
             let by_rule = [DUST, SLOWED].iter().any(|words| self.oracle.tells(words));
             let by_rule = by_rule || self.world.settles_in() < GUARD_NS;
-            let traded = self.oracle.round_trips() > trips || self.no_entries || by_rule;
+            let no_entries = self.no_entries || self.world.now().0 >= HOLE_NS;
+            let traded = self.oracle.round_trips() > trips || no_entries || by_rule;
             if restless.is_empty() && traded && self.world.now() >= least {
                 return Ok(());
             }

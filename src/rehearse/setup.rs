@@ -260,6 +260,7 @@ impl Setup {
                 read_back_ns: READ_BACK_NS,
                 candles: false,
                 wanted: self.wanted.clone(),
+                known: ClerkSettings::known(&recalled),
                 live: self.live,
                 order_links: self.order_links,
                 wants: Wants {

@@ -104,6 +104,10 @@ pub(super) fn body(record: &Record) -> (Kind, Value) {
                     put(&mut body, "evidence", json!("C"));
                     put(&mut body, "end", json!("never_landed"));
                 }
+                End::Unfilled => {
+                    put(&mut body, "evidence", json!("fills"));
+                    put(&mut body, "end", json!("unfilled"));
+                }
             }
             (Kind::OrderEnd, body)
         }
@@ -125,6 +129,10 @@ pub(super) fn body(record: &Record) -> (Kind, Value) {
             let latch = if *set { "set" } else { "clear" };
             let text = format!("the trader finds the kill latch {latch}");
             (Kind::Note, json!({"at_us": us(*at), "text": text, "latch": latch, "turn": turn}))
+        }
+        Record::Quiet { at, lane, until } => {
+            let text = format!("{lane} asked to be left alone for {} s", (until.0 - at.0) / 1_000_000_000);
+            (Kind::Note, json!({"at_us": us(*at), "text": text, "lane": lane, "quiet_until_us": us(*until)}))
         }
         Record::Note { at, text } => (Kind::Note, json!({"at_us": us(*at), "text": cut(text)})),
         Record::Stop { at, open } => {

@@ -7,7 +7,7 @@
 //!        are not in it: they have files of their own.
 //! Map:   `segments` writes it when a segment is full, and goes back to the last whole one at a start.
 
-use super::body::{basis_body, instrument_rows, market, pair_rows, us};
+use super::body::{BASIS_DECIMALS, basis_body, instrument_rows, market, pair_rows, us};
 use super::journal::{Entry, Kind};
 use super::recall::{
     LATE_NS, Market, Markets, OldOrder, OldTrade, RecallError, Recalled, Run, WEEK_NS, read_markets,
@@ -16,7 +16,7 @@ use super::row::Row;
 use crate::desk::ledger::{Lot, Profit, Sums};
 use crate::metal::bugs::{Bug, planted};
 use crate::units::time::SEC;
-use crate::units::{Amount, ClientId, Unix};
+use crate::units::{Amount, ClientId, Unix, decimal};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -54,6 +54,7 @@ impl Recalled {
         }
         if let Some(last) = self.last_at {
             // No wait is so long, and no sample counts any more.
+            self.quiet.retain(|_, (_, until)| until.0 > last.0 - WEEK_NS);
             self.left.retain(|_, left| last.0.saturating_sub(left.0) < WEEK_NS);
             self.bases.retain(|_, rows| {
                 rows.last().is_some_and(|(hour, _)| last.0.saturating_sub(hour.0) < WEEK_NS)
@@ -91,6 +92,9 @@ impl Recalled {
         let bases = self.bases.iter().flat_map(|(pair, rows)| {
             rows.iter().map(move |(hour, closing)| basis_body(pair, *hour, *closing))
         });
+        let quiet = self.quiet.iter();
+        let quiet = quiet
+            .map(|(lane, (at, until))| json!({"lane": lane, "at_us": us(*at), "quiet_until_us": us(*until)}));
         let unvalued = self.sums.unvalued.iter();
         let unvalued =
             unvalued.map(|(asset, fees)| json!({"asset": asset.as_str(), "unvalued": fees.to_string()}));
@@ -112,6 +116,7 @@ impl Recalled {
             ("left", left.collect()),
             ("bases", bases.collect()),
             ("fees", unvalued.collect()),
+            ("quiet", quiet.collect()),
         ] {
             bodies.extend(rows.chunks(ROWS_MAX).map(|rows| json!({"what": what, "rows": rows})));
         }
@@ -172,6 +177,7 @@ impl Recalled {
                 }
                 "left" => drop(self.left.insert(one.asset("pair")?, one.moment("left_us")?)),
                 "bases" => self.on_basis(&one)?,
+                "quiet" => self.on_quiet(&one)?,
                 "fees" => drop(self.sums.unvalued.insert(one.asset("asset")?, one.amount("unvalued")?)),
                 "trades" => {
                     drop(self.trades.insert((one.market()?, one.number("trade_id")?), read_trade(&one)?));
@@ -189,6 +195,25 @@ impl Recalled {
                 _ => return Err(row.lacks("what")),
             }
         }
+        Ok(())
+    }
+
+    /// Takes in a sample of a pair's reference; those of a week before it and earlier go.
+    pub(super) fn on_basis(&mut self, row: &Row<'_>) -> Result<(), RecallError> {
+        let ppb = |field| {
+            let ppb = decimal::parse_signed(row.text(field)?.as_bytes(), BASIS_DECIMALS).ok();
+            ppb.and_then(|ppb| i64::try_from(ppb).ok()).ok_or_else(|| row.lacks(field))
+        };
+        let (hour, closing) = (row.moment("hour_us")?, [ppb("short")?, ppb("long")?]);
+        let samples = self.bases.entry(row.asset("pair")?).or_default();
+        samples.retain(|(old, _)| hour.0.saturating_sub(old.0) < WEEK_NS);
+        samples.push((hour, closing));
+        Ok(())
+    }
+
+    /// Takes in that a market asked to be left alone.
+    pub(super) fn on_quiet(&mut self, row: &Row<'_>) -> Result<(), RecallError> {
+        self.quiet.insert(row.text("lane")?.to_owned(), (row.at()?, row.moment("quiet_until_us")?));
         Ok(())
     }
 

@@ -67,6 +67,11 @@ fn around(n: usize, epoch: u32) -> Vec<Record> {
             why: "story",
         },
         payment(n as u64 / 2, n as i64, n.is_multiple_of(3)),
+        Record::Quiet {
+            at: AT,
+            lane: ["box spot", "box perp"][n % 2].to_owned(),
+            until: Unix(AT.0 + n as i64 * MINUTE_NS),
+        },
         Record::Basis {
             at: AT,
             name: Asset::from(["BTC", "ETH"][n % 2]).unwrap(),

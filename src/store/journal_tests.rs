@@ -173,7 +173,8 @@ pub(in super::super) fn all() -> Vec<Record> {
     ] {
         records.push(answer(verdict));
     }
-    for end in [End::Terminal(Qty(765)), End::Refused(refusal), End::NotSent, End::NeverLanded] {
+    for end in [End::Terminal(Qty(765)), End::Refused(refusal), End::NotSent, End::NeverLanded, End::Unfilled]
+    {
         records.push(Record::OrderEnd { at: AT, client: client(LegKind::Perp), end });
     }
     records.push(Record::Pair {

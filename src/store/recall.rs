@@ -6,13 +6,12 @@
 //! Map:   `segments::open` feeds it entry by entry; the shadow puts the facts into its books. `row` reads
 //!        fields, `checkpoint` writes all of it down for the next segment.
 
-use super::body::BASIS_DECIMALS;
 use super::ids::Ids;
 use super::journal::{Entry, Kind};
 use super::row::{Row, decimals_of};
 use crate::desk::ledger::{Sums, Trade};
 use crate::event::{Asset, FEE_PRICE_DECIMALS, Payment};
-use crate::units::decimal::{self, pow10_i128};
+use crate::units::decimal::pow10_i128;
 use crate::units::time::SEC;
 use crate::units::{Amount, Class, ClientId, LegKind, Price, Qty, Side, Unix};
 use serde_json::Value;
@@ -187,6 +186,8 @@ pub struct Recalled {
     pub left: BTreeMap<Asset, Unix>,
     /// What closing a pair would have fetched, full hour by full hour: of a short, of a long, in parts per billion.
     pub bases: BTreeMap<Asset, Vec<(Unix, [i64; 2])>>,
+    /// Which markets asked to be left alone, since when and until when.
+    pub quiet: BTreeMap<String, (Unix, Unix)>,
     /// How many records of each kind were read for this.
     pub counts: BTreeMap<Kind, u64>,
     traded: BTreeMap<Market, Traded>,
@@ -248,6 +249,7 @@ impl Recalled {
                     _ => {}
                 }
             }
+            Kind::Note if row.body.contains_key("quiet_until_us") => self.on_quiet(&row)?,
             Kind::Epoch | Kind::Mode | Kind::Note => {}
         }
         Ok(())
@@ -303,19 +305,6 @@ impl Recalled {
         if self.hedged.remove(row.text("pair")?) {
             self.left.insert(row.asset("pair")?, at);
         }
-        Ok(())
-    }
-
-    /// Takes in a sample of a pair's reference; those of a week before it and earlier go.
-    pub(super) fn on_basis(&mut self, row: &Row<'_>) -> Result<(), RecallError> {
-        let ppb = |field| {
-            let ppb = decimal::parse_signed(row.text(field)?.as_bytes(), BASIS_DECIMALS).ok();
-            ppb.and_then(|ppb| i64::try_from(ppb).ok()).ok_or_else(|| row.lacks(field))
-        };
-        let (hour, closing) = (row.moment("hour_us")?, [ppb("short")?, ppb("long")?]);
-        let samples = self.bases.entry(row.asset("pair")?).or_default();
-        samples.retain(|(old, _)| hour.0.saturating_sub(old.0) < WEEK_NS);
-        samples.push((hour, closing));
         Ok(())
     }
 

@@ -196,6 +196,12 @@ impl ClientId {
         (value >> 60 == 0b101).then_some(Self(value))
     }
 
+    /// Whether both are orders of one intent: another leg of it, or another attempt.
+    #[must_use]
+    pub const fn same_intent(self, other: Self) -> bool {
+        self.0 >> 6 == other.0 >> 6
+    }
+
     /// Takes the fields apart; `None` if the leg field is one that this engine never sends
     /// (2 is kept for cross-venue hedges, 3 is reserved), which must halt (FAULTS 7.2).
     #[must_use]

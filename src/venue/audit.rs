@@ -36,6 +36,8 @@ pub struct Audit {
     /// How long a market remembers an order that ended without a fill, in ns: of an older one, "no such
     /// order" proves nothing (evidence C, item 5).
     pub history_ns: fn(LegKind) -> u64,
+    /// How far back a market tells trades, in ns: what became of an older order, nobody can say (FAULTS F88).
+    pub fills_ns: fn(LegKind) -> u64,
     /// Asks for the positions of the perp market, all symbols.
     pub positions: fn(&Key, Unix, u32) -> Ask,
     /// Reads them; flat ones are left out.

@@ -219,6 +219,8 @@ impl fmt::Debug for Ask {
 pub struct Listing {
     /// Markets the engine can trade; their ids are given by [`pair_up`].
     pub rows: Vec<Row>,
+    /// Markets in `left_out` that have the form of one the engine could trade: shut for now, or for good.
+    pub idle: Vec<Row>,
     /// The market's real limits.
     pub limits: Vec<BucketRule>,
     /// The markets the engine can't trade, each with its reason.
@@ -232,6 +234,29 @@ pub struct Listing {
 }
 
 impl Listing {
+    /// Takes in one row: `now` says why it can't be traded, if so, `row` what it is.
+    pub fn take(&mut self, leg: LegKind, symbol: &str, now: Result<(), String>, row: Result<Row, String>) {
+        let reason = match (now, row) {
+            (Ok(()), Ok(row)) => return self.rows.push(row),
+            (Ok(()), Err(reason)) => reason,
+            (Err(reason), row) => {
+                self.idle.extend(row.ok());
+                reason
+            }
+        };
+        self.left_out.push(LeftOut { leg, symbol: grid::printable(symbol), reason });
+    }
+
+    /// Takes what can't be traded now for a market all the same, where an earlier run traded it: what it held or
+    /// ordered there is still to be cared for.
+    pub fn admit(&mut self, known: &[(LegKind, String)]) {
+        let (known, idle) = std::mem::take(&mut self.idle).into_iter().partition(|row: &Row| {
+            known.iter().any(|(leg, symbol)| (*leg, symbol.as_str()) == (row.leg, &*row.symbol))
+        });
+        self.rows.extend(known as Vec<Row>);
+        self.idle = idle;
+    }
+
     /// What one size unit of an instrument is in coins of its base.
     #[must_use]
     pub fn contract(&self, row: &Row) -> Option<Amount> {
@@ -241,6 +266,7 @@ impl Listing {
     /// With another part of the same market.
     pub fn extend(&mut self, part: Self) {
         self.rows.extend(part.rows);
+        self.idle.extend(part.idle);
         self.limits.extend(part.limits);
         self.left_out.extend(part.left_out);
         self.ending.extend(part.ending);

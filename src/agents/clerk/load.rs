@@ -190,7 +190,10 @@ impl Clerk {
     }
 
     fn pair_up(&mut self) {
-        let listings: Vec<_> = self.listings.values().cloned().collect();
+        let mut listings: Vec<_> = self.listings.values().cloned().collect();
+        for listing in &mut listings {
+            listing.admit(&self.settings.known);
+        }
         match venue::pair_up(1, &listings, self.settings.wanted.as_deref()) {
             Ok(instruments) if instruments.pairs.is_empty() => {
                 self.fail(
@@ -261,6 +264,7 @@ impl Clerk {
         let loaded = Arc::new(Loaded { instruments: Arc::clone(&instruments), forms });
         self.hand_out(loaded);
         self.tell(News::Instruments { instruments: Arc::clone(&instruments), limits });
+        self.tell_shut(&instruments);
         self.ask_for_marks();
         self.history.begin(&instruments, self.settings.target.venue.funding.unnamed_hours);
         if self.settings.rooms {

@@ -28,6 +28,7 @@ use crate::metal::latest::{Reader as Latest, Writer};
 use crate::metal::ring::{Consumer, Producer};
 use crate::metal::runner::Agent;
 use crate::metal::tap::Tap;
+use crate::store::recall::Recalled;
 use crate::units::{LegKind, Nanos};
 use crate::venue::standing::Wants;
 use crate::venue::{Key, Listing, Symbols, Venue};
@@ -85,6 +86,8 @@ pub struct ClerkSettings {
     pub candles: bool,
     /// Symbols or coins to trade; `None`: every pair found.
     pub wanted: Option<Vec<String>>,
+    /// Markets of earlier runs: what they held or ordered there is cared for, whether it trades now or not.
+    pub known: Vec<(LegKind, String)>,
     /// Whether orders may leave: order links are made and the host's clock must be right.
     pub live: bool,
     /// Order links per market.
@@ -93,6 +96,15 @@ pub struct ClerkSettings {
     pub wants: Wants,
     /// W, in ms; part of every order template.
     pub recv_window_ms: u32,
+}
+
+impl ClerkSettings {
+    /// The markets that the last run traded.
+    #[must_use]
+    pub fn known(recalled: &Recalled) -> Vec<(LegKind, String)> {
+        let last = recalled.markets.values().next_back().map_or(&[][..], |(_, markets)| &markets.instruments);
+        last.iter().map(|row| (row.market.leg, row.market.symbol.clone())).collect()
+    }
 }
 
 /// The clerk's doors.

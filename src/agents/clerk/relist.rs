@@ -70,6 +70,19 @@ impl Clerk {
         }
     }
 
+    /// What of the first generation can't be traded now: a market of an earlier run.
+    pub(super) fn tell_shut(&mut self, instruments: &Instruments) {
+        let venue = self.settings.target.venue.id;
+        let held: Vec<_> =
+            self.listings.iter().map(|(leg, listing)| (*leg, renew(instruments, *leg, listing))).collect();
+        for (leg, Renewed { shut, ending, .. }) in held {
+            if !shut.is_empty() {
+                let lane = lane(venue, leg);
+                self.tell(News::Relisted { lane, instruments: None, shut, ending, limits: Vec::new() });
+            }
+        }
+    }
+
     /// A market was listed again.
     pub(super) fn on_relisted(&mut self, leg: LegKind, listing: &Listing) {
         let venue = self.settings.target.venue;

@@ -4,14 +4,17 @@
 //! Owns:  the lanes, the trader's permit, the clerk's reads, and the freeze when a market asks for silence.
 //! Never: lets one market's silence expire another's permit.
 //! Start: the counters of an earlier process are not kept: its weight is in the headers of the very first
-//!        answers (listings, clocks), its orders in those of the first order's.
+//!        answers (listings, clocks), its orders in those of the first order's. What it was asked to wait is kept.
 
 use super::{Phase, Shadow};
 use crate::desk::budget::{Lane, Line, SLOW_NS, Weighs};
-use crate::event::{BudgetTold, Headers, LANES, Limit, Permit, Reads, lane, market_of};
+use crate::event::{BudgetTold, Headers, LANES, Limit, Permit, Reads, Record, lane, market_of};
 use crate::units::time::SEC;
-use crate::units::{LegKind, Nanos};
+use crate::units::{LegKind, Nanos, Unix};
 use crate::venue;
+
+/// A calendar may have been stepped since an earlier run was asked for silence: so much more is waited.
+const CALENDAR_NS: i64 = 5 * SEC as i64;
 
 /// Every lane with the limits its venue documents, until its listing tells the real ones.
 pub(super) fn lanes() -> Vec<Lane> {
@@ -58,6 +61,7 @@ impl Shadow {
             courier.forget_queue();
         }
         if let Some(until) = self.lanes[headers.lane].quiet_until(now) {
+            self.write_quiet(headers.lane, until.since(now));
             let why = format!("{} asked to wait (Retry-After)", lane_name(headers.lane));
             self.freeze(market_of(headers.lane).0, until, &why);
             if spoke {
@@ -73,6 +77,31 @@ impl Shadow {
             );
             self.alert(why.clone());
             self.freeze(market_of(headers.lane).0, now.plus(SLOW_NS), &why);
+        }
+    }
+
+    /// A market asks to be left alone: a process that starts meanwhile knows it.
+    fn write_quiet(&mut self, of_lane: usize, for_ns: u64) {
+        let at = self.clock.unix();
+        let until = Unix(at.0.saturating_add(i64::try_from(for_ns).unwrap_or(i64::MAX)));
+        self.write(Record::Quiet { at, lane: lane_name(of_lane), until });
+    }
+
+    /// A market that asked an earlier process to be left alone still wants it: each request would lengthen a ban
+    /// (F96).
+    pub(super) fn recall_quiet(&mut self) {
+        let (now, present) = (self.clock.now(), self.clock.unix());
+        for (name, (at, until)) in std::mem::take(&mut self.settings.recalled.quiet) {
+            // Whatever the calendar says now, it is never longer than it was asked for.
+            let left = until.0.saturating_sub(present.0).min(until.0.saturating_sub(at.0));
+            let left_ns = u64::try_from(left.saturating_add(CALENDAR_NS)).unwrap_or(0);
+            if let Some(at) = (0..2 * venue::ALL.len()).find(|at| left_ns > 0 && lane_name(*at) == name) {
+                self.lanes[at].hush(now.plus(left_ns));
+                self.line(&format!(
+                    "{name} asked an earlier run to be left alone: nothing is asked there for {} s",
+                    left_ns.div_ceil(SEC)
+                ));
+            }
         }
     }
 
@@ -145,6 +174,7 @@ impl Shadow {
             reads.quiet[at] = quiet.unwrap_or_default();
         }
         self.permit.stakes = self.stakes(now);
+        self.permit.begins = self.may_trade();
         if trading {
             self.doors.permit.publish(self.permit.to_words());
         }

@@ -7,7 +7,7 @@
 use super::Shadow;
 use super::recon::{Item, PAUSE_NS};
 use crate::desk::order::Order;
-use crate::event::{Asset, End, PairState, Record, WalletRow};
+use crate::event::{Asset, End, PairState, Record, WalletRow, lane};
 use crate::metal::crash;
 use crate::units::decimal::pow10_i128;
 use crate::units::time::SEC;
@@ -64,14 +64,34 @@ impl Verdict {
     }
 }
 
+/// Trades of an order are looked for from then on.
+pub(super) fn began(order: &Order) -> Unix {
+    Unix(order.leg.stamp.0 - 5 * SEC as i64)
+}
+
 impl Shadow {
-    /// When an order was last searched for in vain, if that proves anything: a venue forgets dead orders,
-    /// and of one older than its memory "not found" says nothing (evidence C, item 5).
-    pub(super) fn lost(&self, order: &Order) -> Option<Nanos> {
+    /// When an order was last searched for in vain, and how it ended if nothing of it was traded or is held. A venue
+    /// forgets dead orders, and of one older than its memory "not found" is no evidence C (its item 5); but what was
+    /// filled it tells far longer, so the trades of such an order's whole life decide (F88). Older than those: nothing
+    /// does.
+    fn in_vain(&self, order: &Order) -> Option<(Nanos, End)> {
         let row = self.instruments.get(order.leg.instrument);
-        let memory_ns = (crate::venue::get(row.venue).audit.history_ns)(row.leg);
-        let age_ns = u64::try_from(self.clock.unix().0.saturating_sub(order.leg.stamp.0)).unwrap_or(0);
-        order.missing().filter(|_| age_ns < memory_ns)
+        let audit = &crate::venue::get(row.venue).audit;
+        let time = self.offsets.venue_time(lane(row.venue, row.leg), self.clock.now());
+        let present = time.unwrap_or_else(|| self.clock.unix());
+        let age_ns = u64::try_from(present.0.saturating_sub(order.leg.stamp.0)).unwrap_or(0);
+        if age_ns < (audit.history_ns)(row.leg) {
+            order.missing().map(|at| (at, End::NeverLanded))
+        } else if age_ns < (audit.fills_ns)(row.leg) {
+            order.vanished().map(|at| (at, End::Unfilled))
+        } else {
+            None
+        }
+    }
+
+    /// When an order was last searched for in vain, if that proves anything.
+    pub(super) fn lost(&self, order: &Order) -> Option<Nanos> {
+        self.in_vain(order).map(|(at, _)| at)
     }
 
     /// From when on, in the venue's time, what others trade of an instrument is in no baseline.
@@ -282,28 +302,37 @@ impl Shadow {
         self.tick_streams();
     }
 
-    /// Evidence C is complete for the orders of an instrument that were searched for in vain: nothing of
+    /// The proof is complete for the orders of an instrument that were searched for in vain: nothing of
     /// them was traded or is held. `false`: its trades must be read once more first.
     fn end_the_lost(&mut self, of_lane: usize, instrument: InstrumentId, now: Nanos) -> bool {
-        let traded_at = self.recon.rounds.get(&of_lane).map_or(now, |round| round.traded_at);
+        let read = self.recon.rounds.get(&of_lane).map(|round| (round.traded_at, round.since));
+        let (traded_at, since) = read.unwrap_or((now, self.clock.unix()));
         let mut ended = Vec::new();
         for tracked in self.orders.values().filter(|it| it.order.leg.instrument == instrument) {
-            match self.lost(&tracked.order) {
-                Some(searched) if searched <= traded_at => {
-                    ended.push((tracked.order.client(), tracked.order.pair));
+            let began = began(&tracked.order);
+            match self.in_vain(&tracked.order) {
+                Some((searched, end)) if searched <= traded_at && since <= began => {
+                    ended.push((tracked.order.client(), tracked.order.pair, end));
                 }
-                Some(_) => return false,
+                Some(_) => {
+                    if let Some(round) = self.recon.rounds.get_mut(&of_lane) {
+                        round.since = since.min(began);
+                    }
+                    return false;
+                }
                 None => {}
             }
         }
-        for (client, pair) in ended {
+        for (client, pair, end) in ended {
             if let Some(tracked) = self.orders.get_mut(&client) {
-                tracked.order.never_landed();
+                tracked.order.end_unseen(end);
             }
-            self.write(Record::OrderEnd { at: self.clock.unix(), client, end: End::NeverLanded });
-            self.note(format!(
-                "order {client}: never landed (not found twice, no trade, nothing held of it)"
-            ));
+            self.write(Record::OrderEnd { at: self.clock.unix(), client, end });
+            let what = match end {
+                End::Unfilled => "never landed, or ended unfilled and forgotten since",
+                _ => "never landed",
+            };
+            self.note(format!("order {client}: {what} (not found twice, no trade, nothing held of it)"));
             let venue = self.instruments.get(instrument).venue;
             if !self.in_doubt(venue) {
                 self.thaw(venue);

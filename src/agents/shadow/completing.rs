@@ -86,7 +86,8 @@ impl Shadow {
         let mut booked = true;
         for tracked in self.orders.values().filter(|it| it.order.pair == book.pair) {
             let order = &tracked.order;
-            if !order.ended() || order.state == State::Ended(End::NeverLanded) {
+            let by_absence = matches!(order.state, State::Ended(End::NeverLanded | End::Unfilled));
+            if !order.ended() || by_absence {
                 return None;
             }
             booked &= order.closed();

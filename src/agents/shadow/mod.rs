@@ -371,6 +371,7 @@ impl Shadow {
         let (instance, epoch) = shadow.settings.identity;
         shadow.write(Record::Start { at, what: shadow.settings.about.clone() });
         shadow.write(Record::Epoch { at, instance, epoch });
+        shadow.recall_quiet();
         shadow
     }
 

@@ -270,7 +270,7 @@ impl Shadow {
                 self.totals.refused += 1;
                 *self.totals.refusals.entry(refusal.code).or_default() += 1;
             }
-            End::Terminal(_) | End::NotSent | End::NeverLanded => {}
+            End::Terminal(_) | End::NotSent | End::NeverLanded | End::Unfilled => {}
         }
     }
 

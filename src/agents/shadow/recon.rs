@@ -8,7 +8,7 @@
 //! Map:   `recon_market`, `recon_instrument` → `tick_recon` asks one thing at a time → `on_audit` reads it →
 //!        `adopt` orders nobody wrote down · `compare` what is held with the books.
 
-use super::compare::Foreign;
+use super::compare::{Foreign, began};
 use super::{Question, Shadow};
 use crate::agents::courier::Letter;
 use crate::desk::budget::Line;
@@ -289,7 +289,7 @@ impl Shadow {
         for tracked in self.orders.values() {
             let order = &tracked.order;
             if self.lost(order).is_some() {
-                lost.push((order.leg.instrument, order.leg.stamp));
+                lost.push((order.leg.instrument, began(order)));
             }
             let state = self.books[usize::from(order.pair.0)].state;
             if !order.ended()
@@ -300,14 +300,14 @@ impl Shadow {
                 old.push((order.client(), order.pair));
             }
         }
-        for (instrument, stamp) in lost {
+        for (instrument, began) in lost {
             let row = self.instruments.get(instrument);
             let round = self.recon.rounds.get(&lane(row.venue, row.leg));
             // A round that has it in its scope does not end before it has looked for it.
             if now < self.recon.again_at || round.is_some_and(|round| round.scope.contains(&instrument)) {
                 continue;
             }
-            self.recon_instrument(instrument, Unix(stamp.0 - 5 * SEC as i64), now);
+            self.recon_instrument(instrument, began, now);
         }
         for (client, pair) in old {
             self.set_state(pair, PairState::Quarantined, "an order's fate is unknown for a minute");

@@ -195,7 +195,7 @@ impl Trader {
             let sealed = order.take_sealed();
             let leg = Leg { order, sealed, instrument: id, venue, leg, link };
             crash::point("K5");
-            let fired = self.send_leg(armed.round.class, armed.slot, states, leg);
+            let fired = self.send_leg((armed.round.class, false), armed.slot, states, leg);
             crash::point("K7");
             self.tell_fired(&armed.round, armed.slot, [Some(fired), None], false);
             self.stalls[at].armed = None;

@@ -283,7 +283,13 @@ impl Trader {
                 [intent_state::A_WRITING, intent_state::A_WIRE],
                 [intent_state::B_WRITING, intent_state::B_WIRE],
             ][i];
-            let leg_fired = self.send_leg(round.class, slot, states, leg);
+            // Once one leg has left whole, the other covers it.
+            let begins =
+                round.class == Class::Entry && fired[0].is_none_or(|first: FiredLeg| first.wire != Wire::All);
+            let leg_fired = self.send_leg((round.class, begins), slot, states, leg);
+            if i == 1 && leg_fired.wire == Wire::All {
+                self.links.left_whole(leg_fired.client);
+            }
             fired[i] = Some(leg_fired);
             if leg_fired.wire == Wire::Nothing {
                 break;
@@ -302,10 +308,11 @@ impl Trader {
         more
     }
 
-    /// Hands one order to the kernel: the intent's state before and after it, and the counters.
+    /// Hands one order, which may begin an entry, to the kernel: the intent's state before and after it, and the
+    /// counters.
     pub(super) fn send_leg(
         &mut self,
-        class: Class,
+        (class, begins): (Class, bool),
         slot: IntentSlot,
         [writing, wire]: [u64; 2],
         leg: Leg<'_>,
@@ -313,7 +320,8 @@ impl Trader {
         self.intents.advance(slot, writing);
         let order = leg.order;
         let inside = if writing == intent_state::A_WRITING { "K4" } else { "K6" };
-        let flying = Flying::Order { client: order.spec.client, instrument: leg.instrument, beaten: false };
+        let (client, instrument) = (order.spec.client, leg.instrument);
+        let flying = Flying::Order { client, instrument, begins, beaten: false };
         crash::part(inside, order.bytes().len(), |some| {
             self.links.send(leg.link, None, (&order.bytes()[..some], order.made), flying, &self.clock);
         });

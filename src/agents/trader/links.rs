@@ -56,6 +56,8 @@ pub(super) enum Flying {
     Order {
         client: ClientId,
         instrument: InstrumentId,
+        /// An entry of which no leg has left whole.
+        begins: bool,
         /// The private stream told of a fill or its end already.
         beaten: bool,
     },
@@ -264,7 +266,12 @@ impl OrderLinks {
             }
             if line.unflushed {
                 match self.links.get_mut(slot).map(|link| link.flush()) {
-                    Some(Ok(done)) => line.unflushed = !done,
+                    Some(Ok(done)) => {
+                        line.unflushed = !done;
+                        if let (true, Some((Flying::Order { client, .. }, _))) = (done, line.flying) {
+                            self.left_whole(client);
+                        }
+                    }
                     Some(Err(error)) => {
                         self.bury(slot, &error.to_string(), now, around);
                         continue;
@@ -286,23 +293,34 @@ impl OrderLinks {
         work
     }
 
-    /// The kill latch is set: what has not left of an order must not leave any more (I6). Returns how many there
-    /// were.
-    pub(super) fn hold_back(&mut self, now: Nanos, around: &mut Around<'_>) -> usize {
+    /// What has not left of an order must not leave any more: of any, once the kill latch is set (I6), else of
+    /// those that begin an entry, once none may begin (I5). Returns how many there were.
+    pub(super) fn hold_back(&mut self, killed: bool, now: Nanos, around: &mut Around<'_>) -> usize {
+        let why = match killed {
+            true => "the kill latch was set before an order had left whole",
+            false => "no entry may begin any more, and one had not left whole",
+        };
         let mut work = 0;
         for at in 0..self.lines.len() {
-            let cut = |line: &Line| line.unflushed && matches!(line.flying, Some((Flying::Order { .. }, _)));
+            let cut = |line: &Line| match line.flying {
+                Some((Flying::Order { begins, .. }, _)) => line.unflushed && (killed || begins),
+                _ => false,
+            };
             if self.lines[at].as_ref().is_some_and(cut) {
-                self.bury(
-                    Slot(at as u16),
-                    "the kill latch was set before an order had left whole",
-                    now,
-                    around,
-                );
+                self.bury(Slot(at as u16), why, now, around);
                 work += 1;
             }
         }
         work
+    }
+
+    /// An order has left whole: what is cut short of the other leg of its intent begins nothing, it covers (F73).
+    pub(super) fn left_whole(&mut self, order: ClientId) {
+        for line in self.lines.iter_mut().flatten() {
+            if let Some((Flying::Order { client, begins, .. }, _)) = &mut line.flying {
+                *begins &= !client.same_intent(order);
+            }
+        }
     }
 
     /// Whether an answer on this lane asked us to wait, longer than until now.
@@ -412,3 +430,7 @@ impl OrderLinks {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "links_tests.rs"]
+mod tests;

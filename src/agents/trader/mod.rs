@@ -434,8 +434,8 @@ impl Agent for Trader {
                 permit: &self.permit,
                 sent: &mut self.sent,
             };
-            if killed {
-                work += self.links.hold_back(now, &mut around);
+            if killed || !self.permit.begins {
+                work += self.links.hold_back(killed, now, &mut around);
             }
             work += self.links.turn(now, &mut around);
         }

@@ -10,6 +10,8 @@ use super::{Broken, Oracle, broken, name_of};
 use crate::sim::{Filled, Seen};
 use serde_json::{Map, Value};
 
+/// Sooner than this no market forgets an order that ended without a fill (binance.md §7), µs.
+const FORGOTTEN_US: u64 = 3 * 86_400_000_000;
 /// The two searches of evidence C lie this far apart, µs.
 const APART_US: u64 = 1_900_000;
 
@@ -71,7 +73,7 @@ impl Oracle {
                     return Err(broken(12, format!("order {client} ended by A, and no answer said so")));
                 }
             }
-            "B" | "C" if executed > 0 => {
+            "B" | "C" | "fills" if executed > 0 => {
                 let why = format!(
                     "order {client} ended {} ({}), and executed {executed}e-8",
                     end.end, end.evidence
@@ -86,14 +88,15 @@ impl Oracle {
                     return Err(broken(12, format!("order {client} ended by B, and no answer said so")));
                 }
             }
-            "C" => {
+            "C" | "fills" => {
                 let searched = told.map_or(&[][..], |told| &told.not_found);
                 let ends = searched.last().zip(searched.first());
                 let apart = ends.map_or(0, |(last, first)| last.saturating_sub(*first));
                 // Once the calendar was stepped, it tells nothing of how far apart they were.
                 if searched.len() < 2 || apart < APART_US && !self.calendar_stepped {
                     let why = format!(
-                        "order {client} ended by C after {} searches {apart} µs apart",
+                        "order {client} ended by {} after {} searches {apart} µs apart",
+                        end.evidence,
                         searched.len()
                     );
                     return Err(broken(12, why));
@@ -105,8 +108,17 @@ impl Oracle {
                     false => end.at_us,
                 };
                 let age_us = ended_us.saturating_sub(stamp_ms * 1_000);
-                if stamp_ms > 0 && age_us + 100_000 < self.allowed.lost_after_ns / 1_000 {
-                    return Err(broken(12, format!("order {client} ended by C {age_us} µs after its stamp")));
+                // What the venue may have forgotten is decided by its fills (FAULTS F88), and nothing else is.
+                let least_us = match end.evidence.as_str() {
+                    "C" => self.allowed.lost_after_ns / 1_000,
+                    _ => FORGOTTEN_US,
+                };
+                if stamp_ms > 0 && age_us + 100_000 < least_us {
+                    let by = &end.evidence;
+                    return Err(broken(
+                        12,
+                        format!("order {client} ended by {by} {age_us} µs after its stamp"),
+                    ));
                 }
             }
             other => return Err(broken(12, format!("order {client} ended by {other:?}"))),

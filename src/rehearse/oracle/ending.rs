@@ -79,9 +79,12 @@ impl Oracle {
             };
             let left_us = (self.calendar + order.wire.0) / 1_000;
             // The calendar may have been stepped: seconds tell, not milliseconds.
-            if end.evidence == "C" && !order.arrived.reduce_only && order.arrived.buys == (order.id.leg == 0)
-            {
-                return Err(broken(2, format!("{:?} repeats an opening after evidence C", order.id)));
+            let absent = matches!(end.evidence.as_str(), "C" | "fills");
+            if absent && !order.arrived.reduce_only && order.arrived.buys == (order.id.leg == 0) {
+                return Err(broken(
+                    2,
+                    format!("{:?} repeats an opening after no evidence but absence", order.id),
+                ));
             }
             if end.at_us > left_us + 60_000_000 {
                 return Err(broken(2, format!("{:?} left before {end:?} of the attempt before", order.id)));

@@ -30,6 +30,7 @@ pub(super) const AUDIT: Audit = Audit {
     trades_page: PAGE,
     trades_span_ns,
     history_ns,
+    fills_ns,
     positions,
     read_positions,
     margin,
@@ -51,6 +52,7 @@ pub(super) const AUDIT: Audit = Audit {
 const PAGE: usize = 1_000;
 
 /// `userTrades` takes times that lie at most so far apart.
+const DAY_NS: u64 = 86_400 * SEC;
 const USDM_SPAN_NS: i64 = 7 * 86_400 * SEC as i64;
 
 /// No account holds, pays or asks for so many coins of anything; leaves room to add a thousand of them.
@@ -97,10 +99,17 @@ fn trades_span_ns(leg: LegKind) -> Option<u64> {
 
 /// An unfilled dead order: spot archives it after 90 days, USD-M drops it after 3.
 fn history_ns(leg: LegKind) -> u64 {
-    const DAY_NS: u64 = 86_400 * SEC;
     match leg {
         LegKind::Spot => 90 * DAY_NS,
         LegKind::Perp => 3 * DAY_NS,
+    }
+}
+
+/// Spot's trades have no end that the page names; USD-M's reach 3 months (§7), the shortest of which has 89 days.
+fn fills_ns(leg: LegKind) -> u64 {
+    match leg {
+        LegKind::Spot => u64::MAX,
+        LegKind::Perp => 89 * DAY_NS,
     }
 }
 

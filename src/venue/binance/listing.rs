@@ -9,7 +9,7 @@
 //!        only their factors are read; a price outside them is refused (-1013, -4016, -4024, -4131). `NOTIONAL.maxNotional` lies far above any clip.
 
 use super::{ID, limits, rest};
-use crate::event::{Instruments, LeftOut};
+use crate::event::Instruments;
 use crate::units::{LegKind, Rate, Unix};
 use crate::venue::grid::{self, Steps, printable, unlimited};
 use crate::venue::json::{Object, flag, int, text};
@@ -67,16 +67,13 @@ pub(super) fn read(leg: LegKind, body: &mut [u8]) -> Result<Listing, BadBody> {
             if let Some(at) = ends(leg, &row) {
                 listing.ending.push((printable(symbol), at));
             }
-            match instrument(leg, symbol, &row) {
-                Ok(instrument) => listing.rows.push(instrument),
-                Err(reason) => listing.left_out.push(LeftOut { leg, symbol: printable(symbol), reason }),
-            }
+            listing.take(leg, symbol, tradable(leg, &row), instrument(leg, symbol, &row));
         }
         Ok(listing)
     })
 }
 
-/// One row, or a sentence why it is not for us.
+/// One row, or a sentence why it has not the form of one of ours.
 fn instrument(leg: LegKind, symbol: &str, row: &Object<'_, '_>) -> Result<Row, String> {
     let word = |field: &'static str| text(row, field).ok_or(format!("its listing has no `{field}`"));
     // An order's form holds the symbol as it is: nothing in it may need percent-encoding.
@@ -85,7 +82,6 @@ fn instrument(leg: LegKind, symbol: &str, row: &Object<'_, '_>) -> Result<Row, S
     if quote != QUOTE {
         return Err(format!("it is paid in {quote}, not {QUOTE}"));
     }
-    tradable(leg, row)?;
     let filters = Filters::of(row)?;
     let base = word("baseAsset")?;
     filters.instrument(Row {
@@ -207,6 +203,7 @@ impl<'i> Filters<'i> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::LeftOut;
     use crate::units::Qty;
     use crate::units::decimal;
     use crate::venue::sample::fixture;
@@ -347,6 +344,24 @@ mod tests {
         for (leg, change, reason) in cases {
             assert_eq!(changed(leg, change), reason);
         }
+    }
+
+    #[test]
+    fn what_is_shut_is_a_market_for_who_traded_it_before_and_for_nobody_else() {
+        let mut info: serde_json::Value =
+            serde_json::from_slice(&fixture("futures_rest_exchange_info.json")).unwrap();
+        info["symbols"][0]["status"] = "SETTLING".into();
+        let mut listing = read(LegKind::Perp, &mut info.to_string().into_bytes()).unwrap();
+        let known = |leg| [(leg, "BTCUSDT".to_owned())];
+        listing.admit(&known(LegKind::Spot));
+        assert_eq!(listing.rows, []);
+        listing.admit(&known(LegKind::Perp));
+        let open = read(LegKind::Perp, &mut fixture("futures_rest_exchange_info.json")).unwrap();
+        assert_eq!(listing.rows, open.rows);
+        assert_eq!(
+            listing.left_out[0].reason, "its status is SETTLING, not TRADING",
+            "and it says why it is shut"
+        );
     }
 
     #[test]

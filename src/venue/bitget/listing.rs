@@ -6,7 +6,6 @@
 //! Quirk: spot tells its steps as counts of digits, futures as steps. An empty text is no limit; -1 is no time.
 
 use super::{ID, category, market};
-use crate::event::LeftOut;
 use crate::units::{LegKind, Rate, Unix};
 use crate::venue::answer::rows;
 use crate::venue::fields::Fields;
@@ -45,10 +44,7 @@ pub(super) fn read(leg: LegKind, body: &mut [u8]) -> Result<Listing, BadBody> {
             if let Ok(Some(at)) = ends(row).map(|at| at.filter(|_| trades)) {
                 listing.ending.push((printable(symbol), at));
             }
-            match instrument(leg, symbol, row) {
-                Ok(instrument) => listing.rows.push(instrument),
-                Err(reason) => listing.left_out.push(LeftOut { leg, symbol: printable(symbol), reason }),
-            }
+            listing.take(leg, symbol, tradable(leg, row), instrument(leg, symbol, row));
         }
         Ok(listing)
     })
@@ -67,10 +63,9 @@ fn ends(row: &Fields<'_, '_>) -> Result<Option<Unix>, String> {
     Ok(first)
 }
 
-/// One row, or a sentence why it is not for us.
+/// One row, or a sentence why it has not the form of one of ours.
 fn instrument(leg: LegKind, symbol: &str, row: &Fields<'_, '_>) -> Result<Row, String> {
     let name = grid::name(symbol, b"_")?;
-    tradable(leg, row)?;
     let base = row.word("baseCoin")?;
     let (tick, lot) = match leg {
         LegKind::Spot => (step(row.word("pricePrecision")?)?, step(row.word("quantityPrecision")?)?),

@@ -6,7 +6,6 @@
 //! Quirk: `basePrecision` is a step, no count of digits; `deliveryTime` of a perpetual is its delisting.
 
 use super::{ID, category, market};
-use crate::event::LeftOut;
 use crate::units::{LegKind, Rate};
 use crate::venue::fields::Fields;
 use crate::venue::grid::{self, Steps, printable, unlimited};
@@ -57,19 +56,15 @@ pub(super) fn read(leg: LegKind, body: &mut [u8]) -> Result<Listing, BadBody> {
             if let Some(at) = ends.filter(|_| trades) {
                 listing.ending.push((printable(symbol), at));
             }
-            match instrument(leg, symbol, row) {
-                Ok(instrument) => listing.rows.push(instrument),
-                Err(reason) => listing.left_out.push(LeftOut { leg, symbol: printable(symbol), reason }),
-            }
+            listing.take(leg, symbol, tradable(leg, row), instrument(leg, symbol, row));
         }
         Ok(listing)
     })
 }
 
-/// One row, or a sentence why it is not for us.
+/// One row, or a sentence why it has not the form of one of ours.
 fn instrument(leg: LegKind, symbol: &str, row: &Fields<'_, '_>) -> Result<Row, String> {
     let name = grid::name(symbol, b"-")?;
-    tradable(leg, row)?;
     let base = row.word("baseCoin")?;
     let steps = steps(leg, row)?;
     steps.instrument(unlimited(ID, leg, name, [base, QUOTE], regular_taker_fee(leg))?)

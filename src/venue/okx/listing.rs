@@ -8,7 +8,6 @@
 //!        Prices are per coin, however many a contract holds. No least notional is listed.
 
 use super::{ID, kind, market};
-use crate::event::LeftOut;
 use crate::units::decimal::{decimals_of, parse_i128, pow10_i128};
 use crate::units::{Amount, LegKind, Rate};
 use crate::venue::fields::Fields;
@@ -47,26 +46,23 @@ pub(super) fn read(leg: LegKind, body: &mut [u8]) -> Result<Listing, BadBody> {
             if let Some(at) = row.moment("expTime").ok().flatten().filter(|_| trades) {
                 listing.ending.push((printable(symbol), at));
             }
-            match instrument(leg, symbol, row) {
-                Ok((instrument, contract)) => {
-                    listing.contracts.extend(contract.map(|coins| (instrument.symbol, coins)));
-                    listing.rows.push(instrument);
-                }
-                Err(reason) => listing.left_out.push(LeftOut { leg, symbol: printable(symbol), reason }),
-            }
+            let read = instrument(leg, symbol, row).map(|(instrument, contract)| {
+                listing.contracts.extend(contract.map(|coins| (instrument.symbol, coins)));
+                instrument
+            });
+            listing.take(leg, symbol, tradable(row), read);
         }
         Ok(listing)
     })
 }
 
-/// One row, with what a contract of it holds; or a sentence why it is not for us.
+/// One row, with what a contract of it holds; or a sentence why it has not the form of one of ours.
 fn instrument(leg: LegKind, symbol: &str, row: &Fields<'_, '_>) -> Result<(Row, Option<Amount>), String> {
     let name = grid::name(symbol, b"-_")?;
     let listed = row.word("instType")?;
     if listed != kind(leg) {
         return Err(format!("it is listed as {listed}, not {}", kind(leg)));
     }
-    tradable(row)?;
     let (base, contract) = match leg {
         LegKind::Spot => {
             let quote = row.word("quoteCcy")?;
