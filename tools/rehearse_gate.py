@@ -190,7 +190,7 @@ def main():
     for name in sorted(rare):
         print(f"{name} was not met: it is drawn in one session of eight, and strikes seldom")
     wrong = judge(*runs, known=set(OPEN), rare=rare)
-    committed = options.committed.read_text(encoding="utf-8")
+    committed = options.committed.read_text(encoding="utf-8") if options.committed.exists() else ""
     wrong += [f"{options.committed} does not name {name}: make it anew (tools/long/rehearse.sh)"
               for name in unnamed(committed, runs[0])]
     for line in wrong:

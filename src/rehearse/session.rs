@@ -8,6 +8,7 @@ use super::faults::{After, Sign, TABLE, market_of};
 use super::moment::Aimed;
 use super::oracle::{Allowed, Broken, Oracle};
 use super::{Done, SetupError, World};
+use crate::agents::trader::Weighed;
 use crate::event::{Closed, Mode};
 use crate::sim::Market;
 use crate::units::Nanos;
@@ -106,6 +107,8 @@ struct Session<'a> {
     no_entries: bool,
     /// Gate counts of processes that are gone.
     gate: [u64; Closed::ALL.len()],
+    /// And what came of their quotes.
+    weighed: [u64; Weighed::TEXTS.len()],
 }
 
 /// Runs a session to its end, or to the first invariant that breaks.
@@ -153,6 +156,7 @@ impl<'a> Session<'a> {
             unhealed: false,
             no_entries: false,
             gate: [0; Closed::ALL.len()],
+            weighed: [0; Weighed::TEXTS.len()],
         })
     }
 
@@ -410,6 +414,9 @@ impl<'a> Session<'a> {
         for (sum, count) in self.gate.iter_mut().zip(self.world.trader().closed) {
             *sum += count;
         }
+        for (sum, count) in self.weighed.iter_mut().zip(self.world.weighed()) {
+            *sum += count;
+        }
     }
 
     fn observed(&self, at: usize) -> u64 {
@@ -424,6 +431,7 @@ impl<'a> Session<'a> {
             Sign::Note(words) => oracle.noted(words),
             Sign::Mode(name) => oracle.modes(name),
             Sign::Gate(reasons) => reasons.iter().map(|reason| self.gate[*reason as usize]).sum(),
+            Sign::Weighed(why) => self.weighed[why as usize],
             Sign::Paid => oracle.payments(),
             Sign::Restart => self.crashes,
         };
