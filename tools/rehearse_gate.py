@@ -7,8 +7,11 @@ Seeds of OPEN are known to break: they are run and told, and do not fail the gat
 that the list only gets shorter. What fresh seeds break fails the gate: their scripts are in --out.
 
 Usage: rehearse_gate.py [--contango FILE] [--fixed N] [--fresh N] [--seed S] [--out DIR] [--page FILE]
+                        [--cells FILE]... [--committed FILE]
 
---page writes the table of all faults: what each does, what the engine showed, how often, and what it must not break.
+--page writes all faults: what each does, what the engine showed, how often, in which states of orders, what it must not
+break, and which no session draws. --cells adds what `rehearse --cells LIST --json` answered. The committed page must name
+every fault there is; its numbers are those of the run that made it.
 """
 
 import argparse
@@ -48,6 +51,12 @@ def judge(first, second, known=frozenset(), rare=frozenset()):
     return wrong
 
 
+def unnamed(page_text, answer):
+    """Faults that a page does not name, drawn or not."""
+    rows = {line.split("|")[1].strip() for line in page_text.splitlines() if line.startswith("| F")}
+    return [name for name in [*answer["faults"], *(f"F{it['fault']}" for it in answer["elsewhere"])] if name not in rows]
+
+
 def add(one, other):
     """Two answers for different sessions as one."""
     both = {key: one[key] + other[key] for key in ("sessions", "events", "orders", "round_trips", "crashes",
@@ -57,15 +66,28 @@ def add(one, other):
         for name, met in one["faults"].items()
     }
     both["event_hash"] = one["event_hash"] + other["event_hash"]
+    both["elsewhere"] = one["elsewhere"]
+    both["coverage"] = {"pairs": one["coverage"]["pairs"], "faults": covered(one, other)}
     return both
 
 
-def page(whole, fixed, first_fresh, fresh):
-    """The table of all faults, as Markdown."""
+def covered(*answers):
+    """Fault × leg and state, added up."""
+    whole = {}
+    for answer in answers:
+        for name, states in answer["coverage"]["faults"].items():
+            row = whole.setdefault(name, {})
+            for state, times in states.items():
+                row[state] = row.get(state, 0) + times
+    return whole
+
+
+def page(whole, fixed, first_fresh, fresh, cells=()):
+    """All faults, as Markdown."""
     lines = [
         "# Faults of the rehearsals",
         "",
-        "Made by `tools/rehearse_gate.py --page FILE`; every number is of that run.",
+        "Made by `tools/long/rehearse.sh`; every number is of that run.",
         "",
         f"{whole['sessions']} sessions ({fixed} from seed {FIRST}, {fresh} from seed {first_fresh}): {whole['orders']} orders, "
         f"{whole['round_trips']} round trips, {whole['unknown_outcomes']} unknown outcomes, {whole['crashes']} crashes; "
@@ -74,14 +96,56 @@ def page(whole, fixed, first_fresh, fresh):
         "order, no listener or a process that was gone shows nothing.",
         "",
         "A row again: sessions draw their faults from the seed, so `contango rehearse --sessions N --seed S --json` counts "
-        "them; one fault alone is a script of two lines (`tests/regress` has some) for `contango rehearse --kept FILE`.",
+        "them; one fault alone is a script of two lines (`tests/regress` has some) for `contango rehearse --kept FILE`; in "
+        "every state of an order, `contango rehearse --cells aimed --sessions 100000`.",
         "",
         "| fault | what happens | what the engine did | injected | observed | must not break |",
         "|---|---|---|---:|---:|---|",
     ]
     for name, met in whole["faults"].items():
         lines.append(f"| {name} | {met['what']} | {met['engine']} | {met['injected']} | {met['observed']} | {met['keeps']} |")
+    lines += states_table(covered(whole, *cells), list(whole["faults"]))
+    lines += cells_lines(cells)
+    lines += ["", "## Faults that no session draws", "", "| fault | why, and what tries it instead |", "|---|---|"]
+    lines += [f"| F{it['fault']} | {it['why']} |" for it in whole["elsewhere"]]
     return "\n".join(lines) + "\n"
+
+
+STATES = ("intent", "writing", "wire", "acked", "partial", "unknown", "filled", "done-partial", "done-zero", "rejected",
+          "never-landed")
+
+
+def states_table(coverage, names):
+    """Fault × state of an order: how often on the spot leg and on the perp leg."""
+    met = sum(len(row) for row in coverage.values())
+    lines = [
+        "",
+        "## In which states of orders",
+        "",
+        "How often a fault was injected while an order was in a state, or had ended so within 100 ms: spot leg / perp leg"
+        f". {met} of {len(names) * len(STATES) * 2} combinations of fault, leg and state were met.",
+        "",
+        "| fault | " + " | ".join(STATES) + " |",
+        "|---|" + "---:|" * len(STATES),
+    ]
+    for name in names:
+        row = coverage.get(name, {})
+        counts = [f"{row.get('spot ' + state, 0)} / {row.get('perp ' + state, 0)}" for state in STATES]
+        lines.append(f"| {name} | " + " | ".join(counts) + " |")
+    return lines
+
+
+def cells_lines(cells):
+    """What enumerated sessions came to."""
+    lines = []
+    for answer in cells:
+        it = answer["cells"]
+        lines += ["", f"## Cells: {it['list']}", "",
+                  f"{it['run']} of {it['applicable']} cells that can be were run: {it['held']} held, {len(it['broken'])} broke, "
+                  f"{len(it['unmet'])} did not meet what they are about. {it['all'] - it['applicable']} of {it['all']} can't be:",
+                  ""]
+        lines += [f"- {row['cells']}: {row['why']}" for row in it["ruled_out"]]
+    return lines
 
 
 def run(options, seed, count):
@@ -103,6 +167,8 @@ def main():
     parser.add_argument("--seed", type=int, default=int(time.time()) * 1000, help="of the first fresh session")
     parser.add_argument("--out", type=Path, default=Path("target/rehearsed"))
     parser.add_argument("--page", type=Path)
+    parser.add_argument("--cells", type=Path, action="append", default=[])
+    parser.add_argument("--committed", type=Path, default=Path("tests/rehearsal.md"))
     options = parser.parse_args()
     parts = [(FIRST, options.fixed), (options.seed, options.fresh)]
     runs = []
@@ -116,13 +182,17 @@ def main():
               f"outcomes, {whole['crashes']} crashes, {whole['unhealed']} unhealed, "
               f"{time.monotonic() - begun:.0f} s, hash {whole['event_hash'][:16]}", flush=True)
     if options.page:
-        options.page.write_text(page(runs[0], options.fixed, options.seed, options.fresh), encoding="utf-8")
+        cells = [json.loads(file.read_text(encoding="utf-8")) for file in options.cells]
+        options.page.write_text(page(runs[0], options.fixed, options.seed, options.fresh, cells), encoding="utf-8")
     for seed, why in sorted(OPEN.items()):
         print(f"known and open: seed {seed}: {why}")
     rare = {name for name in RARE if runs[0]["faults"].get(name, {}).get("injected", 0) == 0}
     for name in sorted(rare):
         print(f"{name} was not met: it is drawn in one session of eight, and strikes seldom")
     wrong = judge(*runs, known=set(OPEN), rare=rare)
+    committed = options.committed.read_text(encoding="utf-8") if options.committed.exists() else ""
+    wrong += [f"{options.committed} does not name {name}: make it anew (tools/long/rehearse.sh)"
+              for name in unnamed(committed, runs[0])]
     for line in wrong:
         print(f"WRONG: {line}")
     sys.exit(1 if wrong else 0)

@@ -836,7 +836,9 @@ class RehearseGate(unittest.TestCase):
     def answer(self, **changed):
         met = {"injected": 5, "observed": 3, "what": "a", "engine": "b", "keeps": "I1"}
         whole = {"sessions": 10, "events": 1, "orders": 1, "round_trips": 90, "crashes": 1, "unknown_outcomes": 1,
-                 "unhealed": 0, "broken": [], "event_hash": "aa", "faults": {"F1": dict(met), "F2": dict(met)}}
+                 "unhealed": 0, "broken": [], "event_hash": "aa", "faults": {"F1": dict(met), "F2": dict(met)},
+                 "elsewhere": [{"fault": 3, "why": "no clock drifts"}],
+                 "coverage": {"pairs": 44, "faults": {"F1": {"spot wire": 2, "perp done-zero": 1}}}}
         return whole | changed
 
     def test_equal_runs_pass_and_each_lack_is_named(self):
@@ -858,7 +860,18 @@ class RehearseGate(unittest.TestCase):
 
     def test_the_page_adds_up(self):
         both = rehearse_gate.add(self.answer(), self.answer())
-        self.assertIn("| F1 | a | b | 10 | 6 | I1 |", rehearse_gate.page(both, 10, 1, 10))
+        cells = {"coverage": {"pairs": 44, "faults": {"F2": {"perp wire": 5}}},
+                 "cells": {"list": "aimed", "all": 9, "applicable": 8, "run": 8, "held": 7, "broken": [], "unmet": ["x"],
+                           "ruled_out": [{"why": "nothing waits", "cells": 1}]}}
+        page = rehearse_gate.page(both, 10, 1, 10, [cells])
+        self.assertIn("| F1 | a | b | 10 | 6 | I1 |", page)
+        self.assertIn("| F1 | 0 / 0 | 0 / 0 | 4 / 0 | 0 / 0 | 0 / 0 | 0 / 0 | 0 / 0 | 0 / 0 | 0 / 2 |", page)
+        self.assertIn("| F2 | 0 / 0 | 0 / 0 | 0 / 5 |", page)
+        self.assertIn("3 of 44 combinations", page)
+        self.assertIn("8 of 8 cells that can be were run: 7 held, 0 broke, 1 did not meet", page)
+        self.assertIn("- 1: nothing waits", page)
+        self.assertEqual(rehearse_gate.unnamed(page, both), [])
+        self.assertEqual(rehearse_gate.unnamed(page.replace("| F3 |", "| F4 |"), both), ["F3"])
 
 
 class BugBank(unittest.TestCase):

@@ -216,7 +216,8 @@ fn subcommand(command: Command) -> clap::Command {
              contango rehearse --sessions 200\n  \
              contango rehearse --sessions 8000 --seed 1 --json\n  \
              contango rehearse --sessions 1 --seed 77\n  \
-             contango rehearse --kept tests/regress/ack_lost.jsonl\n\n\
+             contango rehearse --kept tests/regress/exit_in_pieces.jsonl\n  \
+             contango rehearse --cells aimed --sessions 10000\n\n\
              The engine's rooms, the exchange in a box, network, disk, host and operator are in one thread; everything\n\
              follows from the seed. Faults strike, then all stop, and everything must be well within 60 s.\n\
              Exit codes: 0 no invariant broke, 1 one did: its script is written to --out.",

@@ -30,6 +30,7 @@ mod paper;
 pub mod pnl;
 pub mod recording;
 pub mod rehearse;
+mod rehearse_cells;
 pub mod replay;
 pub mod report;
 pub mod run;

@@ -4,10 +4,12 @@
 //! Never: lets one session see another; counts a session that broke as lived through.
 //! Map:   a session itself is `rehearse::session`.
 
+use super::rehearse_cells::{Cells, coverage};
 use super::{Exit, Settings, say};
 use crate::rehearse::Plan;
+use crate::rehearse::elsewhere::ELSEWHERE;
 use crate::rehearse::faults::TABLE;
-use crate::rehearse::session::{Outcome, run, shrunk};
+use crate::rehearse::session::{Coverage, Outcome, run, shrunk};
 use ring::digest;
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
@@ -54,8 +56,11 @@ fn planted(bug: &str) -> Option<Exit> {
     Some(Exit::Usage)
 }
 
-/// The sessions asked for: kept ones from files, or so many seeds in a row.
+/// The sessions asked for: kept ones from files, cells of a list, or so many seeds in a row.
 fn plans(settings: &Settings) -> Result<Plans, String> {
+    if let Some(list) = settings.cells {
+        return Ok(Plans::Cells(Cells::choose(list, settings.sessions, settings.seed)));
+    }
     if settings.kept.is_empty() {
         return Ok(Plans::Drawn { first: settings.seed, count: settings.sessions });
     }
@@ -71,6 +76,7 @@ fn plans(settings: &Settings) -> Result<Plans, String> {
 enum Plans {
     Drawn { first: u64, count: usize },
     Kept(Vec<Plan>),
+    Cells(Cells),
 }
 
 impl Plans {
@@ -78,6 +84,7 @@ impl Plans {
         match self {
             Self::Drawn { count, .. } => *count,
             Self::Kept(kept) => kept.len(),
+            Self::Cells(cells) => cells.chosen.len(),
         }
     }
 
@@ -85,28 +92,38 @@ impl Plans {
         match self {
             Self::Drawn { first, .. } => Plan::drawn(first.wrapping_add(at as u64)),
             Self::Kept(kept) => kept[at].clone(),
+            Self::Cells(cells) => cells.chosen[at].plan(),
         }
     }
 }
 
 fn rehearse(settings: &Settings, plans: Plans) -> Exit {
     let begun = Instant::now();
-    let outcomes = live_through(&plans, settings.jobs, settings.until_broken);
+    let (outcomes, covered) = live_through(&plans, settings.jobs, settings.until_broken);
     let seconds = begun.elapsed().as_secs_f64();
     let sum = Sum::of(&outcomes);
-    say(&if settings.json { format!("{}\n", sum.to_json()) } else { sum.describe(seconds, settings.jobs) });
+    let (mut told, mut page) = (sum.to_json(), sum.describe(seconds, settings.jobs));
+    told["coverage"] = coverage(&covered);
+    told["elsewhere"] = ELSEWHERE.iter().map(|(fault, why)| json!({"fault": fault, "why": why})).collect();
+    let mut unmet = 0;
+    if let Plans::Cells(cells) = &plans {
+        unmet = cells.unmet(&outcomes).count();
+        told["cells"] = cells.to_json(&outcomes);
+        page.push_str(&cells.describe(&outcomes));
+    }
+    say(&if settings.json { format!("{told}\n") } else { page });
     let failed: Vec<usize> = (0..outcomes.len()).filter(|at| outcomes[*at].broken.is_some()).collect();
     for at in failed.iter().take(TOLD_MAX) {
         tell(settings, &plans.plan(*at), &outcomes[*at]);
     }
-    if failed.is_empty() { Exit::Done } else { Exit::Failed }
+    if failed.is_empty() && unmet == 0 { Exit::Done } else { Exit::Failed }
 }
 
 /// Every session, each on one of so many threads; or those up to the first that breaks, whatever the threads are.
-fn live_through(plans: &Plans, jobs: usize, until_broken: bool) -> Vec<Outcome> {
+fn live_through(plans: &Plans, jobs: usize, until_broken: bool) -> (Vec<Outcome>, Coverage) {
     let jobs = if jobs == 0 { thread::available_parallelism().map_or(1, usize::from) } else { jobs };
     let (next, end) = (AtomicUsize::new(0), AtomicUsize::new(plans.len()));
-    let outcomes = Mutex::new(vec![Outcome::default(); plans.len()]);
+    let outcomes = Mutex::new((vec![Outcome::default(); plans.len()], Coverage::default()));
     thread::scope(|scope| {
         for _ in 0..jobs.min(plans.len()) {
             scope.spawn(|| {
@@ -115,20 +132,23 @@ fn live_through(plans: &Plans, jobs: usize, until_broken: bool) -> Vec<Outcome> 
                     if at >= end.load(Relaxed) {
                         break;
                     }
-                    let outcome = run(&plans.plan(at));
+                    let mut outcome = run(&plans.plan(at));
                     if until_broken && outcome.broken.is_some() {
                         end.fetch_min(at + 1, Relaxed);
                     }
-                    if let Ok(mut outcomes) = outcomes.lock() {
-                        outcomes[at] = outcome;
+                    // Added up at once: hundreds of thousands of them would not fit.
+                    let met = std::mem::take(&mut outcome.coverage);
+                    if let Ok(mut all) = outcomes.lock() {
+                        all.1.add(&met);
+                        all.0[at] = outcome;
                     }
                 }
             });
         }
     });
-    let mut outcomes = outcomes.into_inner().unwrap_or_default();
+    let (mut outcomes, covered) = outcomes.into_inner().unwrap_or_default();
     outcomes.truncate(end.into_inner());
-    outcomes
+    (outcomes, covered)
 }
 
 /// What is wrong, what came before it, and how to see it again.
@@ -152,7 +172,8 @@ fn tell(settings: &Settings, plan: &Plan, outcome: &Outcome) {
         return;
     }
     let small = shrunk(plan, broken.invariant, SHRINKING_RUNS);
-    let path = settings.out.join(format!("rehearse-{}.jsonl", outcome.seed));
+    let name = if settings.cells.is_some() { "cell" } else { "rehearse" };
+    let path = settings.out.join(format!("{name}-{}.jsonl", outcome.seed));
     let header =
         format!("# {broken}\n# {} of {} strikes are enough\n", small.strikes.len(), plan.strikes.len());
     let written =
@@ -172,7 +193,9 @@ fn tell(settings: &Settings, plan: &Plan, outcome: &Outcome) {
             let _ = writeln!(page, "  its script could not be written to {}: {error}", path.display());
         }
     }
-    let _ = writeln!(page, "  all of it again: contango rehearse --sessions 1 --seed {}", outcome.seed);
+    if settings.cells.is_none() {
+        let _ = writeln!(page, "  all of it again: contango rehearse --sessions 1 --seed {}", outcome.seed);
+    }
     eprint!("{page}");
 }
 

@@ -6,6 +6,7 @@
 pub use crate::agents::trader::contingent::Legs;
 pub use crate::carry::backtest::Leave;
 use crate::metal::runner::Idle;
+use crate::rehearse::cells::List;
 use crate::units::{Amount, Rate};
 use crate::venue::Open;
 use std::collections::BTreeMap;
@@ -249,6 +250,8 @@ pub struct Settings {
     pub jobs: usize,
     /// Kept sessions to rehearse instead of drawn ones.
     pub kept: Vec<PathBuf>,
+    /// The list whose cells are rehearsed instead; `None`: none.
+    pub cells: Option<List>,
     /// Whether the first session that breaks ends a rehearsal.
     pub until_broken: bool,
     /// The mistake to plant in the engine, by its number; or `list`.
@@ -340,6 +343,7 @@ impl Default for Settings {
             sessions: 0,
             jobs: 0,
             kept: Vec::new(),
+            cells: None,
             until_broken: false,
             #[cfg(feature = "bugbank")]
             bug: None,

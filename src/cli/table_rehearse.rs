@@ -6,6 +6,7 @@
 use super::settings::{Command, Kind, Setting};
 use super::table::PLAIN;
 use super::value;
+use crate::rehearse::cells::List;
 
 const REHEARSE: &[Command] = &[Command::Rehearse];
 
@@ -40,10 +41,25 @@ pub(super) const LINES: &[Setting] = &[
         section: "rehearse",
         kind: Kind::Many,
         unit: "FILE",
-        example: "tests/regress/ack_lost.jsonl",
+        example: "tests/regress/exit_in_pieces.jsonl",
         help: "Rehearse this kept session (its seed, and its faults one by one) instead of drawn ones; may be repeated",
         on: REHEARSE,
         set: |s, v| value::path(v).map(|path| s.kept.push(path)),
+        ..PLAIN
+    },
+    Setting {
+        name: "cells",
+        section: "rehearse",
+        unit: "LIST",
+        example: "aimed",
+        help: "Rehearse --sessions cells of a list, spread over all of it, those of --seed, instead of drawn sessions; \
+               aimed: one fault in one state of one leg's order, in and out; small: one entry, whatever both legs meet, in \
+               every order of up to six events, a death among them",
+        on: REHEARSE,
+        set: |s, v| {
+            let lists = [List::Aimed, List::Small].map(|list| (list.name(), list));
+            value::choice(v, &lists).map(|list| s.cells = Some(list))
+        },
         ..PLAIN
     },
     Setting {

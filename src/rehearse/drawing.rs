@@ -25,6 +25,16 @@ const UNSURE: [(u16, &str); 6] = [
     (502, "<html>Bad Gateway</html>"),
     (503, r#"{"msg":"Unknown error, please check your request or try again later."}"#),
 ];
+/// Faults that came into the table after seeds were kept: each draws from a stream of its own, so that a seed's other
+/// draws are what they were. A new one goes to the end.
+const LATE: [&str; 3] = ["F72", "F41", "F48"];
+/// Tells the time of a settlement apart from all other draws.
+const SETTLEMENT: u64 = 0x7365_7474_6c65;
+/// A settlement inside a session comes so late at most, s: entries are off for a quarter of an hour before it, and it must
+/// have traded in the end.
+const SETTLES_WITHIN_S: u64 = 70;
+/// Tells those streams apart from all others, and, shifted, from each other.
+const LATE_STREAM: u64 = 0x6c61_7465;
 /// Shortest and longest time with faults.
 const SAFETY_S: (u64, u64) = (80, 150);
 
@@ -101,6 +111,7 @@ impl Draw<'_> {
                 let symbol = if self.coin() { self.spot() } else { self.perp() };
                 return format!("{}@bookTicker", symbol.to_lowercase()).into();
             }
+            "$symbol" => return if self.coin() { self.spot() } else { self.perp() }.into(),
             "$coin" => return self.coin().into(),
             // How many unsynced bytes outlive a loss of power: none, some, or all.
             "$tail" => {
@@ -115,6 +126,56 @@ impl Draw<'_> {
             other => other,
         };
         text.into()
+    }
+
+    /// How often a fault strikes.
+    fn level(&mut self) -> Level {
+        match self.range(0, 31) {
+            0..=15 => Level::Off,
+            16..=25 => Level::Rare,
+            26..=29 => Level::Frequent,
+            _ => Level::Storm,
+        }
+    }
+
+    /// All strikes of a fault, that far apart.
+    fn strikes(
+        &mut self,
+        injector: usize,
+        level: Level,
+        spread: u64,
+        safety_ns: u64,
+        strikes: &mut Vec<Strike>,
+    ) {
+        let every_ns = TABLE[injector].every_s * SEC * spread;
+        let gap_ns = match level {
+            Level::Off => return,
+            Level::Rare => every_ns,
+            Level::Frequent => every_ns / 5,
+            Level::Storm => every_ns / 40,
+        };
+        let mut at_ns = self.range(0, 2 * gap_ns);
+        while at_ns < safety_ns {
+            for (later, order) in self.strike(injector, &mut BTreeMap::new()) {
+                // Whole microseconds: a script tells no more.
+                strikes.push(Strike { at_ns: (at_ns + later) / US * US, injector, order });
+            }
+            at_ns += self.range(gap_ns / 2, gap_ns * 3 / 2);
+        }
+    }
+
+    /// All orders of one strike, each with how much later than the first it comes, ns.
+    fn strike(&mut self, injector: usize, made: &mut BTreeMap<String, Value>) -> Vec<(u64, Value)> {
+        let mut orders = Vec::new();
+        for template in TABLE[injector].orders {
+            let mut order = self.order(template, made);
+            let later = order["later_ms"].as_u64().unwrap_or(0) * MS;
+            if let Some(members) = order.as_object_mut() {
+                members.remove("later_ms");
+            }
+            orders.push((later, order));
+        }
+        orders
     }
 
     /// An order of the table with every choice made. `made` keeps the choices of one strike.
@@ -156,6 +217,35 @@ impl Draw<'_> {
     }
 }
 
+/// One strike of a fault on the orders and links of one leg, each order with how much later it comes, ns.
+pub(super) fn strike_on(injector: usize, coin: &'static str, perp: bool, seed: u64) -> Vec<(u64, Value)> {
+    let mut entropy = Entropy::seeded(seed ^ 0x6169_6d65_6400_0000);
+    let coins = [coin];
+    let mut draw = Draw { entropy: &mut entropy, coins: &coins };
+    let (market, rest, streams) =
+        if perp { ("usdm", "usdm_rest", "usdm_ws") } else { ("spot", "spot_rest", "spot_ws") };
+    let door = if draw.coin() { rest } else { streams };
+    let symbol = if perp { draw.perp() } else { draw.spot() };
+    let mut made: BTreeMap<String, Value> = [
+        ("$market", market.to_owned()),
+        ("$rest", rest.to_owned()),
+        ("$door", door.to_owned()),
+        ("$stream", format!("{}@bookTicker", symbol.to_lowercase())),
+        ("$symbol", symbol),
+    ]
+    .map(|(word, value)| (word.to_owned(), value.into()))
+    .into();
+    let mut orders = draw.strike(injector, &mut made);
+    for ((_, order), template) in orders.iter_mut().zip(TABLE[injector].orders) {
+        // The leg's next order, whichever it is.
+        if let Some(members) = order.as_object_mut().filter(|_| template.contains("\"where\":\"$")) {
+            members.insert("market".to_owned(), market.into());
+            members.remove("client_side");
+        }
+    }
+    orders
+}
+
 impl Plan {
     /// Draws a session.
     #[must_use]
@@ -180,27 +270,13 @@ impl Plan {
         let mut strikes = Vec::new();
         let mut draw = Draw { entropy: &mut entropy, coins: &coins };
         for (injector, level) in levels.into_iter().enumerate() {
-            let every_ns = TABLE[injector].every_s * SEC * spread;
-            let gap_ns = match level {
-                Level::Off => continue,
-                Level::Rare => every_ns,
-                Level::Frequent => every_ns / 5,
-                Level::Storm => every_ns / 40,
-            };
-            let mut at_ns = draw.range(0, 2 * gap_ns);
-            while at_ns < safety_ns {
-                let mut made = BTreeMap::new();
-                for template in TABLE[injector].orders {
-                    let mut order = draw.order(template, &mut made);
-                    let later = order["later_ms"].as_u64().unwrap_or(0) * MS;
-                    if let Some(members) = order.as_object_mut() {
-                        members.remove("later_ms");
-                    }
-                    // Whole microseconds: a script tells no more.
-                    strikes.push(Strike { at_ns: (at_ns + later) / US * US, injector, order });
-                }
-                at_ns += draw.range(gap_ns / 2, gap_ns * 3 / 2);
-            }
+            draw.strikes(injector, level, spread, safety_ns, &mut strikes);
+        }
+        for (number, injector) in (0..).zip(LATE.iter().filter_map(|name| index_of(name))) {
+            let mut entropy = Entropy::seeded(seed ^ LATE_STREAM << number);
+            let mut draw = Draw { entropy: &mut entropy, coins: &coins };
+            let level = draw.level();
+            draw.strikes(injector, level, spread, safety_ns, &mut strikes);
         }
         strikes.sort_by_key(|strike| strike.at_ns);
         Self { seed, setup, safety_ns, strikes }
@@ -215,9 +291,9 @@ fn setup(seed: u64, coins: &[&str], draw: &mut Draw<'_>) -> Setup {
     let box_config = sim::Config {
         ticks_per_s,
         clock_offset_ns: (draw.range(0, 600) as i64 - 300) * MS as i64,
-        // No settlement falls into a session but those on order; and the first is never further away than the
-        // shortest interval of a coin, 1 h, or the one before it would lie ahead.
-        settle_in_ns: draw.range(25, 59) * 60 * SEC,
+        // The first settlement is never further away than the shortest interval of a coin, 1 h, or the one before it
+        // would lie ahead.
+        settle_in_ns: settles_in(seed, draw.range(25, 59) * 60 * SEC),
         ..sim::Config::default()
     };
     Setup {
@@ -236,6 +312,13 @@ fn setup(seed: u64, coins: &[&str], draw: &mut Draw<'_>) -> Setup {
     }
 }
 
+/// When the first settlement is: inside the session in one of eight, else where it was drawn.
+fn settles_in(seed: u64, drawn_ns: u64) -> u64 {
+    let mut entropy = Entropy::seeded(seed ^ SETTLEMENT);
+    let mut draw = Draw { entropy: &mut entropy, coins: &[] };
+    if draw.range(0, 7) == 0 { draw.range(5, SETTLES_WITHIN_S) * SEC } else { drawn_ns }
+}
+
 /// A session's world but for what is drawn: the demo's, with a key to this box.
 pub(super) fn keyed(seed: u64, box_config: sim::Config) -> Setup {
     Setup { seed, key: (box_config.key.clone(), box_config.secret.clone()), box_config, ..Setup::default() }
@@ -248,12 +331,10 @@ fn levels(draw: &mut Draw<'_>) -> Vec<Level> {
     let mut levels: Vec<Level> = TABLE
         .iter()
         .map(|it| {
-            let drawn = match draw.range(0, 31) {
-                0..=15 => Level::Off,
-                16..=25 => Level::Rare,
-                26..=29 => Level::Frequent,
-                _ => Level::Storm,
-            };
+            if LATE.contains(&it.name) {
+                return Level::Off;
+            }
+            let drawn = draw.level();
             let ends = it.after == super::faults::After::NoEntries;
             if ends && !grave { Level::Off } else { drawn }
         })

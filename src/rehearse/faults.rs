@@ -5,6 +5,7 @@
 //! Never: carries a fault out (`act` does), or counts as observed what was merely injected.
 //! Map:   FAULTS part 2; a letter where one number bundles several cases.
 
+use crate::agents::trader::Weighed;
 use crate::event::Closed;
 use crate::sim::Market;
 use serde_json::Value;
@@ -37,6 +38,10 @@ pub enum Sign {
     Mode(&'static str),
     /// Signals that the gate refused for one of these reasons.
     Gate(&'static [Closed]),
+    /// Quotes that brought no signal for this reason.
+    Weighed(Weighed),
+    /// Payments of funding that are booked.
+    Paid,
     /// Processes that went on where one had ended.
     Restart,
 }
@@ -59,6 +64,8 @@ impl Sign {
             Self::Note(words) => format!("told: {words}"),
             Self::Mode(name) => format!("was {}", name.replace('_', " ")),
             Self::Gate(reasons) => format!("let no entry pass: {}", closed(reasons)),
+            Self::Weighed(why) => format!("saw no signal: {}", Weighed::TEXTS[why as usize]),
+            Self::Paid => "booked every payment once".to_owned(),
             Self::Restart => "a new process read back what was left, and went on".to_owned(),
         }
     }
@@ -140,7 +147,9 @@ pub static TABLE: &[Injector] = &[
     fault("F32", "I7", "every connection to every door is reset at once", 120, &[r#"{"kind":"cut","door":"spot_rest"}"#, r#"{"kind":"cut","door":"usdm_rest"}"#, r#"{"kind":"cut","door":"spot_ws"}"#, r#"{"kind":"cut","door":"usdm_ws"}"#, r#"{"kind":"cut","door":"spot_ws_api"}"#], Sign::Note("link down"), After::Nothing),
     fault("F37", "I13", "market data comes late", 60, &[r#"{"kind":"lag","ms":[50,4000],"for_ms":[500,8000]}"#], Sign::Gate(FED), After::Nothing),
     fault("F40", "I8", "a quote with a price of 20 digits", 30, &[r#"{"kind":"bad_quote","where":"$market"}"#], Sign::Heard("bad_quote"), After::Nothing),
+    fault("F41", "I8", "a book shows next to nothing", 45, &[r#"{"kind":"thin","symbol":"$symbol","fraction_ppm":[0,50000],"for_ms":[200,4000]}"#], Sign::Weighed(Weighed::Thin), After::Nothing),
     fault("F44", "I12", "a page of HTML instead of an order's answer, taken or not", 60, &[r#"{"kind":"html","where":"$side","taken":"$coin"}"#], Sign::Judged("html"), After::Nothing),
+    fault("F48", "I3 I13 I15", "funding is settled at a time that nobody was told", 60, &[r#"{"kind":"settle_now","symbol":"$perp"}"#], Sign::Paid, After::Nothing),
     fault("F53", "I1 I8", "an order is refused by a filter", 60, &[r#"{"kind":"refuse","where":"$order","code":-1013,"msg":"Filter failure: LOT_SIZE"}"#], Sign::Answer("refused -1013"), After::Nothing),
     fault("F54a", "I1 I15", "spot is refused for want of funds", 60, &[r#"{"kind":"refuse","code":-2010,"market":"spot"}"#], Sign::Answer("refused -2010"), After::Nothing),
     fault("F54b", "I1 I15", "the perp is refused for want of margin", 60, &[r#"{"kind":"refuse","code":-2019,"msg":"Margin is insufficient.","market":"usdm"}"#], Sign::Answer("refused -2019"), After::Nothing),
@@ -153,6 +162,7 @@ pub static TABLE: &[Injector] = &[
     fault("F64", "I1 I3", "an order is filled in part", 20, &[r#"{"kind":"partial","where":"$order","fraction_ppm":[1,999999]}"#], Sign::Judged("partial"), After::Nothing),
     fault("F66", "I1", "an order meets nobody", 20, &[r#"{"kind":"none","where":"$order"}"#], Sign::Judged("none"), After::Nothing),
     fault("F69", "I1 I7", "overload, documented as failed", 60, &[r#"{"kind":"status","market":"usdm","client_side":"$buy_or_sell","status":503,"body":"{\"code\":-1008,\"msg\":\"Request throttled by system-level protection.\"}"}"#], Sign::Answer("refused -1008"), After::Nothing),
+    fault("F72", "I12", "an order is left standing at the venue, executed in part or not at all", 60, &[r#"{"kind":"freeze","where":"$order","ms":[500,9000],"fraction_ppm":[0,900000],"acked":"$coin"}"#], Sign::Judged("freeze"), After::Nothing),
     fault("F77", "I3", "the private streams lose what they should tell", 60, &[r#"{"kind":"mute_user","where":"$market","ms":[200,6000]}"#], Sign::Answer("terminal"), After::Nothing),
     fault("F78", "I3", "the listen key expires", 120, &[r#"{"kind":"expire_listen_key"}"#], Sign::Note("private stream"), After::Nothing),
     fault("F79", "I3 I4", "the private sockets close", 60, &[r#"{"kind":"cut_user","where":"$market"}"#], Sign::Note("link"), After::Nothing),

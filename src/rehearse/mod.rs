@@ -5,12 +5,15 @@
 //! Map:   `world` the loop and what a story may do, `seen` what it may look at · `network` chunks on their way, the
 //!        box behind them, the hash of all that passed, `weather` on it, `witness` who is asked besides · `setup`
 //!        what a world is made of. Sessions: `drawing` a seed becomes a plan, `script` a plan as text, `faults`
-//!        the table it is drawn from, `act` carries
-//!        them out, `session` lives through it, `oracle` judges.
+//!        the table it is drawn from, `elsewhere` those that are not in it, `moment` the state of an order a fault waits
+//!        for, `act` carries them out, `session` lives through it, `oracle` judges. `cells`: sessions enumerated, not drawn.
 
 mod act;
+pub mod cells;
 mod drawing;
+pub mod elsewhere;
 pub mod faults;
+mod moment;
 mod network;
 pub mod oracle;
 mod script;
@@ -23,6 +26,7 @@ mod world;
 
 pub use act::Done;
 pub use drawing::{Plan, Strike};
+pub use moment::{Moment, State};
 pub use network::Witnessed;
 pub use setup::{Setup, SetupError};
 pub use witness::Word;

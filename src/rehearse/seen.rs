@@ -7,7 +7,7 @@ use super::World;
 use super::setup::INSTANCE;
 use crate::agents::reader::ReaderCounts;
 use crate::agents::shadow::{Ended, Shadow};
-use crate::agents::trader::TraderCounts;
+use crate::agents::trader::{TraderCounts, Weighed};
 use crate::event::{Quote, Reply};
 use crate::sim::Door;
 use crate::store::{segments, session};
@@ -49,6 +49,15 @@ impl World {
     #[must_use]
     pub fn trader(&self) -> &TraderCounts {
         &self.engine.trader.counts
+    }
+
+    /// What came of weighing all pairs, by [`Weighed`].
+    #[must_use]
+    pub fn weighed(&self) -> [u64; Weighed::TEXTS.len()] {
+        self.engine
+            .trader
+            .weighed()
+            .fold([0; Weighed::TEXTS.len()], |sum, pair| std::array::from_fn(|at| sum[at] + pair[at]))
     }
 
     /// Of each watched turn in which orders left: how many, and what reader and trader asked of the kernel in

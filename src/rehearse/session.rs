@@ -5,8 +5,10 @@
 
 use super::drawing::{Plan, Strike};
 use super::faults::{After, Sign, TABLE, market_of};
+use super::moment::Aimed;
 use super::oracle::{Allowed, Broken, Oracle};
 use super::{Done, SetupError, World};
+use crate::agents::trader::Weighed;
 use crate::event::{Closed, Mode};
 use crate::sim::Market;
 use crate::units::Nanos;
@@ -14,8 +16,13 @@ use crate::units::time::{MS, SEC};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
+mod aiming;
 #[cfg(feature = "crashpoints")]
 pub mod grid;
+mod shrinking;
+
+pub use aiming::Coverage;
+pub use shrinking::shrunk;
 
 /// Until the feeds are live, at a start.
 const LIVE_WITHIN_NS: u64 = 60 * SEC;
@@ -74,6 +81,10 @@ pub struct Outcome {
     pub unhealed: bool,
     /// By position in the table: how often each fault was injected, and how often the engine showed it.
     pub faults: Vec<(u64, u64)>,
+    /// How often each fault was injected in which states of orders.
+    pub coverage: Coverage,
+    /// Why a strike could not be carried out, if one could not: the last such.
+    pub unmet: Option<String>,
     /// What broke, at which step, and the last events before it.
     pub broken: Option<(Broken, u64, Vec<String>)>,
 }
@@ -85,7 +96,11 @@ struct Session<'a> {
     /// What happens next, and whether it is a strike (its injector) or the end of one.
     queue: BTreeMap<(Nanos, u64), (Option<usize>, Value)>,
     queued: u64,
+    /// Strikes that wait for their moment.
+    aimed: Vec<Aimed>,
     injected: Vec<u64>,
+    coverage: Coverage,
+    unmet: Option<String>,
     crashes: u64,
     /// When processes began anew within the last minute.
     begun_anew: Vec<Nanos>,
@@ -97,6 +112,8 @@ struct Session<'a> {
     no_entries: bool,
     /// Gate counts of processes that are gone.
     gate: [u64; Closed::ALL.len()],
+    /// And what came of their quotes.
+    weighed: [u64; Weighed::TEXTS.len()],
 }
 
 /// Runs a session to its end, or to the first invariant that breaks.
@@ -133,7 +150,10 @@ impl<'a> Session<'a> {
             oracle,
             queue: BTreeMap::new(),
             queued: 0,
+            aimed: Vec::new(),
             injected: vec![0; TABLE.len()],
+            coverage: Coverage::default(),
+            unmet: None,
             crashes: 0,
             begun_anew: Vec::new(),
             restarts: 0,
@@ -141,6 +161,7 @@ impl<'a> Session<'a> {
             unhealed: false,
             no_entries: false,
             gate: [0; Closed::ALL.len()],
+            weighed: [0; Weighed::TEXTS.len()],
         })
     }
 
@@ -183,6 +204,7 @@ impl<'a> Session<'a> {
     /// All faults are off: everything becomes well, and trading goes on (I19).
     fn heal(&mut self) -> Result<(), Broken> {
         self.queue.clear();
+        self.give_up();
         self.world.calm();
         self.oracle.acted(self.world.now(), "calm");
         let open_at = [Market::Spot, Market::Usdm].map(|market| self.world.open_at(market));
@@ -247,6 +269,9 @@ impl<'a> Session<'a> {
     fn step(&mut self, until: Nanos) -> Result<(), Broken> {
         self.world.step(until);
         self.oracle.step(&mut self.world)?;
+        if !self.aimed.is_empty() {
+            self.release();
+        }
         if self.world.busy_turns > BUSY_TURNS_MAX {
             let why = format!("a room has worked for {BUSY_TURNS_MAX} turns on end, and nothing arrived");
             return Err(Broken { invariant: 16, why });
@@ -293,6 +318,9 @@ impl<'a> Session<'a> {
 
     fn strike(&mut self, injector: Option<usize>, order: &Value) -> Result<(), Broken> {
         let now = self.world.now();
+        if self.aims(injector, order)? {
+            return Ok(());
+        }
         let name = injector.map_or("end", |at| TABLE[at].name);
         self.oracle.acted(now, &format!("{name} {order}"));
         if let Some(ask) = order["ask"].as_str() {
@@ -305,7 +333,7 @@ impl<'a> Session<'a> {
             return self.crash(order);
         }
         match self.act(order)? {
-            Done::Missed(_) => {}
+            Done::Missed(why) => self.unmet = Some(format!("{name}: {why}")),
             Done::Lasts(end) => {
                 self.count(injector.filter(|_| counts(injector, order)));
                 if let Some(at) = injector {
@@ -377,6 +405,7 @@ impl<'a> Session<'a> {
     fn count(&mut self, injector: Option<usize>) {
         if let Some(at) = injector {
             self.injected[at] += 1;
+            self.coverage.note(at, &self.oracle);
         }
     }
 
@@ -385,6 +414,9 @@ impl<'a> Session<'a> {
     /// Takes over what a process counted.
     fn gather(&mut self) {
         for (sum, count) in self.gate.iter_mut().zip(self.world.trader().closed) {
+            *sum += count;
+        }
+        for (sum, count) in self.weighed.iter_mut().zip(self.world.weighed()) {
             *sum += count;
         }
     }
@@ -401,6 +433,8 @@ impl<'a> Session<'a> {
             Sign::Note(words) => oracle.noted(words),
             Sign::Mode(name) => oracle.modes(name),
             Sign::Gate(reasons) => reasons.iter().map(|reason| self.gate[*reason as usize]).sum(),
+            Sign::Weighed(why) => self.weighed[why as usize],
+            Sign::Paid => oracle.payments(),
             Sign::Restart => self.crashes,
         };
         seen.min(self.injected[at])
@@ -421,6 +455,8 @@ impl<'a> Session<'a> {
             crashes: self.crashes,
             unhealed: self.unhealed,
             faults: (0..TABLE.len()).map(|at| (self.injected[at], self.observed(at))).collect(),
+            coverage: self.coverage.clone(),
+            unmet: self.unmet.clone(),
             broken: broken.map(|broken| (broken, oracle.steps, last())),
         }
     }
@@ -436,37 +472,14 @@ impl<'a> Session<'a> {
 fn counts(injector: Option<usize>, order: &Value) -> bool {
     let name = injector.map_or("", |at| TABLE[at].name);
     let kind = order["kind"].as_str().unwrap_or("");
+    // A release ends a hold that was counted.
+    if order["on"] == false {
+        return false;
+    }
     match name {
         "F11" => kind != "cut_youngest",
         "F92" => kind != "cut",
         "F32" => order["door"] == "spot_rest",
         _ => true,
     }
-}
-
-/// The plan with the fewest strikes that still breaks the same invariant: strikes are dropped by halves, then
-/// one by one, at most `runs` sessions.
-#[must_use]
-pub fn shrunk(plan: &Plan, invariant: u8, mut runs: u32) -> Plan {
-    let mut best = plan.clone();
-    let mut size = best.strikes.len().div_ceil(2);
-    while size > 0 && runs > 0 {
-        let mut at = 0;
-        let mut dropped = false;
-        while at < best.strikes.len() && runs > 0 {
-            let mut fewer = best.clone();
-            fewer.strikes.drain(at..(at + size).min(best.strikes.len()));
-            runs -= 1;
-            if run(&fewer).broken.is_some_and(|(broken, ..)| broken.invariant == invariant) {
-                (best, dropped) = (fewer, true);
-            } else {
-                at += size;
-            }
-        }
-        if size == 1 && !dropped {
-            break;
-        }
-        size = if size > 1 { size / 2 } else { 1 };
-    }
-    best
 }

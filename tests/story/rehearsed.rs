@@ -1,6 +1,7 @@
 //! Sessions: kept ones never break again, a seed tells its session again, and a judge that can't fail is none.
 
 use contango::rehearse::Plan;
+use contango::rehearse::cells::{Cell, List};
 use contango::rehearse::session::{run, shrunk};
 use std::fs;
 use std::path::Path;
@@ -39,4 +40,31 @@ fn an_engine_that_does_not_trade_fails_and_needs_no_fault_for_it() {
     let (broken, ..) = run(&plan).broken.expect("nothing was traded");
     assert_eq!(broken.invariant, 19);
     assert_eq!(shrunk(&plan, 19, 20).strikes, []);
+}
+
+/// A few cells of both lists; `.ci/run` has more, `tools/long/cells.sh` all.
+#[test]
+fn cells_hold_and_meet_what_they_are_about() {
+    for (list, few) in [(List::Aimed, 379), (List::Small, 9_001)] {
+        let cells = Cell::all(list).into_iter().filter(|cell| cell.ruled_out().is_none());
+        for cell in cells.step_by(few) {
+            let outcome = run(&cell.plan());
+            assert_eq!((outcome.broken, outcome.unmet), (None, None), "{}", cell.name());
+            assert!(outcome.round_trips > 0 && !outcome.coverage.0.is_empty(), "{}", cell.name());
+        }
+    }
+}
+
+/// What waits for a state that no order came into is told, not counted as lived through.
+#[test]
+fn a_moment_that_never_came_is_told() {
+    let cell =
+        Cell::all(List::Aimed).into_iter().find(|cell| cell.name() == "F6/never-landed/spot/in").unwrap();
+    let mut plan = cell.plan();
+    assert_eq!(run(&plan).unmet, None);
+    // Without the fault that loses the order.
+    plan.strikes.remove(0);
+    let outcome = run(&plan);
+    assert!(outcome.unmet.is_some_and(|why| why.contains("never-landed")));
+    assert_eq!(outcome.faults.iter().map(|(injected, _)| injected).sum::<u64>(), 0);
 }

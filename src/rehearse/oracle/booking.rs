@@ -30,7 +30,10 @@ impl Oracle {
                 }
             }
             Wrote::Paid(of) => self.paid(&of.1, &self.books.payments[of]),
-            Wrote::End(client, before) => self.ended(*client, before.as_ref()),
+            Wrote::End(client, before) => {
+                self.just_ended(self.read_at, *client);
+                self.ended(*client, before.as_ref())
+            }
         }
     }
 

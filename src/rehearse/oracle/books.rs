@@ -3,19 +3,33 @@
 //! Owns:  bookings, ends of orders with their evidence, last states of pairs, notes; all in the journal's words.
 //! Never: is believed: every check holds it against the venue's truth.
 
+use super::booking::parse;
 use crate::store::journal::{Entry, Kind, Reader, file_header};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A leg of a send round.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct FiredLeg {
     /// Market and symbol.
     pub(super) of: (String, String),
+    pub(super) buys: bool,
+    /// Its quantity, 10⁻¹⁸.
+    pub(super) qty: i128,
     pub(super) stamp_ms: u64,
     /// Decimals its quantity is written with: the unit of executed quantities.
     pub(super) decimals: usize,
     pub(super) sent: bool,
+    /// Whether only a part of it left at once.
+    pub(super) in_part: bool,
+    /// Of which run it is.
+    pub(super) run: u64,
+}
+
+impl FiredLeg {
+    pub(super) fn is_perp(&self) -> bool {
+        self.of.0 == "perp"
+    }
 }
 
 /// How an order ended.
@@ -35,6 +49,10 @@ pub(super) struct Told {
     /// Executed quantities of terminal answers, as text.
     pub(super) terminal: Vec<String>,
     pub(super) refused: bool,
+    /// The venue said that it has it.
+    pub(super) open: bool,
+    /// Nothing told its fate when something should have.
+    pub(super) unknown: bool,
     /// When it was not found, µs.
     pub(super) not_found: Vec<u64>,
 }
@@ -51,6 +69,8 @@ pub(super) struct Books {
     pub(super) fired: BTreeMap<u64, FiredLeg>,
     /// Those of them that were sent and have no end.
     pub(super) open: BTreeSet<u64>,
+    /// The leg that waits for the other: whether it is the perp's, and whether it buys.
+    pub(super) waits: Option<(bool, bool)>,
     pub(super) told: BTreeMap<u64, Told>,
     pub(super) ends: BTreeMap<u64, End>,
     pub(super) fills: Booked,
@@ -119,20 +139,29 @@ impl Books {
         match entry.kind {
             Kind::Start => {
                 self.runs += 1;
+                self.waits = None;
                 self.notes_before = self.notes.len();
                 self.stopped = false;
             }
             Kind::Fired => {
+                self.waits = None;
                 for leg in body.get("legs").and_then(Value::as_array).into_iter().flatten() {
                     let id = leg["client_id"].as_str().and_then(|text| text.parse().ok()).unwrap_or(0);
                     let qty = leg["qty"].as_str().unwrap_or("");
                     let word = |key: &str| leg[key].as_str().unwrap_or("").to_owned();
                     let fired = FiredLeg {
                         of: (word("market"), word("symbol")),
+                        buys: leg["side"] == "buy",
+                        qty: parse(qty).unwrap_or(0),
                         stamp_ms: leg["stamp_ms"].as_u64().unwrap_or(0),
                         decimals: qty.split_once('.').map_or(0, |(_, part)| part.len()),
                         sent: leg["wire"] != "nothing",
+                        in_part: leg["wire"] == "part",
+                        run: self.runs,
                     };
+                    if body.get("more") == Some(&Value::Bool(true)) {
+                        self.waits = Some((!fired.is_perp(), !fired.buys));
+                    }
                     if fired.sent && !self.ends.contains_key(&id) {
                         self.open.insert(id);
                     }
@@ -145,6 +174,8 @@ impl Books {
                 match verdict.as_str() {
                     "terminal" => told.terminal.push(text("executed")),
                     "refused" => told.refused = true,
+                    "open" => told.open = true,
+                    "unknown" => told.unknown = true,
                     "not_found" => told.not_found.push(at_us),
                     _ => {}
                 }
@@ -177,6 +208,10 @@ impl Books {
                     run: self.runs,
                 };
                 self.open.remove(&client);
+                // What waits for an order that filled nothing is called off.
+                if units == 0 {
+                    self.waits = None;
+                }
                 let before = self.ends.insert(client, end);
                 wrote.push(Wrote::End(client, before));
             }

@@ -4,7 +4,7 @@
 //!        and each invariant held against both, by its number.
 //! Never: looks into a room of the engine, or takes its word for what is true.
 //! Map:   `arrival` I5, I6, I8–I11, I13 at each order · `exposure` I1 · `attempts` I2 · `booking` I3, I12, I14 at
-//!        each record · `budget` I7 · `durable` I18 · `secrets` I17 · `ending` I2–I4, I15, I19, I20 at rest.
+//!        each record · `budget` I7 · `durable` I18 · `secrets` I17 · `ending` I2–I4, I15, I19, I20 at rest · `moments` states of orders.
 //! Not checked here: I16 (no clock or allocator in a virtual world: tests/no_alloc, perf).
 
 mod arrival;
@@ -16,6 +16,7 @@ mod durable;
 mod ending;
 mod exposure;
 mod facts;
+mod moments;
 mod secrets;
 #[cfg(test)]
 mod tests;
@@ -106,6 +107,8 @@ pub struct Oracle {
     calendar_stepped: bool,
     /// When the journal was read on last.
     read_at: Nanos,
+    /// Orders whose end was read just now, and when.
+    ended: Vec<(Nanos, u64)>,
     last: VecDeque<String>,
     /// Steps that were checked.
     pub steps: u64,
@@ -132,6 +135,7 @@ impl Oracle {
             calendar: world.calendar(),
             calendar_stepped: false,
             read_at: Nanos(0),
+            ended: Vec::new(),
             last: VecDeque::new(),
             steps: 0,
             wrote: Vec::new(),
@@ -259,6 +263,12 @@ impl Oracle {
     #[must_use]
     pub fn answers(&self) -> &BTreeMap<String, u64> {
         &self.books.answers
+    }
+
+    /// Payments of funding that are booked.
+    #[must_use]
+    pub fn payments(&self) -> u64 {
+        self.books.payments.len() as u64
     }
 
     /// How often a note of the journal holds these words.

@@ -63,7 +63,8 @@ impl Bench {
     fn witness(&mut self, witnessed: &Witnessed) -> Result<(), Broken> {
         if let Some(id) = about(&witnessed.seen).and_then(Id::read) {
             let of = ("spot".to_owned(), "BTCUSDT".to_owned());
-            let leg = FiredLeg { of, stamp_ms: self.stamp_ms(), decimals: 3, sent: true };
+            let leg =
+                FiredLeg { of, stamp_ms: self.stamp_ms(), decimals: 3, sent: true, ..FiredLeg::default() };
             self.oracle.books.fired.insert(id.number, leg);
         }
         self.oracle.arrival(witnessed, &self.world)?;
