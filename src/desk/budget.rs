@@ -379,14 +379,19 @@ impl Lane {
             })
     }
 
-    /// The request weight that the clerk may have sent since start.
-    pub fn reads(&mut self, now: Nanos) -> u64 {
+    /// The request weight that the clerk may have sent since start, up to this line. Beyond the lower one it leaves
+    /// what a repair at its worst takes: what is read for the sake of one must not stand in its way.
+    pub fn reads(&mut self, line: Line, now: Nanos) -> u64 {
         let mut ahead = if self.windows.is_empty() { 0 } else { READ_AHEAD };
         for at in 0..self.windows.len() {
             let kind = self.windows[at].limit.kind;
             if kind != Kind::Orders {
-                let trader = self.to_trader(kind);
-                ahead = ahead.min(self.room(at, Line::Normal, now).saturating_sub(trader));
+                let held = self.to_trader(kind);
+                let worst =
+                    if line == Line::Reserve { (ENTRY_CHARGE - 1) * self.weighs.whole(kind) } else { 0 };
+                let beyond = self.room(at, line, now).saturating_sub(held + worst);
+                let below = self.room(at, Line::Normal, now).saturating_sub(held);
+                ahead = ahead.min(below.max(beyond));
             }
         }
         self.promised_reads = self.read + ahead;

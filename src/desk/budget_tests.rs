@@ -186,7 +186,7 @@ impl Rooms {
 
     fn publish(&mut self, now: Nanos) {
         self.ceilings = self.lane.ceilings(true, now);
-        self.reads = self.lane.reads(now);
+        self.reads = self.lane.reads(Line::Normal, now);
     }
 
     /// The shadow's rings are empty before it promises or asks anything.
@@ -326,6 +326,25 @@ fn a_market_that_turns_us_away_twice_is_given_half() {
     assert_eq!(lane.ceilings(true, ends), Ceilings { entry: 60, normal: 60, all: 90 });
     // A minute of peace and more: it is the first again.
     assert!(!lane.hear(&wait(5), ends, ends));
+}
+
+/// Others used up what normal work may: reading goes on for the sake of a repair, and leaves what that takes.
+#[test]
+fn what_is_read_for_a_repair_goes_beyond_normal_work_and_leaves_room_for_it() {
+    let header = Some(Header::Weight1m);
+    let weight = Limit { lane: 0, kind: Kind::Weight, window_ns: 60 * SEC, limit: 6_000, header };
+    let mut lane = Lane::new(Weighs { order: 1, questions: 24 });
+    lane.limit([weight].into_iter());
+    let used = |lane: &mut Lane, weight_1m| {
+        lane.hear(&Counted { weight_1m: Some(weight_1m), ..Counted::default() }, NOW, NOW);
+        [Line::Normal, Line::Reserve].map(|line| lane.reads(line, NOW))
+    };
+    assert_eq!(used(&mut lane, 3_000), [40, 40]);
+    assert_eq!(used(&mut lane, 3_590), [10, 40]);
+    assert_eq!(used(&mut lane, 3_700), [0, 40]);
+    let worst = 6 * 25;
+    assert_eq!(used(&mut lane, 5_400 - worst - 7), [0, 7]);
+    assert_eq!(used(&mut lane, 5_400 - worst), [0, 0]);
 }
 
 /// F98. Where the venue tells no counter, others are not seen: the upper line is half of the limit, the lower one

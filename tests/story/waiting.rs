@@ -121,6 +121,21 @@ fn a_leg_does_not_wait_for_an_answer_that_the_stream_has_overtaken() {
     }
 }
 
+/// The only link of a market waits for an answer that takes nine seconds, and what it bought must be sold again: once
+/// the venue can't take that order any more, the link is given up for a new one.
+#[test]
+fn an_answer_that_does_not_come_holds_no_repair_back() {
+    let mut world = live(&Setup { legs: Legs::Together, order_links: 1, ..one_entry("SOL", 11) });
+    let late = json!({"kind": "delay_ack", "market": "spot", "client_side": "BUY", "ms": 9_000});
+    faults(&mut world, &[late, json!({"kind": "none", "market": "usdm", "count": 4})]);
+    let sold = |world: &World| world.orders().iter().any(|order| order.starts_with("sell spot"));
+    assert!(world.run_until(sold, 5 * SEC), "{:?}", world.orders());
+    world.run_for(12 * SEC);
+    assert!(world.stop());
+    books_equal_truth(&world);
+    ended_clean(&world);
+}
+
 /// So little of the first leg filled that the venue would refuse the second for its size: it is not tried.
 #[test]
 fn a_part_too_small_for_the_other_market_is_taken_back() {

@@ -157,6 +157,7 @@ impl Shadow {
                 Phase::Trading(_) | Phase::Stopping(_) => true,
                 _ => false,
             };
+        let line = self.reading_line();
         let mut reads = Reads { relist: self.relist, ..Reads::default() };
         self.permit.generation += 1;
         for at in 0..LANES.min(self.lanes.len()) {
@@ -170,7 +171,7 @@ impl Shadow {
                 self.permit.all[at] = ceilings.all;
                 self.permit.expires[at] = if quiet.is_some() { now } else { now.plus(Permit::TTL_NS) };
             }
-            reads.weight[at] = state.reads(now);
+            reads.weight[at] = state.reads(line, now);
             reads.quiet[at] = quiet.unwrap_or_default();
         }
         self.permit.stakes = self.stakes(now);
@@ -182,6 +183,15 @@ impl Shadow {
             self.reads = reads;
             self.doors.reads.publish(reads.to_words());
         }
+    }
+
+    /// How far reading goes. What a run that was cut short left unhedged is not known before the next one has read
+    /// where it stands, and while a pair is being put right so is reading for it: both are questions about an order
+    /// whose fate is unknown (FAULTS part 1), and whoever else uses this address must not hold them up.
+    pub(super) fn reading_line(&self) -> Line {
+        let taking_over = self.cut_short && matches!(self.phase, Phase::Starting | Phase::Recovering(_));
+        let broken = self.books.iter().any(|book| book.mending.is_broken());
+        if taking_over || broken || self.unknown_now() > 0 { Line::Reserve } else { Line::Normal }
     }
 
     /// How every budget stands, market by market.

@@ -255,6 +255,8 @@ pub struct Shadow {
     past: Past,
     streams: Streams,
     recovered: recall::Recovered,
+    /// The run before did not end by itself.
+    cut_short: bool,
     recon: recon::Recon,
     risk: risk::Risk,
     /// Coins that long positions of a pair may sell, the sold ones included.
@@ -317,6 +319,7 @@ impl Shadow {
         intents.tap(&doors.tap);
         let (clock, stop) = (clock.tapped(&doors.tap), stop.tapped(&doors.tap, Flag::Stop));
         let streams = Streams::new(settings.live && key.is_some(), &doors.tap);
+        let cut_short = !settings.recalled.ended_well();
         let operator = operator::Operator::new(settings.latched.take(), &doors.operator, clock.now());
         let mut shadow = Self {
             settings,
@@ -334,6 +337,7 @@ impl Shadow {
             past: Past::new(),
             streams,
             recovered: recall::Recovered::default(),
+            cut_short,
             recon: recon::Recon::default(),
             risk: risk::Risk::default(),
             granted: BTreeMap::new(),

@@ -11,7 +11,6 @@
 use super::compare::{Foreign, began};
 use super::{Question, Shadow};
 use crate::agents::courier::Letter;
-use crate::desk::budget::Line;
 use crate::desk::order::QUARANTINE_NS;
 use crate::event::{Asset, Fill, Headers, PairState, Source, lane, market_of};
 use crate::metal::crash;
@@ -265,7 +264,7 @@ impl Shadow {
             (Item::Account(_), LegKind::Perp) => (audit.positions)(&key, stamp, window),
         };
         // What may hide an exposure is asked for beyond the line where other reads stop.
-        let line = if self.unknown_now() > 0 { Line::Reserve } else { Line::Normal };
+        let line = self.reading_line();
         if !self.couriers.contains_key(&of_lane) || !self.may_ask(of_lane, line, ask.weight, now) {
             return;
         }

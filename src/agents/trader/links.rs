@@ -104,6 +104,8 @@ pub(super) struct OrderLinks {
     warmed: Nanos,
     /// An answer asked us to wait: nothing leaves on its lane before this, whatever the permit says.
     quiet: [Nanos; LANES],
+    /// A repair found every link of its lane waiting for an answer.
+    missed: [bool; LANES],
 }
 
 /// Where the trader's links lead and end.
@@ -143,6 +145,7 @@ impl OrderLinks {
             heard: VecDeque::with_capacity(4 * capacity),
             warmed: Nanos::ZERO,
             quiet: [Nanos::ZERO; LANES],
+            missed: [false; LANES],
         }
     }
 
@@ -193,6 +196,12 @@ impl OrderLinks {
             }
         }
         first
+    }
+
+    /// A repair has no link to leave on: the answer that is waited for longest, beyond W, is waited for no longer.
+    /// The venue drops what it has not taken by then, and its order is asked about elsewhere (T_soft).
+    pub(super) fn miss(&mut self, venue: VenueId, leg: LegKind) {
+        self.missed[lane(venue, leg)] = true;
     }
 
     /// Hands an order to the kernel: as it lies sealed, if that is still its turn, or its bytes, which were
@@ -255,6 +264,9 @@ impl OrderLinks {
             }
         }
         work += self.tend_hot(now, around);
+        if self.missed != [false; LANES] {
+            self.give_up_the_latest(now, around);
+        }
         for at in 0..self.lines.len() {
             let slot = Slot(at as u16);
             let Some(line) = self.lines[at].as_mut() else { continue };
@@ -291,6 +303,21 @@ impl OrderLinks {
             }
         }
         work
+    }
+
+    /// Makes room on the lanes where a repair waits: one link each.
+    fn give_up_the_latest(&mut self, now: Nanos, around: &mut Around<'_>) {
+        for (at, missed) in std::mem::take(&mut self.missed).into_iter().enumerate() {
+            let waiting = |line: &Line| {
+                let sent = line.flying.filter(|_| lane(line.venue, line.leg) == at && missed)?.1;
+                (now.since(sent) > self.window_ns).then_some(sent)
+            };
+            let slots = self.lines.iter().enumerate();
+            let overdue = slots.filter_map(|(slot, line)| Some((waiting(line.as_ref()?)?, slot))).min();
+            if let Some((_, slot)) = overdue {
+                self.bury(Slot(slot as u16), "no answer within its window, and a repair waits", now, around);
+            }
+        }
     }
 
     /// What has not left of an order must not leave any more: of any, once the kill latch is set (I6), else of

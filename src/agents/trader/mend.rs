@@ -96,7 +96,10 @@ impl Trader {
             _ => qty,
         };
         self.permitted(lane(venue, leg), Class::Repair, now)?;
-        let link = self.links.idle(venue, leg).ok_or(Closed::NoLink)?;
+        let Some(link) = self.links.idle(venue, leg) else {
+            self.links.miss(venue, leg);
+            return Err(Closed::NoLink);
+        };
         let wanted = Wanted {
             class: Class::Repair,
             client: self.client(sequence, leg, attempt).ok_or(Closed::NoRoom)?,
