@@ -173,7 +173,7 @@ pub(in super::super) fn all() -> Vec<Record> {
     ] {
         records.push(answer(verdict));
     }
-    for end in [End::Terminal(Qty(765)), End::Refused(refusal), End::NotSent, End::NeverLanded, End::Unfilled]
+    for end in [End::Terminal(Qty(765)), End::Refused(refusal), End::NotSent, End::Unfilled, End::NeverLanded]
     {
         records.push(Record::OrderEnd { at: AT, client: client(LegKind::Perp), end });
     }

@@ -6,10 +6,10 @@
 
 use super::Clerk;
 use super::errands::Errand;
-use crate::event::{Asset, News};
+use crate::event::{Asset, Instruments, News};
 use crate::units::{Amount, LegKind, Nanos};
-use crate::venue::BadBody;
 use crate::venue::standing::{Fact, Part, objections};
+use crate::venue::{BadBody, Listing};
 
 /// What is known of the account so far.
 #[derive(Debug, Default)]
@@ -86,7 +86,8 @@ impl Clerk {
         }
         let venue = self.settings.target.venue;
         let Account { facts, untold, holds, .. } = &self.account;
-        let found = objections(facts, untold, self.settings.wants, &self.fees.instruments);
+        let settable = settable(&self.fees.instruments, facts, self.listings.get(&LegKind::Perp));
+        let found = objections(facts, untold, self.settings.wants, &settable);
         if !found.is_empty() {
             let each: Vec<String> = found
                 .iter()
@@ -130,5 +131,45 @@ impl Clerk {
         }
         self.tell(News::Account { lines });
         true
+    }
+}
+
+/// Without perps that can't be traded now and of which the account tells no setting: a venue that settles a contract
+/// may forget what was set for it, and no entry of it leaves.
+fn settable(instruments: &Instruments, facts: &[Fact], listed: Option<&Listing>) -> Instruments {
+    let mut kept = instruments.clone();
+    kept.instruments.retain(|row| {
+        let told = facts
+            .iter()
+            .any(|fact| matches!(fact, Fact::Cross(id, _) | Fact::Leverage(id, _) if *id == row.id));
+        let trades = listed.is_none_or(|listed| listed.rows.iter().any(|it| it.symbol == row.symbol));
+        row.leg == LegKind::Spot || told || trades
+    });
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::InstrumentId;
+    use crate::venue::sample::{instrument, instruments};
+
+    #[test]
+    fn only_a_shut_perp_that_nothing_is_told_of_needs_no_setting() {
+        let perp = |symbol: &str| instrument(LegKind::Perp, symbol, 1, 3);
+        let all = instruments(vec![
+            instrument(LegKind::Spot, "BTCUSDT", 2, 5),
+            perp("BTCUSDT"),
+            perp("LTCUSDT"),
+            perp("XRPUSDT"),
+        ]);
+        let listed = Listing { rows: vec![perp("BTCUSDT")], ..Listing::default() };
+        let kept = |facts: &[Fact]| {
+            let kept = settable(&all, facts, Some(&listed)).instruments;
+            kept.iter().map(|row| row.id.0).collect::<Vec<_>>()
+        };
+        assert_eq!(kept(&[]), [0, 1]);
+        assert_eq!(kept(&[Fact::Cross(InstrumentId(2), false)]), [0, 1, 2]);
+        assert_eq!(kept(&[Fact::Leverage(InstrumentId(3), 20)]), [0, 1, 3]);
     }
 }
