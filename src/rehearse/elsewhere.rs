@@ -74,7 +74,7 @@ pub static ELSEWHERE: &[(u8, &str)] = &[
     (108, "open: no position changes without a trade or a settlement in the box"),
     (109, "a key without its rights is `tests/story/account`; an account that is restricted under way is open"),
     (110, "fees are paid in the coin bought in every session; other fee coins and gifts are `tests/story/money` and `tests/story/audit`"),
-    (115, "time is virtual: host cores are measured by `doctor` and `perf/`"),
+    (115, "time is virtual: host cores are measured by `doctor`"),
     (116, "open: a second engine at once in a world; every start takes the lock of its folder (`metal/disk`)"),
     (117, "every session ends with a stop while orders may be live; a blocked log is `tests/story/control`"),
     (119, "rights of the key are `tests/story/account`; hostile bytes are `tests/fuzz`; strangers' orders are F82"),
