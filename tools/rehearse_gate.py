@@ -84,12 +84,13 @@ def covered(*answers):
 
 def page(whole, fixed, first_fresh, fresh, cells=()):
     """All faults, as Markdown."""
+    seeds = f"{fixed} from seed {FIRST}" + (f", {fresh} from seed {first_fresh}" if fresh else "")
     lines = [
         "# Faults of the rehearsals",
         "",
-        "Made by `tools/long/rehearse.sh`; every number is of that run.",
+        "Made by `tools/rehearse_gate.py --page FILE`, at length by `tools/long/rehearse.sh`; every number is of that run.",
         "",
-        f"{whole['sessions']} sessions ({fixed} from seed {FIRST}, {fresh} from seed {first_fresh}): {whole['orders']} orders, "
+        f"{whole['sessions']} sessions ({seeds}): {whole['orders']} orders, "
         f"{whole['round_trips']} round trips, {whole['unknown_outcomes']} unknown outcomes, {whole['crashes']} crashes; "
         f"{len(whole['broken'])} broke an invariant. Numbers are those of the fault catalogue; a letter parts one that "
         "bundles several cases. Observed: the engine showed it, by its journal or its gate; an injected fault that met no "
