@@ -45,7 +45,7 @@ pub const LATE_NS: u64 = SEC;
 /// Sends of one window are kept in so many steps at most; a step counts until its last send is over.
 const STEPS: u64 = 1_000;
 
-/// A market that turns us away again so soon after its silence is given half of its limits (F95) ...
+/// For a market that turns us away again so soon after its silence, normal work gets half of what it had (F95) ...
 const AGAIN_NS: u64 = 60 * SEC;
 /// ... for so long.
 pub const SLOW_NS: u64 = 600 * SEC;
@@ -143,11 +143,13 @@ impl Window {
         self.limit.header.is_none() || self.untold() > (self.limit.limit / BLIND_PART).max(BLIND_UNITS)
     }
 
-    /// What is taken for the limit: half of it while the market is slow; where no counter is told, so much that
-    /// the upper line is half of it.
-    fn believed(&self, slow: bool) -> u64 {
-        let limit = self.limit.limit / if slow { 2 } else { 1 };
-        if self.is_blind() { limit * 50 / 90 } else { limit }
+    /// Where a line lies: where no counter is told, the upper one at half of the limit. While the market is slow
+    /// normal work ends at half of its own; what is unhedged is put right all the same, and a venue that wants
+    /// nothing at all says so with `Retry-After`.
+    fn line(&self, line: Line, slow: bool) -> u64 {
+        let limit = self.limit.limit;
+        let whole = line.of(if self.is_blind() { limit * 50 / 90 } else { limit });
+        if slow && line == Line::Normal { whole / 2 } else { whole }
     }
 
     fn expire(&mut self, now: Nanos) {
@@ -227,7 +229,7 @@ pub struct Lane {
     quiet: Nanos,
     /// The venue's time less ours, ns, once it is learned.
     venue_ahead: Option<i64>,
-    /// Until when its limits count for half.
+    /// Until when normal work gets half.
     slow: Nanos,
 }
 
@@ -395,7 +397,7 @@ impl Lane {
         let slow = now < self.slow;
         let window = &mut self.windows[at];
         let used = window.used(now);
-        line.of(window.believed(slow)).saturating_sub(used)
+        window.line(line, slow).saturating_sub(used)
     }
 
     /// Units that the trader may send before it is told otherwise; what it sends weighs at least 1 once.
@@ -413,7 +415,7 @@ impl Lane {
     pub fn standings(&mut self, now: Nanos) -> impl Iterator<Item = Standing> {
         let slow = now < self.slow;
         self.windows.iter_mut().map(move |window| {
-            let (used, line) = (window.used(now), Line::Normal.of(window.believed(slow)));
+            let (used, line) = (window.used(now), window.line(Line::Normal, slow));
             Standing { limit: window.limit, used, line, peak: window.peak }
         })
     }

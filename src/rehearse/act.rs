@@ -241,6 +241,20 @@ impl World {
         self.now().plus(shut_ns)
     }
 
+    /// Whether others, or processes that are gone, used more than half of a market's present minute: normal work
+    /// ends at 60 % (DESIGN §5), so a start waits for the next one.
+    #[must_use]
+    pub fn is_spent(&self) -> bool {
+        let used = [Market::Spot, Market::Usdm].map(|market| self.network.exchange.weight_used(market));
+        used.iter().any(|(used, limit)| *used > limit / 2)
+    }
+
+    /// How long until a perp settles its funding next, ns.
+    #[must_use]
+    pub fn settles_in(&self) -> u64 {
+        self.network.exchange.settles_in()
+    }
+
     /// Calendar minus monotonic time of the host at its start, ns: stamps of the box are on it.
     #[must_use]
     pub fn calendar(&self) -> u64 {

@@ -40,6 +40,8 @@ const RESUMES_MAX: u32 = 2;
 const DUST: &str = "less than any leg can trade";
 /// What an engine says of a venue that asked it twice within a minute to wait (F95): ten minutes without entries.
 const SLOWED: &str = "asked to wait twice within a minute";
+/// No entry begins so shortly before a settlement (DESIGN §5, gate): hosts that were down for long reach it.
+const GUARD_NS: u64 = 900 * SEC;
 /// I16: what has arrived is dealt with in fewer turns than this; a room that goes on working does so for ever.
 const BUSY_TURNS_MAX: u64 = 20_000;
 /// Pause before a process that ended by itself is started again.
@@ -212,6 +214,7 @@ impl<'a> Session<'a> {
             }
             let restless = self.oracle.restless(&self.world);
             let by_rule = [DUST, SLOWED].iter().any(|words| self.oracle.tells(words));
+            let by_rule = by_rule || self.world.settles_in() < GUARD_NS;
             let no_entries = self.no_entries || self.world.now().0 >= HOLE_NS;
             let traded = self.oracle.round_trips() > trips || no_entries || by_rule;
             if restless.is_empty() && traded && self.world.now() >= least {
@@ -347,19 +350,14 @@ impl<'a> Session<'a> {
     fn operator(&mut self, ask: &str) {
         self.oracle.told(ask, self.world.now());
         let _ = self.world.act(&json!({"kind": "operator", "ask": ask}), &self.plan.setup);
-        if ask == "kill" {
-            // Until it is left again nothing may be repaired.
-            self.oracle.excuse(Nanos::NEVER);
-        } else if ask == "resume" {
-            self.oracle.excuse_ends(self.world.now().plus(GRACE_NS));
-        }
     }
 
-    /// Whether so many processes began within the last minute that the next one must wait for its budget.
+    /// Whether so many processes began within the last minute, or others used so much of it, that the next one must
+    /// wait for its budget.
     fn is_crowded(&mut self) -> bool {
         let now = self.world.now();
         self.begun_anew.retain(|at| now.since(*at) < WINDOW_NS);
-        self.begun_anew.len() >= CROWD
+        self.begun_anew.len() >= CROWD || self.world.is_spent()
     }
 
     fn crash(&mut self, order: &Value) -> Result<(), Broken> {

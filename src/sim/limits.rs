@@ -40,6 +40,12 @@ impl Window {
         }
     }
 
+    /// What is used of the window that `clock` lies in.
+    pub(super) fn used_at(mut self, clock: u64) -> u32 {
+        self.roll(clock);
+        self.used
+    }
+
     fn fits(&mut self, clock: u64, cost: u32) -> bool {
         self.roll(clock);
         self.used + cost <= self.limit

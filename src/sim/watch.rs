@@ -252,6 +252,20 @@ impl Exchange {
         banned.max(self.maintained_until(market).unwrap_or(0))
     }
 
+    /// How much of a market's request weight is used in the present minute, and its limit.
+    #[must_use]
+    pub fn weight_used(&self, market: Market) -> (u32, u32) {
+        let window = self.limits[market.index()].weight;
+        (window.used_at(self.clock()), window.limit)
+    }
+
+    /// How long until a perp settles its funding next, ns.
+    #[must_use]
+    pub fn settles_in(&self) -> u64 {
+        let due = self.marks.iter().map(|mark| mark.next_funding_ms).filter(|due| *due != 0).min();
+        due.map_or(u64::MAX, |due| (due * 1_000_000).saturating_sub(self.clock()))
+    }
+
     /// Notes an order request, before anything is known of its fate.
     pub(super) fn see_arrival<'a>(&mut self, market: Market, get: impl Fn(&str) -> Option<&'a str>) {
         let (listing, watch) = (&self.listing, &mut self.watch);

@@ -71,8 +71,8 @@ impl Shadow {
         if again {
             let minutes = SLOW_NS / (60 * SEC);
             let why = format!(
-                "{} asked to wait twice within a minute: no entries and half of its limits for {minutes} min; see who \
-                 else uses this address",
+                "{} asked to wait twice within a minute: no entries, and half of what normal work may use, for {minutes} \
+                 min; see who else uses this address",
                 lane_name(headers.lane)
             );
             self.alert(why.clone());

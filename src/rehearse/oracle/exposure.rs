@@ -16,6 +16,9 @@ const WINDOW_NS: u64 = 8 * SEC + 100 * MS;
 /// account; and what venue and host may differ by.
 const PROOF_MS: u64 = 6_000;
 
+/// Once the kill latch is cleared: the account is read, and the trader hears of it, before a repair can leave.
+const UNLATCHED_NS: u64 = 3 * SEC;
+
 /// The pairs' windows.
 #[derive(Debug)]
 pub(super) struct Exposure {
@@ -23,11 +26,13 @@ pub(super) struct Exposure {
     since: Vec<Option<Nanos>>,
     /// How many are.
     out: usize,
+    /// A person pressed kill and has not resumed.
+    killed: bool,
 }
 
 impl Exposure {
     pub(super) fn new(pairs: usize) -> Self {
-        Self { since: vec![None; pairs], out: 0 }
+        Self { since: vec![None; pairs], out: 0, killed: false }
     }
 }
 
@@ -65,6 +70,15 @@ impl Oracle {
         Ok(())
     }
 
+    /// A person pressed kill, and nothing may be repaired; or let the engine go on. That ends no other excuse: a
+    /// process that has just begun still connects and reads the account first (FAULTS 7.4), whoever resumes it.
+    pub(super) fn hold_hedges(&mut self, killed: bool, now: Nanos) {
+        let left = std::mem::replace(&mut self.exposure.killed, killed) && !killed;
+        if left {
+            self.excuse(now.plus(UNLATCHED_NS));
+        }
+    }
+
     /// Time passed.
     pub(super) fn exposed(&mut self, now: Nanos) -> Result<(), Broken> {
         if self.exposure.out == 0 {
@@ -75,10 +89,11 @@ impl Oracle {
                 self.exposure.since[pair] = Some(now);
             }
         }
+        let excused_until = if self.exposure.killed { now } else { self.excused_until.min(now) };
         for (pair, since) in self.exposure.since.iter_mut().enumerate() {
             let Some(since) = since else { continue };
             // The window begins when somebody could do something again.
-            *since = (*since).max(self.excused_until.min(now));
+            *since = (*since).max(excused_until);
             if now.since(*since) > WINDOW_NS {
                 let (pair, ms) = (&self.facts.pairs[pair], now.since(*since) / MS);
                 let why = format!(

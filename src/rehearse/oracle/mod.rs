@@ -199,11 +199,6 @@ impl Oracle {
         self.excused_until = self.excused_until.max(until);
     }
 
-    /// Routes are open again from then on.
-    pub fn excuse_ends(&mut self, at: Nanos) {
-        self.excused_until = self.excused_until.min(at);
-    }
-
     /// The host's calendar jumped: its stamps can't be held against the venue's any more.
     pub fn step_calendar(&mut self) {
         self.calendar_stepped = true;
@@ -222,6 +217,9 @@ impl Oracle {
             "resume" => Latched::Trading,
             _ => return,
         };
+        if latched != Latched::Halted {
+            self.hold_hedges(latched == Latched::Killed, now);
+        }
         self.latched = (latched, now);
     }
 

@@ -149,6 +149,27 @@ fn i1_a_leg_alone_is_allowed_for_eight_seconds_and_never_more_than_a_clip() {
 }
 
 #[test]
+fn i1_a_resume_ends_what_the_kill_excused_and_nothing_else() {
+    let mut bench = Bench::new();
+    let order = Bench::order(0, 0, true, 600_000);
+    bench.arrives(&order).unwrap();
+    bench.fills(&order, 1).unwrap();
+    bench.oracle.told("kill", bench.now);
+    bench.oracle.exposed(bench.now.plus(100 * SEC)).unwrap();
+    // A process that began meanwhile has until then.
+    bench.oracle.excuse(bench.now.plus(130 * SEC));
+    bench.oracle.told("resume", bench.now.plus(101 * SEC));
+    bench.oracle.exposed(bench.now.plus(138 * SEC)).unwrap();
+    breaks(1, bench.oracle.exposed(bench.now.plus(139 * SEC)));
+    // Without one the account is read, and then the window is open.
+    bench.oracle.told("kill", bench.now.plus(140 * SEC));
+    bench.oracle.exposed(bench.now.plus(150 * SEC)).unwrap();
+    bench.oracle.told("resume", bench.now.plus(150 * SEC));
+    bench.oracle.exposed(bench.now.plus(161 * SEC)).unwrap();
+    breaks(1, bench.oracle.exposed(bench.now.plus(162 * SEC)));
+}
+
+#[test]
 fn i2_an_attempt_that_arrives_after_the_next_one_left_makes_two_alive() {
     let mut bench = Bench::new();
     let order = |attempt| Bench::order(1, attempt, false, 600_000);

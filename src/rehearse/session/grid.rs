@@ -304,9 +304,6 @@ impl Session<'_> {
                 why: "the kill was on file and the next process is not killed".to_owned(),
             });
         }
-        if kept {
-            self.oracle.excuse(Nanos::NEVER);
-        }
         Ok(())
     }
 
