@@ -23,6 +23,7 @@ import check_backtest
 import check_report
 import check_tape
 import check_truth
+import instructions
 import journal
 import rehearse_gate
 
@@ -876,6 +877,21 @@ class BugBank(unittest.TestCase):
         self.assertTrue(all(len(set(day)) == 10 and day == sorted(day) for day in days))
         self.assertEqual({bug for day in days for bug in day}, set(range(1, 55)))
         self.assertEqual(len(bug_bank.rotated(bugs[:3], 10, 5)), 3)
+
+
+class Instructions(unittest.TestCase):
+    def test_a_stage_that_grew_or_was_not_seen_is_named(self):
+        decode = instructions.INSIDE["a feed message decoded"]
+        lines = ["fn=(1) turn", f"cfn=(2) {decode}", "calls=30 7", "12 3000", "fn=(3) other", "12 9"]
+        lines += ["cfn=(2)", "calls=20 7", "13 2000", "cfn=(1)", "calls=1 1", "14 5"]
+        sums = instructions.parsed(lines)
+        self.assertEqual(sums[decode], [50, 5000])
+        seen, bad = instructions.means(sums)
+        self.assertEqual(seen, {"a feed message decoded": 100})
+        self.assertEqual(len(bad), len(instructions.ROOMS | instructions.INSIDE) - 1)
+        self.assertEqual(instructions.over(seen, {"a feed message decoded": 98}), [])
+        self.assertIn("the budget is 96", instructions.over(seen, {"a feed message decoded": 96})[0])
+        self.assertIn("the budget is None", instructions.over(seen, {})[0])
 
 
 if __name__ == "__main__":

@@ -240,19 +240,24 @@ impl World {
         self.run_until(Self::is_done, STOP_WITHIN_NS)
     }
 
-    /// One turn of the rooms, and time on to what comes next, at most to `until`.
+    /// One turn of the rooms, and time on to what comes next, at most to `until`. Rooms that rested are not
+    /// woken by what the box does for itself (quotes of markets nobody listens to): nothing has arrived.
     pub(super) fn step(&mut self, until: Nanos) {
         let worked = self.turn();
         self.network.pick_up(self.now);
         self.witness.answer(self.clock.unix());
-        let pause = self.now.plus(if worked { BUSY_NS } else { self.idle_ns });
-        let next = self.network.next_due().min(pause).max(self.now.plus(1)).min(until);
-        self.now = next;
-        self.time.set(next);
+        let pause = self.now.plus(if worked { BUSY_NS } else { self.idle_ns }).min(until);
         let before = self.network.events;
-        self.network.happen(next);
-        let quiet = self.network.events == before;
-        self.busy_turns = if worked && quiet { self.busy_turns + 1 } else { 0 };
+        loop {
+            self.now = self.network.next_due().min(pause).max(self.now.plus(1)).min(until);
+            self.time.set(self.now);
+            self.network.happen(self.now);
+            let quiet = self.network.events == before;
+            if worked || !quiet || self.now >= pause || !self.network.witnessed.is_empty() {
+                self.busy_turns = if worked && quiet { self.busy_turns + 1 } else { 0 };
+                return;
+            }
+        }
     }
 
     fn turn(&mut self) -> bool {
