@@ -32,8 +32,6 @@ const VENUES: &[Command] =
     &[Command::Run, Command::Record, Command::Scan, Command::Pairs, Command::FetchFunding];
 const PAIRS: &[Command] =
     &[Command::Demo, Command::Run, Command::Record, Command::Scan, Command::Pairs, Command::FetchFunding];
-/// Whoever only looks, and who is looked at.
-const LOOKERS: &[Command] = &[Command::Scan, Command::Pairs, Command::FetchFunding, Command::Sim];
 /// Whoever weighs entries.
 const WEIGHERS: &[Command] =
     &[Command::Demo, Command::Run, Command::Record, Command::Replay, Command::Backtest, Command::Scan];
@@ -321,7 +319,7 @@ const LINES: &[Setting] = &[
         unit: "short|long|both",
         default: Some("short"),
         scan: Some("both"),
-        example: "both",
+        example: "long",
         help: "short: buy spot, short the perp; long: sell spot, long the perp",
         on: WEIGHERS,
         set: |s, v| {
@@ -447,19 +445,6 @@ const LINES: &[Setting] = &[
         help: "Spot symbols of the pairs wanted; all that qualify if not given",
         on: PAIRS,
         set: |s, v| value::symbols(v).map(|symbols| s.pairs = symbols),
-        ..PLAIN
-    },
-    Setting {
-        name: "venue",
-        section: "venues",
-        kind: Kind::List,
-        unit: "NAMES",
-        default: Some("binance"),
-        scan: Some("all"),
-        example: "bybit",
-        help: "Venues to look at, or those the box stands for, or `all`; none of them needs a key",
-        on: LOOKERS,
-        set: |s, v| value::venues(v).map(|venues| s.venues = venues),
         ..PLAIN
     },
     Setting {

@@ -1,6 +1,6 @@
-//! The settings of `scan`, as lines of the table.
+//! The settings of `scan` and of whoever else only looks, as lines of the table.
 //!
-//! Owns:  the lines of `[scan]`.
+//! Owns:  the lines of `[scan]`, and which venues are looked at.
 //! Map:   `table.rs` joins all lines.
 
 use super::settings::{Command, Kind, Setting};
@@ -8,9 +8,24 @@ use super::table::PLAIN;
 use super::value;
 
 const SCAN: &[Command] = &[Command::Scan];
+/// Whoever only looks, and who is looked at.
+const LOOKERS: &[Command] = &[Command::Scan, Command::Pairs, Command::FetchFunding, Command::Sim];
 
 /// In the order help shows them.
 pub(super) const LINES: &[Setting] = &[
+    Setting {
+        name: "venue",
+        section: "venues",
+        kind: Kind::List,
+        unit: "NAMES",
+        default: Some("binance"),
+        scan: Some("all"),
+        example: "bybit",
+        help: "Venues to look at, or those the box stands for, or `all`; none of them needs a key",
+        on: LOOKERS,
+        set: |s, v| value::venues(v).map(|venues| s.venues = venues),
+        ..PLAIN
+    },
     Setting {
         name: "notional",
         section: "scan",

@@ -396,7 +396,9 @@ mod tests {
             assert!(endpoint(text).is_err(), "{text}");
         }
         assert!(venue_file("binance=").is_err());
-        assert!(listen("127.0.0.1:80").is_err());
+        let any = IpAddr::from([127, 0, 0, 1]);
+        assert_eq!((listen("127.0.0.1"), listen("127.0.0.1:80")), (Ok((any, 0)), Ok((any, 80))));
+        assert!(["localhost", "127.0.0.1:", "127.0.0.1:65536"].iter().all(|text| listen(text).is_err()));
     }
 
     #[test]

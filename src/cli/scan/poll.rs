@@ -93,8 +93,19 @@ pub(super) struct Poller {
     /// By instrument; of spot ones nothing is ever due.
     past: Vec<Past>,
     past_due: Nanos,
-    /// How many times in a row it failed.
+    /// How many times in a row it failed, and what it was that did last: until that is answered, it is told.
     failed: u32,
+    failing: Option<What>,
+}
+
+/// What may be asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum What {
+    Listing,
+    /// By its place among the questions.
+    Question(usize),
+    /// The past of a perp, whichever.
+    Past,
 }
 
 impl Poller {
@@ -123,6 +134,7 @@ impl Poller {
             past: Vec::new(),
             past_due: now,
             failed: 0,
+            failing: None,
         }
     }
 
@@ -161,34 +173,46 @@ impl Poller {
     /// Asks what is due first; whether anything was.
     fn turn(&mut self) -> Result<bool, String> {
         let now = self.inquiry.clock.now();
-        let done = if now >= self.listing_due {
-            self.list()?;
-            self.listing_due = later(now, LISTING_NS);
-            true
-        } else if let Some(at) =
-            (0..self.due.len()).filter(|at| now >= self.due[*at]).min_by_key(|at| self.due[*at])
-        {
-            match self.open.tickers.get(at) {
-                Some(tickers) => self.ask(tickers)?,
-                None => self.ask_intervals()?,
-            }
+        let first = (0..self.due.len()).filter(|at| now >= self.due[*at]).min_by_key(|at| self.due[*at]);
+        // Due again before it is asked: what goes wrong each time must not hold up the rest.
+        let mut perp = None;
+        let what = if now >= self.listing_due {
+            let known = !self.all.instruments.is_empty();
+            self.listing_due = if known { later(now, LISTING_NS) } else { now };
+            What::Listing
+        } else if let Some(at) = first {
             let books = self.open.tickers.get(at).is_some_and(|tickers| tickers.books);
             self.due[at] = later(now, if books { BOOKS_NS } else { REST_NS });
-            true
+            What::Question(at)
         } else if now >= self.past_due
             && let Some(id) = self.oldest_past()
         {
-            self.read_past(id)?;
             self.past_due = later(now, self.spacing_ns());
-            true
+            perp = Some(id);
+            What::Past
         } else {
-            false
+            return Ok(false);
         };
-        if done {
-            self.failed = 0;
-            self.known().told.why = None;
+        let done = match what {
+            What::Listing => self.list(),
+            What::Question(at) => match self.open.tickers.get(at) {
+                Some(tickers) => self.ask(tickers),
+                None => self.ask_intervals(),
+            },
+            What::Past => perp.map_or(Ok(()), |id| self.read_past(id)),
+        };
+        match done {
+            Ok(()) if self.failing.is_none_or(|failing| failing == what) => {
+                (self.failed, self.failing) = (0, None);
+                self.known().told.why = None;
+            }
+            Ok(()) => {}
+            Err(why) => {
+                self.failing = Some(what);
+                return Err(why);
+            }
         }
-        Ok(done)
+        Ok(true)
     }
 
     fn list(&mut self) -> Result<(), String> {
