@@ -4,8 +4,8 @@
 //! Map:   `contango::cli` knows the commands; `lib.rs` is the map of the house.
 
 use contango::cli::{
-    self, Command, Exit, Settings, backtest, ctl, demo, earnings, fetch, pairs, rehearse, replay, run, sim,
-    store,
+    self, Command, Exit, Settings, backtest, ctl, demo, earnings, fetch, pairs, rehearse, replay, run, scan,
+    sim, store,
 };
 use contango::metal::alloc::Counting;
 
@@ -26,6 +26,7 @@ fn act(command: Command, settings: &Settings) -> Exit {
         Command::Store => store::act(settings),
         Command::Report => earnings::act(settings),
         Command::Backtest => backtest::act(settings),
+        Command::Scan => scan::act(settings),
         Command::Pairs => pairs::act(settings),
         Command::FetchFunding => fetch::act(settings),
         Command::Sim => sim::act(settings),

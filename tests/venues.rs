@@ -13,6 +13,9 @@ use std::net::TcpListener;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
+use venue::Venue;
+
+mod venue;
 
 /// Answers by path; everything else is not found. It lives as long as the test's process.
 struct Stub {
@@ -251,4 +254,68 @@ fn settled_funding_is_read_back_page_by_page_and_told_oldest_first() {
     assert!(code == 2 && error.contains("leave --prices out"), "{error}");
     let (code, _, error) = authority.run("fetch-funding", &at, &["--venue", "all", "--pairs", "BTC"]);
     assert!(code == 2 && error.contains("name one venue"), "{error}");
+}
+
+/// Every endpoint of a box, as flags.
+fn endpoints(ready: &Value) -> Vec<String> {
+    let mut flags = vec![format!("--ca={}", ready["ca"].as_str().unwrap())];
+    for (venue, told) in ready["venues"].as_object().unwrap() {
+        for name in ["spot_rest", "usdm_rest", "rest"] {
+            flags.extend(told[name].as_str().map(|url| format!("--endpoint={venue}.{name}={url}")));
+        }
+    }
+    flags
+}
+
+#[test]
+fn the_box_stands_for_all_four_and_each_is_read_by_its_own_drawers() {
+    let exchange = Venue::open(&["--venue", "all", "--coins", "40", "--ticks-per-s", "2", "--for", "120s"]);
+    let told = Command::new(env!("CARGO_BIN_EXE_contango"))
+        .args(["pairs", "--venue", "all", "--json"])
+        .args(endpoints(&exchange.ready))
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&told.stderr);
+    assert_eq!((told.status.code(), &*error), (Some(0), ""));
+    let told: Value = serde_json::from_slice(&told.stdout).unwrap();
+    let rows = told["pairs"].as_array().unwrap();
+    let of = |venue: &str| rows.iter().filter(|row| row["venue"] == venue).collect::<Vec<_>>();
+    for (venue, pairs, pepe) in [
+        ("binance", 40, ("1000PEPEUSDT", 1000, "1000")),
+        ("bybit", 41, ("1000PEPEUSDT", 1000, "1000")),
+        ("okx", 40, ("PEPE-USDT-SWAP", 1, "10000000")),
+        ("bitget", 40, ("PEPEUSDT", 1, "1")),
+    ] {
+        let rows = of(venue);
+        assert_eq!(rows.len(), pairs, "{venue}: {}", told["venues"]);
+        let row = rows.iter().find(|row| row["coin"] == "PEPE").unwrap();
+        let names = (row["perp"]["symbol"].as_str().unwrap(), row["price_factor"].as_i64().unwrap());
+        assert_eq!((names.0, names.1, row["size_factor"].as_str().unwrap()), pepe);
+        for row in rows {
+            assert_eq!(row["against"], Value::Null, "{row}");
+            assert!(row["perp"]["bid"][0].is_string() && row["spot"]["ask"][1].is_string(), "{row}");
+            assert!(row["perp"]["funding"]["rate"].is_string() && row["perp"]["mark"].is_string(), "{row}");
+        }
+    }
+    let refused =
+        told["venues"].as_array().unwrap().iter().map(|row| row["refused"].as_array().unwrap().len());
+    assert_eq!(refused.sum::<usize>(), 0, "{}", told["venues"]);
+    // The truth tells that no budget was used beyond six tenths.
+    for (venue, told) in exchange.ready["venues"].as_object().unwrap() {
+        let Some(control) = told["control"].as_str() else { continue };
+        for (path, rate) in truth(control)["rates"].as_object().unwrap() {
+            let (peak, limit) = (rate["peak"].as_u64().unwrap(), rate["limit"].as_u64().unwrap());
+            assert!(peak > 0 && peak * 10 <= limit * 6, "{venue} {path}: {peak} of {limit}");
+        }
+    }
+}
+
+/// What a box knows to be true.
+fn truth(control: &str) -> Value {
+    use std::io::Read as _;
+    let mut socket = std::net::TcpStream::connect(control.strip_prefix("http://").unwrap()).unwrap();
+    socket.write_all(b"GET /truth HTTP/1.1\r\nHost: box\r\n\r\n").unwrap();
+    let mut text = String::new();
+    socket.read_to_string(&mut text).unwrap();
+    serde_json::from_str(text.split_once("\r\n\r\n").unwrap().1).unwrap()
 }

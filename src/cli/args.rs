@@ -188,6 +188,20 @@ fn subcommand(command: Command) -> clap::Command {
              which the engine reads within a minute of them; what no price came for is in no part and named apart\n\
              (fees_unvalued). Days are UTC. It may be asked while the engine runs.",
         ),
+        Command::Scan => (
+            "Looks for funding worth having on all venues: a table, JSON, or an HTTP API with a page",
+            "Examples:\n  \
+             contango scan\n  \
+             contango scan --venue bybit,okx --notional 2500 --hold 14d --min-apr 20% --top 100\n  \
+             contango scan --watch --min-net-apr 12%\n  \
+             contango scan --listen 127.0.0.1:8787\n\n\
+             Needs no key. Prices are asked for every 0.8 s, funding every 5 s, within 60 % of each venue's public limits.\n\
+             apr: the running estimate over a year; net: after all costs of a round trip at --notional, over --hold, by the\n\
+             smaller of the estimate and the mean of seven days, with the venue's listed taker fees. SIGNAL: net reaches\n\
+             --min-net-apr and nothing speaks against it; WATCH: net reaches half of it, or something does. A venue that is\n\
+             down is told below the table; its rows age out.\n\
+             --listen: GET /v1/arbitrage/spot-perp, /v1/funding-history, /openapi.json, /metrics, /healthz, and a page at /.",
+        ),
         Command::Pairs => (
             "Lists which spot market and perp form a pair, and why every other market does not",
             "Examples:\n  \

@@ -426,6 +426,11 @@ fn finish(
     Finished { summary, exit, why }
 }
 
+/// What is traded on of a venue that is looked at, if it is.
+pub(super) fn venue_of(open: &Open) -> Option<&'static Venue> {
+    venue::ALL.into_iter().find(|venue| venue.open.id == open.id)
+}
+
 /// The venue this build trades on.
 pub(super) fn venue() -> &'static Venue {
     venue::ALL[0]

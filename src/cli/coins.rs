@@ -17,6 +17,7 @@ use crate::venue::pairing::coin;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 /// Prices of one coin lie within this part of each other: one fiftieth, 2 %.
 const WITHIN: i128 = 50;
@@ -24,24 +25,24 @@ const WITHIN: i128 = 50;
 const SCALE: u8 = 24;
 
 /// What one venue told.
-struct Market {
-    open: &'static Open,
-    all: Instruments,
+pub(super) struct Market {
+    pub(super) open: &'static Open,
+    pub(super) all: Arc<Instruments>,
     /// By instrument.
-    rows: Vec<TickerRow>,
+    pub(super) rows: Vec<TickerRow>,
     /// Rows of its answers that can't be believed.
-    refused: Vec<String>,
+    pub(super) refused: Vec<String>,
 }
 
 /// A pair, held against its prices.
-struct Held<'a> {
-    market: &'a Market,
-    pair: &'a Pair,
-    coin: String,
+pub(super) struct Held<'a> {
+    pub(super) market: &'a Market,
+    pub(super) pair: &'a Pair,
+    pub(super) coin: String,
     /// Of one coin on spot, in units of 10^-[`SCALE`] of the quote coin, times two.
     price: Option<i128>,
     /// Why it is no pair after all.
-    against: Option<String>,
+    pub(super) against: Option<String>,
 }
 
 /// Runs the command.
@@ -70,11 +71,11 @@ fn look(settings: &Settings, open: &'static Open) -> Result<Market, BootError> {
     let mut inquiry = Inquiry::new(settings, open)?;
     let all = inquiry.instruments(&settings.pairs)?;
     let (rows, refused) = inquiry.tickers(&all)?;
-    Ok(Market { open, all, rows, refused })
+    Ok(Market { open, all: Arc::new(all), rows, refused })
 }
 
 /// Every pair, each judged by its own prices, then by what the other venues pay for a coin of that name.
-fn hold(markets: &[Market]) -> Vec<Held<'_>> {
+pub(super) fn hold(markets: &[Market]) -> Vec<Held<'_>> {
     let mut held: Vec<_> =
         markets.iter().flat_map(|market| market.all.pairs.iter().map(|pair| judge(market, pair))).collect();
     let mut prices: BTreeMap<String, Vec<i128>> = BTreeMap::new();
@@ -114,7 +115,7 @@ fn judge<'a>(market: &'a Market, pair: &'a Pair) -> Held<'a> {
 }
 
 /// Twice the middle of a book, in units of 10^-[`SCALE`].
-fn middle(row: &Instrument, told: &TickerRow) -> Option<i128> {
+pub(super) fn middle(row: &Instrument, told: &TickerRow) -> Option<i128> {
     let (bid, ask) = (told.bid?.0.0, told.ask?.0.0);
     (i128::from(bid) + i128::from(ask)).checked_mul(pow10_i128(SCALE.checked_sub(row.price_decimals)?))
 }
@@ -256,7 +257,7 @@ mod tests {
             ..TickerRow::default()
         };
         let rows = all.instruments.iter().map(told).collect();
-        Market { open, all, rows, refused: Vec::new() }
+        Market { open, all: Arc::new(all), rows, refused: Vec::new() }
     }
 
     fn lines(markets: &[Market]) -> Vec<String> {

@@ -30,6 +30,7 @@ fn run(settings: &Settings) -> Result<Exit, BootError> {
     let core = settings.cores.get(1).copied();
     let running = simnet::start(simnet::Settings {
         box_config: sim::config(settings)?,
+        beside: Vec::new(),
         listen: settings.listen,
         out: Some(settings.out.join("box")),
         core,

@@ -16,8 +16,8 @@ use crate::metal::link::{Link, LinkState};
 use crate::metal::tap::Tap;
 use crate::units::time::SEC;
 use crate::units::{LegKind, Nanos, Unix};
-use crate::venue::open::TickerRow;
-use crate::venue::{Ask, BadBody, Listing, Open, Symbols, pair_up};
+use crate::venue::open::{TickerRow, Tickers, Told};
+use crate::venue::{Ask, BadBody, BucketRule, Listing, Open, Symbols, pair_up};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -33,12 +33,16 @@ pub(super) struct Inquiry {
     open: &'static Open,
     hosts: BTreeMap<&'static str, Host>,
     couriers: BTreeMap<&'static str, Courier<()>>,
-    clock: Clock,
     dialer: Dialer,
     dialled: u32,
-    /// What left, with its weight, newest last.
-    sent: VecDeque<(Nanos, u32)>,
-    stop: Latch,
+    /// What left for which market, with its weight, newest last.
+    sent: VecDeque<(Nanos, LegKind, u32)>,
+    /// By path, where each has a budget of its own.
+    sent_to: BTreeMap<String, VecDeque<Nanos>>,
+    /// For how long the venue wants to be left alone, if its last answer said so, in s.
+    pub(super) left_alone_s: Option<u32>,
+    pub(super) clock: Clock,
+    pub(super) stop: Latch,
 }
 
 impl Inquiry {
@@ -54,6 +58,8 @@ impl Inquiry {
             dialer: Dialer::real(boot::trust(settings)?).map_err(BootError::failed)?,
             dialled: 0,
             sent: VecDeque::new(),
+            sent_to: BTreeMap::new(),
+            left_alone_s: None,
             stop,
         })
     }
@@ -89,7 +95,7 @@ impl Inquiry {
         let mut rows: Vec<_> = all.instruments.iter().map(empty).collect();
         let mut refused = Vec::new();
         for tickers in self.open.tickers {
-            let told = self.ask((tickers.request)(), |body| (tickers.read)(body, &symbols))?;
+            let told = self.told(tickers, &symbols)?;
             for new in told.rows {
                 if let Some(row) = rows.get_mut(usize::from(new.instrument.0)) {
                     *row = row.and(new);
@@ -99,6 +105,11 @@ impl Inquiry {
             refused.extend(told.refused.iter().map(|(symbol, why)| format!("{leg} {symbol}: {why}")));
         }
         Ok((rows, refused))
+    }
+
+    /// The answer to one question about all of a market.
+    pub(super) fn told(&mut self, tickers: &Tickers, symbols: &Symbols) -> Result<Told, BootError> {
+        self.ask((tickers.request)(), |body| (tickers.read)(body, symbols))
     }
 
     /// Asks, and reads the answer. A question may be asked twice: the first may have been lost on the way.
@@ -117,6 +128,7 @@ impl Inquiry {
                 "{name} did not answer {path}: {why}; check the network, or --endpoint and --ca"
             ))
         })?;
+        self.left_alone_s = letter.counted.retry_after_s;
         if let Some(seconds) = letter.counted.retry_after_s {
             let why = format!("{name} wants to be left alone for {seconds} s (HTTP {})", letter.status);
             return Err(BootError::failed(format!("{why}; ask again then")));
@@ -126,7 +138,10 @@ impl Inquiry {
     }
 
     fn send(&mut self, ask: &Ask) -> Result<Letter<()>, Lost> {
-        self.pace(ask.weight)?;
+        let place = ask.path.split('?').next().unwrap_or_default();
+        // Where both markets have one host, they have one budget.
+        let leg = self.open.endpoint(ask.endpoint).map_or(LegKind::Perp, |endpoint| endpoint.leg);
+        self.pace(place, leg, ask.weight)?;
         if !self.couriers.contains_key(ask.endpoint) {
             let link = self.dial(ask.endpoint)?;
             let mut courier = Courier::new(self.open.counted, self.clock.clone(), &Tap::off());
@@ -144,7 +159,10 @@ impl Inquiry {
                 None => std::thread::sleep(IDLE),
             }
         };
-        self.sent.push_back((self.clock.now(), ask.weight));
+        self.sent.push_back((self.clock.now(), leg, ask.weight));
+        if self.open.path_limit.is_some() {
+            self.sent_to.entry(place.to_owned()).or_default().push_back(self.clock.now());
+        }
         match delivery {
             Delivery::Answer(letter) => Ok(letter),
             Delivery::Lost { why, .. } | Delivery::Broken { why, .. } => {
@@ -154,24 +172,37 @@ impl Inquiry {
         }
     }
 
-    /// Waits until every limit has room for this much more.
-    fn pace(&mut self, weight: u32) -> Result<(), Lost> {
+    /// Waits until every limit has room for this much more at this path.
+    fn pace(&mut self, place: &str, leg: LegKind, weight: u32) -> Result<(), Lost> {
         let longest = self.open.limits.iter().map(|rule| rule.window_ns).max().unwrap_or(0);
         loop {
             let now = self.clock.now();
-            self.sent.retain(|(at, _)| now.since(*at) < longest);
-            let full = self.open.limits.iter().filter(|rule| rule.kind != Kind::Orders).any(|rule| {
+            self.sent.retain(|(at, ..)| now.since(*at) < longest);
+            let binds = |rule: &&BucketRule| rule.kind != Kind::Orders && rule.leg == leg;
+            let full = self.open.limits.iter().filter(binds).any(|rule| {
                 let cost = |weight: u32| if rule.kind == Kind::Raw { 1 } else { u64::from(weight) };
-                let within = self.sent.iter().filter(|(at, _)| now.since(*at) < rule.window_ns);
-                let spent: u64 = within.map(|(_, weight)| cost(*weight)).sum();
+                let within =
+                    |(at, of, _): &&(Nanos, LegKind, u32)| *of == leg && now.since(*at) < rule.window_ns;
+                let spent: u64 = self.sent.iter().filter(within).map(|(.., weight)| cost(*weight)).sum();
                 spent > 0 && spent + cost(weight) > u64::from(rule.limit) * 6 / 10
             });
+            let full = full || self.is_full(place);
             match full {
                 false => return Ok(()),
                 true if self.stop.is_set() => return Err(Lost("stopped".to_owned())),
                 true => std::thread::sleep(IDLE),
             }
         }
+    }
+
+    /// Whether a path that has a budget of its own has used what is ours of it.
+    fn is_full(&mut self, place: &str) -> bool {
+        let (Some(rule), Some(sent)) = (self.open.path_limit, self.sent_to.get_mut(place)) else {
+            return false;
+        };
+        let now = self.clock.now();
+        sent.retain(|at| now.since(*at) < rule.window_ns);
+        sent.len() as u64 + 1 > u64::from(rule.limit) * 6 / 10
     }
 
     fn dial(&mut self, endpoint: &'static str) -> Result<Link, Lost> {

@@ -6,7 +6,7 @@
 //!        `args` flags and help · `config` file + flags → [`Settings`] · `keys` key files ·
 //!        `boot` settings → rooms → summary · `threads` the rooms on threads · `report` the end
 //!        summary, `sums` its figures · `recording` session files · `hist` histograms · `lookout` a clerk alone ·
-//!        `inquiry` questions to a venue without a key · `coins` pairs of several venues ·
+//!        `inquiry` questions to a venue without a key · `coins` pairs of several venues · `scan` opportunities ·
 //!        one file a command.
 
 pub mod args;
@@ -34,6 +34,7 @@ mod rehearse_cells;
 pub mod replay;
 pub mod report;
 pub mod run;
+pub mod scan;
 pub mod settings;
 pub mod sim;
 pub mod store;
@@ -43,6 +44,7 @@ mod table_box;
 mod table_rehearse;
 mod table_research;
 mod table_rules;
+mod table_scan;
 mod tee;
 mod threads;
 mod value;

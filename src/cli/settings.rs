@@ -40,11 +40,13 @@ pub enum Command {
     Pairs,
     /// Settled funding from a venue.
     FetchFunding,
+    /// Opportunities of all venues.
+    Scan,
 }
 
 impl Command {
     /// All, in the order help lists them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Demo,
         Self::Run,
         Self::Record,
@@ -52,6 +54,7 @@ impl Command {
         Self::Ctl,
         Self::Report,
         Self::Store,
+        Self::Scan,
         Self::Pairs,
         Self::Backtest,
         Self::FetchFunding,
@@ -75,6 +78,7 @@ impl Command {
             Self::Backtest => "backtest",
             Self::Pairs => "pairs",
             Self::FetchFunding => "fetch-funding",
+            Self::Scan => "scan",
         }
     }
 }
@@ -242,6 +246,24 @@ pub struct Settings {
     pub spot_order_limit: u32,
     /// Quotes the box makes per second, symbol and market.
     pub ticks_per_s: u32,
+    /// Coins that trade in the box's synthetic market.
+    pub coins: usize,
+    /// The port of `--listen`; 0: one that the kernel picks. `None`: nothing is listened on.
+    pub listen_port: Option<u16>,
+    /// `--notional` of a scan, in USDT.
+    pub notional: Amount,
+    /// `--min-turnover` of a scan, in USDT.
+    pub min_turnover: Amount,
+    /// `--min-apr` of a scan; `None`: any.
+    pub min_apr: Option<Rate>,
+    /// `--scan-fees`: a round trip's, where the caller says nothing.
+    pub scan_fees: Rate,
+    /// `--top`: rows a table shows.
+    pub top: usize,
+    /// `--watch`: go on, and tell what changes.
+    pub watch: bool,
+    /// `--token-file`: the token the API wants.
+    pub token_file: Option<PathBuf>,
     /// Whether the box answers `/truth` and `/fault`.
     pub control: bool,
     /// How many sessions are rehearsed.
@@ -339,6 +361,15 @@ impl Default for Settings {
             settle_in_ns: 0,
             spot_order_limit: 0,
             ticks_per_s: 0,
+            coins: 0,
+            listen_port: None,
+            notional: Amount::ZERO,
+            min_turnover: Amount::ZERO,
+            min_apr: None,
+            scan_fees: Rate::ZERO,
+            top: 0,
+            watch: false,
+            token_file: None,
             control: false,
             sessions: 0,
             jobs: 0,
@@ -393,6 +424,8 @@ pub struct Setting {
     pub default: Option<&'static str>,
     /// Its default in `demo`, where that differs.
     pub demo: Option<&'static str>,
+    /// The default in a scan, if it is another.
+    pub scan: Option<&'static str>,
     /// A value that is not the default, for messages and tests.
     pub example: &'static str,
     /// What it does.
@@ -418,6 +451,7 @@ impl Setting {
     pub fn default_in(&self, command: Command) -> Option<&'static str> {
         match command {
             Command::Demo => self.demo.or(self.default),
+            Command::Scan => self.scan.or(self.default),
             // What a session says stands, but for what is given.
             Command::Replay if SESSION.contains(&self.section) => None,
             _ => self.default,

@@ -36,6 +36,7 @@ pub(super) fn config(settings: &Settings) -> Result<sim::Config, BootError> {
         spot_orders_10s: settings.spot_order_limit,
         ticks_per_s: settings.ticks_per_s,
         leverage: settings.leverage,
+        more_coins: settings.coins.saturating_sub(12),
         script: script.unwrap_or_default(),
         ..sim::Config::default()
     })
@@ -55,8 +56,19 @@ pub(super) fn market(settings: &Settings) -> String {
 fn run(settings: &Settings) -> Result<(), BootError> {
     let stop = Latch::new();
     stop_on_signals(&stop).map_err(BootError::failed)?;
+    if settings.listen_port.is_some_and(|port| port != 0) {
+        return Err(BootError::usage(
+            "the box has many ports: give --listen the address alone, such as 127.0.0.1",
+        ));
+    }
+    let mut stood_for = settings
+        .venues
+        .iter()
+        .filter_map(|open| sim::Venue::ALL.into_iter().find(|venue| venue.name() == open.name));
+    let venue = stood_for.next().unwrap_or(sim::Venue::Binance);
     let running = simnet::start(simnet::Settings {
-        box_config: config(settings)?,
+        box_config: sim::Config { venue, ..config(settings)? },
+        beside: stood_for.collect(),
         listen: settings.listen,
         out: Some(settings.out.clone()),
         core: settings.cores.first().copied(),
@@ -72,10 +84,14 @@ fn run(settings: &Settings) -> Result<(), BootError> {
     while !stop.is_set() && limit.is_none_or(|limit| started.elapsed() < limit) {
         std::thread::sleep(Duration::from_millis(20));
     }
-    let truth = running.stop();
-    let path = settings.out.join("truth.json");
-    std::fs::write(&path, format!("{truth}\n"))
-        .map_err(|error| BootError::failed(format!("{}: {error}", path.display())))
+    for (at, (venue, truth)) in running.stop_each().into_iter().enumerate() {
+        // The first is what checkers look for; those beside it are told apart by name.
+        let name = if at == 0 { "truth.json".to_owned() } else { format!("truth-{}.json", venue.name()) };
+        let path = settings.out.join(name);
+        std::fs::write(&path, format!("{truth}\n"))
+            .map_err(|error| BootError::failed(format!("{}: {error}", path.display())))?;
+    }
+    Ok(())
 }
 
 /// What a person reads: where everything is, and how to point something at it.

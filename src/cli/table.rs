@@ -2,13 +2,13 @@
 //!
 //! Owns:  names, units, defaults, examples and help of all settings, and which commands take them.
 //! Never: reads a value itself; `value.rs` does.
-//! Map:   `table_rules` holds exits, growth and caps · `table_research`, `table_box` and `table_rehearse` the
+//! Map:   `table_rules` holds exits, growth and caps · `table_research`, `table_box`, `table_scan` and `table_rehearse` the
 //!        lines that only those take · flag `--order-links` = key
 //!        `order_links` of its section. `--config` has no key: a file can't name itself. A new setting is
 //!        one entry here (or there) and one field of `Settings`.
 
 use super::settings::{Command, Directions, EndpointAt, KeyFileAt, Kind, Layout, Legs, Setting};
-use super::{table_box, table_rehearse, table_research, table_rules, value};
+use super::{table_box, table_rehearse, table_research, table_rules, table_scan, value};
 use crate::metal::runner::Idle;
 
 const ALL: &[Command] = &[Command::Demo, Command::Run, Command::Record, Command::Sim];
@@ -28,11 +28,13 @@ pub(super) const DECIDERS: &[Command] =
 pub(super) const WATCHERS: &[Command] = &[Command::Demo, Command::Run, Command::Record, Command::Replay];
 const RUN: &[Command] = &[Command::Run];
 /// Whoever asks venues without the box beside it.
-const VENUES: &[Command] = &[Command::Run, Command::Record, Command::Pairs, Command::FetchFunding];
+const VENUES: &[Command] =
+    &[Command::Run, Command::Record, Command::Scan, Command::Pairs, Command::FetchFunding];
 const PAIRS: &[Command] =
-    &[Command::Demo, Command::Run, Command::Record, Command::Pairs, Command::FetchFunding];
-/// Whoever only looks.
-const LOOKERS: &[Command] = &[Command::Pairs, Command::FetchFunding];
+    &[Command::Demo, Command::Run, Command::Record, Command::Scan, Command::Pairs, Command::FetchFunding];
+/// Whoever weighs entries.
+const WEIGHERS: &[Command] =
+    &[Command::Demo, Command::Run, Command::Record, Command::Replay, Command::Backtest, Command::Scan];
 /// A demo keeps its data where `--out` says.
 const KEEPERS: &[Command] = &[Command::Run, Command::Ctl, Command::Store, Command::Report];
 
@@ -44,6 +46,7 @@ pub(super) const PLAIN: Setting = Setting {
     unit: "",
     default: None,
     demo: None,
+    scan: None,
     example: "",
     help: "",
     on: ALL,
@@ -51,19 +54,26 @@ pub(super) const PLAIN: Setting = Setting {
 };
 
 /// Every setting, in the order help shows them.
-pub static TABLE: &[Setting] =
-    &joined::<
-        {
-            LINES.len()
-                + table_rules::LINES.len()
-                + table_research::LINES.len()
-                + table_box::LINES.len()
-                + table_rehearse::LINES.len()
-        },
-    >([LINES, table_rules::LINES, table_research::LINES, table_box::LINES, table_rehearse::LINES]);
+pub static TABLE: &[Setting] = &joined::<
+    {
+        LINES.len()
+            + table_rules::LINES.len()
+            + table_research::LINES.len()
+            + table_box::LINES.len()
+            + table_scan::LINES.len()
+            + table_rehearse::LINES.len()
+    },
+>([
+    LINES,
+    table_rules::LINES,
+    table_research::LINES,
+    table_box::LINES,
+    table_scan::LINES,
+    table_rehearse::LINES,
+]);
 
 /// All lines behind one another.
-const fn joined<const N: usize>(parts: [&[Setting]; 5]) -> [Setting; N] {
+const fn joined<const N: usize>(parts: [&[Setting]; 6]) -> [Setting; N] {
     let mut all = [PLAIN; N];
     let (mut at, mut part) = (0, 0);
     while part < parts.len() {
@@ -308,9 +318,10 @@ const LINES: &[Setting] = &[
         section: "trade",
         unit: "short|long|both",
         default: Some("short"),
-        example: "both",
+        scan: Some("both"),
+        example: "long",
         help: "short: buy spot, short the perp; long: sell spot, long the perp",
-        on: DECIDERS,
+        on: WEIGHERS,
         set: |s, v| {
             let words =
                 [("short", Directions::Short), ("long", Directions::Long), ("both", Directions::Both)];
@@ -325,7 +336,7 @@ const LINES: &[Setting] = &[
         default: Some("15%"),
         example: "12.5%",
         help: "Enter only if the net APR after all costs is at least this; half as much again within 8 h of leaving (off: 0)",
-        on: DECIDERS,
+        on: WEIGHERS,
         set: |s, v| value::fraction_or_off(v).map(|rate| s.min_net_apr = rate),
         ..PLAIN
     },
@@ -359,6 +370,7 @@ const LINES: &[Setting] = &[
         unit: "0..1",
         default: Some("0"),
         demo: Some("1"),
+        scan: None,
         example: "0.5",
         help: "Share of a favourable entry basis that counts as profit",
         on: DECIDERS,
@@ -372,7 +384,7 @@ const LINES: &[Setting] = &[
         demo: Some("1h"),
         example: "1d",
         help: "How long a position is expected to be held",
-        on: DECIDERS,
+        on: WEIGHERS,
         set: |s, v| value::some_duration(v).map(|ns| s.hold_ns = ns),
         ..PLAIN
     },
@@ -406,6 +418,7 @@ const LINES: &[Setting] = &[
         unit: "N",
         default: Some("3"),
         demo: Some("0"),
+        scan: None,
         example: "10",
         help: "Open this many positions at the least size the venue takes, then go on with --clip",
         on: ENGINE,
@@ -432,18 +445,6 @@ const LINES: &[Setting] = &[
         help: "Spot symbols of the pairs wanted; all that qualify if not given",
         on: PAIRS,
         set: |s, v| value::symbols(v).map(|symbols| s.pairs = symbols),
-        ..PLAIN
-    },
-    Setting {
-        name: "venue",
-        section: "venues",
-        kind: Kind::List,
-        unit: "NAMES",
-        default: Some("binance"),
-        example: "bybit",
-        help: "Venues to look at, or `all`; none of them needs a key",
-        on: LOOKERS,
-        set: |s, v| value::venues(v).map(|venues| s.venues = venues),
         ..PLAIN
     },
     Setting {

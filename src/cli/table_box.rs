@@ -8,6 +8,8 @@ use super::table::PLAIN;
 use super::value;
 
 const BOX: &[Command] = &[Command::Sim];
+/// Who has doors.
+const LISTENERS: &[Command] = &[Command::Sim, Command::Scan];
 /// The box inside `demo` can be shaped as the one alone.
 const BOXES: &[Command] = &[Command::Demo, Command::Sim];
 /// Who plays or reads recorded frames.
@@ -39,12 +41,16 @@ pub(super) const LINES: &[Setting] = &[
     Setting {
         name: "listen",
         section: "box",
-        unit: "IP",
+        unit: "IP[:PORT]",
         default: Some("127.0.0.1"),
+        scan: Some("off"),
         example: "127.0.0.2",
-        help: "Listen on this address; the ports are picked by the kernel and told",
-        on: BOX,
-        set: |s, v| value::address(v).map(|address| s.listen = address),
+        help: "Listen on this address; ports that are not given are picked by the kernel and told (scan: the API and the page)",
+        on: LISTENERS,
+        set: |s, v| match v {
+            "off" => Ok(()),
+            v => value::listen(v).map(|(address, port)| (s.listen, s.listen_port) = (address, Some(port))),
+        },
         ..PLAIN
     },
     Setting {
@@ -79,6 +85,18 @@ pub(super) const LINES: &[Setting] = &[
         help: "Orders the box's spot market takes in 10 s",
         on: BOXES,
         set: |s, v| value::count(v, 1, 1_000_000).map(|n| s.spot_order_limit = n as u32),
+        ..PLAIN
+    },
+    Setting {
+        name: "coins",
+        section: "box",
+        kind: Kind::Count,
+        unit: "N",
+        default: Some("12"),
+        example: "600",
+        help: "Coins that trade in the box's synthetic market; those beyond 18 are made up",
+        on: BOX,
+        set: |s, v| value::count(v, 12, 2_000).map(|n| s.coins = n as usize),
         ..PLAIN
     },
     Setting {

@@ -97,6 +97,13 @@ pub(super) fn cost(text: &str) -> Result<Rate, String> {
     })
 }
 
+/// As [`cost`], or the plain fraction.
+pub(super) fn plain_cost(text: &str) -> Result<Rate, String> {
+    let plain =
+        Rate::parse(text.as_bytes()).ok().filter(|rate| (0..100_000_000_000_000_000).contains(&rate.0));
+    plain.map_or_else(|| cost(text), Ok)
+}
+
 /// A setting's name and the values it takes in turn: `hold=1d,3d,7d`.
 pub(super) fn sweep(text: &str) -> Result<(String, Vec<String>), String> {
     let (name, values) = text.split_once('=').unwrap_or_default();
@@ -293,10 +300,12 @@ pub(super) fn path(text: &str) -> Result<std::path::PathBuf, String> {
     if text.is_empty() { Err("an empty path; write a file or folder".to_owned()) } else { Ok(text.into()) }
 }
 
-/// An address to listen on, without a port.
-pub(super) fn address(text: &str) -> Result<IpAddr, String> {
-    text.parse()
-        .map_err(|_| format!("`{text}` is no IP address; write one without a port, such as 127.0.0.1"))
+/// An address to listen on, and a port; 0 where none is written: one that the kernel picks.
+pub(super) fn listen(text: &str) -> Result<(IpAddr, u16), String> {
+    let whole = text.parse::<std::net::SocketAddr>().map(|it| (it.ip(), it.port()));
+    whole.or_else(|_| text.parse().map(|ip| (ip, 0))).map_err(|_| {
+        format!("`{text}` is no address; write an IP, and a port if it is to be a certain one, such as 127.0.0.1:8787")
+    })
 }
 
 fn split_unit(text: &str) -> (&str, &str) {
@@ -387,7 +396,9 @@ mod tests {
             assert!(endpoint(text).is_err(), "{text}");
         }
         assert!(venue_file("binance=").is_err());
-        assert!(address("127.0.0.1:80").is_err());
+        let any = IpAddr::from([127, 0, 0, 1]);
+        assert_eq!((listen("127.0.0.1"), listen("127.0.0.1:80")), (Ok((any, 0)), Ok((any, 80))));
+        assert!(["localhost", "127.0.0.1:", "127.0.0.1:65536"].iter().all(|text| listen(text).is_err()));
     }
 
     #[test]

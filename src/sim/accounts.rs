@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_spot_buy_pays_its_fee_in_the_coin_and_a_sell_in_usdt() {
-        let listing = Listing::synthetic();
+        let listing = Listing::synthetic(crate::sim::Venue::Binance);
         let btc = listing.find(Market::Spot, "BTCUSDT").unwrap();
         let base = listing.symbols[btc].base;
         let mut accounts = Accounts::new(&listing, Money::from_e8(at(1_000_000)), Money::ZERO, 0);
@@ -272,7 +272,7 @@ mod tests {
 
     #[test]
     fn a_flat_position_leaves_exactly_its_cash_flow() {
-        let listing = Listing::synthetic();
+        let listing = Listing::synthetic(crate::sim::Venue::Binance);
         let btc = listing.find(Market::Usdm, "BTCUSDT").unwrap();
         let mut accounts = Accounts::new(&listing, Money::ZERO, Money::ZERO, 0);
         let trades = [
@@ -295,7 +295,7 @@ mod tests {
 
     #[test]
     fn a_short_receives_a_positive_rate_and_a_long_pays_it() {
-        let listing = Listing::synthetic();
+        let listing = Listing::synthetic(crate::sim::Venue::Binance);
         let btc = listing.find(Market::Usdm, "BTCUSDT").unwrap();
         let mut accounts = Accounts::new(&listing, Money::ZERO, Money::ZERO, 0);
         accounts.perp_fill(btc, Side::Sell, at(76_900), 100_000_000, true);

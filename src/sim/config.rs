@@ -9,6 +9,8 @@ use super::script::Script;
 /// Everything that makes one box differ from another. Equal configurations and equal calls give equal bytes.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// Which venue it is.
+    pub venue: Venue,
     /// Seed of every random choice.
     pub seed: u64,
     /// Where prices come from.
@@ -35,7 +37,7 @@ pub struct Config {
     pub ticks_per_s: u32,
     /// Leverage of every perp at the start, 1 to 125.
     pub leverage: u32,
-    /// Coins beside the twelve of the synthetic market: up to 6, and never more.
+    /// Coins beside the twelve of the synthetic market; beyond six they are made up.
     pub more_coins: usize,
     /// How long what a REST client sends is under way before it is looked at, and the answer back, ns.
     pub wire_ns: u64,
@@ -46,6 +48,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            venue: Venue::Binance,
             seed: 1,
             source: Source::Synthetic,
             clock_offset_ns: 0,
@@ -114,6 +117,56 @@ pub enum TapeKind {
     Trade,
 }
 
+/// Whose protocol the box speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Venue {
+    /// Binance, spot and USD-M: all of it.
+    Binance,
+    /// Bybit v5: what is told without a key.
+    Bybit,
+    /// OKX v5: what is told without a key.
+    Okx,
+    /// Bitget UTA v3: what is told without a key.
+    Bitget,
+}
+
+impl Venue {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Binance, Self::Bybit, Self::Okx, Self::Bitget];
+
+    /// Its name in `truth`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Binance => "binance",
+            Self::Bybit => "bybit",
+            Self::Okx => "okx",
+            Self::Bitget => "bitget",
+        }
+    }
+
+    /// Its ports, by the names and schemes of DESIGN §9.
+    #[must_use]
+    pub fn doors(self) -> &'static [(Door, &'static str, &'static str)] {
+        match self {
+            Self::Binance => &[
+                (Door::SpotRest, "spot_rest", "https"),
+                (Door::SpotWs, "spot_ws", "wss"),
+                (Door::SpotWsApi, "spot_ws_api", "wss"),
+                (Door::UsdmRest, "usdm_rest", "https"),
+                (Door::UsdmWs, "usdm_ws", "wss"),
+                (Door::UsdmWsApi, "usdm_ws_api", "wss"),
+            ],
+            Self::Bybit => &[
+                (Door::Rest, "rest", "https"),
+                (Door::PublicSpot, "ws_public_spot", "wss"),
+                (Door::PublicLinear, "ws_public_linear", "wss"),
+            ],
+            Self::Okx | Self::Bitget => &[(Door::Rest, "rest", "https"), (Door::Public, "ws_public", "wss")],
+        }
+    }
+}
+
 /// One of the venue's two markets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Market {
@@ -154,15 +207,28 @@ pub enum Door {
     UsdmWs,
     /// USD-M WebSocket API.
     UsdmWsApi,
+    /// The one REST host of a venue with a unified account.
+    Rest,
+    /// Bybit's public streams of spot.
+    PublicSpot,
+    /// Bybit's public streams of linear contracts.
+    PublicLinear,
+    /// Public streams of both markets.
+    Public,
 }
 
 impl Door {
-    /// The market behind the door.
+    /// The market behind the door; where both are, the perps'.
     #[must_use]
     pub fn market(self) -> Market {
         match self {
-            Self::SpotRest | Self::SpotWs | Self::SpotWsApi => Market::Spot,
-            Self::UsdmRest | Self::UsdmWs | Self::UsdmWsApi => Market::Usdm,
+            Self::SpotRest | Self::SpotWs | Self::SpotWsApi | Self::PublicSpot => Market::Spot,
+            Self::UsdmRest
+            | Self::UsdmWs
+            | Self::UsdmWsApi
+            | Self::Rest
+            | Self::PublicLinear
+            | Self::Public => Market::Usdm,
         }
     }
 }

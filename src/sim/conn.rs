@@ -45,6 +45,9 @@ pub(super) struct Socket {
     pub(super) subscriptions: Vec<Subscription>,
     pub(super) opened: u64,
     pub(super) next_ping: u64,
+    /// Has the client sent anything since the last look, and was anything sent to it?
+    pub(super) moved: bool,
+    pub(super) pushed: bool,
     /// Pings not answered yet: when sent, with what.
     pub(super) pings: VecDeque<(u64, Bytes)>,
     /// Second of the host clock and messages received in it.
@@ -208,6 +211,7 @@ impl Conns {
     pub(super) fn send(&mut self, id: ConnId, message: Message) {
         let Some(conn) = self.get(id) else { return };
         let Some(socket) = conn.socket.as_mut().filter(|_| !conn.close) else { return };
+        socket.pushed = true;
         let mut pipe = Pipe { input: &[], out: &mut conn.out };
         if socket.context.write(&mut pipe, message).is_err() {
             conn.close = true;
@@ -258,6 +262,8 @@ impl Conn {
             subscriptions: Vec::new(),
             opened: now,
             next_ping,
+            moved: false,
+            pushed: false,
             pings: VecDeque::new(),
             second: (0, 0),
         }));

@@ -18,6 +18,7 @@ use super::naked::Naked;
 use super::number::{E8, Money, parse_e8};
 use super::orders::OrderLog;
 use super::private::Private;
+use super::rates::Rates;
 use super::replica::Behind;
 use super::standing::Standing;
 use super::tape::Player;
@@ -105,6 +106,8 @@ pub struct Exchange {
     pub(super) standing: Standing,
     pub(super) log: OrderLog,
     pub(super) limits: [Limits; 2],
+    /// Budgets of a venue that is asked without a key.
+    pub(super) rates: Rates,
     pub(super) faults: Faults,
     pub(super) naked: Naked,
     pub(super) settled: Vec<Settled>,
@@ -160,7 +163,7 @@ impl Exchange {
         let clock = now.checked_add_signed(config.clock_offset_ns).ok_or(ConfigError::Clock)?;
         let source = std::mem::replace(&mut config.source, Source::Synthetic);
         let listing = match &source {
-            Source::Synthetic => Listing::wider(config.more_coins),
+            Source::Synthetic => Listing::wider(config.venue, config.more_coins),
             Source::Tape(_) => Listing::for_tape(),
             Source::Fed(symbols) => {
                 let wrong = |it: &FedSymbol| {
@@ -200,6 +203,7 @@ impl Exchange {
             standing: Standing::default(),
             log: OrderLog::new(symbols),
             limits: [Limits::spot(config.spot_orders_10s, config.spot_raw_5m), Limits::usdm()],
+            rates: Rates::default(),
             faults: Faults::default(),
             naked: Naked::default(),
             settled: Vec::new(),
@@ -312,7 +316,7 @@ impl Exchange {
     pub fn receive(&mut self, conn: ConnId, bytes: &[u8], now: u64) {
         self.advance(now);
         let Some(it) = self.conns.get(conn).filter(|c| !c.close) else { return };
-        if self.config.wire_ns > 0 && matches!(it.door, Door::SpotRest | Door::UsdmRest) {
+        if self.config.wire_ns > 0 && matches!(it.door, Door::SpotRest | Door::UsdmRest | Door::Rest) {
             it.under_way.push_back(bytes.to_vec());
             self.schedule(self.now + self.config.wire_ns, Due::Arrived(conn));
             return;

@@ -29,6 +29,10 @@ pub(super) enum Kind {
     Html { taken: bool },
     /// The answer is this status and body, with `Retry-After` if that is not 0.
     Status { status: u16, body: String, taken: bool, retry_after_s: u64 },
+    /// Half of the answer's body is sent, then the connection is cut.
+    Half,
+    /// The answer comes `ms` late.
+    Slow { ms: u64 },
     /// All market sockets close.
     CutStreams,
     /// A stream goes silent.
@@ -100,6 +104,8 @@ pub(super) struct FundingOrder {
     pub(super) interval_h: Option<u64>,
     /// Are new settlements kept from the history?
     pub(super) untold: Option<bool>,
+    /// Does the estimate stand still, and was it never another?
+    pub(super) steady: Option<bool>,
 }
 
 /// Why the venue closes a position on its own account.
@@ -124,6 +130,8 @@ impl Kind {
             Self::Freeze { .. } => "freeze",
             Self::Html { .. } => "html",
             Self::Status { .. } => "status",
+            Self::Half => "half",
+            Self::Slow { .. } => "slow",
             Self::CutStreams => "cut_streams",
             Self::Mute { .. } => "mute",
             Self::BadQuote => "bad_quote",
@@ -158,7 +166,7 @@ impl Kind {
 
 const ALLOWED: &str = "kind is one of refuse (code, msg, status, taken), none, partial (fraction_ppm), drop_ack, lose, freeze \
                        (ms, fraction_ppm, acked: an IOC order stays NEW), \
-                       html (taken), status (status, body, taken, retry_after_s), cut_streams, mute (stream, ms), bad_quote, thin (symbol, fraction_ppm, for_ms), \
+                       html (taken), status (status, body, taken, retry_after_s), half, slow (ms), cut_streams, mute (stream, ms), bad_quote, thin (symbol, fraction_ppm, for_ms), \
                        rules (symbol, up_ppm, down_ppm, tick, step, min_notional: from now on), \
                        symbol_status (symbol, status TRADING|BREAK|HALT|SETTLING), delivery (symbol, in_ms: a perp's \
                        deliveryDate; it trades on until delist), \
@@ -166,7 +174,8 @@ const ALLOWED: &str = "kind is one of refuse (code, msg, status, taken), none, p
                        (ms, for_ms), dup_user, shuffle_user, cut_user, expire_listen_key, adl and liquidate \
                        (symbol, fraction_ppm), delist (symbol), foreign_order (symbol, rest), settle_now (symbol, or none for \
                        all), funding (symbol, or none for all; rate per interval as decimal text, interval_h 1|2|4|8, \
-                       untold: whether new settlements are kept from the history), maintenance (for_ms: 503 on every request but the system status, sockets closed, \
+                       untold: whether new settlements are kept from the history, \
+                       steady: whether the rate stands still and the history holds no other), maintenance (for_ms: 503 on every request but the system status, sockets closed, \
                        books and accounts frozen), no_counters (for_ms: answers without X-MBX headers), limit (weight_1m, orders_10s: from now on), \
                        ban (for_ms: 418 with Retry-After, longer for who goes on, open \
                        sockets stay), horizon (ms after which orders that died unfilled are forgotten, history_ms \
@@ -232,6 +241,8 @@ impl Faults {
                 acked: members.get("acked").and_then(Value::as_bool).unwrap_or(true),
             },
             "html" => Kind::Html { taken },
+            "half" => Kind::Half,
+            "slow" => Kind::Slow { ms: number("ms", 5_000)? },
             "status" => Kind::Status {
                 status: status(503)?,
                 body: words("body", ""),
@@ -386,7 +397,7 @@ impl Faults {
     /// The fault that a REST answer meets, if any; `side` is that of an order request.
     pub(super) fn for_answer(&mut self, market: Market, side: Option<Side>) -> Option<Kind> {
         self.take(|f| {
-            matches!(f.kind, Kind::Html { .. } | Kind::Status { .. })
+            matches!(f.kind, Kind::Html { .. } | Kind::Status { .. } | Kind::Half | Kind::Slow { .. })
                 && f.market.is_none_or(|m| m == market)
                 && f.side.is_none_or(|s| side == Some(s))
         })
@@ -436,15 +447,16 @@ fn read_funding(members: &Map<String, Value>) -> Result<FundingOrder, String> {
         Some(Some(1 | 2 | 4 | 8)) | None => members.get("interval_h").and_then(Value::as_u64),
         Some(_) => return Err(format!("interval_h is 1, 2, 4 or 8; {ALLOWED}")),
     };
-    let untold = match members.get("untold").map(Value::as_bool) {
-        Some(None) => return Err(format!("untold is true or false; {ALLOWED}")),
-        untold => untold.flatten(),
+    let flag = |name: &str| match members.get(name).map(Value::as_bool) {
+        Some(None) => Err(format!("{name} is true or false; {ALLOWED}")),
+        flag => Ok(flag.flatten()),
     };
-    if (rate, interval_h, untold) == (None, None, None) {
-        return Err(format!("funding needs rate, interval_h or untold; {ALLOWED}"));
+    let (untold, steady) = (flag("untold")?, flag("steady")?);
+    if (rate, interval_h, untold, steady) == (None, None, None, None) {
+        return Err(format!("funding needs rate, interval_h, untold or steady; {ALLOWED}"));
     }
     let symbol = members.get("symbol").and_then(Value::as_str).map(str::to_owned);
-    Ok(FundingOrder { symbol, rate, interval_h, untold })
+    Ok(FundingOrder { symbol, rate, interval_h, untold, steady })
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! Never: formats an event, which is the dialect's, or keeps a connection.
 
 use super::config::{ConnId, Market};
-use super::dialect::binance;
+use super::dialect::{self, binance};
 use super::exchange::{Due, Exchange, MS, SECOND};
 use super::hub::Feed;
 use super::listing::SymbolId;
@@ -57,7 +57,7 @@ impl Exchange {
         self.hub.book_changed(id, &self.books[id]);
         if let Some(stream) = self.hub.ticker(id) {
             let spoil = self.faults.for_quote(self.listing.symbols[id].market);
-            let text = binance::book_ticker(self, id, spoil);
+            let text = dialect::book_ticker(self, id, spoil);
             self.publish(stream, text);
         }
     }
@@ -73,7 +73,11 @@ impl Exchange {
         for id in 0..self.listing.symbols.len() {
             if self.listing.symbols[id].market == Market::Usdm {
                 self.refresh_index(id);
-                if self.tape.is_none() && !self.fed && self.marks[id].next_funding_ms != 0 {
+                if self.tape.is_none()
+                    && !self.fed
+                    && self.marks[id].next_funding_ms != 0
+                    && !self.marks[id].steady
+                {
                     let mark = &mut self.marks[id];
                     mark.rate = self.market.drift_rate(mark.mean_rate, mark.rate);
                 }
@@ -93,7 +97,7 @@ impl Exchange {
             if !fresh || stream.subscribers.is_empty() || !second.is_multiple_of(every) {
                 continue;
             }
-            for text in binance::mark_events(self, stream.feed) {
+            for text in dialect::mark_events(self, at) {
                 self.publish(at, text);
             }
         }

@@ -80,6 +80,7 @@ impl Exchange {
             if let Some(rate) = order.rate {
                 (mark.rate, mark.mean_rate) = (rate, rate);
             }
+            mark.steady = order.steady.unwrap_or(mark.steady);
             if let Some(untold) = order.untold {
                 mark.untold = untold;
                 let mine = self.settled.iter_mut().filter(|s| s.symbol == id);
@@ -132,8 +133,10 @@ impl Exchange {
         for back in 1..=HISTORY_DAYS * 24 / symbol.interval_h {
             let Some(time) = first.checked_sub(back * symbol.interval_h * HOUR_MS) else { break };
             let seed = self.config.seed ^ ((id as u64) << 32) ^ back;
-            let noise = if self.tape.is_some() { 0 } else { Chance::new(seed).range(-4_000, 4_000) };
-            rows.push((time, symbol.rate + noise * symbol.rate / 10_000, symbol.start_price, false));
+            let usual = if mark.steady { mark.mean_rate } else { symbol.rate };
+            let noise =
+                if self.tape.is_some() || mark.steady { 0 } else { Chance::new(seed).range(-4_000, 4_000) };
+            rows.push((time, usual + noise * usual / 10_000, symbol.start_price, false));
         }
         let late = |time: u64| Chance::new(self.config.seed ^ ((id as u64) << 32) ^ time).range(0, LATE_MS);
         let row = |(time_ms, rate, mark, untold): (u64, _, _, _)| ToldRate {

@@ -38,6 +38,25 @@ impl<'a> Request<'a> {
     }
 }
 
+/// The answer that turns a request into a WebSocket, or the status and headers of why not.
+pub(super) fn upgrade(request: &Request<'_>) -> Result<String, (u16, &'static str)> {
+    let upgrades = request.method == "GET"
+        && request.header_has("upgrade", "websocket")
+        && request.header_has("connection", "upgrade");
+    if !upgrades {
+        return Err((426, "Upgrade: websocket\r\n"));
+    }
+    if request.header("sec-websocket-version") != Some("13") {
+        return Err((426, "Sec-WebSocket-Version: 13\r\n"));
+    }
+    let key = request.header("sec-websocket-key").filter(|k| k.len() == 24).ok_or((400, ""))?;
+    let accept = tungstenite::handshake::derive_accept_key(key.as_bytes());
+    Ok(format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {accept}\r\n\r\n"
+    ))
+}
+
 /// What the buffer holds.
 pub(super) enum Parsed<'a> {
     /// Not yet a whole request.

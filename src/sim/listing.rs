@@ -5,7 +5,7 @@
 //! Quirk: some rows exist to be left out by a careful client: a TradFi perp, a delivery contract, a settling perp,
 //!        a symbol in BREAK, a name that is not ASCII, coins with one leg, and LUNA/LUNA2, whose names differ.
 
-use super::config::Market;
+use super::config::{Market, Venue};
 use super::fed::FedSymbol;
 use super::number::{E8, ONE_E8, decimals_used};
 use std::collections::BTreeMap;
@@ -79,12 +79,12 @@ pub(super) struct Listing {
 }
 
 /// One coin's row in [`COINS`].
-struct Coin {
-    base: &'static str,
+struct Coin<'a> {
+    base: &'a str,
     price: E8,
     spot_tick: E8,
     spot_step: E8,
-    perp: &'static str,
+    perp: &'a str,
     multiplier: i64,
     perp_tick: E8,
     price_decimals: u8,
@@ -97,9 +97,9 @@ struct Coin {
 
 /// A row of the table below: base, price, spot (tick, step), perp, multiplier, perp (tick, decimals), (step, decimals),
 /// minimum notional in USDT, funding (hours, rate).
-type Row = (&'static str, E8, (E8, E8), &'static str, i64, (E8, u8), (E8, u8), i64, (u64, E8));
+type Row<'a> = (&'a str, E8, (E8, E8), &'a str, i64, (E8, u8), (E8, u8), i64, (u64, E8));
 
-const fn coin(row: Row) -> Coin {
+const fn coin(row: Row<'_>) -> Coin<'_> {
     let (base, price, spot, perp, multiplier, tick, step, perp_min, funding) = row;
     Coin {
         base,
@@ -121,7 +121,7 @@ const fn coin(row: Row) -> Coin {
 /// The pairs that trade: ticks, steps and minima as the venue has them, prices of its order of magnitude. Where the
 /// venue's tick is above 5 bp of the price, the price was chosen so that an excursion still stands out of the spread.
 #[rustfmt::skip]
-const COINS: [Coin; 12] = [
+const COINS: [Coin<'static>; 12] = [
     coin(("BTC",  7_690_000_000_000, (1_000_000, 1_000),       "BTCUSDT",      1,    (10_000_000, 2), (100_000, 3),     50, (8, 8_972))),
     coin(("ETH",    290_000_000_000, (1_000_000, 10_000),      "ETHUSDT",      1,    (1_000_000, 2),  (100_000, 3),     20, (8, 10_000))),
     coin(("SOL",     16_500_000_000, (1_000_000, 100_000),     "SOLUSDT",      1,    (1_000_000, 4),  (1_000_000, 2),   5,  (8, 11_500))),
@@ -139,7 +139,7 @@ const COINS: [Coin; 12] = [
 /// More of the same, for whoever wants a wider market; the last rows of the listing, so that the first keep their
 /// places.
 #[rustfmt::skip]
-const MORE: [Coin; 6] = [
+const MORE: [Coin<'static>; 6] = [
     coin(("TRX",         30_000_000, (10_000, 10_000_000),     "TRXUSDT",      1,    (1_000, 5),      (100_000_000, 0), 5,  (8, 10_000))),
     coin(("BCH",     52_000_000_000, (10_000_000, 100_000),    "BCHUSDT",      1,    (1_000_000, 2),  (100_000, 3),     5,  (8, 9_000))),
     coin(("UNI",        900_000_000, (100_000, 1_000_000),     "UNIUSDT",      1,    (100_000, 4),    (100_000_000, 0), 5,  (4, 10_000))),
@@ -149,20 +149,74 @@ const MORE: [Coin; 6] = [
 ];
 
 impl Listing {
-    /// The full listing of the synthetic market, and so many coins more.
-    pub(super) fn wider(more: usize) -> Self {
-        let mut listing = Self::synthetic();
+    /// The full listing of a venue's synthetic market, and so many coins more.
+    pub(super) fn wider(venue: Venue, more: usize) -> Self {
+        let mut listing = Self::synthetic(venue);
         for coin in MORE.iter().take(more) {
             listing.pair(coin);
+        }
+        for number in MORE.len()..more {
+            listing.made_up(number);
         }
         listing
     }
 
-    /// The full listing of the synthetic market.
-    pub(super) fn synthetic() -> Self {
+    /// A coin that does not exist. Its number alone decides all of it, so that every venue lists the same ones.
+    fn made_up(&mut self, number: usize) {
+        let letter = |place: u32| char::from(b'A' + (number / 26usize.pow(place) % 26) as u8);
+        let base = format!("X{}{}{}", letter(2), letter(1), letter(0));
+        let perp = format!("{base}USDT");
+        // Around 50, 1.5 and 0.03 USDT, each with ticks of about 1 bp and steps of about 0.1 USDT.
+        let (price, tick, decimals, step, places) = match number % 3 {
+            0 => (5_000_000_000, 1_000_000, 2, 1_000_000, 2),
+            1 => (150_000_000, 10_000, 4, 10_000_000, 1),
+            _ => (3_000_000, 100, 6, 100_000_000, 0),
+        };
+        let price = price + tick * (number as i64 * 7 % 100);
+        let hours = [8, 4, 8, 1, 8, 2, 8, 4][number % 8];
+        let rate = (number as i64 * 7_919 % 40_000 - 8_000) * hours as i64 / 8;
+        let (tick, step) = ((tick, step), (tick, decimals, step, places));
+        self.pair(&coin((
+            &base,
+            price,
+            tick,
+            &perp,
+            1,
+            (step.0, step.1),
+            (step.2, step.3),
+            5,
+            (hours, rate),
+        )));
+    }
+
+    /// The full listing of a venue's synthetic market. What each calls a thousand of a cheap coin is its own matter.
+    pub(super) fn synthetic(venue: Venue) -> Self {
         let mut listing = Self::empty();
         for coin in &COINS {
-            listing.pair(coin);
+            match venue {
+                Venue::Okx | Venue::Bitget if coin.multiplier > 1 => {
+                    let perp = format!("{}USDT", coin.base);
+                    // A quantity of a million, so that a contract of OKX's ten million can be had in tenths.
+                    let step = if venue == Venue::Okx { 100_000_000_000_000 } else { 100_000_000 };
+                    let (perp_tick, price_decimals) = (coin.spot_tick, 8);
+                    let plain = Coin {
+                        perp: &perp,
+                        multiplier: 1,
+                        perp_tick,
+                        price_decimals,
+                        perp_step: step,
+                        ..*coin
+                    };
+                    listing.pair(&plain);
+                }
+                _ => {
+                    listing.pair(coin);
+                }
+            }
+        }
+        if venue == Venue::Bybit {
+            let (spot, perp) = ((1, 100_000_000), ((100, 6), (1_000_000_000, 0)));
+            listing.pair(&coin(("SHIB", 1_250, spot, "SHIB1000USDT", 1000, perp.0, perp.1, 5, (8, 10_000))));
         }
         let usual = |base, perp, price| {
             coin((base, price, (100_000, 10_000_000), perp, 1, (100_000, 4), (10_000_000, 1), 5, (8, 10_000)))
@@ -243,7 +297,7 @@ impl Listing {
         Self { symbols: Vec::new(), assets: vec!["USDT".into()], names: maps(), lowers: maps() }
     }
 
-    fn pair(&mut self, coin: &Coin) -> (SymbolId, SymbolId) {
+    fn pair(&mut self, coin: &Coin<'_>) -> (SymbolId, SymbolId) {
         let spot = self.spot(coin);
         let perp = self.perp(coin, Contract::Perpetual);
         self.symbols[spot].twin = Some(perp);
@@ -251,7 +305,7 @@ impl Listing {
         (spot, perp)
     }
 
-    fn spot(&mut self, coin: &Coin) -> SymbolId {
+    fn spot(&mut self, coin: &Coin<'_>) -> SymbolId {
         let base = self.asset(coin.base);
         self.add(Symbol {
             market: Market::Spot,
@@ -281,7 +335,7 @@ impl Listing {
         })
     }
 
-    fn perp(&mut self, coin: &Coin, contract: Contract) -> SymbolId {
+    fn perp(&mut self, coin: &Coin<'_>, contract: Contract) -> SymbolId {
         // `1000PEPE` is the base asset of the perp, PEPE that of its spot leg.
         let base = coin.perp.split("USDT").next().unwrap_or(coin.perp).to_owned();
         let base = self.asset(&base);
@@ -373,7 +427,7 @@ mod tests {
 
     #[test]
     fn every_start_price_lies_on_its_tick_and_every_minimum_on_its_step() {
-        for symbol in &Listing::synthetic().symbols {
+        for symbol in &Listing::synthetic(Venue::Binance).symbols {
             assert_eq!(symbol.start_price % symbol.tick, 0, "{}", symbol.name);
             assert_eq!(symbol.max_qty % symbol.step, 0, "{}", symbol.name);
             assert!(
@@ -391,7 +445,7 @@ mod tests {
 
     #[test]
     fn pepe_is_a_thousand_on_the_perp() {
-        let listing = Listing::synthetic();
+        let listing = Listing::synthetic(Venue::Binance);
         let spot = listing.find(Market::Spot, "PEPEUSDT").unwrap();
         let perp = &listing.symbols[listing.symbols[spot].twin.unwrap()];
         assert_eq!((perp.name.as_str(), perp.multiplier), ("1000PEPEUSDT", 1000));

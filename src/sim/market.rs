@@ -88,6 +88,8 @@ pub(super) struct Mark {
     pub(super) interval_h: u64,
     /// Are settlements of this run kept from the history for now?
     pub(super) untold: bool,
+    /// Does the estimate stand still, and was it never another?
+    pub(super) steady: bool,
     /// Box clock, ms; 0 for a contract without funding.
     pub(super) next_funding_ms: u64,
     /// When it was fed in, box clock, ms.
@@ -274,7 +276,7 @@ mod tests {
     #[test]
     fn a_naive_observer_sees_thirty_excursions_in_ten_seconds() {
         for seed in [1, 7, 42] {
-            let listing = Listing::synthetic();
+            let listing = Listing::synthetic(crate::sim::Venue::Binance);
             let mut market = Synthetic::new(&listing, seed, 0);
             let mut books = vec![Book::default(); listing.symbols.len()];
             let (mut entries, mut exits) = (0, 0);
@@ -308,7 +310,7 @@ mod tests {
 
     #[test]
     fn books_are_never_crossed_and_every_level_fits_the_filters() {
-        let listing = Listing::synthetic();
+        let listing = Listing::synthetic(crate::sim::Venue::Binance);
         let mut market = Synthetic::new(&listing, 3, 0);
         for step in 0..2_000u64 {
             for coin in 0..market.coins.len() {

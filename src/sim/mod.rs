@@ -5,9 +5,9 @@
 //! Never: opens a socket, reads a clock, a file or the environment, starts a thread, holds a float, or shares a
 //!        line with the engine it checks.
 //! Map:   [`Exchange`] (`exchange`) is the door and the clock: connections (`sockets`, `conn`, `http`) carry
-//!        requests to a dialect (`dialect::binance`), which checks them; `trading` acts on orders (`matching`,
+//!        requests to the venue's dialect (`dialect`), which checks them; `trading` acts on orders (`matching`,
 //!        `orders`) and money (`accounts`); prices come from `market`, `tape` or `fed` and leave through `feeds` and
-//!        `hub`, those of the account through `private`; `funding` settles; `limits` counts, `faults`, `incidents`,
+//!        `hub`, those of the account through `private`; `funding` settles; `limits` and `rates` count, `faults`, `incidents`,
 //!        `outage` and `script` inject, `replica` remembers, `horizon` forgets, `standing` holds the key's rights
 //!        and the account's modes, `truth` tells at the end and `watch` as it happens, `naked` measures.
 
@@ -34,6 +34,7 @@ mod number;
 mod orders;
 mod outage;
 mod private;
+mod rates;
 mod replica;
 mod script;
 mod sockets;
@@ -45,7 +46,7 @@ mod trading;
 mod truth;
 mod watch;
 
-pub use config::{Config, ConfigError, ConnId, Door, Market, Source, Tape, TapeFrame, TapeKind};
+pub use config::{Config, ConfigError, ConnId, Door, Market, Source, Tape, TapeFrame, TapeKind, Venue};
 pub use exchange::Exchange;
 pub use fed::{Fed, FedSymbol};
 pub use script::{Script, ScriptError};

@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn one_leg_is_naked_until_the_other_follows_and_the_base_fee_is_no_exposure() {
-        let listing = Listing::synthetic();
+        let listing = Listing::synthetic(crate::sim::Venue::Binance);
         let spot = listing.find(Market::Spot, "PEPEUSDT").unwrap();
         let perp = listing.symbols[spot].twin.unwrap();
         let mut accounts = Accounts::new(&listing, Money::from_e8(ONE_E8 * 1000), Money::ZERO, 0);

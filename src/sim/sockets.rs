@@ -6,7 +6,7 @@
 
 use super::config::{ConnId, Door, Market};
 use super::conn::{Incoming, Route};
-use super::dialect::binance;
+use super::dialect::{self, Idle};
 use super::exchange::{Due, Exchange, MS, SECOND};
 use super::http::{self, Parsed};
 use tungstenite::protocol::frame::coding::CloseCode;
@@ -30,7 +30,7 @@ impl Exchange {
                     None
                 }
                 Parsed::Whole(request, used) => {
-                    binance::on_request(self, conn, door, &request);
+                    dialect::on_request(self, conn, door, &request);
                     Some(used)
                 }
             };
@@ -50,15 +50,16 @@ impl Exchange {
     /// Turns a connection into a socket whose upgrade was answered, and starts its pings.
     pub(super) fn start_socket(&mut self, conn: ConnId, route: Route, combined: bool) {
         let now = self.now;
+        let idle = dialect::keeping(self.config.venue);
         if let Some(it) = self.conns.get(conn) {
-            let (every, _) = ping_pace(it.door);
+            let every = idle.map_or_else(|| ping_pace(it.door).0, |idle| idle.after_ns);
             it.upgrade(route, combined, now, now + every);
             self.schedule(now + every, Due::Socket(conn));
         }
     }
 
     pub(super) fn pump_socket(&mut self, conn: ConnId) {
-        let now = self.now;
+        let (now, venue) = (self.now, self.config.venue);
         loop {
             let Some(it) = self.conns.get(conn).filter(|c| !c.close) else { return };
             let incoming = it.next_message();
@@ -73,14 +74,15 @@ impl Exchange {
                 }
                 Incoming::Message(message) => message,
             };
-            if !socket.count_message(now, binance::messages_per_second(door)) {
+            socket.moved = true;
+            if !socket.count_message(now, dialect::messages_per_second(venue, door)) {
                 self.leave_streams(conn);
                 self.conns.close_socket(conn, CloseCode::Policy, "Too many requests");
                 return;
             }
             match message {
                 Message::Pong(payload) => socket.pong(&payload),
-                Message::Text(text) => binance::on_text(self, conn, &text),
+                Message::Text(text) => dialect::on_text(self, conn, &text),
                 _ => {}
             }
         }
@@ -89,6 +91,10 @@ impl Exchange {
 
     /// Sends the ping that is due, closes a socket that owes a pong or has lived its day.
     pub(super) fn on_socket_timer(&mut self, conn: ConnId) {
+        if let Some(idle) = dialect::keeping(self.config.venue) {
+            self.on_idle_timer(conn, idle);
+            return;
+        }
         let now = self.now;
         let Some(it) = self.conns.get(conn).filter(|c| !c.close) else { return };
         let (every, deadline) = ping_pace(it.door);
@@ -113,6 +119,23 @@ impl Exchange {
             self.conns.send(conn, Message::Ping(payload));
         }
         self.schedule(next, Due::Socket(conn));
+    }
+}
+
+impl Exchange {
+    /// Closes a socket on which nothing has moved since the last look, or that has lived its day.
+    fn on_idle_timer(&mut self, conn: ConnId, idle: Idle) {
+        let now = self.now;
+        let Some(it) = self.conns.get(conn).filter(|c| !c.close) else { return };
+        let Some(socket) = it.socket.as_mut() else { return };
+        let moved = std::mem::take(&mut socket.moved);
+        let pushed = std::mem::take(&mut socket.pushed) && idle.pushes_count;
+        if !(moved || pushed) || now >= socket.opened + SOCKET_LIFE_NS {
+            self.leave_streams(conn);
+            self.conns.close_socket(conn, CloseCode::from(idle.code), "Connection closed for being idle");
+            return;
+        }
+        self.schedule(now + idle.after_ns, Due::Socket(conn));
     }
 }
 

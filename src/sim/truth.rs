@@ -32,7 +32,7 @@ impl Exchange {
         let made = if self.fed { "fed" } else { "synthetic" };
         let market = self.tape.as_ref().map_or_else(|| made.into(), |t| format!("tape:{}", t.name));
         json!({
-            "venue": "binance",
+            "venue": self.config.venue.name(),
             "now_us": clock / 1_000,
             "market": market,
             "orders": self.true_orders(),
@@ -69,6 +69,8 @@ impl Exchange {
                 "mark": text(s.mark), "received": s.received.to_string(), "told": !s.untold,
             })).collect::<Vec<_>>(),
             "budget": self.true_budget(),
+            "rates": self.rates.peaks().map(|(what, limit, peak)| (what.to_owned(), json!({"limit": limit, "peak": peak})))
+                .collect::<Map<_, _>>(),
             "naked": self.true_naked(now),
             "script_refused": self.script_refused,
             "faults": self.faults.struck.iter().map(|(k, n)| ((*k).to_owned(), Value::from(*n))).collect::<Map<_, _>>(),

@@ -1,4 +1,4 @@
-//! The box's one thread: six TLS doors and the control endpoint around one pure exchange.
+//! The box's one thread: its venue's TLS doors and the control endpoint around one pure exchange.
 //!
 //! Owns:  the listeners, the connections, the exchange, and the clock the exchange is told.
 //! Never: spins (it parks in `epoll` until a socket, an order of its owner or the exchange's next event
@@ -21,22 +21,15 @@ use serde_json::Value;
 
 use super::connection::{Connection, Inflow, Outflow};
 use super::control;
-use crate::sim::{ConnId, Door, Exchange, Fed};
+use crate::sim::{ConnId, Door, Exchange, Fed, Venue};
 
-/// The six doors in the order of their tokens, by the names of DESIGN §9.
-pub(super) const DOORS: [(Door, &str, &str); 6] = [
-    (Door::SpotRest, "spot_rest", "https"),
-    (Door::SpotWs, "spot_ws", "wss"),
-    (Door::SpotWsApi, "spot_ws_api", "wss"),
-    (Door::UsdmRest, "usdm_rest", "https"),
-    (Door::UsdmWs, "usdm_ws", "wss"),
-    (Door::UsdmWsApi, "usdm_ws_api", "wss"),
-];
+/// The most doors a venue has.
+const DOORS_MAX: usize = 6;
 
-const CONTROL: Token = Token(DOORS.len());
-const WAKE: Token = Token(DOORS.len() + 1);
+const CONTROL: Token = Token(DOORS_MAX);
+const WAKE: Token = Token(DOORS_MAX + 1);
 /// The first client's token. Tokens are never used twice, so a late event cannot hit a newcomer.
-const FIRST_GUEST: usize = DOORS.len() + 2;
+const FIRST_GUEST: usize = DOORS_MAX + 2;
 
 /// Clients at one time; further ones are closed at once. Far above any engine, and below the usual limit of
 /// 1,024 descriptors of a process, some of which belong to others.
@@ -82,6 +75,7 @@ enum Guest {
 pub(super) struct House {
     poll: Poll,
     exchange: Exchange,
+    venue: Venue,
     tls: Arc<ServerConfig>,
     doors: Vec<TcpListener>,
     control: TcpListener,
@@ -104,6 +98,7 @@ impl House {
     /// Binds all listeners (port 0: the kernel picks). The waker is for the owner of the box.
     pub(super) fn bind(
         exchange: Exchange,
+        venue: Venue,
         tls: Arc<ServerConfig>,
         listen: IpAddr,
     ) -> io::Result<(Self, Waker)> {
@@ -113,12 +108,14 @@ impl House {
             listener.register(poll.registry(), token, Interest::READABLE)?;
             Ok(listener)
         };
-        let doors = (0..DOORS.len()).map(|index| bind(listen, Token(index))).collect::<io::Result<_>>()?;
+        let doors =
+            (0..venue.doors().len()).map(|index| bind(listen, Token(index))).collect::<io::Result<_>>()?;
         let control = bind(IpAddr::V4(Ipv4Addr::LOCALHOST), CONTROL)?;
         let waker = Waker::new(poll.registry(), WAKE)?;
         let house = Self {
             poll,
             exchange,
+            venue,
             tls,
             doors,
             control,
@@ -135,7 +132,7 @@ impl House {
         Ok((house, waker))
     }
 
-    /// The ports of the doors in the order of [`DOORS`], and the control endpoint's.
+    /// The ports of the doors in the order of [`Venue::doors`], and the control endpoint's.
     pub(super) fn ports(&self) -> io::Result<(Vec<u16>, u16)> {
         let port = |listener: &TcpListener| listener.local_addr().map(|address| address.port());
         Ok((self.doors.iter().map(port).collect::<io::Result<_>>()?, port(&self.control)?))
@@ -156,14 +153,14 @@ impl House {
             self.exchange.advance(now);
             for event in &events {
                 match event.token() {
-                    Token(door) if door < DOORS.len() => self.accept(door),
-                    CONTROL => self.accept(DOORS.len()),
+                    Token(door) if door < DOORS_MAX => self.accept(door),
+                    CONTROL => self.accept(DOORS_MAX),
                     WAKE => {}
                     Token(guest) => self.serve(guest),
                 }
             }
             if std::mem::take(&mut self.accept_again) {
-                (0..=DOORS.len()).for_each(|door| self.accept(door));
+                (0..=DOORS_MAX).for_each(|door| self.accept(door));
             }
             for guest in std::mem::take(&mut self.again) {
                 self.serve(guest);
@@ -216,7 +213,7 @@ impl House {
         if self.guests.len() >= GUESTS_MAX || stream.set_nodelay(true).is_err() {
             return;
         }
-        let (mut connection, guest) = match DOORS.get(door) {
+        let (mut connection, guest) = match self.venue.doors().get(door) {
             None => (Connection::plain(stream), Guest::Control(Vec::new())),
             Some((door, ..)) => match Connection::secured(stream, Arc::clone(&self.tls)) {
                 Ok(connection) => (connection, Guest::Arriving(*door)),

@@ -8,7 +8,7 @@ use super::json::{Object, Value, as_text};
 use super::symbols::Known;
 use super::{Heard, Refused, Why};
 use crate::units::decimal::{self, pow10_i128};
-use crate::units::{BadDecimal, Price, Qty, Rate, Unix};
+use crate::units::{Amount, BadDecimal, Price, Qty, Rate, Unix};
 use simd_json::prelude::*;
 
 /// The fields of one message, each of which may be given once.
@@ -157,6 +157,16 @@ impl<'t, 'i> Fields<'t, 'i> {
     pub fn rate(&self, field: &'static str) -> Result<Option<Rate>, Refused> {
         let Some(text) = self.said(field)? else { return Ok(None) };
         Rate::parse(text.as_bytes()).map(Some).map_err(|bad| refused(field, bad.into()))
+    }
+
+    /// An amount, where there is one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Fields::said`], or the number can't be taken.
+    pub fn amount(&self, field: &'static str) -> Result<Option<Amount>, Refused> {
+        let Some(text) = self.said(field)? else { return Ok(None) };
+        Amount::parse(text.as_bytes()).map(Some).map_err(|bad| refused(field, bad.into()))
     }
 
     /// A stamp spelled as text, where there is one: 0 is none.

@@ -7,7 +7,7 @@ use super::audit::Rows;
 use super::funding::SettledRow;
 use super::{Ask, BadBody, BucketRule, Endpoint, FeedPlan, Heard, Listing, Refused, Scratch, Symbols};
 use crate::event::{Counted, Instrument, Instruments};
-use crate::units::{InstrumentId, LegKind, PairId, Price, Qty, Rate, Unix, VenueId};
+use crate::units::{Amount, InstrumentId, LegKind, PairId, Price, Qty, Rate, Unix, VenueId};
 use crate::wire;
 use std::fmt;
 
@@ -23,6 +23,8 @@ pub struct Open {
     pub rest: fn(LegKind) -> &'static str,
     /// Its published budgets, until [`Open::read_listing`] tells the real ones.
     pub limits: &'static [BucketRule],
+    /// Where each path has a budget of its own: what that is, at the least.
+    pub path_limit: Option<BucketRule>,
     /// Asks a market what it trades.
     pub listing_request: fn(LegKind) -> Ask,
     /// Reads it. Where there is more to it than one answer holds, [`Listing::more`] asks on. Writes into the
@@ -84,6 +86,8 @@ pub enum Ping {
 pub struct Tickers {
     /// Which market.
     pub leg: LegKind,
+    /// Whether it tells prices, which move all the time.
+    pub books: bool,
     /// The request.
     pub request: fn() -> Ask,
     /// Reads the answer, for instruments among the symbols. Writes into the body.
@@ -128,6 +132,8 @@ pub struct TickerRow {
     pub hours: Option<u32>,
     /// Lowest and highest rate a settlement can have.
     pub bounds: Option<[Rate; 2]>,
+    /// What changed hands in the last day, in the quote coin.
+    pub turnover: Option<Amount>,
 }
 
 impl TickerRow {
@@ -143,6 +149,7 @@ impl TickerRow {
             next_funding: other.next_funding.or(self.next_funding),
             hours: other.hours.or(self.hours),
             bounds: other.bounds.or(self.bounds),
+            turnover: other.turnover.or(self.turnover),
         }
     }
 }

@@ -8,6 +8,7 @@ mod fed;
 mod funding;
 mod history;
 mod incidents;
+mod open;
 mod outage;
 mod private;
 mod rest;
@@ -18,7 +19,7 @@ mod trading;
 mod wallet;
 mod ws_api;
 
-use super::{Config, ConnId, Door, Exchange, Market};
+use super::{Config, ConnId, Door, Exchange, Market, Venue};
 use serde_json::Value;
 use std::io::{Read, Write};
 use tungstenite::protocol::{Role, WebSocketContext};
@@ -104,7 +105,11 @@ impl World {
 
     /// Sends bytes on the market's REST connection and reads what comes back: `None` when the line was cut.
     pub(super) fn send(&mut self, market: Market, bytes: &str) -> Option<Answer> {
-        let door = if market == Market::Spot { Door::SpotRest } else { Door::UsdmRest };
+        let door = match (self.exchange.config.venue, market) {
+            (Venue::Binance, Market::Spot) => Door::SpotRest,
+            (Venue::Binance, Market::Usdm) => Door::UsdmRest,
+            _ => Door::Rest,
+        };
         let at = market as usize;
         let conn = *self.rest[at].get_or_insert_with(|| self.exchange.open(door, self.now));
         self.exchange.receive(conn, bytes.as_bytes(), self.now);

@@ -38,6 +38,7 @@ pub static VENUE: Venue = Venue {
         ],
         rest,
         limits: &limits::DOCUMENTED,
+        path_limit: None,
         listing_request: listing::request,
         read_listing: listing::read,
         feeds: feed::plans,

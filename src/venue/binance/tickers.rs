@@ -10,19 +10,27 @@ use crate::venue::answer::rows;
 use crate::venue::open::{TickerRow, Tickers, Told};
 use crate::venue::{BadBody, Symbols};
 
-/// Both books, and the marks.
-pub(super) const TICKERS: [Tickers; 3] = [
+/// Both books, the marks, and what changed hands.
+pub(super) const TICKERS: [Tickers; 4] = [
     Tickers {
         leg: LegKind::Spot,
+        books: true,
         request: || account::public(LegKind::Spot, "/api/v3/ticker/bookTicker", 4),
         read: |body, symbols| read_books(LegKind::Spot, body, symbols),
     },
     Tickers {
         leg: LegKind::Perp,
+        books: true,
         request: || account::public(LegKind::Perp, "/fapi/v1/ticker/bookTicker", 5),
         read: |body, symbols| read_books(LegKind::Perp, body, symbols),
     },
-    Tickers { leg: LegKind::Perp, request: account::marks_request, read: read_marks },
+    Tickers { leg: LegKind::Perp, books: false, request: account::marks_request, read: read_marks },
+    Tickers {
+        leg: LegKind::Perp,
+        books: false,
+        request: || account::public(LegKind::Perp, "/fapi/v1/ticker/24hr", 40),
+        read: read_days,
+    },
 ];
 
 fn read_books(leg: LegKind, body: &mut [u8], symbols: &Symbols) -> Result<Told, BadBody> {
@@ -57,6 +65,25 @@ fn read_marks(body: &mut [u8], symbols: &Symbols) -> Result<Told, BadBody> {
         ..TickerRow::default()
     });
     Ok(Told { rows: rows.collect(), refused: Vec::new() })
+}
+
+fn read_days(body: &mut [u8], symbols: &Symbols) -> Result<Told, BadBody> {
+    let tape = simd_json::to_tape(body).map_err(|_| BadBody::NotJson)?;
+    let root = tape.as_value();
+    if let Some(answer) = root.as_object() {
+        return Err(account::refusal(&answer));
+    }
+    let mut told = Told::default();
+    for row in rows(&root, "24hr")? {
+        let symbol = row.text("symbol")?;
+        let Some(known) = symbols.find(LegKind::Perp, symbol.as_bytes()) else { continue };
+        let turnover = row.amount("quoteVolume");
+        told.take(
+            symbol,
+            turnover.map(|turnover| TickerRow { instrument: known.id, turnover, ..TickerRow::default() }),
+        );
+    }
+    Ok(told)
 }
 
 #[cfg(test)]

@@ -13,8 +13,11 @@ use crate::wire::session::Rules;
 
 const HOUR: u64 = 3_600 * SEC;
 
-/// 20 a second of each path, which all together are kept within, and 6,000 a minute from one address.
-pub(super) const DOCUMENTED: [BucketRule; 2] = [rule(SEC, 20), rule(60 * SEC, 6_000)];
+/// 6,000 a minute from one address.
+pub(super) const DOCUMENTED: [BucketRule; 1] = [rule(60 * SEC, 6_000)];
+
+/// 20 a second of each path.
+pub(super) const OF_A_PATH: BucketRule = rule(SEC, 20);
 
 const fn rule(window_ns: u64, limit: u32) -> BucketRule {
     BucketRule { leg: LegKind::Perp, kind: Kind::Raw, window_ns, limit, header: None }

@@ -24,16 +24,19 @@ pub(super) const ENVELOPE: Envelope =
 pub(super) const TICKERS: [Tickers; 3] = [
     Tickers {
         leg: LegKind::Spot,
+        books: true,
         request: || tickers(LegKind::Spot),
         read: |body, symbols| told(LegKind::Spot, body, symbols, read_ticker),
     },
     Tickers {
         leg: LegKind::Perp,
+        books: true,
         request: || tickers(LegKind::Perp),
         read: |body, symbols| told(LegKind::Perp, body, symbols, read_ticker),
     },
     Tickers {
         leg: LegKind::Perp,
+        books: false,
         request: || Ask::plain("/api/v2/mix/market/current-fund-rate?productType=usdt-futures".to_owned()),
         read: |body, symbols| told(LegKind::Perp, body, symbols, read_funding),
     },
@@ -83,6 +86,7 @@ fn read_ticker(row: &Fields<'_, '_>, known: Known) -> Result<TickerRow, Refused>
         ask: row.side("ask1Price", "ask1Size", known)?,
         mark: row.mark("markPrice", known)?,
         funding: row.rate("fundingRate")?,
+        turnover: row.amount("turnover24h")?,
         ..TickerRow::default()
     })
 }

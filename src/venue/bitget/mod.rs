@@ -26,6 +26,7 @@ pub static OPEN: Open = Open {
     ],
     rest: |_| "rest",
     limits: &limits::DOCUMENTED,
+    path_limit: Some(limits::OF_A_PATH),
     listing_request: listing::request,
     read_listing: listing::read,
     feeds: feed::plans,

@@ -24,11 +24,13 @@ pub(super) const ENVELOPE: Envelope =
 pub(super) const TICKERS: [Tickers; 2] = [
     Tickers {
         leg: LegKind::Spot,
+        books: true,
         request: || tickers(LegKind::Spot),
         read: |body, symbols| read_tickers(LegKind::Spot, body, symbols),
     },
     Tickers {
         leg: LegKind::Perp,
+        books: true,
         request: || tickers(LegKind::Perp),
         read: |body, symbols| read_tickers(LegKind::Perp, body, symbols),
     },
@@ -93,6 +95,7 @@ fn read_ticker(leg: LegKind, row: &Fields<'_, '_>, known: Known) -> Result<Ticke
         hours: row.hours("fundingIntervalHour")?,
         // One number for both sides.
         bounds: row.rate("fundingCap")?.map(|cap| [Rate(-cap.0), cap]),
+        turnover: row.amount("turnover24h")?,
         ..book
     })
 }

@@ -26,6 +26,7 @@ pub static OPEN: Open = Open {
     ],
     rest: |_| "rest",
     limits: &limits::DOCUMENTED,
+    path_limit: None,
     listing_request: |leg| listing::request(leg, ""),
     read_listing: listing::read,
     feeds: feed::plans,

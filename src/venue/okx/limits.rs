@@ -11,9 +11,10 @@ use crate::venue::{BucketRule, Kind};
 use crate::wire::http::Head;
 use crate::wire::session::Rules;
 
-/// Each path has a limit of its own; all together are kept within the smallest of them, 10 in 2 s.
-pub(super) const DOCUMENTED: [BucketRule; 1] =
-    [BucketRule { leg: LegKind::Perp, kind: Kind::Raw, window_ns: 2 * SEC, limit: 10, header: None }];
+/// Each path has a limit of its own; every one is kept within the smallest of them, 10 in 2 s. None is published of
+/// all together.
+pub(super) const OF_A_PATH: BucketRule =
+    BucketRule { leg: LegKind::Perp, kind: Kind::Raw, window_ns: 2 * SEC, limit: 10, header: None };
 
 /// No ban is published: a minute of silence after a 429, and after the edge's 403.
 const AWAY_S: u32 = 60;

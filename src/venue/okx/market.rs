@@ -8,8 +8,9 @@
 
 use super::kind;
 use crate::event::Instrument;
+use crate::units::decimal::parse_i128;
 use crate::units::time::SEC;
-use crate::units::{BadDecimal, LegKind, Unix};
+use crate::units::{Amount, BadDecimal, LegKind, Unix};
 use crate::venue::answer::{Envelope, rows};
 use crate::venue::audit::Rows;
 use crate::venue::fields::{Fields, refused};
@@ -25,21 +26,25 @@ const ENVELOPE: Envelope = Envelope { code: "code", text: "msg", retired: &["err
 pub(super) const TICKERS: [Tickers; 4] = [
     Tickers {
         leg: LegKind::Spot,
+        books: true,
         request: || tickers(LegKind::Spot),
         read: |body, symbols| read_tickers(LegKind::Spot, body, symbols),
     },
     Tickers {
         leg: LegKind::Perp,
+        books: true,
         request: || tickers(LegKind::Perp),
         read: |body, symbols| read_tickers(LegKind::Perp, body, symbols),
     },
     Tickers {
         leg: LegKind::Perp,
+        books: false,
         request: || Ask::plain("/api/v5/public/mark-price?instType=SWAP".to_owned()),
         read: |body, symbols| told(LegKind::Perp, body, symbols, read_mark),
     },
     Tickers {
         leg: LegKind::Perp,
+        books: false,
         request: || Ask::plain("/api/v5/public/funding-rate?instId=ANY".to_owned()),
         read: |body, symbols| told(LegKind::Perp, body, symbols, read_funding),
     },
@@ -77,9 +82,17 @@ fn read_tickers(leg: LegKind, body: &mut [u8], symbols: &Symbols) -> Result<Told
             instrument: known.id,
             bid: row.side("bidPx", "bidSz", known)?,
             ask: row.side("askPx", "askSz", known)?,
+            turnover: if leg == LegKind::Perp { turnover(row) } else { None },
             ..TickerRow::default()
         })
     })
+}
+
+/// Coins that changed hands, at the last price; `None` where one of both is not told, or has more digits than fit.
+fn turnover(row: &Fields<'_, '_>) -> Option<Amount> {
+    let number = |name, scale| parse_i128(row.said(name).ok()??.as_bytes(), scale).ok();
+    const { assert!(Amount::SCALE == 8 + 10) };
+    number("volCcy24h", 8)?.checked_mul(number("last", 10)?).map(Amount)
 }
 
 /// What rows that name their instrument tell, of those among the symbols.

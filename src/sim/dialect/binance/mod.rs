@@ -75,6 +75,8 @@ struct Reply {
     retry_after_s: Option<u64>,
     /// Cut the connection without an answer.
     cut: bool,
+    /// Cut it in the middle of the answer.
+    half: bool,
 }
 
 /// Reads that the venue answers from a replica.
@@ -99,7 +101,7 @@ const JSON: &str = "application/json;charset=UTF-8";
 
 impl Reply {
     fn json(status: u16, body: String) -> Self {
-        Self { status, body, kind: JSON, retry_after_s: None, cut: false }
+        Self { status, body, kind: JSON, retry_after_s: None, cut: false, half: false }
     }
 
     fn of(outcome: Outcome) -> Self {
@@ -111,6 +113,7 @@ impl Reply {
                 kind: JSON,
                 retry_after_s: refusal.retry_after_s,
                 cut: refusal.cut,
+                half: false,
             },
         }
     }
@@ -153,8 +156,12 @@ pub(in crate::sim) fn on_request(exchange: &mut Exchange, conn: ConnId, door: Do
     if !reply.cut {
         http::answer(&mut bytes, reply.status, &extra, &reply.body, reply.kind, request.keep_alive);
     }
+    if reply.half {
+        bytes.truncate(bytes.len() - reply.body.len().div_ceil(2));
+    }
+    let ends = reply.cut || reply.half || !request.keep_alive;
     // A connection that is cut still carries what answers earlier requests.
-    if let Some(at) = exchange.conns.answer(conn, bytes, reply.cut || !request.keep_alive, until, now) {
+    if let Some(at) = exchange.conns.answer(conn, bytes, ends, until, now) {
         exchange.schedule(at, Due::Answer(conn));
     }
 }
@@ -233,6 +240,8 @@ fn respond(
             reply.kind = if body.starts_with('<') { "text/html" } else { JSON };
             (reply.status, reply.body) = (status, body);
         }
+        Some(Kind::Half) => reply.half = true,
+        Some(Kind::Slow { ms }) => exchange.faults.hold_answer_ms = ms,
         _ => {}
     }
     reply

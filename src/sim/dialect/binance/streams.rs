@@ -35,20 +35,13 @@ pub(in crate::sim) fn messages_per_second(door: Door) -> u32 {
 /// A request at a WebSocket door: the upgrade, or why not.
 pub(super) fn on_upgrade(exchange: &mut Exchange, conn: ConnId, door: Door, request: &Request<'_>) {
     let opening = open_path(door, request);
-    let key = request.header("sec-websocket-key").filter(|k| k.len() == 24);
-    let upgrades = request.method == "GET"
-        && request.header_has("upgrade", "websocket")
-        && request.header_has("connection", "upgrade");
+    let switched = http::upgrade(request);
     let clock = exchange.clock();
     let shut = exchange.refuses_sockets(door);
-    let refusal = match (&opening, key) {
+    let refusal = match (&opening, &switched) {
         _ if let Some((status, extra)) = &shut => Some((*status, extra.as_str())),
         (None, _) => Some((404, "")),
-        (Some(_), _) if !upgrades => Some((426, "Upgrade: websocket\r\n")),
-        (Some(_), _) if request.header("sec-websocket-version") != Some("13") => {
-            Some((426, "Sec-WebSocket-Version: 13\r\n"))
-        }
-        (Some(_), None) => Some((400, "")),
+        (Some(_), Err(refusal)) => Some(*refusal),
         _ if !exchange.limits[door.market().index()].connect(clock) => Some((429, "Retry-After: 300\r\n")),
         _ => None,
     };
@@ -58,12 +51,7 @@ pub(super) fn on_upgrade(exchange: &mut Exchange, conn: ConnId, door: Door, requ
         exchange.conns.close(conn, false);
         return;
     }
-    let (Some((route, combined, streams)), Some(key)) = (opening, key) else { return };
-    let accept = tungstenite::handshake::derive_accept_key(key.as_bytes());
-    let answer = format!(
-        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Accept: {accept}\r\n\r\n"
-    );
+    let (Some((route, combined, streams)), Ok(answer)) = (opening, switched) else { return };
     it.out.extend_from_slice(answer.as_bytes());
     exchange.start_socket(conn, route, combined);
     match route {

@@ -1,0 +1,276 @@
+//! `contango scan` against the exchange in a box, four venues of it, as processes of their own.
+//!
+//! Owns:  claims about what a person and a program get from box data, and what they get while a venue fails.
+//! Map:   the API's parts are tested in `src/ops/scan`, each venue's reading in `src/venue`.
+#![allow(clippy::unwrap_used)] // all of it is tests, helpers too
+
+use serde_json::{Value, json};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use venue::{CONTANGO, Venue};
+
+mod venue;
+
+const VENUES: [(&str, &str); 4] =
+    [("binance", "Binance"), ("bybit", "Bybit"), ("okx", "OKX"), ("bitget", "Bitget")];
+
+/// Four venues in a box, and how to reach them.
+struct Box(Venue);
+
+impl Box {
+    fn open(arguments: &[&str]) -> Self {
+        let all = ["--venue", "all", "--ticks-per-s", "5", "--for", "240s"];
+        Self(Venue::open(&[&all[..], arguments].concat()))
+    }
+
+    fn flags(&self) -> Vec<String> {
+        let mut flags = vec![format!("--ca={}", self.0.ready["ca"].as_str().unwrap())];
+        for (venue, _) in VENUES {
+            for name in ["spot_rest", "usdm_rest", "rest"] {
+                let url = self.0.ready["venues"][venue][name].as_str();
+                flags.extend(url.map(|url| format!("--endpoint={venue}.{name}={url}")));
+            }
+        }
+        flags
+    }
+
+    fn control(&self, venue: &str) -> &str {
+        self.0.ready["venues"][venue]["control"].as_str().or(self.0.ready["control"].as_str()).unwrap()
+    }
+
+    fn fault(&self, venue: &str, order: Value) {
+        let body = order.to_string();
+        let head = format!("POST /fault HTTP/1.1\r\nHost: box\r\nContent-Length: {}\r\n\r\n", body.len());
+        let (status, answer) = talk(self.control(venue), &(head + &body));
+        assert_eq!(status, 200, "{answer}");
+    }
+
+    fn truth(&self, venue: &str) -> Value {
+        serde_json::from_str(&talk(self.control(venue), "GET /truth HTTP/1.1\r\nHost: box\r\n\r\n").1)
+            .unwrap()
+    }
+
+    /// Every venue pays this on ETH, and always has.
+    fn steady(&self, rate: &str) {
+        for (venue, _) in VENUES {
+            let order = json!({"kind": "funding", "symbol": "ETHUSDT", "rate": rate, "interval_h": 8, "steady": true});
+            self.fault(venue, order);
+        }
+    }
+
+    fn serve(&self, arguments: &[&str]) -> Api {
+        let mut child = Command::new(CONTANGO)
+            .args(["scan", "--listen", "127.0.0.1:0", "--json"])
+            .args(self.flags())
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let told: Value = serde_json::from_str(&line).unwrap();
+        Api { child, url: told["listen"].as_str().unwrap().to_owned() }
+    }
+}
+
+/// Sends a request, reads until the end: status and body.
+fn talk(url: &str, request: &str) -> (u16, String) {
+    let mut socket = TcpStream::connect(url.strip_prefix("http://").unwrap()).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    socket.write_all(request.as_bytes()).unwrap();
+    let mut text = String::new();
+    socket.read_to_string(&mut text).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+/// A scanner that serves; ends when dropped.
+struct Api {
+    child: Child,
+    url: String,
+}
+
+impl Drop for Api {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Api {
+    fn ask(&self, method: &str, target: &str, headers: &str) -> (u16, String) {
+        let request =
+            format!("{method} {target} HTTP/1.1\r\nHost: scan\r\nConnection: close\r\n{headers}\r\n");
+        talk(&self.url, &request)
+    }
+
+    fn rows(&self, query: &str) -> Vec<Value> {
+        let (status, body) = self.ask("GET", &format!("/v1/arbitrage/spot-perp?{query}"), "");
+        assert_eq!(status, 200, "{body}");
+        let mut told: Value = serde_json::from_str(&body).unwrap();
+        assert!(told["meta"]["request_id"].is_string() && told["meta"]["elapsed_ms"].is_u64(), "{body}");
+        told["data"].as_array_mut().map(std::mem::take).unwrap()
+    }
+
+    /// Asks until an answer does.
+    #[track_caller]
+    fn until(&self, query: &str, what: &str, does: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+        let began = Instant::now();
+        loop {
+            let rows = self.rows(query);
+            if does(&rows) {
+                return rows;
+            }
+            assert!(began.elapsed() < Duration::from_secs(60), "{what} within 60 s: {rows:#?}");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+}
+
+fn eth(rows: &[Value]) -> impl Iterator<Item = &Value> {
+    rows.iter().filter(|row| row["symbol"] == "ETH")
+}
+
+#[test]
+fn the_api_tells_the_figures_of_the_design_from_box_data_of_four_venues() {
+    let exchange = Box::open(&[]);
+    // Before anybody reads what settled.
+    exchange.steady("0.00032");
+    let api = exchange.serve(&[]);
+    for (rate, apr, net, week) in [
+        ("0.00032", 0.3504, 0.3464, 0.00672),
+        ("0.00015", 0.16425, 0.16025, 0.00315),
+        ("0.0001", 0.1095, 0.1055, 0.0021),
+    ] {
+        exchange.steady(rate);
+        // The estimate follows within seconds; what settled before was another rate, and is not asked for again.
+        let first = rate == "0.00032";
+        let rows = api.until("", "ETH of four venues", |rows| {
+            let good = |row: &&Value| {
+                row["apr"] == apr && row["basisRate"].is_f64() && (!first || row["cumRate7d"] == week)
+            };
+            eth(rows).filter(good).count() == 4
+        });
+        for row in eth(&rows) {
+            assert_eq!(
+                (row["netApr"].as_f64(), row["intervalHours"].as_u64()),
+                (Some(net), Some(8)),
+                "{row}"
+            );
+            assert_eq!(row["direction"], "short");
+            assert_eq!(row["portfolio"], json!({"spotSide": "buy", "perpSide": "sell"}));
+            assert!(row["nextFundingTime"].as_str().unwrap().ends_with('Z'), "{row}");
+        }
+        let aprs: Vec<f64> = rows.iter().map(|row| row["apr"].as_f64().unwrap()).collect();
+        assert!(aprs.is_sorted_by(|a, b| a >= b), "{aprs:?}");
+    }
+    // A rate below zero turns the direction round.
+    exchange.steady("-0.0002");
+    let rows = api.until("direction=long", "ETH long", |rows| eth(rows).count() == 4);
+    assert!(eth(&rows).all(|row| row["portfolio"] == json!({"spotSide": "sell", "perpSide": "buy"})));
+    assert!(rows.iter().all(|row| row["fundingRate"].as_f64().unwrap() < 0.0));
+    // Twelve coins, one more on Bybit; each once a venue, whatever its perp is called.
+    let all = api.until("", "all rows", |rows| rows.len() == 49);
+    for (_, exchange) in VENUES {
+        let of: Vec<_> = api.rows(&format!("exchange={exchange}"));
+        assert_eq!(of.len(), if exchange == "Bybit" { 13 } else { 12 });
+        assert_eq!(of.iter().filter(|row| row["symbol"] == "PEPE").count(), 1, "{exchange}");
+    }
+    assert!(all.iter().all(|row| row.get("edge").is_none()));
+    let edged = api.rows("notional=100&holdDays=7&exchange=OKX");
+    assert!(
+        edged.iter().all(|row| row["edge"]["priceAgeMs"].as_u64().is_some_and(|ms| ms < 2_000)),
+        "{edged:#?}"
+    );
+    let history = api.ask("GET", "/v1/funding-history?exchange=OKX&symbol=ETH", "").1;
+    let history: Value = serde_json::from_str(&history).unwrap();
+    assert!(history["data"].as_array().unwrap().len() >= 21, "{history}");
+    for (method, target, status) in [
+        ("GET", "/v1/arbitrage/spot-perp?exchange=Kraken", 400),
+        ("GET", "/v1/arbitrage/spot-perp?exchange=OKX&exchange=OKX", 400),
+        ("GET", "/v1/nothing", 404),
+        ("POST", "/v1/arbitrage/spot-perp", 405),
+        ("GET", "/healthz", 200),
+        ("GET", "/", 200),
+    ] {
+        assert_eq!(api.ask(method, target, "").0, status, "{method} {target}");
+    }
+    let (status, body) = api.ask("HEAD", "/v1/arbitrage/spot-perp", "");
+    assert_eq!((status, body.as_str()), (200, ""));
+    // Nobody used more than six tenths of a budget.
+    for (venue, _) in &VENUES[1..] {
+        for (path, rate) in exchange.truth(venue)["rates"].as_object().unwrap() {
+            let (peak, limit) = (rate["peak"].as_u64().unwrap(), rate["limit"].as_u64().unwrap());
+            assert!(peak * 10 <= limit * 6, "{venue} {path}: {peak} of {limit}");
+        }
+    }
+}
+
+#[test]
+fn a_token_is_wanted_where_one_is_configured() {
+    let exchange = Box::open(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, "secret\n").unwrap();
+    let api = exchange.serve(&["--venue", "okx", "--token-file", file.to_str().unwrap()]);
+    let path = "/v1/arbitrage/spot-perp";
+    assert_eq!(api.ask("GET", path, "").0, 401);
+    assert_eq!(api.ask("GET", path, "Authorization: Bearer secre\r\n").0, 401);
+    assert_eq!(api.ask("GET", path, "Authorization: Bearer secret\r\n").0, 200);
+}
+
+#[test]
+fn a_venue_that_fails_says_why_and_the_others_stay() {
+    let exchange = Box::open(&[]);
+    // Every answer of four venues is spoilt in its own way, but for Binance's.
+    for (venue, order) in [
+        ("bybit", json!({"kind": "html", "count": 1_000})),
+        ("okx", json!({"kind": "half", "count": 1_000})),
+        ("bitget", json!({"kind": "status", "status": 429, "body": "{}", "count": 1_000})),
+    ] {
+        exchange.fault(venue, order);
+    }
+    let told = Command::new(CONTANGO).args(["scan", "--json"]).args(exchange.flags()).output().unwrap();
+    let told = (told.status.code(), serde_json::from_slice::<Value>(&told.stdout).unwrap());
+    assert_eq!(told.0, Some(1), "{}", told.1);
+    let why = |at: usize| told.1["venues"][at]["why"].as_str().unwrap_or("").to_owned();
+    assert_eq!(why(0), "");
+    assert!(why(1).contains("not JSON"), "{}", why(1));
+    assert!(why(2).contains("did not answer"), "{}", why(2));
+    assert!(why(3).contains("wants to be left alone for 300 s"), "{}", why(3));
+    let rows = told.1["rows"].as_array().unwrap();
+    assert!(rows.len() == 12 && rows.iter().all(|row| row["venue"] == "Binance"), "{rows:#?}");
+}
+
+#[test]
+fn a_table_is_for_people_and_says_how_every_venue_does() {
+    let exchange = Box::open(&[]);
+    exchange.steady("0.0012");
+    let scan = |arguments: &[&str]| {
+        let told =
+            Command::new(CONTANGO).arg("scan").args(exchange.flags()).args(arguments).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (told.status.code().unwrap(), text(told.stdout), text(told.stderr))
+    };
+    let (code, out, error) = scan(&["--top", "4", "--notional", "20", "--pairs", "ETHUSDT,BTCUSDT"]);
+    assert_eq!((code, error.as_str()), (0, ""), "{out}");
+    let lines: Vec<&str> = out.lines().collect();
+    assert!(lines[0].starts_with("coin") && lines.len() == 1 + 4 + 1 + 4, "{out}");
+    for line in &lines[1..5] {
+        // 0.0012 three times a day; the week's mean agrees.
+        assert!(line.starts_with("ETH") && line.contains(" 131.40 %") && line.contains(" 2.52 %"), "{out}");
+        assert!(line.contains("[SIGNAL]"), "{out}");
+    }
+    assert!(lines[5].starts_with("8 rows of 8, 4 shown"), "{out}");
+    assert!(lines[6].starts_with("Binance: 2 pairs, prices ") && !lines[6].contains("never"), "{out}");
+    // Filters.
+    let (_, out, _) =
+        scan(&["--venue", "bybit,okx", "--json", "--min-apr", "100%", "--pairs", "ETHUSDT,BTCUSDT"]);
+    let told: Value = serde_json::from_str(&out).unwrap();
+    let rows = told["rows"].as_array().unwrap();
+    assert!(rows.len() == 2 && rows.iter().all(|row| row["coin"] == "ETH" && row["apr"] == "1.314"), "{out}");
+    let (_, out, _) = scan(&["--venue", "okx", "--json", "--direction", "long", "--pairs", "ETHUSDT"]);
+    assert_eq!(serde_json::from_str::<Value>(&out).unwrap()["rows"], json!([]));
+}

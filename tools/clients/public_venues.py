@@ -1,0 +1,152 @@
+#!/usr/bin/env python3
+"""Asks the box for what Bybit, OKX and Bitget tell without a key, by ccxt and pybit, unmodified.
+
+What stands between is only what a user sets: addresses and the box's certificate authority. Checked of ccxt: the clock,
+markets with their precisions, contract sizes and states, tickers, books, funding now and settled; of its streams and
+pybit's: a quote of a spot market and of a perp.
+
+Exit code: 0 everything as it should be; 1 something is not, each thing named; 2 could not run.
+"""
+
+import argparse
+import asyncio
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from bench import Box, Failed  # noqa: E402
+
+import ccxt  # noqa: E402
+import ccxt.pro  # noqa: E402
+
+SPOT, PERP = "BTC/USDT", "BTC/USDT:USDT"
+
+
+class Checks:
+    """Counts what was looked at, and keeps what was not as it should be."""
+
+    def __init__(self):
+        self.done, self.wrong = 0, []
+
+    def true(self, what, fact, seen=""):
+        self.done += 1
+        if not fact:
+            self.wrong.append(f"{what}: does not hold; {seen}")
+
+    def same(self, what, got, wanted):
+        self.true(what, got == wanted, f"{got!r}, not {wanted!r}")
+
+
+def moved(value, rest, socket):
+    """Every address in ccxt's table, moved to the box; paths stay."""
+    if isinstance(value, dict):
+        return {key: moved(inner, rest, socket) for key, inner in value.items()}
+    if not isinstance(value, str):
+        return value
+    scheme, _, place = value.partition("://")
+    path = place.partition("/")[2]
+    base = socket(value) if scheme == "wss" else rest
+    return f"{base}/{path}" if path else base
+
+
+def client(box, name, pro=False):
+    at = box.ready["venues"][name]
+    make = getattr(ccxt.pro if pro else ccxt, name)
+    settings = {"options": {"fetchMarkets": {"types": ["spot", "linear"]}, "fetchCurrencies": False, "uta": True}}
+    settings |= {"cafile": box.ready["ca"]} if pro else {"validateServerSsl": box.ready["ca"]}
+    exchange = make(settings)
+    exchange.has["fetchCurrencies"] = False
+
+    def socket(url):
+        if name == "bybit":
+            return at["ws_public_spot" if url.endswith("spot") else "ws_public_linear"]
+        return at["ws_public"]
+
+    exchange.urls["api"] = moved(exchange.urls["api"], at["rest"], socket)
+    exchange.hostname = at["rest"].removeprefix("https://")
+    return exchange
+
+
+def look(check, box, name):
+    ex = client(box, name)
+    said = ex.fetch_time()
+    check.true(f"{name} clock", abs(said - time.time() * 1000) < 5_000, said)
+    markets = ex.load_markets()
+    spot, perp = markets[SPOT], markets[PERP]
+    check.same(f"{name} kinds", (spot["type"], perp["type"], perp["linear"]), ("spot", "swap", True))
+    size = {"bybit": 1, "okx": 0.01, "bitget": 1}[name]
+    check.same(f"{name} contract size", perp["contractSize"], size)
+    step = {"bybit": 0.001, "okx": 0.1, "bitget": 0.001}[name]
+    check.same(f"{name} step", perp["precision"]["amount"], step)
+    tickers = ex.fetch_tickers([SPOT]) | ex.fetch_tickers([PERP])
+    for symbol in (SPOT, PERP):
+        row = tickers[symbol]
+        check.true(f"{name} {symbol} ticker", 0 < row["bid"] < row["ask"], row)
+        book = ex.fetch_order_book(symbol, 5)
+        check.true(f"{name} {symbol} book", 0 < book["bids"][0][0] < book["asks"][0][0], book)
+    rate = ex.fetch_funding_rate(PERP)
+    check.true(f"{name} funding", abs(rate["fundingRate"]) < 0.01 and rate["fundingTimestamp"], rate)
+    rows = ex.fetch_funding_rate_history(PERP, limit=20)
+    gaps = {b["timestamp"] - a["timestamp"] for a, b in zip(rows, rows[1:])}
+    check.true(f"{name} settled", len(rows) == 20 and gaps == {28_800_000}, (len(rows), gaps))
+
+
+async def listen(check, box, name):
+    ex = client(box, name, pro=True)
+    try:
+        for symbol in (SPOT, PERP):
+            book = await asyncio.wait_for(ex.watch_order_book(symbol, 1), 20)
+            check.true(f"{name} {symbol} stream", 0 < book["bids"][0][0] < book["asks"][0][0], book)
+    finally:
+        await ex.close()
+
+
+def pybit_looks(check, box):
+    from pybit.unified_trading import HTTP
+
+    at = box.ready["venues"]["bybit"]
+    os.environ["REQUESTS_CA_BUNDLE"] = box.ready["ca"]
+    session = HTTP()
+    session.endpoint = at["rest"]
+    told = session.get_tickers(category="linear", symbol="BTCUSDT")["result"]["list"][0]
+    check.true("pybit ticker", float(told["bid1Price"]) < float(told["ask1Price"]), told)
+    told = session.get_instruments_info(category="spot")["result"]["list"]
+    check.true("pybit instruments", any(row["symbol"] == "BTCUSDT" for row in told), len(told))
+    told = session.get_funding_rate_history(category="linear", symbol="BTCUSDT", limit=5)["result"]["list"]
+    check.same("pybit settled", len(told), 5)
+    check.true("pybit clock", session.get_server_time()["result"]["timeSecond"].isdigit())
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--program", default="target/release/contango", help="default: %(default)s")
+    parser.add_argument("--out", default="out/public-venues", help="folder, made anew (default: %(default)s)")
+    wanted = parser.parse_args()
+    shutil.rmtree(wanted.out, ignore_errors=True)
+    box = Box(wanted.program, wanted.out, "--venue", "all", "--ticks-per-s", "5")
+    check = Checks()
+    try:
+        for name in ("bybit", "okx", "bitget"):
+            for part in (look, lambda *of: asyncio.run(listen(*of))):
+                try:
+                    part(check, box, name)
+                except Exception as raised:  # noqa: BLE001: whatever a client raises is what is looked for
+                    check.true(f"{name}", False, f"{type(raised).__name__}: {raised}")
+        pybit_looks(check, box)
+    finally:
+        box.stop()
+    for line in check.wrong:
+        print(line)
+    print(f"{check.done} checks, {len(check.wrong)} wrong")
+    return 1 if check.wrong else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except Failed as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
