@@ -10,10 +10,10 @@ Exit code: 0 everything as it should be; 1 something is not, each thing named; 2
 
 import argparse
 import asyncio
-import os
 import shutil
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -55,7 +55,7 @@ def moved(value, rest, socket):
 def client(box, name, pro=False):
     at = box.ready["venues"][name]
     make = getattr(ccxt.pro if pro else ccxt, name)
-    settings = {"options": {"fetchMarkets": {"types": ["spot", "linear"]}, "fetchCurrencies": False, "uta": True}}
+    settings = {"options": {"fetchMarkets": {"types": ["spot", "linear"] if name == "bybit" else ["spot", "swap"]}, "fetchCurrencies": False, "uta": True}}
     settings |= {"cafile": box.ready["ca"]} if pro else {"validateServerSsl": box.ready["ca"]}
     exchange = make(settings)
     exchange.has["fetchCurrencies"] = False
@@ -104,13 +104,16 @@ async def listen(check, box, name):
         await ex.close()
 
 
+def listening(check, box, name):
+    asyncio.run(listen(check, box, name))
+
+
 def pybit_looks(check, box):
     from pybit.unified_trading import HTTP
 
     at = box.ready["venues"]["bybit"]
-    os.environ["REQUESTS_CA_BUNDLE"] = box.ready["ca"]
     session = HTTP()
-    session.endpoint = at["rest"]
+    session.endpoint, session.client.verify = at["rest"], box.ready["ca"]
     told = session.get_tickers(category="linear", symbol="BTCUSDT")["result"]["list"][0]
     check.true("pybit ticker", float(told["bid1Price"]) < float(told["ask1Price"]), told)
     told = session.get_instruments_info(category="spot")["result"]["list"]
@@ -129,13 +132,15 @@ def main():
     box = Box(wanted.program, wanted.out, "--venue", "all", "--ticks-per-s", "5")
     check = Checks()
     try:
+        parts = [("pybit", pybit_looks)]
         for name in ("bybit", "okx", "bitget"):
-            for part in (look, lambda *of: asyncio.run(listen(*of))):
-                try:
-                    part(check, box, name)
-                except Exception as raised:  # noqa: BLE001: whatever a client raises is what is looked for
-                    check.true(f"{name}", False, f"{type(raised).__name__}: {raised}")
-        pybit_looks(check, box)
+            parts.append((name, partial(look, name=name)))
+            parts.append((f"{name} streams", partial(listening, name=name)))
+        for name, part in parts:
+            try:
+                part(check, box)
+            except Exception as raised:  # noqa: BLE001: whatever a client raises is what is looked for
+                check.true(name, False, f"{type(raised).__name__}: {raised}")
     finally:
         box.stop()
     for line in check.wrong:

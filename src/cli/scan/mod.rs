@@ -27,7 +27,7 @@ use std::time::Duration;
 use table::Standing;
 
 /// How often what is known is put together.
-const EVERY: Duration = Duration::from_millis(250);
+const EVERY: Duration = Duration::from_millis(100);
 /// A table that is shown once waits so long for the venues, ns; twice for the seven days of its rows.
 const WAIT_NS: u64 = 15 * SEC;
 

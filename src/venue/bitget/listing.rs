@@ -40,7 +40,7 @@ pub(super) fn read(leg: LegKind, body: &mut [u8]) -> Result<Listing, BadBody> {
         let mut listing = Listing::default();
         for row in &rows(&whole.get("data")?, "data")? {
             let symbol = row.text("symbol")?;
-            let trades = row.text("status") == Ok("online") && row.text("symbolType") == Ok("perpetual");
+            let trades = row.text("status") == Ok("online") && contract_kind(row) == Ok("perpetual");
             if let Ok(Some(at)) = ends(row).map(|at| at.filter(|_| trades)) {
                 listing.ending.push((printable(symbol), at));
             }
@@ -86,6 +86,14 @@ fn instrument(leg: LegKind, symbol: &str, row: &Fields<'_, '_>) -> Result<Row, S
     steps.instrument(unlimited(ID, leg, name, [base, QUOTE], regular_taker_fee(leg))?)
 }
 
+/// What kind of contract it is: `symbolType` in the documents, `type` in answers that public clients have kept.
+fn contract_kind<'i>(row: &Fields<'_, 'i>) -> Result<&'i str, String> {
+    match row.said("symbolType") {
+        Ok(Some(kind)) => Ok(kind),
+        _ => row.word("type"),
+    }
+}
+
 /// Whether limit orders are taken there now, of a kind we trade.
 fn tradable(leg: LegKind, row: &Fields<'_, '_>) -> Result<(), String> {
     let listed = row.word("category")?;
@@ -101,7 +109,7 @@ fn tradable(leg: LegKind, row: &Fields<'_, '_>) -> Result<(), String> {
         return Err("it follows no coin (isRwa)".to_owned());
     }
     if leg == LegKind::Perp {
-        let kind = row.word("symbolType")?;
+        let kind = contract_kind(row)?;
         if kind != "perpetual" {
             return Err(format!("it is a {} contract, not a perpetual one", printable(kind)));
         }
@@ -160,6 +168,18 @@ mod tests {
             ([], [out]) => out.reason.clone(),
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn a_contract_is_of_a_kind_by_either_name() {
+        let renamed = |kind: &str| {
+            changed(Perp, |row| {
+                row.as_object_mut().unwrap().remove("symbolType");
+                row["type"] = json!(kind);
+            })
+        };
+        assert_eq!(renamed("perpetual"), changed(Perp, |_| ()));
+        assert_eq!(renamed("delivery"), "it is a delivery contract, not a perpetual one");
     }
 
     #[test]

@@ -78,11 +78,13 @@ fn instrument(exchange: &Exchange, id: SymbolId) -> Value {
     if row.market == Market::Usdm {
         let dated = row.contract == Contract::Quarter;
         let ends = row.delivery_ms.map_or("-1".to_owned(), |at| at.to_string());
+        // `symbolType` in the documents, `type` in answers that ccxt keeps samples of: both.
+        let kind = if dated { "delivery" } else { "perpetual" };
         let more = json!({
             "isRwa": if row.contract == Contract::Tradfi { "YES" } else { "NO" }, "makerFeeRate": "0.0002",
             "takerFeeRate": "0.0006", "openCostUpRatio": "0.1", "quotePrecision": "",
             "priceMultiplier": short(row.tick), "quantityMultiplier": short(row.step),
-            "symbolType": if dated { "delivery" } else { "perpetual" }, "maxPositionNum": "50", "offTime": ends,
+            "symbolType": kind, "type": kind, "maxPositionNum": "50", "offTime": ends,
             "limitOpenTime": "-1", "deliveryTime": if dated { "1830240000000" } else { "" },
             "deliveryStartTime": "", "deliveryPeriod": "", "launchTime": "",
             "fundInterval": exchange.marks[id].interval_h.to_string(), "minLeverage": "1", "maxLeverage": "125",
