@@ -57,6 +57,17 @@ impl ClockSamples {
             self.kept.remove(0);
         }
         self.kept.push((offset, round_trip));
+        if self.kept.len() >= FIRST_SAMPLES {
+            self.due = self.due.max(sent.plus(SAMPLE_APART_NS));
+        }
+    }
+
+    /// A question leaves: when the next one may. A start waits for the first few, so one of them that is lost is
+    /// asked again at once.
+    fn ask(&mut self, now: Nanos) {
+        let young = self.kept.len() < FIRST_SAMPLES;
+        self.due = now.plus(if young { FIRST_SAMPLE_APART_NS } else { SAMPLE_APART_NS });
+        self.asked = true;
     }
 
     /// No sample came of the last question.
@@ -171,9 +182,7 @@ impl Clerk {
             if samples.asked || now < samples.due || !free {
                 continue;
             }
-            let young = samples.kept.len() + 1 < FIRST_SAMPLES;
-            samples.due = now.plus(if young { FIRST_SAMPLE_APART_NS } else { SAMPLE_APART_NS });
-            samples.asked = true;
+            samples.ask(now);
             self.errands.add(leg, Errand::Time(leg));
         }
     }
@@ -201,6 +210,26 @@ mod tests {
         assert_eq!(look(5_040, -3_000), Some(-3_000));
         assert_eq!(look(5_045, 700), None, "not looked at yet");
         assert_eq!(look(5_050, 0), Some(700));
+    }
+
+    #[test]
+    fn a_lost_sample_is_waited_for_only_once_there_are_enough() {
+        let mut samples = ClockSamples::default();
+        let (mut now, mut last) = (Nanos(SEC), Nanos(SEC));
+        for _ in 0..FIRST_SAMPLES {
+            samples.ask(now);
+            samples.missed();
+            assert_eq!(samples.due, now.plus(FIRST_SAMPLE_APART_NS), "the start waits for it");
+            (now, last) = (samples.due, samples.due);
+            samples.ask(now);
+            samples.add(now, now.plus(MS), Unix(7 * SEC as i64));
+            now = samples.due.max(now.plus(MS));
+        }
+        assert!(samples.best().is_some());
+        assert_eq!(samples.due, last.plus(SAMPLE_APART_NS));
+        samples.ask(now);
+        samples.missed();
+        assert_eq!(samples.due, now.plus(SAMPLE_APART_NS));
     }
 
     #[test]

@@ -97,6 +97,7 @@ impl Shadow {
         for at in 0..self.books.len() {
             self.publish_terms(at, now);
         }
+        self.read_payments_once_more(now);
         crash::point("K19a");
     }
 }
