@@ -61,6 +61,8 @@ pub(super) struct Income {
     /// Payments from here on; `None`: nothing was asked for yet.
     since: Option<Unix>,
     due: Nanos,
+    /// The run ends since then, and what was paid is read once more before it has.
+    closing: Option<Nanos>,
     /// A settlement whose payments are waited for, and how often they were asked for since.
     settled: Option<(Unix, usize)>,
     flying: Option<(Part, Nanos)>,
@@ -94,14 +96,15 @@ impl Shadow {
     /// its books, too.
     pub(super) fn read_payments_once_more(&mut self, now: Nanos) {
         if self.income.since.is_some() {
-            self.income.due = now;
+            (self.income.closing, self.income.due) = (Some(now), now);
         }
     }
 
     /// Whether payments that are known to be due are not read yet.
     pub(super) fn income_pending(&self, now: Nanos) -> bool {
         self.income.since.is_some()
-            && (self.income.flying.is_some_and(|(part, _)| part == Part::Payments)
+            && (self.income.closing.is_some()
+                || self.income.flying.is_some_and(|(part, _)| part == Part::Payments)
                 || self.income.due <= now.plus(TOLD_NS))
     }
 
@@ -146,7 +149,9 @@ impl Shadow {
             Part::Positions => (audit.positions)(&key, stamp, window),
             Part::Wallet => (audit.balances)(LegKind::Perp, &key, stamp, window),
         };
-        if !self.couriers.contains_key(&of_lane) || !self.may_ask(of_lane, Line::Normal, ask.weight, now) {
+        // The last question of a run: what normal work leaves is of no more use to it.
+        let line = if self.income.closing.is_some() { Line::Reserve } else { Line::Normal };
+        if !self.couriers.contains_key(&of_lane) || !self.may_ask(of_lane, line, ask.weight, now) {
             match part {
                 Part::Payments => self.income.due = now.plus(SEC),
                 Part::Positions | Part::Wallet => self.income.compare_due = now.plus(SEC),
@@ -172,15 +177,14 @@ impl Shadow {
     pub(super) fn on_income(&mut self, part: Part, mut letter: Letter<Question>, now: Nanos) {
         let Some(of_lane) = self.perp_lane() else { return };
         self.hear_counted(&Headers { lane: of_lane, counted: letter.counted, sent: letter.sent }, now);
-        if self.income.flying.is_none_or(|(flying, _)| flying != part) {
-            return;
-        }
-        self.income.flying = None;
+        let Some((_, asked)) = self.income.flying.take_if(|(flying, _)| *flying == part) else { return };
         let (venue, _) = market_of(of_lane);
         let audit = &venue::get(venue).audit;
         let body = &mut letter.body;
         let read = match part {
-            Part::Payments => (audit.read_income)(body).map(|rows| self.on_payments(of_lane, &rows, now)),
+            Part::Payments => {
+                (audit.read_income)(body).map(|rows| self.on_payments(of_lane, &rows, asked, now))
+            }
             Part::Positions => {
                 let symbols = Symbols::new(&self.instruments, venue);
                 (audit.read_positions)(body, &symbols).map(|rows| self.on_held(&rows))
@@ -212,7 +216,7 @@ impl Shadow {
 
     // ───────────────────────────── payments ─────────────────────────────
 
-    fn on_payments(&mut self, of_lane: usize, rows: &[Payment], now: Nanos) {
+    fn on_payments(&mut self, of_lane: usize, rows: &[Payment], asked: Nanos, now: Nanos) {
         let mut booked = 0;
         for row in rows {
             booked += usize::from(self.book_payment(row));
@@ -225,7 +229,10 @@ impl Shadow {
             self.income.since = rows.last().map(|row| row.at);
             self.income.due = now;
         } else {
-            self.income.due = self.next_reading(of_lane, now);
+            // What was asked before the run began to end says nothing of what was paid since.
+            self.income.closing = self.income.closing.filter(|since| asked < *since);
+            let next = self.next_reading(of_lane, now);
+            self.income.due = if self.income.closing.is_some() { now } else { next };
         }
         self.income.compare |= booked > 0;
     }
