@@ -61,6 +61,8 @@ pub(super) struct Income {
     /// Payments from here on; `None`: nothing was asked for yet.
     since: Option<Unix>,
     due: Nanos,
+    /// When the payments that were read last, all of them, were asked for.
+    read: Nanos,
     /// The run ends since then, and what was paid is read once more before it has.
     closing: Option<Nanos>,
     /// A settlement whose payments are waited for, and how often they were asked for since.
@@ -229,12 +231,16 @@ impl Shadow {
             self.income.since = rows.last().map(|row| row.at);
             self.income.due = now;
         } else {
+            self.income.read = asked;
             // What was asked before the run began to end says nothing of what was paid since.
             self.income.closing = self.income.closing.filter(|since| asked < *since);
             let next = self.next_reading(of_lane, now);
             self.income.due = if self.income.closing.is_some() { now } else { next };
         }
-        self.income.compare |= booked > 0;
+        if booked > 0 {
+            // What differed before is another difference now.
+            (self.income.compare, self.income.differs) = (true, None);
+        }
     }
 
     fn book_payment(&mut self, row: &Payment) -> bool {
@@ -319,10 +325,13 @@ impl Shadow {
                 }
             }
         }
-        if !differs.is_empty() && now.since(*self.income.differs.get_or_insert(now)) < PATIENCE_NS {
-            // Perhaps a payment that is not in the ledger yet.
-            self.income.due = now;
-            return;
+        if !differs.is_empty() {
+            // Perhaps a payment that is not in the ledger yet, nor read since.
+            let first = *self.income.differs.get_or_insert(now);
+            if now.since(first) < PATIENCE_NS || self.income.read < first {
+                self.income.due = now;
+                return;
+            }
         }
         self.income.differs = None;
         self.income.compare = false;
