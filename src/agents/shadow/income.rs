@@ -61,8 +61,6 @@ pub(super) struct Income {
     /// Payments from here on; `None`: nothing was asked for yet.
     since: Option<Unix>,
     due: Nanos,
-    /// When the payments that were read last, all of them, were asked for.
-    read: Nanos,
     /// The run ends since then, and what was paid is read once more before it has.
     closing: Option<Nanos>,
     /// A settlement whose payments are waited for, and how often they were asked for since.
@@ -75,6 +73,18 @@ pub(super) struct Income {
     compare_tries: u32,
     held: Option<Held>,
     differs: Option<Nanos>,
+    /// What a look at the wallet would make the books' new beginning, once payments that were asked for after it
+    /// explain nothing of it.
+    found: Option<Found>,
+}
+
+/// What a look at the wallet found.
+#[derive(Debug)]
+struct Found {
+    at: Nanos,
+    rows: Vec<WalletRow>,
+    /// What of it differs from the books, in words.
+    differs: Vec<String>,
 }
 
 impl Shadow {
@@ -125,7 +135,11 @@ impl Shadow {
         }
         if now >= self.income.due {
             self.ask_income(of_lane, Part::Payments, now);
-        } else if self.income.compare && now >= self.income.compare_due && self.is_quiet(of_lane) {
+        } else if self.income.compare
+            && self.income.found.is_none()
+            && now >= self.income.compare_due
+            && self.is_quiet(of_lane)
+        {
             let part = if self.income.held.is_some() { Part::Wallet } else { Part::Positions };
             self.ask_income(of_lane, part, now);
         }
@@ -226,20 +240,24 @@ impl Shadow {
             self.income.since = Some(since.max(Unix(row.at.0 - OVERLAP_NS)));
         }
         let (venue, _) = market_of(of_lane);
-        if rows.len() >= venue::get(venue).audit.income_page {
+        let page = venue::get(venue).audit.income_page;
+        if rows.len() >= page {
             // The last one's time brings the last one again; what is known is not booked twice.
             self.income.since = rows.last().map(|row| row.at);
             self.income.due = now;
         } else {
-            self.income.read = asked;
             // What was asked before the run began to end says nothing of what was paid since.
             self.income.closing = self.income.closing.filter(|since| asked < *since);
             let next = self.next_reading(of_lane, now);
             self.income.due = if self.income.closing.is_some() { now } else { next };
         }
         if booked > 0 {
-            // What differed before is another difference now.
-            (self.income.compare, self.income.differs) = (true, None);
+            // What differed before, differs by something else now.
+            (self.income.compare, self.income.differs, self.income.found) = (true, None, None);
+        } else if rows.len() < page
+            && let Some(found) = self.income.found.take_if(|found| found.at <= asked)
+        {
+            self.begin_anew(found);
         }
     }
 
@@ -325,27 +343,28 @@ impl Shadow {
                 }
             }
         }
-        if !differs.is_empty() {
-            // Perhaps a payment that is not in the ledger yet, nor read since.
-            let first = *self.income.differs.get_or_insert(now);
-            if now.since(first) < PATIENCE_NS || self.income.read < first {
-                self.income.due = now;
-                return;
-            }
+        if !differs.is_empty() && now.since(*self.income.differs.get_or_insert(now)) < PATIENCE_NS {
+            self.income.due = now;
+        } else if rows.is_empty() {
+            (self.income.differs, self.income.compare) = (None, false);
+        } else {
+            // A payment that the books don't know yet would be taken for something else, for good.
+            (self.income.found, self.income.due) = (Some(Found { at: now, rows, differs }), now);
         }
-        self.income.differs = None;
-        self.income.compare = false;
+    }
+
+    /// The books begin with what a look at the wallet found: at the first one, or where nothing explains it.
+    fn begin_anew(&mut self, Found { rows, differs, .. }: Found) {
+        (self.income.differs, self.income.compare) = (None, false);
         for text in &differs {
             self.alert(format!(
                 "{text}: an unexplained change; look at the transfers and income of the account (positions are equal)"
             ));
         }
-        if !rows.is_empty() {
-            for row in &rows {
-                self.recovered.openings.insert((row.leg, row.asset), row.opening);
-            }
-            self.write(Record::Baseline { at: self.clock.unix(), held: rows, unexplained: differs });
+        for row in &rows {
+            self.recovered.openings.insert((row.leg, row.asset), row.opening);
         }
+        self.write(Record::Baseline { at: self.clock.unix(), held: rows, unexplained: differs });
     }
 }
 
