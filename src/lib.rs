@@ -43,6 +43,11 @@
 //! shadow take in, turn by turn, into a session file ([`store::session`]); [`agents::replay`] feeds both rooms
 //! their turns again, and they decide the same.
 //!
+//! # What funding pays
+//!
+//! A process of its own, which never trades: `cli::scan` asks the public halves of four venues ([`venue::Open`]) ·
+//! [`carry::opportunity`] weighs what they tell as an entry is weighed · [`ops::scan`] keeps the rows and answers.
+//!
 //! # Ranks
 //!
 //! A file imports from lower ranks and its own folder; same rank never meets. `tests/laws.rs` keeps it.
@@ -58,7 +63,7 @@
 //! | 5 | [`carry`] | funding → thresholds |
 //! | 5 | [`store`] | the journal and what it tells, the epoch, the latch file, session files; money over time, tables |
 //! | 6 | [`agents`] | the rooms |
-//! | 7 | [`ops`] | the operator's socket |
+//! | 7 | [`ops`] | the operator's socket; the scanner's rows and their API |
 //! | 8 | [`rehearse`] | the same rooms in one thread and virtual time |
 //! | 9 | [`cli`] | the only folder that talks to a person |
 //! | apart | [`sim`], [`simnet`] | the exchange in a box, pure and behind sockets; shares no code with what it checks |
@@ -77,7 +82,8 @@
 //! `rustls` TLS: handshake and keys · `ring` TLS records, HMAC, hashes, random bytes · `simd-json` every body
 //! that is no hot quote, and the counted fallback for those that are · `crossbeam` padding of shared words,
 //! queues to helper threads · `core_affinity` pinning · `hdrhistogram` latencies · `arrayvec` events and order
-//! bytes · `fixed` ratios and thresholds · `rusqlite` the projection, which no engine opens.
+//! bytes · `fixed` ratios and thresholds · `rusqlite` the projection, which no engine opens ·
+//! `tokio`, `axum` the scanner's HTTP, never in a process that trades.
 
 pub mod agents;
 pub mod carry;

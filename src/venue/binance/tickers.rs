@@ -7,8 +7,10 @@
 use super::account;
 use crate::units::LegKind;
 use crate::venue::answer::rows;
+use crate::venue::fields::Fields;
 use crate::venue::open::{TickerRow, Tickers, Told};
-use crate::venue::{BadBody, Symbols};
+use crate::venue::symbols::Known;
+use crate::venue::{BadBody, Refused, Symbols};
 
 /// Both books, the marks, and what changed hands.
 pub(super) const TICKERS: [Tickers; 4] = [
@@ -33,27 +35,37 @@ pub(super) const TICKERS: [Tickers; 4] = [
     },
 ];
 
-fn read_books(leg: LegKind, body: &mut [u8], symbols: &Symbols) -> Result<Told, BadBody> {
+/// The rows of a list about all symbols, of those that are known.
+fn read_rows(
+    leg: LegKind,
+    what: &'static str,
+    body: &mut [u8],
+    symbols: &Symbols,
+    read: impl Fn(&Fields<'_, '_>, Known) -> Result<TickerRow, Refused>,
+) -> Result<Told, BadBody> {
     let tape = simd_json::to_tape(body).map_err(|_| BadBody::NotJson)?;
     let root = tape.as_value();
     if let Some(answer) = root.as_object() {
         return Err(account::refusal(&answer));
     }
     let mut told = Told::default();
-    for row in rows(&root, "bookTicker")? {
+    for row in rows(&root, what)? {
         let symbol = row.text("symbol")?;
         let Some(known) = symbols.find(leg, symbol.as_bytes()) else { continue };
-        let sides = || {
-            Ok(TickerRow {
-                instrument: known.id,
-                bid: row.side("bidPrice", "bidQty", known)?,
-                ask: row.side("askPrice", "askQty", known)?,
-                ..TickerRow::default()
-            })
-        };
-        told.take(symbol, sides());
+        told.take(symbol, read(&row, known));
     }
     Ok(told)
+}
+
+fn read_books(leg: LegKind, body: &mut [u8], symbols: &Symbols) -> Result<Told, BadBody> {
+    read_rows(leg, "bookTicker", body, symbols, |row, known| {
+        Ok(TickerRow {
+            instrument: known.id,
+            bid: row.side("bidPrice", "bidQty", known)?,
+            ask: row.side("askPrice", "askQty", known)?,
+            ..TickerRow::default()
+        })
+    })
 }
 
 fn read_marks(body: &mut [u8], symbols: &Symbols) -> Result<Told, BadBody> {
@@ -68,22 +80,10 @@ fn read_marks(body: &mut [u8], symbols: &Symbols) -> Result<Told, BadBody> {
 }
 
 fn read_days(body: &mut [u8], symbols: &Symbols) -> Result<Told, BadBody> {
-    let tape = simd_json::to_tape(body).map_err(|_| BadBody::NotJson)?;
-    let root = tape.as_value();
-    if let Some(answer) = root.as_object() {
-        return Err(account::refusal(&answer));
-    }
-    let mut told = Told::default();
-    for row in rows(&root, "24hr")? {
-        let symbol = row.text("symbol")?;
-        let Some(known) = symbols.find(LegKind::Perp, symbol.as_bytes()) else { continue };
-        let turnover = row.amount("quoteVolume");
-        told.take(
-            symbol,
-            turnover.map(|turnover| TickerRow { instrument: known.id, turnover, ..TickerRow::default() }),
-        );
-    }
-    Ok(told)
+    read_rows(LegKind::Perp, "24hr", body, symbols, |row, known| {
+        let turnover = row.amount("quoteVolume")?;
+        Ok(TickerRow { instrument: known.id, turnover, ..TickerRow::default() })
+    })
 }
 
 #[cfg(test)]
