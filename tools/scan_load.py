@@ -39,7 +39,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def percentiles(values, scale=1.0):
-    """Of a list that is not empty, nearest rank."""
+    """Of a list that is not empty: the value that so large a part lies below."""
     ordered = sorted(values)
     at = {f"p{name}": ordered[min(len(ordered) - 1, int(len(ordered) * part))] * scale for name, part in (("50", 0.5), ("99", 0.99), ("999", 0.999))}
     return {"count": len(ordered), **{name: round(value, 3) for name, value in at.items()}, "max": round(ordered[-1] * scale, 3)}
@@ -260,6 +260,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", default="target/release/contango", help="default: %(default)s")
     parser.add_argument("--out", default="perf/record", help="a folder named by date and machine is made there (default: %(default)s)")
+    parser.add_argument("--commit", help="what the program was built from (default: the commit that is checked out)")
     parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
     options = parser.parse_args()
     if not shutil.which("h2load"):
@@ -276,7 +277,7 @@ def main():
             wait(lambda: len(scanner.rows()) >= ROWS_LEAST, 120, f"{ROWS_LEAST} rows", pause=0.1)
             rows_after = round(time.monotonic() - begun, 1)
             host = machine()
-            commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+            commit = options.commit or subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
             date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d")
             record = {
                 "date": date,

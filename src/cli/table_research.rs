@@ -119,7 +119,7 @@ pub(super) const LINES: &[Setting] = &[
         ..PLAIN
     },
     Setting {
-        name: "rates_db",
+        name: "rates-db",
         section: "backtest",
         unit: "FILE",
         example: "rates.db",
