@@ -82,7 +82,7 @@
 //! `rustls` TLS: handshake and keys · `ring` TLS records, HMAC, hashes, random bytes · `simd-json` every body
 //! that is no hot quote, and the counted fallback for those that are · `crossbeam` padding of shared words,
 //! queues to helper threads · `core_affinity` pinning · `hdrhistogram` latencies · `arrayvec` events and order
-//! bytes · `fixed` ratios and thresholds · `rusqlite` the projection, which no engine opens ·
+//! bytes · `fixed` ratios and thresholds · `rusqlite` the projection and kept rates, which no engine opens ·
 //! `tokio`, `axum` the scanner's HTTP, never in a process that trades.
 
 pub mod agents;

@@ -194,8 +194,17 @@ fn the_api_tells_the_figures_of_the_design_from_box_data_of_four_venues() {
     let (status, body) = api.ask("HEAD", "/v1/arbitrage/spot-perp", "");
     assert_eq!((status, body.as_str()), (200, ""));
     // Nobody used more than six tenths of a budget.
-    for (venue, _) in &VENUES[1..] {
-        for (path, rate) in exchange.truth(venue)["rates"].as_object().unwrap() {
+    for (venue, _) in &VENUES {
+        let truth = exchange.truth(venue);
+        // Binance counts by market, the others by path or all in one.
+        let by_market =
+            truth["budget"].as_object().unwrap().values().map(|market| market.as_object().unwrap());
+        let all: Vec<_> = by_market.flatten().chain(truth["rates"].as_object().unwrap()).collect();
+        assert!(
+            all.iter().any(|(_, rate)| rate["peak"].as_u64().unwrap() > 0),
+            "{venue} counts nothing: {truth}"
+        );
+        for (path, rate) in all {
             let (peak, limit) = (rate["peak"].as_u64().unwrap(), rate["limit"].as_u64().unwrap());
             assert!(peak * 10 <= limit * 6, "{venue} {path}: {peak} of {limit}");
         }
@@ -314,6 +323,40 @@ fn a_name_that_a_venue_does_not_list_leaves_that_venue_out() {
     let (code, told, error) = exchange.scan(&["--pairs", "NOSUCHCOIN,BTC"]);
     assert_eq!((code, rows(&told).as_str()), (1, "Binance BTC, Bitget BTC, Bybit BTC, OKX BTC"), "{told}");
     assert!(error.contains("NOSUCHCOIN is listed by none of these venues"), "{error}");
+}
+
+/// What settled comes from each venue, as CSV and into one file, where it stays as it is when it is told again.
+#[test]
+fn settled_funding_of_four_venues_is_kept_in_one_file() {
+    let exchange = Box::open(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let [csv, kept] = ["rates.csv", "rates.db"].map(|name| folder.path().join(name));
+    for (new, word) in [(true, ""), (false, "0 new of ")] {
+        for (venue, _) in VENUES {
+            let own = format!("--endpoint={venue}.");
+            let flags =
+                exchange.flags().into_iter().filter(|it| it.starts_with("--ca") || it.starts_with(&own));
+            let told = Command::new(CONTANGO)
+                .args(["fetch-funding", "--venue", venue, "--pairs", "ETHUSDT", "--since", "5d", "--csv"])
+                .arg(&csv)
+                .arg("--rates-db")
+                .arg(&kept)
+                .args(flags)
+                .output()
+                .unwrap();
+            let error = String::from_utf8(told.stderr).unwrap();
+            assert!(told.status.success() && error.starts_with(word), "{venue}: {error}");
+            let text = std::fs::read_to_string(&csv).unwrap();
+            let database = rusqlite::Connection::open(&kept).unwrap();
+            let mut rows = database
+                .prepare("SELECT at_ms || ',' || rate FROM settled WHERE venue = ?1 ORDER BY at_ms")
+                .unwrap();
+            let rows = rows.query_map([venue], |row| row.get::<_, String>(0)).unwrap();
+            let rows: Vec<String> = rows.map(Result::unwrap).collect();
+            assert!((14..=16).contains(&rows.len()), "{venue}, {new}: {rows:?}");
+            assert_eq!(text.lines().skip(1).collect::<Vec<_>>(), rows, "{venue}");
+        }
+    }
 }
 
 #[test]

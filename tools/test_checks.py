@@ -26,6 +26,7 @@ import check_truth
 import instructions
 import journal
 import rehearse_gate
+import scan_load
 
 OURS = str((0b101 << 60) + 12345)
 
@@ -905,6 +906,34 @@ class Instructions(unittest.TestCase):
         self.assertEqual(instructions.over(seen, {"a feed message decoded": 98}), [])
         self.assertIn("the budget is 96", instructions.over(seen, {"a feed message decoded": 96})[0])
         self.assertIn("the budget is None", instructions.over(seen, {})[0])
+
+
+class ScanLoad(unittest.TestCase):
+    def record(self):
+        each = {"per_second": 5_000, "ms": {"p99": 0.9}, "failed": 0}
+        rounds = [{"question": name, "kind": kind, **each} for name in ("20 rows", "304") for kind in ("most", "paced") for _ in range(3)]
+        ages = {"OKX pricesAgeMs": {"p99": 900}, "OKX fundingAgeMs": {"p99": 5_000}}
+        return {"rows": 2_401, "refresh": {"ages": ages}, "budget_peak_pct": {"okx": 50.0}, "rounds": json.loads(json.dumps(rounds))}
+
+    def test_an_aim_that_is_met_is_not_named_and_each_that_is_missed_is(self):
+        self.assertEqual(scan_load.judged(self.record()), [])
+        for said, spoil in (
+            ("1999 rows", lambda it: it.update(rows=1_999)),
+            ("OKX pricesAgeMs", lambda it: it["refresh"]["ages"]["OKX pricesAgeMs"].update(p99=1_001)),
+            ("okx: 61.0 %", lambda it: it["budget_peak_pct"].update(okx=61.0)),
+            ("20 rows: 4000 answers", lambda it: [one.update(per_second=4_000) for one in it["rounds"][:2]]),
+            ("304: p99 1.1 ms", lambda it: [one["ms"].update(p99=1.1) for one in it["rounds"][-2:]]),
+            ("304: requests failed", lambda it: it["rounds"][-1].update(failed=1)),
+        ):
+            record = self.record()
+            spoil(record)
+            missed = scan_load.judged(record)
+            self.assertEqual(len(missed), 1, missed)
+            self.assertIn(said, missed[0])
+
+    def test_percentiles_are_of_what_was_measured(self):
+        told = scan_load.percentiles(list(range(1, 1_001)), 1e-3)
+        self.assertEqual(told, {"count": 1_000, "p50": 0.501, "p99": 0.991, "p999": 1.0, "max": 1.0})
 
 
 if __name__ == "__main__":

@@ -219,7 +219,7 @@ fn subcommand(command: Command) -> clap::Command {
             "Examples:\n  \
              contango fetch-funding --pairs BTCUSDT --since 365d --prices --csv btcusdt.csv\n  \
              contango fetch-funding --pairs PEPEUSDT --since 7d\n  \
-             contango fetch-funding --venue bybit --pairs BTCUSDT --since 90d --csv bybit.csv\n\n\
+             contango fetch-funding --venue bybit --pairs BTCUSDT --since 90d --csv bybit.csv --rates-db rates.db\n\n\
              Columns: funding_time_ms (the venue's own stamp, some ms late at times), funding_rate (per interval). With --prices:\n\
              time_ms (full minutes), spot_close, perp_close, funding_rate, as `backtest --history` reads them.\n\
              Needs no key. Without --csv the rows go to standard output.",

@@ -1,4 +1,4 @@
-//! `contango fetch-funding`: a perp's settled funding rates from its venue, as CSV.
+//! `contango fetch-funding`: a perp's settled funding rates from its venue, as CSV, and into a file that keeps them.
 //!
 //! Owns:  how far back is read, when all of it is there, and the form of the file.
 //! Never: needs a key, fills a settlement that the venue does not tell, or leaves half a file behind.
@@ -11,6 +11,7 @@ use super::lookout::Lookout;
 use super::{Exit, Settings, say};
 use crate::carry::funding::{INTERVALS, full_minute};
 use crate::event::{Instruments, News};
+use crate::store::rates;
 use crate::units::time::SEC;
 use crate::units::{Amount, Rate, Unix, decimal};
 use crate::venue::Open;
@@ -52,6 +53,14 @@ fn run(settings: &Settings) -> Result<(), BootError> {
         Some(settled) => read_back(settings, open, settled)?,
         None => ask_clerk(settings)?,
     };
+    if let Some(file) = &settings.rates_db {
+        let perp = told.instruments.pairs.first().map(|pair| told.instruments.get(pair.perp));
+        let perp = perp.ok_or_else(|| BootError::failed("no pair of that name"))?;
+        let all: Vec<_> = told.settled.iter().map(|(at, rate)| (*at, *rate)).collect();
+        let new = rates::add(file, open.name, &perp.symbol, &all)
+            .map_err(|error| BootError::failed(format!("{}: {error}", file.display())))?;
+        eprintln!("{new} new of {} settlements of {} in {}", all.len(), perp.symbol, file.display());
+    }
     let (head, rows) = if settings.prices {
         let rows = told.history().map_err(BootError::failed)?;
         (HISTORY, rows)
@@ -96,7 +105,8 @@ fn read_back(settings: &Settings, open: &'static Open, settled: Settled) -> Resu
     let perp = all.pairs.first().map(|pair| all.get(pair.perp));
     let perp = perp.ok_or_else(|| BootError::failed("no pair of that name"))?;
     let since = Unix(inquiry.time()?.0 - i64::try_from(settings.since_ns).unwrap_or(i64::MAX));
-    let (mut told, mut behind) = (Told::default(), Behind::default());
+    let mut told = Told { instruments: Arc::new(all.clone()), ..Told::default() };
+    let mut behind = Behind::default();
     loop {
         let rows = inquiry.ask((settled.request)(perp, behind), |body| (settled.read)(body, perp))?;
         let oldest = rows.iter().map(|row| row.at).min();

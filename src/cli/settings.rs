@@ -295,6 +295,8 @@ pub struct Settings {
     pub since_ns: u64,
     /// Whether prices are fetched beside the funding.
     pub prices: bool,
+    /// A SQLite file that settled rates are kept in.
+    pub rates_db: Option<PathBuf>,
     /// Where to write rows for a spreadsheet.
     pub csv: Option<PathBuf>,
     /// Where to write a page with plots.
@@ -386,6 +388,7 @@ impl Default for Settings {
             sweeps: Vec::new(),
             since_ns: 0,
             prices: false,
+            rates_db: None,
             csv: None,
             html: None,
         }

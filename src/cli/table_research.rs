@@ -119,6 +119,16 @@ pub(super) const LINES: &[Setting] = &[
         ..PLAIN
     },
     Setting {
+        name: "rates-db",
+        section: "backtest",
+        unit: "FILE",
+        example: "rates.db",
+        help: "Keep the settlements in this SQLite file as well, one row each, of any venue and perp; told again changes nothing",
+        on: FETCH,
+        set: |s, v| value::path(v).map(|path| s.rates_db = Some(path)),
+        ..PLAIN
+    },
+    Setting {
         name: "csv",
         section: "backtest",
         unit: "FILE",

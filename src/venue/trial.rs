@@ -267,8 +267,9 @@ impl Trial {
 }
 
 /// What came of a message, in a few words.
-fn word(heard: &Result<Heard, Refused>) -> String {
+pub(crate) fn word(heard: &Result<Heard, Refused>) -> String {
     match heard {
+        Ok(Heard::Stamp(_)) => "stamp".to_owned(),
         Ok(Heard::Quote { fallback: false, .. }) => "quote".to_owned(),
         Ok(Heard::Quote { .. }) => "quote (fallback)".to_owned(),
         Ok(Heard::Mark { .. }) => "mark".to_owned(),

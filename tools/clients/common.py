@@ -8,13 +8,12 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from bench import Box, Failed  # noqa: E402
+from bench import Box, Failed, wait  # noqa: E402
 
 ROWS = "/v1/arbitrage/spot-perp"
 
@@ -71,15 +70,6 @@ class Scanner:
     def history(self, exchange, symbol):
         return fetch(f"{self.url}/v1/funding-history?exchange={exchange}&symbol={symbol}", self.token)["data"]
 
-    def until(self, seconds, what, seen):
-        """What `seen` returns once that is true."""
-        end = time.monotonic() + seconds
-        while not (value := seen()):
-            if time.monotonic() > end:
-                raise Failed(f"not within {seconds} s: {what}")
-            time.sleep(0.2)
-        return value
-
     def fault(self, venue, **order):
         """Told to the box of one venue."""
         self.box.address = (self.box.ready["venues"][venue].get("control") or self.box.ready["control"]).removeprefix("http://")
@@ -88,8 +78,11 @@ class Scanner:
 
 def ready(scanner):
     """Waits for the seven days of every row: the past of a perp is read after its prices."""
-    scanner.until(
-        90, "all rows know their seven days", lambda: len(rows := scanner.rows()) >= 48 and all(row["cumRate7d"] is not None for row in rows)
+    wait(
+        lambda: len(rows := scanner.rows()) >= 48 and all(row["cumRate7d"] is not None for row in rows),
+        90,
+        "all rows know their seven days",
+        pause=0.2,
     )
 
 

@@ -13,7 +13,7 @@ import shutil
 import sys
 from urllib.parse import urlsplit
 
-from common import ROWS, Failed, Scanner, ready, run
+from common import ROWS, Failed, Scanner, ready, run, wait
 from playwright.sync_api import Error, expect, sync_playwright
 
 # Two coins of which each knows what they must pay, and always have.
@@ -29,7 +29,7 @@ class Page:
     def __init__(self, browser, url, **options):
         self.url, self.wrong, self.strangers = url, [], []
         self.page = browser.new_context(**options).new_page()
-        self.page.set_default_timeout(15_000)
+        self.page.set_default_timeout(40_000)
         self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
         self.page.on("console", lambda line: line.type == "error" and self.wrong.append(line.text))
         self.page.on("request", lambda asked: self.ours(asked.url) or self.strangers.append(asked.url))
@@ -44,8 +44,8 @@ class Page:
             "() => [...document.querySelectorAll('#rows tr')].map(line => [...line.cells].filter(cell => cell.offsetWidth).map(cell => cell.textContent))"
         )
 
-    def until(self, scanner, what, seen):
-        return scanner.until(15, what, lambda: (rows := self.table()) and seen(rows) and rows)
+    def until(self, what, seen):
+        return wait(lambda: (rows := self.table()) and seen(rows) and rows, 20, what, pause=0.1)
 
     def well(self, check, what):
         check.same(f"{what}: errors of the page", self.wrong, [])
@@ -70,12 +70,12 @@ def shown(row):
     return [(row | figures | words)[key] for key in COLUMNS]
 
 
-def rows_are_those_of_the_api(check, scanner, page):
+def rows_are_those_of_the_api(check, page):
     with page.page.expect_response(lambda answer: ROWS in answer.url) as waited:
         pass
     answer = waited.value.json()
     stamp = answer["meta"]["timestamp"][11:19]
-    rows = page.until(scanner, "what was answered is on the page", lambda _: f"at {stamp} UTC" in page.page.inner_text("#told"))
+    rows = page.until("what was answered is on the page", lambda _: f"at {stamp} UTC" in page.page.inner_text("#told"))
     check.same("rows in the order of the API", rows, [shown(row) for row in answer["data"]])
     check.true("enough of them", len(rows) >= 48, len(rows))
     check.same("count is told", page.page.inner_text("#told"), f"{len(rows)} rows at {stamp} UTC")
@@ -103,7 +103,7 @@ def every_column_sorts(check, page):
     page.page.locator("th button[data-key=apr]").click()
 
 
-def filters_leave_what_was_asked_for(check, scanner, page):
+def filters_leave_what_was_asked_for(check, page):
     page.page.fill("#find", "pe")
     rows = page.table()
     check.true("a part of a name", rows and all("PE" in row[0] for row in rows) and len(rows) < 48, rows)
@@ -113,24 +113,24 @@ def filters_leave_what_was_asked_for(check, scanner, page):
     page.page.fill("#find", "")
     for exchange in ("Binance", "OKX", "Bybit", "Bitget"):
         page.page.select_option("#exchange", exchange)
-        page.until(scanner, f"{exchange} alone", lambda rows, name=exchange: {row[1] for row in rows} == {name} and len(rows) >= 12)
+        page.until(f"{exchange} alone", lambda rows, name=exchange: {row[1] for row in rows} == {name} and len(rows) >= 12)
     page.page.select_option("#exchange", "all")
     for direction in ("long", "short"):
         page.page.select_option("#direction", direction)
-        rows = page.until(scanner, f"{direction} alone", lambda rows, name=direction: {row[2] for row in rows} == {name})
+        rows = page.until(f"{direction} alone", lambda rows, name=direction: {row[2] for row in rows} == {name})
         check.true(f"{direction}: the sign of its rates", all((number(row[5]) < 0) == (direction == "long") for row in rows), rows)
     page.page.select_option("#direction", "all")
     # A hold and a size weigh what is shown: where the best prices have less room, a row says so.
     page.page.fill("#notional", "100000000")
     page.page.dispatch_event("#notional", "change")
-    scanner.until(15, "a size beyond all books speaks against every row", lambda: page.page.locator("#rows tr:not(.against)").count() == 0)
+    wait(lambda: page.page.locator("#rows tr:not(.against)").count() == 0, 15, "a size beyond all books speaks against every row", pause=0.1)
     page.page.fill("#notional", "much")
     page.page.dispatch_event("#notional", "change")
     expect(page.page.locator("#told")).to_contain_text("is no amount of USDT above 0")
     check.true("a refusal is shown", True)
     page.page.fill("#notional", "10000")
     page.page.dispatch_event("#notional", "change")
-    page.until(scanner, "all rows again", lambda rows: len(rows) >= 48)
+    page.until("all rows again", lambda rows: len(rows) >= 48)
     # The refusal was meant, and is the browser's only word.
     check.true("only the refusal", all("400" in line for line in page.wrong) and page.wrong, page.wrong)
     page.wrong.clear()
@@ -163,7 +163,7 @@ def detail_tells_the_past(check, scanner, page):
         expect(box).to_contain_text(f"{len(settled)} settlements from {settled[0]['time'][:10]} to ")
         expect(box.locator("li").first).to_be_visible()
     first = box.inner_text()
-    scanner.until(10, "the detail follows newer answers", lambda: box.inner_text() != first)
+    wait(lambda: box.inner_text() != first, 10, "the detail follows newer answers", pause=0.1)
     check.same("the plot stays", box.locator("svg").count(), 1)
     page.page.fill("#find", "")
 
@@ -179,7 +179,7 @@ def a_venue_that_fails_is_told(check, scanner, page):
     def aged(rows):
         return all((row[8] == "–") == (row[1] == "Bybit") for row in rows)
 
-    scanner.until(50, "only Bybit's rows have no prices", lambda: (rows := page.table()) and aged(rows))
+    wait(lambda: (rows := page.table()) and aged(rows), 50, "only Bybit's rows have no prices", pause=0.2)
     check.true("the others stay", {row[1] for row in page.table()} == {"Binance", "OKX", "Bybit", "Bitget"})
     page.page.locator("tr[data-row='Bybit ETH']").click()
     expect(page.page.locator("#detail li").first).to_have_text("one of its prices is not told")
@@ -187,7 +187,7 @@ def a_venue_that_fails_is_told(check, scanner, page):
 
 def phone(check, scanner, browser):
     page = Page(browser, scanner.url, **PHONE)
-    rows = page.until(scanner, "rows on a phone", lambda rows: len(rows) >= 48)
+    rows = page.until("rows on a phone", lambda rows: len(rows) >= 48)
     check.same("columns on a phone", len(rows[0]), 5)
 
     def fits(what):
@@ -213,7 +213,7 @@ def token(check, program, folder, browser):
         check.same("no row without the token", page.table(), [])
         page.page.fill("#token", "secret")
         page.page.dispatch_event("#token", "change")
-        page.until(scanner, "rows with the token", lambda rows: len(rows) == 12)
+        page.until("rows with the token", lambda rows: len(rows) == 12)
         check.true("only refusals before", all("401" in line for line in page.wrong), page.wrong)
         page.wrong.clear()
         page.well(check, "token")
@@ -223,6 +223,7 @@ def parts(check, program, folder):
     chromium = shutil.which("chromium")
     if not chromium:
         raise Failed("there is no `chromium`; install the distribution's package of that name")
+    expect.set_options(timeout=20_000)
     with sync_playwright() as play:
         # The sandbox wants a user that is not root.
         browser = play.chromium.launch(executable_path=chromium, chromium_sandbox=os.geteuid() != 0)
@@ -233,9 +234,9 @@ def parts(check, program, folder):
                         scanner.fault(venue, kind="funding", symbol=symbol, rate=rate, interval_h=8, steady=True)
                 ready(scanner)
                 page = Page(browser, scanner.url, viewport={"width": 1000, "height": 820})
-                rows_are_those_of_the_api(check, scanner, page)
+                rows_are_those_of_the_api(check, page)
                 every_column_sorts(check, page)
-                filters_leave_what_was_asked_for(check, scanner, page)
+                filters_leave_what_was_asked_for(check, page)
                 detail_tells_the_past(check, scanner, page)
                 page.page.screenshot(path=folder / "page.png")
                 phone(check, scanner, browser)

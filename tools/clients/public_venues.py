@@ -9,13 +9,14 @@ Exit code: 0 everything as it should be; 1 something is not, each thing named; 2
 """
 
 import asyncio
+import os
 import sys
 import time
 from functools import partial
 
 import ccxt
 import ccxt.pro
-from common import Box, run
+from common import Box, run, wait
 
 SPOT, PERP = "BTC/USDT", "BTC/USDT:USDT"
 
@@ -103,10 +104,31 @@ def pybit_looks(check, box):
     check.true("pybit clock", session.get_server_time()["result"]["timeSecond"].isdigit())
 
 
+def pybit_listens(check, box):
+    from pybit import unified_trading
+
+    at = box.ready["venues"]["bybit"]
+    os.environ["WEBSOCKET_CLIENT_CA_BUNDLE"] = box.ready["ca"]
+    for kind in ("spot", "linear"):
+        # Its table of addresses has the venue's name built in.
+        unified_trading.PUBLIC_WSS = at[f"ws_public_{kind}"] + "/v5/public/{CHANNEL_TYPE}"
+        heard = {}
+        socket = unified_trading.WebSocket(channel_type=kind, testnet=False, retries=3)
+        try:
+            socket.orderbook_stream(1, "BTCUSDT", lambda message, heard=heard: heard.setdefault("book", message))
+            socket.ticker_stream("BTCUSDT", lambda message, heard=heard: heard.setdefault("ticker", message))
+            wait(lambda heard=heard: len(heard) == 2, 20, f"pybit hears both {kind} topics")
+            book = heard["book"]["data"]
+            check.true(f"pybit {kind} book", 0 < float(book["b"][0][0]) < float(book["a"][0][0]), book)
+            check.same(f"pybit {kind} ticker", heard["ticker"]["data"]["symbol"], "BTCUSDT")
+        finally:
+            socket.exit()
+
+
 def parts(check, program, folder):
     box = Box(program, folder, "--venue", "all", "--ticks-per-s", "5")
     try:
-        looks = [("pybit", pybit_looks)]
+        looks = [("pybit", pybit_looks), ("pybit streams", pybit_listens)]
         for name in ("bybit", "okx", "bitget"):
             looks.append((name, partial(look, name=name)))
             looks.append((f"{name} streams", partial(listening, name=name)))

@@ -6,6 +6,7 @@ use super::*;
 use crate::units::decimal::Text;
 use crate::units::{BadDecimal, Rate};
 use crate::venue::sample::{fixture, instrument, instruments};
+use crate::venue::trial::{counts, recording, word};
 use proptest::prelude::*;
 use std::io::Read;
 
@@ -212,6 +213,52 @@ fn every_recorded_quote_reads_without_the_general_parser_and_as_the_slow_twin_sa
         }
     }
     assert_eq!(seen, 12_055);
+}
+
+/// Kinds as the recorder named them, what came of each, and how many.
+#[test]
+fn every_recorded_message_is_read_or_passed_over_for_a_stated_reason() {
+    let world = world();
+    let symbols = Symbols::new(&world, super::super::VENUE.id);
+    let mut scratch = Scratch::new();
+    let mut check = |name: &str, leg: LegKind, expected: &[(&str, usize)]| {
+        let Some(messages) = recording("binance", name) else { return };
+        let mut outcome = |message: &serde_json::Value| {
+            let word_of = |field: &str| message[field].as_str().unwrap();
+            let leg = if word_of("market") == "spot" { LegKind::Spot } else { leg };
+            let heard = decode(&mut scratch, &symbols, leg, word_of("raw").as_bytes());
+            format!("{}: {}", word_of("kind"), word(&heard))
+        };
+        let outcomes = messages.iter().map(&mut outcome).collect();
+        let expected: Vec<_> = expected.iter().map(|(line, count)| ((*line).to_owned(), *count)).collect();
+        assert_eq!(counts(outcomes), expected, "{name}");
+    };
+    check(
+        "cryptofeed_spot_ws_20211012.jsonl",
+        LegKind::Spot,
+        &[
+            // Of coins that are not in the world above.
+            ("book_ticker: Unknown", 5),
+            ("book_ticker: quote", 45),
+            ("depth: stamp", 97),
+            ("other: Unknown", 1),
+            ("trade: Unknown", 1),
+            // The line that says where the recorder connected has no message.
+            ("ws_open: : not JSON", 1),
+        ],
+    );
+    // With white space between their fields.
+    let single = [("book_ticker: quote (fallback)", 1), ("mark: mark", 1), ("user: Unknown", 3)];
+    check("nautilus_single_messages.jsonl", LegKind::Perp, &single);
+    let of_tape = |quotes, stamps, trades| {
+        [
+            [("book_ticker: quote", quotes), ("depth: stamp", stamps)],
+            [("snapshot: Unknown", 1), ("trade: Unknown", trades)],
+        ]
+        .concat()
+    };
+    check("btcusdt_spot_20240808T2354_46s.jsonl.gz", LegKind::Spot, &of_tape(3_655, 459, 912));
+    check("btcusdt_usdm_20240808T2354_46s.jsonl.gz", LegKind::Perp, &of_tape(8_400, 860, 1_811));
 }
 
 // ───────────────────────────── what is subscribed ─────────────────────────────

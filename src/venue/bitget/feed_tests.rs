@@ -53,6 +53,8 @@ fn each_answer_of_the_documents_is_read_by_the_questions_it_answers_and_by_no_ot
             "uta_current_funding: 1 told by question 0, 1 told by question 1, 1 told by question 2",
             "uta_funding_history: 2 settled",
             "uta_instruments_futures: 1 perp listed",
+            // Of the margin market, which is neither.
+            "uta_instruments_margin: ",
             "uta_instruments_spot: 1 spot listed",
             "uta_orderbook: ",
             "uta_tickers_futures: 1 told by question 1, 1 told by question 2",
