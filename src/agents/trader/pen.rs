@@ -46,9 +46,15 @@ pub struct Prepared {
 /// How far past the touch a limit may lie at most: the larger of the collar and one tick.
 #[must_use]
 pub fn collar(touch: Price, tick: Price, ppm: u32) -> i64 {
-    let wide = i128::from(touch.0) * i128::from(ppm) / 1_000_000;
-    let wide = i64::try_from(wide).unwrap_or(i64::MAX / 16);
+    let wide =
+        touch.0.checked_mul(i64::from(ppm)).map_or_else(|| wider(touch, ppm), |parts| parts / 1_000_000);
     (wide - wide % tick.0).max(tick.0)
+}
+
+/// As many units of a price as a word can't hold the product of; a division of two words costs more than all the rest.
+#[cold]
+fn wider(touch: Price, ppm: u32) -> i64 {
+    i64::try_from(i128::from(touch.0) * i128::from(ppm) / 1_000_000).unwrap_or(i64::MAX / 16)
 }
 
 /// The limit of an order made at this touch: half the collar past it, at least one tick, on a tick

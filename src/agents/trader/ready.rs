@@ -4,6 +4,7 @@
 //! Never: sends; burns a client order id (an id stays with its pair through every re-signing until it is
 //!        really sent).
 
+use super::pairset::PairSet;
 use super::pen::{ENTRY_COLLAR_PPM, EXIT_COLLAR_PPM, FLATTEN_COLLAR_PPM, Paper, Wanted};
 use super::{Signal, Stall, Trader};
 use crate::agents::Loaded;
@@ -12,6 +13,16 @@ use crate::metal::bugs::{Bug, planted};
 use crate::units::id::ClientIdParts;
 use crate::units::time::MS;
 use crate::units::{Class, ClientId, Direction, LegKind, Nanos, Qty};
+
+/// What came of looking at one pair.
+enum Look {
+    /// An order was made; another may be missing.
+    Made,
+    /// There is nothing to make before then, unless something changes.
+    Done { due: Nanos },
+    /// The venue's time, or its forms, are not known yet.
+    NotYet,
+}
 
 impl Trader {
     /// How long a prepared order serves: half its window, since the other half is the way there.
@@ -25,23 +36,33 @@ impl Trader {
         if loaded.forms.is_empty() || !self.settings.live {
             return 0;
         }
-        for _ in 0..self.stalls.len() {
-            let at = self.turn_of;
-            self.turn_of = (self.turn_of + 1) % self.stalls.len();
-            if self.prepare(at, &loaded, now) {
-                return 1;
+        if now >= self.prepare_due {
+            self.unprepared = PairSet::first(self.stalls.len());
+            self.prepare_due = Nanos::NEVER;
+        }
+        while let Some(at) = self.unprepared.next(self.turn_of).filter(|at| *at < self.stalls.len()) {
+            self.turn_of = at + 1;
+            match self.prepare(at, &loaded, now) {
+                Look::Made => return 1,
+                Look::Done { due } => {
+                    self.unprepared.remove(at);
+                    self.prepare_due = self.prepare_due.min(due);
+                }
+                Look::NotYet => return 0,
             }
         }
         0
     }
 
-    fn prepare(&mut self, at: usize, loaded: &Loaded, now: Nanos) -> bool {
+    fn prepare(&mut self, at: usize, loaded: &Loaded, now: Nanos) -> Look {
+        let mut due = Nanos::NEVER;
         let stall = &self.stalls[at];
-        if stall.busy {
-            return false;
-        }
         let pair = stall.pair;
-        let [Some(spot), Some(perp)] = self.books.tops(pair) else { return false };
+        let [Some(spot), Some(perp)] = self.books.tops(pair) else { return Look::Done { due } };
+        // Until the shadow frees it; until a quote comes.
+        if stall.busy {
+            return Look::Done { due };
+        }
         let quotes = [*spot, *perp];
         let signals = match stall.terms.held {
             Some(held) => {
@@ -61,7 +82,9 @@ impl Trader {
                 let quote = &quotes[leg as usize];
                 let ready = &self.ready[at][signal.direction as usize][leg as usize];
                 // Made anew at a quarter of the window, or when the touch has left its limit.
-                if ready.fits(&wanted, instrument, quote, now, self.prepared_life_ns() / 2) {
+                let life = self.prepared_life_ns() / 2;
+                if ready.fits(&wanted, instrument, quote, now, life) {
+                    due = due.min(ready.at.plus(life + 1));
                     continue;
                 }
                 // It would be made again in every turn, and never serve.
@@ -69,14 +92,14 @@ impl Trader {
                     continue;
                 }
                 let lane = lane(stall.venues[leg as usize], leg);
-                let Some(stamp) = self.offsets.venue_time(lane, now) else { return false };
-                let Some(form) = loaded.form(instrument.id) else { return false };
+                let Some(stamp) = self.offsets.venue_time(lane, now) else { return Look::NotYet };
+                let Some(form) = loaded.form(instrument.id) else { return Look::NotYet };
                 let slot = &mut self.ready[at][signal.direction as usize][leg as usize];
                 slot.write(&Paper { form, instrument, stamp }, quote, &wanted, now, Made::Prepared);
-                return true;
+                return Look::Made;
             }
         }
-        false
+        Look::Done { due }
     }
 
     /// What one leg of this signal must look like.

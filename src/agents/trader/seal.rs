@@ -59,7 +59,10 @@ impl Ranking {
 impl Trader {
     /// Seals the nearest order that lies unsealed.
     pub(super) fn seal_one(&mut self) -> usize {
-        self.look_at_gap();
+        self.unsealed |= self.look_at_gap();
+        if !self.unsealed {
+            return 0;
+        }
         let idle = self.links.first_idle();
         let mut ranking = Ranking::default();
         for at in 0..self.stalls.len() {
@@ -71,6 +74,7 @@ impl Trader {
                 }
             }
         }
+        self.unsealed = false;
         let Some(nearest) = ranking.nearest else { return 0 };
         let Some(link) = self.links.links.get_mut(nearest.slot) else { return 0 };
         if self.sealed_on[nearest.lane] != link.id {
@@ -78,7 +82,8 @@ impl Trader {
             link.clear_ahead();
             self.sealed_on[nearest.lane] = link.id;
         }
-        usize::from(ranking.seal(&mut self.ready, link))
+        self.unsealed = ranking.seal(&mut self.ready, link);
+        usize::from(self.unsealed)
     }
 
     /// What this pair may fire next: its exit, or its entries; each leg where its lane has an idle link.
@@ -98,16 +103,17 @@ impl Trader {
         })
     }
 
-    /// Looks how far one pair is from its thresholds; another one in every idle turn.
-    fn look_at_gap(&mut self) {
-        if self.stalls.is_empty() {
-            return;
-        }
-        self.gap_of = (self.gap_of + 1) % self.stalls.len();
-        let stall = &mut self.stalls[self.gap_of];
+    /// Looks how far one pair whose quotes changed is from its thresholds; another one in every idle turn. Whether
+    /// there was one.
+    fn look_at_gap(&mut self) -> bool {
+        let Some(at) = self.unranked.next(self.gap_of + 1) else { return false };
+        self.gap_of = at;
+        self.unranked.remove(at);
+        let Some(stall) = self.stalls.get_mut(at) else { return false };
         if let [Some(spot), Some(perp)] = self.books.tops(stall.pair) {
             stall.gaps = gaps(stall, [perp.bid, perp.ask], [spot.bid, spot.ask]);
         }
+        true
     }
 }
 
