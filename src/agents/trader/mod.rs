@@ -6,7 +6,8 @@
 //!        expired permit, decides on a quote when a newer one is already in the ring.
 //! Map:   `pen` limits, rendering, fitting · `ready` orders signed ahead · `seal` and sealed ahead · `fire` the
 //!        way out · `mend` what the shadow wishes · `contingent` the leg that waits for a proven fill · `proof` what proves it · `links`
-//!        answers, warmth · `hot` its private stream · `pairset` what an idle turn still looks at.
+//!        answers, warmth · `hot` its private stream · `pairset` what an idle turn still looks at ·
+//!        `shelf` the prices prepared for.
 
 pub mod contingent;
 mod counts;
@@ -19,6 +20,7 @@ pub mod pen;
 mod proof;
 mod ready;
 mod seal;
+mod shelf;
 
 use super::{Dead, Handed, Loaded, session};
 use crate::desk::book::{Books, touch};
@@ -43,6 +45,7 @@ use links::{Around, OrderLinks};
 use pairset::PairSet;
 use pen::Prepared;
 use proof::Proof;
+use shelf::Shelf;
 use std::sync::Arc;
 
 /// Feed items taken from the ring per turn; bounds how long links and commands wait.
@@ -150,7 +153,7 @@ pub struct Trader {
     books: Books,
     stalls: Vec<Stall>,
     /// Orders signed ahead, by pair, direction, leg.
-    ready: Vec<[[Prepared; 2]; 2]>,
+    ready: Vec<[[Shelf; 2]; 2]>,
     /// Where a repair is rendered.
     repair: Prepared,
     links: OrderLinks,
@@ -232,7 +235,7 @@ impl Trader {
     fn load(&mut self, loaded: Arc<Loaded>) {
         let all = &loaded.instruments;
         self.books = Books::new(all);
-        let blank = Prepared::blank;
+        let blank = Shelf::blank;
         self.ready = all.pairs.iter().map(|_| [[blank(), blank()], [blank(), blank()]]).collect();
         self.stalls = all
             .pairs
@@ -266,8 +269,8 @@ impl Trader {
     /// Takes in the next generation of the same instruments: what was signed under the one before is not sent
     /// any more (F46, F74).
     fn renew(&mut self, loaded: Arc<Loaded>) {
-        for order in self.ready.iter_mut().flatten().flatten() {
-            order.spoil();
+        for shelf in self.ready.iter_mut().flatten().flatten() {
+            shelf.spoil();
         }
         self.unprepared = PairSet::first(self.stalls.len());
         self.loaded = Some(loaded);

@@ -38,18 +38,22 @@ impl PairSet {
     /// The first member from `from` on, and from the beginning if none follows.
     #[inline]
     pub(super) fn next(&self, from: usize) -> Option<usize> {
+        if self.0 == [0; WORDS] {
+            return None;
+        }
         let (start, bit) = (from / 64 % WORDS, from % 64);
-        // The word of `from` is seen twice: first from it on, last what lies before it.
-        (0..=WORDS).find_map(|n| {
+        let first = self.0[start] & (!0 << bit);
+        if first != 0 {
+            return Some(start * 64 + first.trailing_zeros() as usize);
+        }
+        // The word of `from` comes last again, for what lies before it.
+        for n in 1..=WORDS {
             let at = (start + n) % WORDS;
-            let seen = match n {
-                0 => !0 << bit,
-                WORDS => !(!0 << bit),
-                _ => !0,
-            };
-            let rest = self.0[at] & seen;
-            (rest != 0).then(|| at * 64 + rest.trailing_zeros() as usize)
-        })
+            if self.0[at] != 0 {
+                return Some(at * 64 + self.0[at].trailing_zeros() as usize);
+            }
+        }
+        None
     }
 }
 

@@ -113,7 +113,8 @@ pub struct Wanted {
 
 impl Wanted {
     /// The limit of such an order, made at the touch of these quotes.
-    fn limit(&self, instrument: &Instrument, quote: &Quote) -> Price {
+    #[must_use]
+    pub fn limit(&self, instrument: &Instrument, quote: &Quote) -> Price {
         let (price, _) = touch(quote, self.side);
         let limit = limit(instrument, price, self.side, self.collar_ppm);
         match (self.edge, self.side) {
@@ -221,6 +222,18 @@ impl Prepared {
         fits
     }
 
+    /// Whether this is the wished order, at some limit, and its stamp is young.
+    #[inline]
+    #[must_use]
+    pub fn is_young(&self, wanted: &Wanted, now: Nanos, life_ns: u64) -> bool {
+        self.class == wanted.class
+            && self.spec.client == wanted.client
+            && self.spec.side == wanted.side
+            && self.spec.qty == wanted.qty
+            && self.spec.reduce_only == wanted.reduce_only
+            && now.since(self.at) <= life_ns
+    }
+
     /// Whether this very order may be sent now: same wish, young stamp, limit within the collar.
     #[inline]
     #[must_use]
@@ -232,12 +245,7 @@ impl Prepared {
         now: Nanos,
         life_ns: u64,
     ) -> bool {
-        self.class == wanted.class
-            && self.spec.client == wanted.client
-            && self.spec.side == wanted.side
-            && self.spec.qty == wanted.qty
-            && self.spec.reduce_only == wanted.reduce_only
-            && now.since(self.at) <= life_ns
+        self.is_young(wanted, now, life_ns)
             && serves(
                 self.spec.limit,
                 touch(quote, wanted.side).0,
