@@ -3,7 +3,7 @@
 //! Owns:  twins of the quote decoder (serde_json, digits one by one) and of the order's template (`format!`, the whole
 //!        text signed at once), and a generator of what they are held against.
 //! Never: takes a share of the engine's arithmetic into a twin.
-//! Run:   300,000 cases each, always the same; `tools/long/twins.sh` runs ten million others.
+//! Run:   a million cases each, always the same; `tools/long/twins.sh` runs ten million others.
 #![allow(clippy::unwrap_used)] // all of it is tests, helpers too
 
 use arrayvec::ArrayVec;
@@ -20,7 +20,7 @@ const MOST: u128 = Price::MAX.0 as u128;
 fn cases() -> (u64, Dice) {
     let told = |name: &str| std::env::var(name).ok().map(|text| text.parse().unwrap());
     let seed: u64 = told("CONTANGO_TWINS_SEED").unwrap_or(1);
-    (told("CONTANGO_TWINS").unwrap_or(300_000), Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1))
+    (told("CONTANGO_TWINS").unwrap_or(1_000_000), Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1))
 }
 
 /// xorshift.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The quote decoder and the order's template against slow twins, over ten million cases each. CI runs 300,000, always
+# The quote decoder and the order's template against slow twins, over ten million cases each. CI runs a million, always
 # the same ones.
 #
 #   tools/long/twins.sh [COUNT [SEED]]        default 10000000, and a seed of today's date

@@ -13,9 +13,10 @@ use crate::metal::link::Link;
 use crate::metal::poll::Slot;
 use crate::units::{Direction, LegKind, Price};
 
-/// How much further off than the threshold one order counts for each that is nearer to it: 2 bp, in units of
-/// [`Fold::gap`](crate::event::Fold::gap).
-const RUNG_GAP: u64 = (1 << 30) / 5_000;
+/// How much further off an order counts for each that lies nearer to the touch on its shelf, in units of
+/// [`Fold::gap`](crate::event::Fold::gap): first every pair is sealed at its touch, which an intent
+/// needs of the leg that does not jump.
+const RUNG_GAP: u64 = 1 << 30;
 
 /// One order of what a pair may fire, and where its order leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +83,7 @@ impl Trader {
                 for n in 0..=RUNGS {
                     let order = shelf.get(n);
                     if !order.bytes().is_empty() {
-                        let gap = candidate.gap.saturating_add(RUNG_GAP * n.saturating_sub(1) as u64);
+                        let gap = candidate.gap.saturating_add(RUNG_GAP * n as u64);
                         ranking.see(Candidate { n, gap, ..candidate }, order.is_sealed(link));
                     }
                 }
@@ -160,7 +161,7 @@ mod tests {
         /// lie sealed, and sealing comes to an end.
         #[test]
         fn the_nearest_lie_sealed(
-            gaps in prop::collection::vec(prop::collection::vec(0u64..1_000, 40), 1..5), pairs in 1usize..20,
+            gaps in prop::collection::vec(prop::collection::vec(0u64..1_000, 96), 1..5), pairs in 1usize..48,
         ) {
             let instruments = one_pair();
             let perp = &instruments.instruments[1];
