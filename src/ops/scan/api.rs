@@ -309,8 +309,9 @@ fn tell(out: &mut String, row: &Row, net: i128) {
 fn health(venue: &Venue, now: Unix) -> String {
     let age = |at: Option<Unix>| or_null(at.map(|at| (now.as_ms() - at.as_ms()).max(0).to_string()));
     let why = serde_json::Value::from(venue.why.as_deref());
+    let left_out = serde_json::Value::from(venue.left_out.as_slice());
     format!(
-        r#"{{"exchange":"{}","pairs":{},"pricesAgeMs":{},"fundingAgeMs":{},"failures":{},"why":{why}}}"#,
+        r#"{{"exchange":"{}","pairs":{},"pricesAgeMs":{},"fundingAgeMs":{},"failures":{},"why":{why},"leftOut":{left_out}}}"#,
         venue.exchange,
         venue.pairs,
         age(venue.prices_at),

@@ -39,7 +39,9 @@ fn rows() -> Snapshot {
         row("Bitget", "XRP", "-0.0001", 4, NOW),
     ];
     let why = Some("not JSON: <html".to_owned());
-    let venue = Venue { exchange: "Bybit", pairs: 1, prices_at: Some(NOW), rates_at: None, failures: 2, why };
+    let left_out = vec!["XYZ is not listed".to_owned()];
+    let (prices_at, rates_at) = (Some(NOW), None);
+    let venue = Venue { exchange: "Bybit", pairs: 1, prices_at, rates_at, failures: 2, why, left_out };
     Snapshot::new(7, NOW, all, vec![venue])
 }
 
@@ -162,7 +164,7 @@ fn history_metrics_and_health_are_told() {
     let late = Question { now: Unix(NOW.0 + 61_000_000_000), ..ask("/healthz", "") };
     assert_eq!(api.answer(late, &rows(), || 0).status, 503);
     let health: Value = serde_json::from_str(&asked("/healthz", "").body).unwrap();
-    let bybit = serde_json::json!({"exchange": "Bybit", "pairs": 1, "pricesAgeMs": 0, "fundingAgeMs": null, "failures": 2, "why": "not JSON: <html"});
+    let bybit = serde_json::json!({"exchange": "Bybit", "pairs": 1, "pricesAgeMs": 0, "fundingAgeMs": null, "failures": 2, "why": "not JSON: <html", "leftOut": ["XYZ is not listed"]});
     assert_eq!(health, serde_json::json!({"status": "ok", "venues": [bybit]}));
     let document: Value = serde_json::from_str(&asked("/openapi.json", "").body).unwrap();
     assert!(PATHS[..2].iter().all(|path| document["paths"][path]["get"].is_object()));
