@@ -27,6 +27,8 @@ pub(super) enum Question {
     Cancel(ClientId),
     /// The margin of a market's positions.
     Margin(usize),
+    /// Which positions a market holds.
+    Positions(usize),
     /// How much margin a market's perps must keep.
     Brackets(usize),
     /// The reference price of an instrument's band: the n-th place to ask.
@@ -104,6 +106,7 @@ impl Shadow {
             Question::Brackets(of_lane) => return self.on_brackets(of_lane, letter, now),
             Question::CoinPrice(of_lane) => return self.on_coin_price(of_lane, letter, now),
             Question::Margin(of_lane) => return self.on_margin(of_lane, letter, now),
+            Question::Positions(of_lane) => return self.on_look(of_lane, letter, now),
             Question::Reference(instrument, nth) => return self.on_reference(instrument, nth, letter, now),
         };
         let instruments = Arc::clone(&self.instruments);
@@ -119,6 +122,7 @@ impl Shadow {
             | Question::CoinPrice(_)
             | Question::Income(_)
             | Question::Margin(_)
+            | Question::Positions(_)
             | Question::Reference(..)
             | Question::Wallet(_) => {}
             Question::Order(_) | Question::Cancel(_) => {
