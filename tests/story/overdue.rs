@@ -136,8 +136,11 @@ fn a_repair_that_stands_too_is_cancelled_in_time_for_the_next_one() {
             "sell spot SOLUSDT 1.092 FILLED 1.092",
         ]
     );
-    let told = world.lines().iter().any(|line| line.contains("stands at the venue after 1000 ms; cancelled"));
-    assert!(told, "{:?}", world.lines());
+    let notes = records(&world, Kind::Note);
+    let told = notes
+        .iter()
+        .any(|note| note["text"].as_str().unwrap().contains("a repair, and it stands at the venue"));
+    assert!(told, "{notes:?}");
     assert_eq!((alerts(&world), world.shadow().open_now()), (1, 1), "the entry's leg alone was overdue");
     end(world);
 }
