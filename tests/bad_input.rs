@@ -6,35 +6,26 @@
 #![allow(clippy::unwrap_used)] // all of it is tests, helpers too
 
 use serde_json::Value;
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
+use venue::{CONTANGO, Venue};
 
-const CONTANGO: &str = env!("CARGO_BIN_EXE_contango");
+mod venue;
 
-/// A box of its own process; ends when dropped.
+/// A box of its own process, and a folder for files about it.
 struct Sim {
-    child: Child,
-    ready: Value,
+    venue: Venue,
     folder: tempfile::TempDir,
 }
 
 impl Sim {
     fn start(arguments: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut child = Command::new(CONTANGO)
-            .args(["sim", "--json", "--for", "60s", "--out", folder.path().to_str().unwrap()])
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        Self { child, ready: serde_json::from_str(&line).unwrap(), folder }
+        let venue = Venue::open(&[&["--for", "60s"], arguments].concat());
+        Self { venue, folder: tempfile::tempdir().unwrap() }
     }
 
     fn venue(&self) -> &Value {
-        &self.ready["venues"]["binance"]
+        &self.venue.ready["venues"]["binance"]
     }
 
     /// Arguments that point an engine here, without authority and key.
@@ -47,7 +38,7 @@ impl Sim {
     }
 
     fn ca(&self) -> [String; 2] {
-        ["--ca".to_owned(), self.ready["ca"].as_str().unwrap().to_owned()]
+        ["--ca".to_owned(), self.venue.ready["ca"].as_str().unwrap().to_owned()]
     }
 
     fn key(&self) -> [String; 2] {
@@ -59,13 +50,6 @@ impl Sim {
         let file = self.folder.path().join("live.toml");
         std::fs::write(&file, "[engine]\nlive = true\n").unwrap();
         ["--live".to_owned(), "--config".to_owned(), file.to_str().unwrap().to_owned()]
-    }
-}
-
-impl Drop for Sim {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

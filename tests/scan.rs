@@ -5,11 +5,11 @@
 #![allow(clippy::unwrap_used)] // all of it is tests, helpers too
 
 use serde_json::{Value, json};
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
-use venue::{CONTANGO, Venue};
+use venue::{CONTANGO, Ready, Venue};
 
 mod venue;
 
@@ -60,18 +60,19 @@ impl Box {
         }
     }
 
+    /// One table as JSON: exit code, the object, standard error.
+    fn scan(&self, arguments: &[&str]) -> (i32, Value, String) {
+        let mut command = Command::new(CONTANGO);
+        let told = command.args(["scan", "--json"]).args(self.flags()).args(arguments).output().unwrap();
+        let error = String::from_utf8(told.stderr).unwrap();
+        (told.status.code().unwrap(), serde_json::from_slice(&told.stdout).unwrap(), error)
+    }
+
     fn serve(&self, arguments: &[&str]) -> Api {
-        let mut child = Command::new(CONTANGO)
-            .args(["scan", "--listen", "127.0.0.1:0", "--json"])
-            .args(self.flags())
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let told: Value = serde_json::from_str(&line).unwrap();
-        Api { child, url: told["listen"].as_str().unwrap().to_owned() }
+        let mut command = Command::new(CONTANGO);
+        command.args(["scan", "--listen", "127.0.0.1:0", "--json"]).args(self.flags()).args(arguments);
+        let child = Ready::start(&mut command);
+        Api { url: child.told["listen"].as_str().unwrap().to_owned(), _child: child }
     }
 }
 
@@ -88,15 +89,8 @@ fn talk(url: &str, request: &str) -> (u16, String) {
 
 /// A scanner that serves; ends when dropped.
 struct Api {
-    child: Child,
+    _child: Ready,
     url: String,
-}
-
-impl Drop for Api {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 impl Api {
@@ -221,27 +215,105 @@ fn a_token_is_wanted_where_one_is_configured() {
     assert_eq!(api.ask("GET", path, "Authorization: Bearer secret\r\n").0, 200);
 }
 
+/// What may become of a venue, and what is said of it.
+fn failures() -> [(Value, &'static str); 5] {
+    let order = |kind: &str| json!({"kind": kind, "count": 100_000, "ms": 60_000});
+    let status =
+        |status: u32| json!({"kind": "status", "count": 100_000, "status": status, "body": "<html>"});
+    [
+        (order("html"), "not JSON"),
+        (order("half"), "did not answer"),
+        (order("slow"), "did not answer"),
+        (status(429), "wants to be left alone for"),
+        (status(502), "HTTP 502"),
+    ]
+}
+
+/// Each venue fails in each way, three of them at a time, while one does not.
 #[test]
 fn a_venue_that_fails_says_why_and_the_others_stay() {
+    let check = |round: usize| {
+        // Who is well in one round fails in that way five rounds later.
+        let (exchange, well) = (Box::open(&[]), (round + round / 5) % 4);
+        let failure = |venue: usize| failures()[(round + venue) % 5].clone();
+        for (at, (venue, _)) in VENUES.iter().enumerate().filter(|(at, _)| *at != well) {
+            exchange.fault(venue, failure(at).0);
+        }
+        let (code, told, _) = exchange.scan(&["--top", "1"]);
+        assert_eq!(code, 1, "{told}");
+        let rows = told["rows"].as_array().unwrap();
+        assert_eq!(rows.len(), if VENUES[well].1 == "Bybit" { 13 } else { 12 }, "{round}: {told}");
+        assert!(rows.iter().all(|row| row["venue"] == VENUES[well].1), "{round}: {told}");
+        for (at, (venue, _)) in VENUES.iter().enumerate() {
+            let why = told["venues"][at]["why"].as_str().unwrap_or("");
+            let said = if at == well { "" } else { failure(at).1 };
+            assert!(why.contains(said) && (at != well || why.is_empty()), "{round}, {venue}, {said}: {why}");
+        }
+    };
+    std::thread::scope(|scope| (0..10).for_each(|round| drop(scope.spawn(move || check(round)))));
+}
+
+/// What a venue told before it failed ages out, with the reason; nothing of it becomes 0.
+#[test]
+fn rows_of_venues_that_fail_age_out_and_the_others_stay() {
+    let check = |well: usize| {
+        let exchange = Box::open(&[]);
+        let api = exchange.serve(&[]);
+        let priced = |row: &Value| row["basisRate"].is_f64();
+        api.until("", "all rows with prices", |rows| rows.len() == 49 && rows.iter().all(priced));
+        for (at, (venue, _)) in VENUES.iter().enumerate().filter(|(at, _)| *at != well) {
+            exchange.fault(venue, failures()[(well + at) % 5].0.clone());
+        }
+        let name = VENUES[well].1;
+        let rows = api.until("notional=100", "three venues without prices", |rows| {
+            rows.iter().all(|row| priced(row) == (row["exchange"] == name))
+        });
+        // Rates are good for six hours, and a row is there as long as its rate is.
+        assert_eq!(rows.len(), 49);
+        for row in &rows {
+            let (edge, well) = (&row["edge"], row["exchange"] == name);
+            let unknown = ["executableBasis", "breakEvenHours", "netApr", "priceAgeMs"];
+            assert!(well || unknown.iter().all(|field| edge[field].is_null()), "{row}");
+            assert!(!well || edge["priceAgeMs"].as_u64().is_some_and(|ms| ms < 5_000), "{row}");
+            let old = |why: &Value| why == "one of its prices is not told";
+            assert_eq!(edge["against"].as_array().unwrap().iter().any(old), !well, "{row}");
+        }
+        let health: Value = serde_json::from_str(&api.ask("GET", "/healthz", "").1).unwrap();
+        assert_eq!(health["status"], "ok");
+        for (at, venue) in health["venues"].as_array().unwrap().iter().enumerate() {
+            assert_eq!(venue["why"].is_null(), at == well, "{health}");
+        }
+    };
+    // The one that stays is another one, and so is who fails how.
+    std::thread::scope(|scope| [0, 2].map(|well| drop(scope.spawn(move || check(well)))));
+}
+
+/// A name that one venue does not list leaves that venue out; one that none lists is told as such.
+#[test]
+fn a_name_that_a_venue_does_not_list_leaves_that_venue_out() {
     let exchange = Box::open(&[]);
-    // Every answer of four venues is spoilt in its own way, but for Binance's.
-    for (venue, order) in [
-        ("bybit", json!({"kind": "html", "count": 1_000})),
-        ("okx", json!({"kind": "half", "count": 1_000})),
-        ("bitget", json!({"kind": "status", "status": 429, "body": "{}", "count": 1_000})),
-    ] {
-        exchange.fault(venue, order);
+    let rows = |told: &Value| {
+        let word = |row: &Value, field: &str| row[field].as_str().unwrap().to_owned();
+        let line = |row: &Value| word(row, "venue") + " " + &word(row, "coin");
+        let mut lines: Vec<_> = told["rows"].as_array().unwrap().iter().map(line).collect();
+        lines.sort();
+        lines.join(", ")
+    };
+    // The one coin that only Bybit has.
+    let (code, told, error) = exchange.scan(&["--pairs", "SHIB"]);
+    assert_eq!((code, rows(&told).as_str(), error.as_str()), (0, "Bybit SHIB", ""), "{told}");
+    for (at, (_, name)) in VENUES.iter().enumerate() {
+        let left_out = told["venues"][at]["left_out"].as_array().unwrap();
+        assert_eq!(left_out.is_empty(), *name == "Bybit", "{told}");
+        let said = |why: &Value| why.as_str().unwrap().starts_with("SHIB is not listed");
+        assert!(left_out.iter().all(said), "{told}");
     }
-    let told = Command::new(CONTANGO).args(["scan", "--json"]).args(exchange.flags()).output().unwrap();
-    let told = (told.status.code(), serde_json::from_slice::<Value>(&told.stdout).unwrap());
-    assert_eq!(told.0, Some(1), "{}", told.1);
-    let why = |at: usize| told.1["venues"][at]["why"].as_str().unwrap_or("").to_owned();
-    assert_eq!(why(0), "");
-    assert!(why(1).contains("not JSON"), "{}", why(1));
-    assert!(why(2).contains("did not answer"), "{}", why(2));
-    assert!(why(3).contains("wants to be left alone for 300 s"), "{}", why(3));
-    let rows = told.1["rows"].as_array().unwrap();
-    assert!(rows.len() == 12 && rows.iter().all(|row| row["venue"] == "Binance"), "{rows:#?}");
+    let (code, told, _) = exchange.scan(&["--pairs", "SHIB,BTC"]);
+    let all = "Binance BTC, Bitget BTC, Bybit BTC, Bybit SHIB, OKX BTC";
+    assert_eq!((code, rows(&told).as_str()), (0, all), "{told}");
+    let (code, told, error) = exchange.scan(&["--pairs", "NOSUCHCOIN,BTC"]);
+    assert_eq!((code, rows(&told).as_str()), (1, "Binance BTC, Bitget BTC, Bybit BTC, OKX BTC"), "{told}");
+    assert!(error.contains("NOSUCHCOIN is listed by none of these venues"), "{error}");
 }
 
 #[test]

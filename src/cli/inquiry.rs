@@ -45,6 +45,14 @@ pub(super) struct Inquiry {
     pub(super) stop: Latch,
 }
 
+/// A wanted name that a venue has no pair of.
+#[derive(Clone, Debug)]
+pub(super) struct Lacking {
+    pub(super) name: String,
+    /// A sentence, with the name in it.
+    pub(super) why: String,
+}
+
 impl Inquiry {
     /// One that has not dialled yet.
     pub(super) fn new(settings: &Settings, open: &'static Open) -> Result<Self, BootError> {
@@ -74,6 +82,25 @@ impl Inquiry {
         let listings = [self.listing(LegKind::Spot)?, self.listing(LegKind::Perp)?];
         let paired = pair_up(1, &listings, (!wanted.is_empty()).then_some(wanted));
         paired.map_err(|error| BootError::failed(format!("{}: {error}", self.open.name)))
+    }
+
+    /// The same, but what this venue has none of is left out, with a sentence each. Nothing left: no instruments.
+    pub(super) fn instruments_of_some(
+        &mut self,
+        wanted: &[String],
+    ) -> Result<(Instruments, Vec<Lacking>), BootError> {
+        let listings = [self.listing(LegKind::Spot)?, self.listing(LegKind::Perp)?];
+        let alone = |name: &String| pair_up(1, &listings, Some(std::slice::from_ref(name)));
+        let lacks = |name: &String| Some(Lacking { name: name.clone(), why: alone(name).err()?.to_string() });
+        let lacking: Vec<Lacking> = wanted.iter().filter_map(lacks).collect();
+        let listed = |name: &&String| lacking.iter().all(|one| one.name != **name);
+        let listed: Vec<String> = wanted.iter().filter(listed).cloned().collect();
+        if listed.is_empty() && !wanted.is_empty() {
+            return Ok((Instruments::default(), lacking));
+        }
+        let all = pair_up(1, &listings, (!listed.is_empty()).then_some(&listed))
+            .map_err(|error| BootError::failed(format!("{}: {error}", self.open.name)))?;
+        Ok((all, lacking))
     }
 
     fn listing(&mut self, leg: LegKind) -> Result<Listing, BootError> {

@@ -112,6 +112,8 @@ pub enum Record {
     Baseline {
         /// Calendar time.
         at: Unix,
+        /// The venue's time by then: its trades before it are in `held`.
+        as_of: Unix,
         /// Wallets.
         held: Vec<WalletRow>,
         /// What nobody can explain, each named; empty: the books are the venue's.

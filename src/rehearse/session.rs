@@ -222,8 +222,9 @@ impl<'a> Session<'a> {
             self.crash(&json!({"kind": "kill_process"}))?;
         }
         let trips = self.oracle.round_trips();
-        let least = from.plus(HEALING_NS);
-        let limit = from.plus(HEALED_WITHIN_NS + if crowded { WINDOW_NS } else { 0 });
+        // A stop that comes while starts have used up the minute leaves payments unread (and says so).
+        let from = from.plus(if crowded { WINDOW_NS } else { 0 });
+        let (least, limit) = (from.plus(HEALING_NS), from.plus(HEALED_WITHIN_NS));
         let mut next = self.world.now().plus(SEC);
         let mut resumes = RESUMES_MAX;
         loop {

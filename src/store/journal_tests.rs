@@ -188,6 +188,7 @@ pub(in super::super) fn all() -> Vec<Record> {
     let amount = Amount::parse(b"0.5").unwrap();
     records.push(Record::Baseline {
         at: AT,
+        as_of: AT,
         held: vec![WalletRow {
             leg: LegKind::Spot,
             asset: "BTC".try_into().unwrap(),

@@ -174,7 +174,7 @@ pub struct Recalled {
     pub markets: BTreeMap<u32, (u32, Markets)>,
     /// What a wallet held that no booking explains: before the first run, or since by another hand.
     pub openings: BTreeMap<(LegKind, Asset), Amount>,
-    /// When that was compared last, by the calendar of then.
+    /// When that was compared last, in the venue's time.
     pub compared: BTreeMap<(LegKind, Asset), Unix>,
     /// Booked payments by transaction and symbol, and when they were paid; old ones are in `sums` alone.
     pub payments: BTreeMap<(u64, String), Unix>,
@@ -226,11 +226,13 @@ impl Recalled {
             Kind::OrderEnd => self.on_end(&row)?,
             Kind::Markets => self.on_markets(&row)?,
             Kind::Baseline => {
+                // Journals written before it was told have our calendar alone.
+                let as_of = row.moment("as_of_us").unwrap_or(at);
                 for held in row.list("held")? {
                     let held = row.within(held)?;
                     let what = (held.leg()?, held.asset("asset")?);
                     self.openings.insert(what, held.amount("opening")?);
-                    self.compared.insert(what, at);
+                    self.compared.insert(what, as_of);
                 }
             }
             Kind::Funding => self.on_payment(&row)?,

@@ -298,7 +298,7 @@ fn markets_openings_and_hedged_pairs_are_as_last_told() {
         total: Amount::parse(b"9").unwrap(),
         opening: Amount::parse(opening).unwrap(),
     };
-    let baseline = |held| Record::Baseline { at: AT, held, unexplained: Vec::new() };
+    let baseline = |held| Record::Baseline { at: AT, as_of: AT, held, unexplained: Vec::new() };
     let records = [
         Record::Markets { at: AT, epoch: 7, recv_window_ms: 900, instruments: instruments() },
         baseline(vec![wallet(Spot, "BTC", b"1.5"), wallet(Perp, "USDT", b"-2")]),

@@ -145,6 +145,29 @@ fn payments_are_booked_once_across_restarts() {
     books_equal_truth(&world);
 }
 
+/// A stop does not wait for ever for a market that is silent: what it leaves unread it names, and nothing of it is lost.
+#[test]
+fn payments_that_a_stop_could_not_read_are_named_and_the_next_run_books_them() {
+    let setup = Setup { exit_basis: None, entries_max: Some(1), ..whole_coins(3) };
+    let mut world = live(&setup);
+    world.run_for(6 * SEC);
+    world.fault(&json!({"kind": "settle_now"})).unwrap();
+    world.fault(&json!({"kind": "maintenance", "market": "usdm", "for_ms": 60_000})).unwrap();
+    assert!(world.stop());
+    assert!(booked(&world).is_empty());
+    let open = world.ended().open.clone();
+    assert!(open.len() == 1 && open[0].starts_with("funding payments since 20"), "{open:?}");
+    assert!(open[0].ends_with("the next run reads them"), "{open:?}");
+    world.stand_still(60 * SEC);
+    world.kill_process(&setup).unwrap();
+    assert!(world.run_until_live());
+    world.run_for(3 * SEC);
+    assert!(world.stop());
+    ended_clean(&world);
+    assert!(!booked(&world).is_empty());
+    assert_eq!(booked(&world), paid(&world.truth()));
+}
+
 /// More payments than one page holds.
 #[test]
 fn a_long_ledger_is_read_page_by_page() {

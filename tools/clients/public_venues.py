@@ -8,36 +8,16 @@ pybit's: a quote of a spot market and of a perp.
 Exit code: 0 everything as it should be; 1 something is not, each thing named; 2 could not run.
 """
 
-import argparse
 import asyncio
-import shutil
 import sys
 import time
 from functools import partial
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from bench import Box, Failed  # noqa: E402
-
-import ccxt  # noqa: E402
-import ccxt.pro  # noqa: E402
+import ccxt
+import ccxt.pro
+from common import Box, run
 
 SPOT, PERP = "BTC/USDT", "BTC/USDT:USDT"
-
-
-class Checks:
-    """Counts what was looked at, and keeps what was not as it should be."""
-
-    def __init__(self):
-        self.done, self.wrong = 0, []
-
-    def true(self, what, fact, seen=""):
-        self.done += 1
-        if not fact:
-            self.wrong.append(f"{what}: does not hold; {seen}")
-
-    def same(self, what, got, wanted):
-        self.true(what, got == wanted, f"{got!r}, not {wanted!r}")
 
 
 def moved(value, rest, socket):
@@ -123,35 +103,21 @@ def pybit_looks(check, box):
     check.true("pybit clock", session.get_server_time()["result"]["timeSecond"].isdigit())
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--program", default="target/release/contango", help="default: %(default)s")
-    parser.add_argument("--out", default="out/public-venues", help="folder, made anew (default: %(default)s)")
-    wanted = parser.parse_args()
-    shutil.rmtree(wanted.out, ignore_errors=True)
-    box = Box(wanted.program, wanted.out, "--venue", "all", "--ticks-per-s", "5")
-    check = Checks()
+def parts(check, program, folder):
+    box = Box(program, folder, "--venue", "all", "--ticks-per-s", "5")
     try:
-        parts = [("pybit", pybit_looks)]
+        looks = [("pybit", pybit_looks)]
         for name in ("bybit", "okx", "bitget"):
-            parts.append((name, partial(look, name=name)))
-            parts.append((f"{name} streams", partial(listening, name=name)))
-        for name, part in parts:
+            looks.append((name, partial(look, name=name)))
+            looks.append((f"{name} streams", partial(listening, name=name)))
+        for name, part in looks:
             try:
                 part(check, box)
             except Exception as raised:  # noqa: BLE001: whatever a client raises is what is looked for
                 check.true(name, False, f"{type(raised).__name__}: {raised}")
     finally:
         box.stop()
-    for line in check.wrong:
-        print(line)
-    print(f"{check.done} checks, {len(check.wrong)} wrong")
-    return 1 if check.wrong else 0
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except Failed as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
+    sys.exit(run(__doc__, "out/public-venues", parts))

@@ -18,8 +18,6 @@ use std::sync::Arc;
 
 /// A venue's replicas may lag: what differs is read again for so long before it counts as unexplained.
 const PATIENCE_NS: u64 = 10 * SEC;
-/// How far a calendar may have been behind the venue's, at the most that a start accepts, and more.
-const CALENDAR_NS: i64 = 5 * SEC as i64;
 /// The pause before another reading doubles so often.
 const REPEATS_SLOWED: u32 = 3;
 /// Where something stays unexplained, an order searched for there is looked for again so much later.
@@ -94,12 +92,13 @@ impl Shadow {
         self.in_vain(order).map(|(at, _)| at)
     }
 
-    /// From when on, in the venue's time, what others trade of an instrument is in no baseline.
+    /// From when on, in the venue's time, what others trade of an instrument is in no baseline: of a position
+    /// always, for the books of it begin with nothing.
     pub(super) fn baseline_of(&self, instrument: InstrumentId) -> Unix {
         let row = self.instruments.get(instrument);
-        let (what, old) = ((row.leg, row.base), &self.recovered);
-        let before = || old.compared.get(&what).copied().or(old.last_at).map(|at| Unix(at.0 + CALENDAR_NS));
-        self.recon.baselined.get(&what).copied().or_else(before).unwrap_or(old.since)
+        let what = (row.leg, row.base);
+        let known = self.recon.baselined.get(&what).or_else(|| self.recovered.compared.get(&what));
+        known.copied().unwrap_or(Unix(0))
     }
 
     /// Whether an order of this instrument was searched for in vain.
@@ -287,17 +286,17 @@ impl Shadow {
             // What may yet be the doing of an order in doubt is not taken for another hand's.
             let renewed: Vec<WalletRow> =
                 wallets.into_iter().filter(|row| !searched.contains(&row.asset)).collect();
-            let at = self.offsets.venue_time(of_lane, now).unwrap_or_else(|| self.clock.unix());
+            let as_of = self.offsets.venue_time(of_lane, now).unwrap_or_else(|| self.clock.unix());
             for row in &renewed {
                 self.recovered.openings.insert((row.leg, row.asset), row.opening);
-                self.recon.baselined.insert((row.leg, row.asset), at);
+                self.recon.baselined.insert((row.leg, row.asset), as_of);
             }
             let instruments = Arc::clone(&self.instruments);
             self.recon.foreign.retain(|id, _| {
                 let of = instruments.get(*id);
                 renewed.iter().all(|row| (row.leg, row.asset) != (of.leg, of.base))
             });
-            self.write(Record::Baseline { at: self.clock.unix(), held: renewed, unexplained });
+            self.write(Record::Baseline { at: self.clock.unix(), as_of, held: renewed, unexplained });
         }
         crash::point("K15i");
         for at in 0..self.books.len() {

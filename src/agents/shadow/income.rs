@@ -32,6 +32,8 @@ const PATIENCE_NS: u64 = 10 * SEC;
 const DOUBLINGS: u32 = 6;
 /// No answer for so long: asked again.
 const LOST_NS: u64 = 15 * SEC;
+/// What a look at the wallet found is told after so long without a reading of the payments.
+const WAITED_NS: u64 = 60 * SEC;
 /// How far before the last booked payment is read again: rows may come late.
 const OVERLAP_NS: i64 = 600 * SEC as i64;
 
@@ -107,17 +109,40 @@ impl Shadow {
     /// The run ends: what was paid at a time that nobody was told (FAULTS F48), and on a stream that was silent, is in
     /// its books, too.
     pub(super) fn read_payments_once_more(&mut self, now: Nanos) {
-        if self.income.since.is_some() {
+        if self.perp_lane().is_some() {
             (self.income.closing, self.income.due) = (Some(now), now);
         }
     }
 
     /// Whether payments that are known to be due are not read yet.
     pub(super) fn income_pending(&self, now: Nanos) -> bool {
-        self.income.since.is_some()
-            && (self.income.closing.is_some()
-                || self.income.flying.is_some_and(|(part, _)| part == Part::Payments)
-                || self.income.due <= now.plus(TOLD_NS))
+        self.income.closing.is_some()
+            || (self.income.since.is_some()
+                && (self.income.flying.is_some_and(|(part, _)| part == Part::Payments)
+                    || self.income.due <= now.plus(TOLD_NS)))
+    }
+
+    /// What a stop does not wait for any longer.
+    pub(super) fn payments_unread(&self, now: Nanos) -> Option<String> {
+        let since = self.income.since.or(self.recovered.paid_since);
+        let since = since.map_or_else(|| "this run began".to_owned(), |at| at.to_string());
+        let text = format!(
+            "funding payments since {since}: not read, and not in the report; the next run reads them"
+        );
+        self.income_pending(now).then_some(text)
+    }
+
+    /// What the wallet differs by is held back while payments can't be read: after a while that is told.
+    fn tell_what_waits(&mut self, now: Nanos) {
+        let Some(found) = self.income.found.as_ref().filter(|it| now.since(it.at) >= WAITED_NS) else {
+            return;
+        };
+        let text = found.differs.join("; ");
+        if !text.is_empty() {
+            self.tell_once(format!(
+                "{text}: may be funding payments, which could not be read for a minute; asking on"
+            ));
+        }
     }
 
     /// Asks for what is due.
@@ -133,6 +158,7 @@ impl Shadow {
         if self.income.flying.is_some() {
             return;
         }
+        self.tell_what_waits(now);
         if now >= self.income.due {
             self.ask_income(of_lane, Part::Payments, now);
         } else if self.income.compare
@@ -364,7 +390,9 @@ impl Shadow {
         for row in &rows {
             self.recovered.openings.insert((row.leg, row.asset), row.opening);
         }
-        self.write(Record::Baseline { at: self.clock.unix(), held: rows, unexplained: differs });
+        let (at, now) = (self.clock.unix(), self.clock.now());
+        let as_of = self.perp_lane().and_then(|of_lane| self.offsets.venue_time(of_lane, now)).unwrap_or(at);
+        self.write(Record::Baseline { at, as_of, held: rows, unexplained: differs });
     }
 }
 

@@ -61,7 +61,7 @@ impl Shadow {
                     || self.fees_pending()
                     || self.books.iter().any(|book| book.state.is_open());
                 if !busy || now.since(since) > STOP_WAIT_NS {
-                    self.ended.open = self.left_open();
+                    self.ended.open = self.left_open(now);
                     let open = self.ended.open.clone();
                     self.write(Record::Stop { at: self.clock.unix(), open });
                     self.phase = Phase::Closing;
@@ -92,12 +92,14 @@ impl Shadow {
     }
 
     pub(super) fn begin_stop(&mut self, now: Nanos, why: &str) {
+        if !matches!(self.phase, Phase::Starting) {
+            self.read_payments_once_more(now);
+        }
         self.phase = Phase::Stopping(now);
         self.write(Record::Mode { at: self.clock.unix(), mode: self.mode().name(), why: why.to_owned() });
         for at in 0..self.books.len() {
             self.publish_terms(at, now);
         }
-        self.read_payments_once_more(now);
         crash::point("K19a");
     }
 }

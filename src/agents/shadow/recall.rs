@@ -46,9 +46,8 @@ pub(super) struct Recovered {
     pub(super) closed: Ids,
     /// Trades before it are booked, and not known one by one.
     pub(super) known_since: Unix,
-    /// When the openings were last compared, and the journal's last moment, by the calendar of then.
+    /// When the openings were last compared, in the venue's time.
     pub(super) compared: BTreeMap<(LegKind, crate::event::Asset), Unix>,
-    pub(super) last_at: Option<Unix>,
     /// What was earned before this run.
     pub(super) profit_before: crate::desk::ledger::Profit,
     /// From when on payments may be missing from the books; `None`: this is the first run.
@@ -111,7 +110,6 @@ impl Shadow {
             closed: std::mem::take(&mut recalled.closed),
             known_since: recalled.known_since,
             compared: std::mem::take(&mut recalled.compared),
-            last_at: recalled.last_at,
             ..Recovered::default()
         };
         recovered.openings.clone_from(&recalled.openings);

@@ -15,7 +15,7 @@ use crate::metal::clock::Clock;
 use crate::metal::latch::{Latch, stop_on_signals};
 use crate::ops::scan::api::Api;
 use crate::ops::scan::serve::{Board, serve};
-use crate::ops::scan::{Row, Snapshot};
+use crate::ops::scan::{self, Row, Snapshot};
 use crate::units::Direction;
 use crate::units::time::SEC;
 use poll::{Poller, View};
@@ -106,19 +106,27 @@ impl<'a> Scan<'a> {
     /// Shows one table, once every venue has told its prices and the seven days of what is shown, or failed to.
     fn once(&mut self) -> Result<Exit, BootError> {
         let began = self.clock.now();
-        let snapshot = loop {
+        let told = |it: &scan::Venue| {
+            let nothing_to_tell = it.pairs == 0 && !it.left_out.is_empty();
+            it.why.is_some() || it.rates_at.is_some() || nothing_to_tell
+        };
+        let mut snapshot = loop {
             std::thread::sleep(EVERY);
             let snapshot = self.snapshot();
             let waited = self.clock.now().since(began);
-            let told = snapshot.venues.iter().all(|it| it.why.is_some() || it.rates_at.is_some());
+            let all_told = snapshot.venues.iter().all(told);
             let top = self.shown(&snapshot);
             let weighed =
                 top.iter().take(self.settings.top).all(|row| row.sum_7d.is_some() || row.settled.len() > 1);
-            let late = waited > if told { 2 * WAIT_NS } else { WAIT_NS };
-            if self.stop.is_set() || late || (told && weighed) {
+            let late = waited > if all_told { 2 * WAIT_NS } else { WAIT_NS };
+            if self.stop.is_set() || late || (all_told && weighed) {
                 break snapshot;
             }
         };
+        // Who is still being waited for is down as well.
+        for venue in snapshot.venues.iter_mut().filter(|it| !told(it)) {
+            venue.why = Some(format!("did not answer within {} s; try again", WAIT_NS / SEC));
+        }
         let shown = self.shown(&snapshot);
         let policy = boot::policy(self.settings);
         let now = self.clock.unix();
@@ -127,8 +135,24 @@ impl<'a> Scan<'a> {
         } else {
             say(&table::text(&snapshot, &shown, self.settings, &policy, now));
         }
+        for name in self.nowhere() {
+            eprintln!(
+                "contango scan: {name} is listed by none of these venues; `contango pairs` shows what is"
+            );
+        }
         // What could be told was; a script still learns that not all of it was.
-        Ok(if snapshot.venues.iter().any(|it| it.why.is_some()) { Exit::Failed } else { Exit::Done })
+        let failed = snapshot.venues.iter().any(|it| it.why.is_some()) || !self.nowhere().is_empty();
+        Ok(if failed { Exit::Failed } else { Exit::Done })
+    }
+
+    /// Wanted names that no venue lists.
+    fn nowhere(&self) -> Vec<&String> {
+        let lacks = |view: &Arc<Mutex<View>>, name: &String| {
+            let view = view.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            view.lacking.iter().any(|one| one.name == *name)
+        };
+        let wanted = self.settings.pairs.iter();
+        wanted.filter(|name| self.views.iter().all(|view| lacks(view, name))).collect()
     }
 
     /// Tells each row that comes to stand otherwise, until it is stopped.
@@ -148,7 +172,8 @@ impl<'a> Scan<'a> {
                 }
             }
             for venue in &snapshot.venues {
-                let why = venue.why.clone().unwrap_or_default();
+                let why: Vec<_> = venue.why.iter().chain(&venue.left_out).map(String::as_str).collect();
+                let why = why.join("; ");
                 let before = down.insert(venue.exchange, why.clone()).unwrap_or_default();
                 if why != before {
                     let word = if why.is_empty() { "answers again" } else { why.as_str() };

@@ -6,7 +6,7 @@
 //!        subscriptions on sockets with rules of their own, for prices that a person reads once a second.
 
 use super::super::boot;
-use super::super::inquiry::Inquiry;
+use super::super::inquiry::{Inquiry, Lacking};
 use crate::carry::funding::History;
 use crate::event::{Instrument, Instruments};
 use crate::metal::latch::Latch;
@@ -40,6 +40,8 @@ pub(super) struct View {
     pub(super) open: &'static Open,
     pub(super) told: scan::Venue,
     pub(super) all: Arc<Instruments>,
+    /// Wanted, and not listed here.
+    pub(super) lacking: Vec<Lacking>,
     /// By instrument, with the stamps of their parts.
     pub(super) rows: Vec<Seen>,
 }
@@ -64,9 +66,16 @@ impl View {
             "okx" => "OKX",
             _ => "Bitget",
         };
-        let told =
-            scan::Venue { exchange, pairs: 0, prices_at: None, rates_at: None, failures: 0, why: None };
-        Self { open, told, all: Arc::default(), rows: Vec::new() }
+        let told = scan::Venue {
+            exchange,
+            pairs: 0,
+            prices_at: None,
+            rates_at: None,
+            failures: 0,
+            why: None,
+            left_out: Vec::new(),
+        };
+        Self { open, told, all: Arc::default(), lacking: Vec::new(), rows: Vec::new() }
     }
 }
 
@@ -177,9 +186,10 @@ impl Poller {
         // Due again before it is asked: what goes wrong each time must not hold up the rest.
         let mut perp = None;
         let what = if now >= self.listing_due {
-            let known = !self.all.instruments.is_empty();
-            self.listing_due = if known { later(now, LISTING_NS) } else { now };
             What::Listing
+        } else if self.all.instruments.is_empty() {
+            // Nothing that is wanted is listed here.
+            return Ok(false);
         } else if let Some(at) = first {
             let books = self.open.tickers.get(at).is_some_and(|tickers| tickers.books);
             self.due[at] = later(now, if books { BOOKS_NS } else { REST_NS });
@@ -216,7 +226,14 @@ impl Poller {
     }
 
     fn list(&mut self) -> Result<(), String> {
-        let all = Arc::new(self.inquiry.instruments(&self.wanted).map_err(|error| error.why)?);
+        let known = !self.all.instruments.is_empty();
+        if known {
+            // Due again whether it succeeds or not: what is known serves on.
+            self.listing_due = later(self.inquiry.clock.now(), LISTING_NS);
+        }
+        let (all, lacking) = self.inquiry.instruments_of_some(&self.wanted).map_err(|error| error.why)?;
+        let all = Arc::new(all);
+        self.listing_due = later(self.inquiry.clock.now(), LISTING_NS);
         self.symbols = Symbols::new(&all, self.open.id);
         let mut past: Vec<Past> = all.instruments.iter().map(|_| Past::default()).collect();
         let empty = |row: &Instrument| Seen {
@@ -240,6 +257,8 @@ impl Poller {
             rows[new] = Seen { ticker, prices_at: None, ..kept.clone() };
         }
         view.told.pairs = all.pairs.len();
+        view.told.left_out = lacking.iter().map(|one| one.why.clone()).collect();
+        view.lacking = lacking;
         view.rows = rows;
         view.all = Arc::clone(&all);
         drop(view);

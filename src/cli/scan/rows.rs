@@ -112,3 +112,82 @@ fn compare(one: &Held<'_>, spot: &Instrument, perp: &Instrument, asked: [Option<
         slip: collar(spot, spot_ask)? + collar(perp, perp_ask)?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::carry::rules::Policy;
+    use crate::ops::scan::api::{Api, Question};
+    use crate::units::LegKind;
+    use crate::venue::open::TickerRow;
+    use crate::venue::sample::instrument;
+    use crate::venue::{EVERY, Listing, pair_up};
+    use serde_json::Value;
+
+    const NOW: Unix = Unix(1_795_305_605_000_000_000);
+    const HOUR_NS: i64 = 3_600 * SEC as i64;
+
+    /// Four venues with a pair each, told at this moment: the first pays most.
+    fn views(at: Unix) -> Vec<Arc<Mutex<View>>> {
+        let view = |(n, open): (usize, &&'static crate::venue::Open)| {
+            let row = |leg| Instrument { venue: open.id, ..instrument(leg, "BTCUSDT", 2, 3) };
+            let listing = |leg| Listing { rows: vec![row(leg)], ..Listing::default() };
+            let all = pair_up(1, &LegKind::BOTH.map(listing), None).unwrap();
+            let seen = |row: &Instrument| {
+                let book = |cents| Some((Price(cents), Qty(1_000)));
+                let ticker = TickerRow {
+                    instrument: row.id,
+                    bid: book(10_000),
+                    ask: book(10_001),
+                    ..Default::default()
+                };
+                let rate = Rate(400_000_000_000_000 - 100_000_000_000_000 * n as i64);
+                let perp = TickerRow { funding: Some(rate), hours: Some(8), ..ticker };
+                let ticker = if row.leg == LegKind::Perp { perp } else { ticker };
+                Seen { ticker, prices_at: Some(at), rate_at: Some(at), sum_7d: None, settled: Arc::from([]) }
+            };
+            let rows = all.instruments.iter().map(seen).collect();
+            Arc::new(Mutex::new(View { rows, all: Arc::new(all), ..View::new(open) }))
+        };
+        EVERY.iter().enumerate().map(view).collect()
+    }
+
+    /// What a client of the API is told at a moment.
+    fn told(views: &[Arc<Mutex<View>>], now: Unix) -> Vec<Value> {
+        let api = Api::new(None, Rate(4_000_000_000_000_000), Policy::default(), NOW);
+        let (path, query) = ("/v1/arbitrage/spot-perp", "");
+        let question = Question { method: "GET", path, query, authorization: None, if_none_match: None, now };
+        let answer = api.answer(question, &snapshot(1, now, views), || 0);
+        serde_json::from_str::<Value>(&answer.body).unwrap()["data"].as_array().unwrap().clone()
+    }
+
+    #[test]
+    fn prices_are_told_for_thirty_seconds_and_rates_for_six_hours_at_each_of_four_venues() {
+        let views = views(NOW);
+        let of = |rows: &[Value]| {
+            rows.iter().map(|row| row["exchange"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        let at = |ns: i64| Unix(NOW.0 + ns);
+        let rows = told(&views, at(PRICES_STALE_NS));
+        // The highest first, and what nobody told is null.
+        assert_eq!(of(&rows), ["Binance", "Bybit", "OKX", "Bitget"]);
+        for row in &rows {
+            assert!(
+                row["basisRate"] == 0.0 && row["cumRate7d"].is_null() && row["nextFundingTime"].is_null(),
+                "{row}"
+            );
+        }
+        let rows = told(&views, at(PRICES_STALE_NS + 1));
+        assert!(rows.len() == 4 && rows.iter().all(|row| row["basisRate"].is_null() && row["apr"].is_f64()));
+        // One venue after the other falls silent: its row is there for six hours more, and the others' longer.
+        for (n, view) in views.iter().enumerate() {
+            view.lock().unwrap().rows[1].rate_at = Some(at(n as i64 * HOUR_NS));
+        }
+        for silent in 0..4usize {
+            let last = at((silent as i64 + 6) * HOUR_NS);
+            let rows = told(&views, last);
+            assert_eq!(of(&rows), ["Binance", "Bybit", "OKX", "Bitget"][silent..]);
+            assert_eq!(told(&views, Unix(last.0 + 1)).len(), 3 - silent);
+        }
+    }
+}

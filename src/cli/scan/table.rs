@@ -126,10 +126,10 @@ pub(super) fn text(
             age(venue.prices_at),
             age(venue.rates_at)
         );
-        let _ = match &venue.why {
-            Some(why) => writeln!(out, "; {why}"),
-            None => writeln!(out),
-        };
+        for why in venue.left_out.iter().chain(&venue.why) {
+            let _ = write!(out, "; {why}");
+        }
+        out.push('\n');
     }
     out
 }
@@ -194,6 +194,7 @@ pub(super) fn json(
             "funding_age_ms": venue.rates_at.map(|at| now.as_ms() - at.as_ms()),
             "failures": venue.failures,
             "why": venue.why,
+            "left_out": venue.left_out,
         })
     });
     json!({

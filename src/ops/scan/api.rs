@@ -5,7 +5,7 @@
 //! Wire:  DESIGN §7. Errors are JSON as well: `{error:{code,message},meta}`.
 
 use super::query::{self, Wanted};
-use super::{Row, Snapshot};
+use super::{Row, Snapshot, Venue};
 use crate::carry::opportunity::net_apr;
 use crate::carry::rules::Policy;
 use crate::units::decimal::short;
@@ -172,7 +172,9 @@ impl Api {
                 let well = snapshot.venues.iter().any(|venue| fresh(venue.prices_at));
                 let (status, word) =
                     if well { (200, "ok") } else { (503, "no venue has told prices for 60 s") };
-                Ok(Answer { status, ..whole(JSON, format!(r#"{{"status":"{word}"}}"#)) })
+                let venues: Vec<String> = snapshot.venues.iter().map(|it| health(it, question.now)).collect();
+                let body = format!(r#"{{"status":"{word}","venues":[{}]}}"#, venues.join(","));
+                Ok(Answer { status, ..whole(JSON, body) })
             }
             _ => Ok(whole("text/html; charset=utf-8", include_str!("page.html").to_owned())),
         }
@@ -301,6 +303,21 @@ fn tell(out: &mut String, row: &Row, net: i128) {
         row.hours,
         or_null(row.next.map(|at| format!("\"{at}\""))),
     );
+}
+
+/// How a venue does, and why not well.
+fn health(venue: &Venue, now: Unix) -> String {
+    let age = |at: Option<Unix>| or_null(at.map(|at| (now.as_ms() - at.as_ms()).max(0).to_string()));
+    let why = serde_json::Value::from(venue.why.as_deref());
+    let left_out = serde_json::Value::from(venue.left_out.as_slice());
+    format!(
+        r#"{{"exchange":"{}","pairs":{},"pricesAgeMs":{},"fundingAgeMs":{},"failures":{},"why":{why},"leftOut":{left_out}}}"#,
+        venue.exchange,
+        venue.pairs,
+        age(venue.prices_at),
+        age(venue.rates_at),
+        venue.failures,
+    )
 }
 
 fn tell_edge(out: &mut String, row: &Row, notional: Amount, policy: &Policy, now: Unix) {

@@ -3,8 +3,8 @@
 //! Owns:  figures to the digit, statuses, tags.
 #![cfg(test)]
 
+use super::super::Prices;
 use super::super::sample::row;
-use super::super::{Prices, Venue};
 use super::*;
 use serde_json::Value;
 
@@ -38,8 +38,10 @@ fn rows() -> Snapshot {
         row("Binance", "SOL", "0.0001", 8, NOW),
         row("Bitget", "XRP", "-0.0001", 4, NOW),
     ];
-    let venue =
-        Venue { exchange: "Bybit", pairs: 1, prices_at: Some(NOW), rates_at: None, failures: 2, why: None };
+    let why = Some("not JSON: <html".to_owned());
+    let left_out = vec!["XYZ is not listed".to_owned()];
+    let (prices_at, rates_at) = (Some(NOW), None);
+    let venue = Venue { exchange: "Bybit", pairs: 1, prices_at, rates_at, failures: 2, why, left_out };
     Snapshot::new(7, NOW, all, vec![venue])
 }
 
@@ -161,6 +163,9 @@ fn history_metrics_and_health_are_told() {
     assert!(metrics.contains("contango_scan_failures_total{exchange=\"Bybit\"} 2\n"), "{metrics}");
     let late = Question { now: Unix(NOW.0 + 61_000_000_000), ..ask("/healthz", "") };
     assert_eq!(api.answer(late, &rows(), || 0).status, 503);
+    let health: Value = serde_json::from_str(&asked("/healthz", "").body).unwrap();
+    let bybit = serde_json::json!({"exchange": "Bybit", "pairs": 1, "pricesAgeMs": 0, "fundingAgeMs": null, "failures": 2, "why": "not JSON: <html", "leftOut": ["XYZ is not listed"]});
+    assert_eq!(health, serde_json::json!({"status": "ok", "venues": [bybit]}));
     let document: Value = serde_json::from_str(&asked("/openapi.json", "").body).unwrap();
     assert!(PATHS[..2].iter().all(|path| document["paths"][path]["get"].is_object()));
     assert!(asked("/", "").body.contains("<table"));

@@ -145,6 +145,8 @@ pub struct Venue {
     pub failures: u64,
     /// Why its last question went wrong; `None`: it did not.
     pub why: Option<String>,
+    /// What was wanted and it has no pair of, a sentence each.
+    pub left_out: Vec<String>,
 }
 
 /// All that is known at one moment.

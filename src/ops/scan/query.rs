@@ -10,6 +10,9 @@ pub(super) const EXCHANGES: [&str; 4] = ["Binance", "OKX", "Bybit", "Bitget"];
 /// Longest hold, days.
 const HOLD_DAYS_MAX: u32 = 3_650;
 
+/// Of a bar on either side of 0, in 10^-18: a rate does not hold ten.
+const MIN_NET_APR_MAX: u64 = 9_000_000_000_000_000_000;
+
 /// What was asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Wanted {
@@ -105,8 +108,10 @@ impl Wanted {
                     wanted.hold_days = Some(days.ok_or_else(why)?);
                 }
                 "minNetApr" => {
-                    let rate = Rate::parse(value.as_bytes()).ok();
-                    let why = || format!("minNetApr `{value}` is no fraction, such as 0.15");
+                    let rate = Rate::parse(value.as_bytes())
+                        .ok()
+                        .filter(|it| it.0.unsigned_abs() <= MIN_NET_APR_MAX);
+                    let why = || format!("minNetApr `{value}` is no fraction from -9 to 9, such as 0.15");
                     wanted.min_net_apr = Some(rate.ok_or_else(why)?.0);
                 }
                 other => {
@@ -143,6 +148,7 @@ mod tests {
             ("holdDays=0", "from 1 to 3650"),
             ("holdDays=1.5", "from 1 to 3650"),
             ("minNetApr=15%25", "such as 0.15"),
+            ("minNetApr=-9.1", "from -9 to 9"),
             ("minNetApr=%zz", "broken escape"),
             ("limit=5", "there are exchange, direction"),
         ] {
