@@ -16,6 +16,8 @@ use std::collections::VecDeque;
 /// How far a request may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Line {
+    /// What is only looked at in case nobody told: 30 % of each limit.
+    Watch,
     /// ENTRY, EXIT by threshold, reads of data: 60 % of each limit.
     Normal,
     /// CANCEL, REPAIR, FLATTEN, and questions about an order whose fate is unknown: 90 %.
@@ -27,6 +29,7 @@ impl Line {
     #[must_use]
     pub const fn of(self, limit: u64) -> u64 {
         match self {
+            Self::Watch => limit * 30 / 100,
             Self::Normal => limit * 60 / 100,
             Self::Reserve => limit * 90 / 100,
         }

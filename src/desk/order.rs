@@ -17,6 +17,9 @@ pub const T_ACK_NS: u64 = 5 * SEC;
 const APART_NS: u64 = 2 * SEC;
 /// Still unknown for this long: a person is asked.
 pub const QUARANTINE_NS: u64 = 60 * SEC;
+/// A repair that the venue says still stands is cancelled after this long: the pair has waited for the order before it
+/// already, and must be within bound again T_repair later (3 s), whatever becomes of this one.
+const REPAIR_STANDS_NS: u64 = SEC;
 /// How soon an order that is still not over is cancelled again.
 const CANCEL_AGAIN_NS: u64 = 2 * SEC;
 /// Waits between queries, then every last one.
@@ -186,10 +189,15 @@ impl Order {
                 } else if self.cancel_at == Nanos::NEVER {
                     // It shows itself, or a replica is behind: in both cases there is no hurry.
                     self.cancel_at = now.plus(CANCEL_AGAIN_NS);
+                } else if self.class == Class::Repair && self.cancel_at == self.unknown_at() {
+                    self.cancel_at = self.leg.sent.plus(REPAIR_STANDS_NS).max(now).min(self.cancel_at);
                 }
             }
             // Nothing is there to be cancelled: it filled, or ended, or never came. Only a query can tell.
-            (Verdict::NotFound, Source::Cancel) => (self.cancel_at, self.ask_at) = (Nanos::NEVER, now),
+            (Verdict::NotFound, Source::Cancel) => {
+                self.cancel_at = if now < self.unknown_at() { self.unknown_at() } else { Nanos::NEVER };
+                self.ask_at = now;
+            }
             // A refusal ends the order only if it answers the order itself: a refused *query* says
             // nothing about it.
             (Verdict::Refused(refusal), Source::Answer) if !self.ended() && self.executed == Qty::ZERO => {
@@ -237,6 +245,11 @@ impl Order {
         self.ask_at = now.plus(BACKOFF_NS[usize::from(self.asked).min(BACKOFF_NS.len() - 1)]);
         self.asked = self.asked.saturating_add(1);
         if self.ended() && self.order_id != 0 { Action::FetchTrades } else { Action::Query }
+    }
+
+    /// When it is unknown, if it is not over by then.
+    fn unknown_at(&self) -> Nanos {
+        self.leg.sent.plus(T_ACK_NS)
     }
 
     /// Whether the *other* leg may be taken back as if this order had never landed (R6, R7): unknown,
@@ -390,6 +403,33 @@ mod tests {
         }
         let _ = order.on_answer(&said(Verdict::Terminal { executed: Qty(3) }, Source::Cancel), again);
         assert_eq!((order.state, order.closed()), (State::Ended(End::Terminal(Qty(3))), false));
+    }
+
+    #[test]
+    fn a_repair_that_stands_at_the_venue_is_cancelled_after_a_second_and_no_more_often_than_others() {
+        let open = said(Verdict::Open { executed: Qty(4) }, Source::Stream);
+        let cancels = |class, answers: &[(u64, Answer)]| {
+            let mut order = Order { class, ..order() };
+            let mut cancelled = Vec::new();
+            for ms in 1..=9_000 {
+                let at = Nanos(ms * MS);
+                let heard = answers.iter().filter(|(when, _)| *when == ms);
+                let actions: Vec<Action> = heard.map(|(_, answer)| order.on_answer(answer, at)).collect();
+                if actions.contains(&Action::Cancel) || order.on_tick(at) == Action::Cancel {
+                    cancelled.push(ms);
+                }
+            }
+            cancelled
+        };
+        let stands: Vec<_> = [2, 310, 1_010, 1_200, 3_100].map(|ms| (ms, open)).into();
+        assert_eq!(cancels(Class::Repair, &stands), [1_000, 3_000, 5_000, 7_000, 9_000]);
+        assert_eq!(cancels(Class::Entry, &stands), [5_000, 7_000, 9_000]);
+        // Nobody says that it is there: it may still come to an end by itself.
+        assert_eq!(cancels(Class::Repair, &[]), [5_000, 7_000, 9_000]);
+        assert_eq!(cancels(Class::Repair, &[(1_700, open)]), [1_700, 3_700, 5_700, 7_700]);
+        // Nothing was there to be cancelled: at five seconds it is unknown, as any order.
+        let gone = said(Verdict::NotFound, Source::Cancel);
+        assert_eq!(cancels(Class::Repair, &[(2, open), (1_001, gone), (5_001, gone)]), [1_000, 5_000]);
     }
 
     #[test]

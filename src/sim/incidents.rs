@@ -202,6 +202,7 @@ impl Exchange {
         };
         if how == Forced::Settlement {
             self.listing.symbols[symbol].status = "SETTLING";
+            self.expire_all(symbol);
         }
         self.execute(order, &[Level { price, qty }]);
         Ok(())

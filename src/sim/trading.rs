@@ -174,17 +174,35 @@ impl Exchange {
         for fill in &fills {
             self.book_fill(at, *fill, false);
         }
-        let time_us = self.clock() / 1_000;
-        let order = &mut self.log.orders[at];
-        order.status = if order.executed == order.qty { Status::Filled } else { Status::Expired };
-        (order.update_ms, order.changed_us) = (time_us / 1_000, time_us);
-        let expired = order.status == Status::Expired;
-        self.log.settle(at);
-        if expired {
-            self.note(at, &Change::Expired);
+        if self.log.orders[at].executed < self.log.orders[at].qty {
+            self.expire(at);
+        } else {
+            self.close(at, Status::Filled);
         }
         self.tell(market, symbol, market == Market::Spot || !fills.is_empty());
         self.take_from_book(symbol, side, &fills);
+    }
+
+    /// The contract is settled: what stands in its book expires before any position is closed.
+    pub(super) fn expire_all(&mut self, symbol: SymbolId) {
+        let open: Vec<usize> =
+            self.log.open.iter().copied().filter(|at| self.log.orders[*at].symbol == symbol).collect();
+        for at in open {
+            self.expire(at);
+        }
+    }
+
+    fn expire(&mut self, at: usize) {
+        self.close(at, Status::Expired);
+        self.note(at, &Change::Expired);
+    }
+
+    /// An open order is over.
+    fn close(&mut self, at: usize, status: Status) {
+        let time_us = self.clock() / 1_000;
+        let order = &mut self.log.orders[at];
+        (order.status, order.update_ms, order.changed_us) = (status, time_us / 1_000, time_us);
+        self.log.settle(at);
     }
 
     /// Asset and amount that an open spot order keeps locked.
@@ -312,13 +330,8 @@ impl Exchange {
             let (asset, amount) = self.reserved(&self.log.orders[at]);
             self.accounts.unlock(asset, amount);
         }
-        let time_us = self.clock() / 1_000;
-        let order = &mut self.log.orders[at];
-        order.status = Status::Canceled;
-        order.update_ms = time_us / 1_000;
-        order.changed_us = time_us;
-        let (market, symbol) = (order.market, order.symbol);
-        self.log.settle(at);
+        let (market, symbol) = (self.log.orders[at].market, self.log.orders[at].symbol);
+        self.close(at, Status::Canceled);
         self.note(at, &Change::Canceled(own_id.to_owned()));
         self.tell(market, symbol, market == Market::Spot);
         true

@@ -105,3 +105,25 @@ fn r15_after_a_liquidation_a_person_is_told_the_margin_of_every_position() {
     books_equal_truth(&world);
     ended_clean(&world);
 }
+
+/// Nobody tells of it: the private streams are silent. The position is looked at once a second, and what is gone is
+/// read, booked and matched within two; the venue's old word alone moves nothing.
+#[test]
+fn what_nobody_told_of_is_found_by_looking() {
+    let mut world = held(&one_entry("SOL", 11), 1);
+    let mute = json!({"kind": "mute_user", "market": "both", "ms": 60_000});
+    let behind = json!({"kind": "replica_lag", "market": "usdm", "ms": 30_000, "for_ms": 600});
+    faults(&mut world, &[mute]);
+    world.run_for(5 * SEC);
+    assert_eq!(world.orders().len(), 2, "all is as booked");
+    faults(&mut world, &[behind]);
+    world.run_for(2 * SEC);
+    assert_eq!(world.orders().len(), 2, "a replica was behind");
+    faults(&mut world, &[json!({"kind": "adl", "symbol": "SOLUSDT", "fraction_ppm": 500_000})]);
+    world.run_for(2 * SEC);
+    assert_eq!(world.orders().last().unwrap(), "sell spot SOLUSDT 1.51 FILLED 1.51", "{:?}", world.orders());
+    assert!(world.lines().iter().any(|line| line.contains("ALERT") && line.contains("auto-deleveraging")));
+    assert!(world.stop());
+    books_equal_truth(&world);
+    ended_clean(&world);
+}

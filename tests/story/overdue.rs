@@ -119,6 +119,32 @@ fn a_part_that_filled_before_is_booked_and_kept() {
     end(world);
 }
 
+/// Nor may the repair after it take as long: five seconds are gone already, and three are left (T_window). It is
+/// cancelled after one, and what it left is sold by the next.
+#[test]
+fn a_repair_that_stands_too_is_cancelled_in_time_for_the_next_one() {
+    let stands = json!({"kind": "freeze", "market": "spot", "client_side": "SELL", "ms": 60_000, "acked": false,
+        "fraction_ppm": 400_000});
+    let mut world = entry(&[freeze("usdm", &json!({"fraction_ppm": 400_000})), stands]);
+    world.run_for(6_500 * MS);
+    assert_eq!(
+        world.orders(),
+        [
+            "buy spot SOLUSDT 3.034 FILLED 3.034",
+            "sell perp SOLUSDT 3.03 CANCELED 1.21",
+            "sell spot SOLUSDT 1.82 CANCELED 0.728",
+            "sell spot SOLUSDT 1.092 FILLED 1.092",
+        ]
+    );
+    let notes = records(&world, Kind::Note);
+    let told = notes
+        .iter()
+        .any(|note| note["text"].as_str().unwrap().contains("a repair, and it stands at the venue"));
+    assert!(told, "{notes:?}");
+    assert_eq!((alerts(&world), world.shadow().open_now()), (1, 1), "the entry's leg alone was overdue");
+    end(world);
+}
+
 /// Nobody answered the order, and it stands at the venue: unknown at once, cancelled at five seconds.
 #[test]
 fn an_order_of_unknown_fate_that_shows_itself_open_is_cancelled() {

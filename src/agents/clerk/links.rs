@@ -307,6 +307,7 @@ impl Clerk {
     }
 
     fn hand_over(&mut self, at: usize, mut link: Link) {
+        self.hasten(at);
         let want = &mut self.wants[at];
         want.state = State::Given;
         want.given = self.clock.now();
@@ -348,6 +349,23 @@ impl Clerk {
             }
         }
         self.tell(News::LinkUp { link: id, what });
+    }
+
+    /// A door that was shut lets one connection in: the others for its requests need not wait out what they had
+    /// backed off meanwhile. A repair may wait for one of them (R11).
+    fn hasten(&mut self, at: usize) {
+        let (endpoint, now) = (self.wants[at].endpoint, self.clock.now());
+        let requests = |want: &Want| {
+            want.endpoint == endpoint && matches!(want.what, What::Bulk(_) | What::Room { feed: None, .. })
+        };
+        if !requests(&self.wants[at]) {
+            return;
+        }
+        for want in self.wants.iter_mut().filter(|want| requests(want)) {
+            if let State::Down { again } = &mut want.state {
+                *again = now.min(*again);
+            }
+        }
     }
 
     /// Our own REST link broke.

@@ -11,9 +11,9 @@ use crate::event::{Asset, End, PairState, Record, WalletRow, lane};
 use crate::metal::crash;
 use crate::units::decimal::pow10_i128;
 use crate::units::time::SEC;
-use crate::units::{Amount, InstrumentId, LegKind, Nanos, Unix};
+use crate::units::{Amount, InstrumentId, LegKind, Nanos, PairId, Unix};
 use crate::venue::audit::{BalanceRow, PositionRow, TradesFrom};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A venue's replicas may lag: what differs is read again for so long before it counts as unexplained.
@@ -120,27 +120,32 @@ impl Shadow {
         before == self.recon.stirred(instrument) && !open
     }
 
+    /// A pair's perp position in units of its quantity: at the venue, as these rows tell, and in the books.
+    pub(super) fn position(&self, pair: PairId, rows: &[PositionRow]) -> (i128, i128) {
+        let of = self.instruments.pair(pair);
+        let row = self.instruments.get(of.perp);
+        let said: i128 = rows.iter().filter(|it| it.instrument == Some(of.perp)).map(|it| it.qty.0).sum();
+        let held = self.books[usize::from(pair.0)].holding.perp.0;
+        let booked = held.saturating_mul(pow10_i128(row.qty_decimals)) / of.size_factor.0.max(1);
+        (said / pow10_i128(Amount::SCALE - row.qty_decimals), booked)
+    }
+
     pub(super) fn on_positions(&mut self, of_lane: usize, rows: &[PositionRow], now: Nanos) {
-        let mut said: BTreeMap<InstrumentId, i128> = BTreeMap::new();
         for row in rows {
-            match row.instrument.filter(|id| self.pair_of(*id).is_some()) {
-                Some(id) => *said.entry(id).or_default() += row.qty.0,
-                None => self.tell_once(format!(
-                    "the account holds {} of {}, which this run does not trade: it is left alone",
-                    crate::units::decimal::short(row.qty.0, Amount::SCALE),
-                    row.symbol
-                )),
+            if row.instrument.is_some_and(|id| self.pair_of(id).is_some()) {
+                continue;
             }
+            self.tell_once(format!(
+                "the account holds {} of {}, which this run does not trade: it is left alone",
+                crate::units::decimal::short(row.qty.0, Amount::SCALE),
+                row.symbol
+            ));
         }
         let mut verdicts = Vec::new();
         for instrument in self.scope(of_lane) {
             let Some(pair) = self.pair_of(instrument) else { continue };
             let row = self.instruments.get(instrument);
-            let k = self.instruments.pair(pair).size_factor.0.max(1);
-            let held = self.books[usize::from(pair.0)].holding.perp.0;
-            let booked = held.saturating_mul(pow10_i128(row.qty_decimals)) / k;
-            let there =
-                said.get(&instrument).copied().unwrap_or(0) / pow10_i128(Amount::SCALE - row.qty_decimals);
+            let (there, booked) = self.position(pair, rows);
             let foreign = self.recon.foreign.get(&instrument).map_or(0, |moved| moved.units);
             let text = || {
                 let text = |units| crate::units::decimal::Text(units, row.qty_decimals);

@@ -7,7 +7,7 @@
 //!        venue · `streams` the private streams · `recall` the runs before · `recon`, `adopt`, `compare`
 //!        the venue's whole view · `phases` of a run · `repair` settled or unwound · `completing` the other
 //!        cure · `awaiting` a leg that waits · `mending` the pace and alarms of both · `stub` what is too small to be left · `forced` ADL and its like · `margin` after a
-//!        liquidation · `market` its rules · `late` told of after the end · `funding` what is settled and
+//!        liquidation · `watch` that positions are still there · `market` its rules · `late` told of after the end · `funding` what is settled and
 //!        coming · `income` what was paid · `weighing` the rules · `terms` what follows for the trader · `risk`
 //!        what may be at stake · `confirm` a witness's word · `rotation` moving on · `granted` coins of long ones ·
 //!        `budget` what may leave · `lag` a slow disk · `calendar` one that jumps · `operator` modes ·
@@ -46,6 +46,7 @@ mod stub;
 pub mod terms;
 pub mod told;
 pub mod totals;
+mod watch;
 mod weighing;
 
 use super::{Dead, Handed, courier::Courier, session};
@@ -289,6 +290,7 @@ pub struct Shadow {
     relist: u64,
     /// Markets whose margin is to be read, and when it is asked for next.
     margins: BTreeMap<usize, Nanos>,
+    watch: watch::Watch,
     /// Records the ring had no room for yet: a record is never dropped.
     backlog: VecDeque<Record>,
     written: u64,
@@ -357,6 +359,7 @@ impl Shadow {
             fills: Box::default(),
             frozen: BTreeMap::new(),
             rechecks: Vec::new(),
+            watch: watch::Watch::default(),
             shut: BTreeMap::new(),
             ending: BTreeMap::new(),
             references: BTreeMap::new(),
@@ -468,6 +471,7 @@ impl Agent for Shadow {
             self.tick_lag(now);
             self.tick_rechecks(now);
             self.tick_margin(now);
+            self.tick_watch(now);
             self.tick_mending(now);
             self.tick_weighing(now);
             self.watch_capital();

@@ -11,8 +11,8 @@ use crate::agents::courier::Letter;
 use crate::desk::budget::Line;
 use crate::desk::order::{Action, T_ACK_NS};
 use crate::event::{Answer, Fill, Headers, Source, lane};
-use crate::units::time::SEC;
-use crate::units::{ClientId, InstrumentId, Nanos};
+use crate::units::time::{MS, SEC};
+use crate::units::{Class, ClientId, InstrumentId, Nanos};
 use crate::venue::{self, Reply};
 use std::sync::Arc;
 
@@ -27,6 +27,8 @@ pub(super) enum Question {
     Cancel(ClientId),
     /// The margin of a market's positions.
     Margin(usize),
+    /// Which positions a market holds.
+    Positions(usize),
     /// How much margin a market's perps must keep.
     Brackets(usize),
     /// The reference price of an instrument's band: the n-th place to ask.
@@ -49,14 +51,14 @@ impl Shadow {
             Action::FetchTrades => Question::Trades(client),
             Action::Cancel => Question::Cancel(client),
         };
+        let now = self.clock.now();
         if action == Action::Cancel {
-            self.tell_overdue(client);
+            self.tell_overdue(client, now);
         }
         let (Some(key), Some(tracked)) = (self.key.clone(), self.orders.get(&client)) else { return };
         let row = self.instruments.get(tracked.order.leg.instrument);
         let lane = lane(row.venue, row.leg);
         let venue = venue::get(row.venue);
-        let now = self.clock.now();
         let Some(stamp) = self.offsets.venue_time(lane, now) else { return };
         let window = self.settings.recv_window_ms;
         let ask = match action {
@@ -76,8 +78,16 @@ impl Shadow {
         }
     }
 
-    fn tell_overdue(&mut self, client: ClientId) {
+    fn tell_overdue(&mut self, client: ClientId, now: Nanos) {
         let Some(tracked) = self.orders.get_mut(&client) else { return };
+        let age_ns = now.since(tracked.order.leg.sent);
+        if tracked.order.class == Class::Repair && age_ns < T_ACK_NS {
+            let ms = age_ns / MS;
+            self.note(format!(
+                "order {client}: a repair, and it stands at the venue after {ms} ms; cancelled"
+            ));
+            return;
+        }
         if !std::mem::replace(&mut tracked.cancelled, true) {
             self.alert(format!(
                 "order {client}: not over after {} s, or left open by an earlier run; cancelled, and asked about until \
@@ -96,6 +106,7 @@ impl Shadow {
             Question::Brackets(of_lane) => return self.on_brackets(of_lane, letter, now),
             Question::CoinPrice(of_lane) => return self.on_coin_price(of_lane, letter, now),
             Question::Margin(of_lane) => return self.on_margin(of_lane, letter, now),
+            Question::Positions(of_lane) => return self.on_look(of_lane, letter, now),
             Question::Reference(instrument, nth) => return self.on_reference(instrument, nth, letter, now),
         };
         let instruments = Arc::clone(&self.instruments);
@@ -111,6 +122,7 @@ impl Shadow {
             | Question::CoinPrice(_)
             | Question::Income(_)
             | Question::Margin(_)
+            | Question::Positions(_)
             | Question::Reference(..)
             | Question::Wallet(_) => {}
             Question::Order(_) | Question::Cancel(_) => {

@@ -253,6 +253,29 @@ fn a_contract_that_ends_is_settled_whole_and_trades_no_more() {
     assert_eq!(again.code(), -4140);
 }
 
+/// What stands in the book of a contract that is settled expires with it (`er` 7) and fills no more.
+#[test]
+fn a_contract_that_ends_takes_its_open_orders_along() {
+    let mut world = World::new();
+    let key = world.listen_key();
+    let mut socket = world.socket(Door::UsdmWs, &format!("/private/ws/{key}"));
+    order(&mut world, json!({"kind": "freeze", "ms": 3_000, "fraction_ppm": 250_000}));
+    let (bid, ask) = world.top(USDM, "BTCUSDT");
+    let frozen = format!("symbol=BTCUSDT&side=SELL&type=LIMIT&timeInForce=IOC&quantity=0.100&price={bid}");
+    world.order(USDM, &frozen);
+    let rests = format!("symbol=BTCUSDT&side=SELL&type=LIMIT&timeInForce=GTC&quantity=0.050&price={ask}");
+    world.order(USDM, &rests);
+    socket.read(&mut world);
+    order(&mut world, json!({"kind": "delist", "symbol": "BTCUSDT"}));
+    let heard = socket.read(&mut world);
+    assert_eq!(kinds(&heard), ["EXPIRED", "EXPIRED", "TRADE_LITE", "CALCULATED", "ACCOUNT_UPDATE"]);
+    assert_eq!((&heard[0]["o"]["er"], &heard[0]["o"]["z"]), (&json!("7"), &json!("0.025")), "{}", heard[0]);
+    world.run(4 * SECOND);
+    let truth = world.truth();
+    assert_eq!(truth["positions"], json!([]));
+    assert_eq!(truth["fills"].as_array().unwrap().len(), 2, "{}", truth["fills"]);
+}
+
 #[test]
 fn a_stranger_trades_on_the_account_within_its_rules() {
     let mut world = World::new();

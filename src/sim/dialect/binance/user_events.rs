@@ -158,6 +158,7 @@ fn order_trade_update(exchange: &Exchange, order: &Order, change: &Change, fill:
         |f| (f.commission.fixed(8), if f.realized == Money::ZERO { "0".into() } else { f.realized.fixed(8) }),
     );
     let reason = match (change, order.kind, order.tif) {
+        (Change::Expired, ..) if row.status == "SETTLING" => 7,
         (Change::Expired, OrderType::Market, _) => 9,
         (Change::Expired, _, Tif::Ioc) => 2,
         _ => 0,
