@@ -97,6 +97,8 @@ pub struct Exchange {
     pub(super) listing: Listing,
     pub(super) books: Vec<Book>,
     pub(super) days: Vec<Day>,
+    /// A best quote that is overtaken by the next one of its stream.
+    pub(super) late_quote: Option<(usize, String)>,
     pub(super) marks: Vec<Mark>,
     pub(super) market: Synthetic,
     /// Do quotes and marks come from outside?
@@ -195,6 +197,7 @@ impl Exchange {
             scheduled: 0,
             books: vec![Book::default(); symbols],
             days: vec![Day::default(); symbols],
+            late_quote: None,
             marks: vec![Mark::default(); symbols],
             market: Synthetic::new(&listing, config.seed, now),
             fed,

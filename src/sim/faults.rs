@@ -6,6 +6,7 @@
 use super::config::Market;
 use super::matching::Side;
 use super::number::{E8, parse_e8};
+use super::odd::Odd;
 use super::standing::Change;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -37,8 +38,8 @@ pub(super) enum Kind {
     CutStreams,
     /// A stream goes silent.
     Mute { stream: String, ms: u64 },
-    /// The next best quote carries a 20-digit price.
-    BadQuote,
+    /// The next best quote is not as it should be.
+    Quote(Odd),
     /// A symbol's rules are these from now on; `None`: as before. Factors in millionths, sizes in 10⁻⁸.
     Rules {
         symbol: String,
@@ -134,7 +135,7 @@ impl Kind {
             Self::Slow { .. } => "slow",
             Self::CutStreams => "cut_streams",
             Self::Mute { .. } => "mute",
-            Self::BadQuote => "bad_quote",
+            Self::Quote(odd) => odd.name(),
             Self::Rules { .. } => "rules",
             Self::SymbolStatus { .. } => "symbol_status",
             Self::Delivery { .. } => "delivery",
@@ -166,7 +167,8 @@ impl Kind {
 
 const ALLOWED: &str = "kind is one of refuse (code, msg, status, taken), none, partial (fraction_ppm), drop_ack, lose, freeze \
                        (ms, fraction_ppm, acked: an IOC order stays NEW), \
-                       html (taken), status (status, body, taken, retry_after_s), half, slow (ms), cut_streams, mute (stream, ms), bad_quote, thin (symbol, fraction_ppm, for_ms), \
+                       html (taken), status (status, body, taken, retry_after_s), half, slow (ms), cut_streams, mute (stream, ms), bad_quote, crossed_quote, spike_quote (by_ppm: both its prices are off by so much), late_quote \
+                       (it comes after the next one), thin (symbol, fraction_ppm, for_ms), \
                        rules (symbol, up_ppm, down_ppm, tick, step, min_notional: from now on), \
                        symbol_status (symbol, status TRADING|BREAK|HALT|SETTLING), delivery (symbol, in_ms: a perp's \
                        deliveryDate; it trades on until delist), \
@@ -254,7 +256,11 @@ impl Faults {
                 stream: text("stream").ok_or("mute needs stream, such as \"btcusdt@bookTicker\"")?.to_owned(),
                 ms: number("ms", 1_000)?,
             },
-            "bad_quote" => Kind::BadQuote,
+            kind @ ("bad_quote" | "crossed_quote" | "spike_quote" | "late_quote") => {
+                let ppm = members.get("by_ppm").map_or(Some(100_000), Value::as_i64);
+                let ppm = ppm.filter(|ppm| (-999_999..=9_000_000).contains(ppm));
+                Kind::Quote(Odd::of(kind, ppm.ok_or("by_ppm is a whole number from -999999 to 9000000")?))
+            }
             "rules" => {
                 let given = |key: &str| members.get(key).map(|_| number(key, 0)).transpose();
                 let size = |key: &str| {
@@ -403,9 +409,10 @@ impl Faults {
         })
     }
 
-    /// Is this best quote to be spoilt?
-    pub(super) fn for_quote(&mut self, market: Market) -> bool {
-        self.take(|f| f.kind == Kind::BadQuote && f.market.is_none_or(|m| m == market)).is_some()
+    /// What is to be wrong with this best quote, if anything.
+    pub(super) fn for_quote(&mut self, market: Market) -> Option<Odd> {
+        let met = self.take(|f| matches!(f.kind, Kind::Quote(_)) && f.market.is_none_or(|m| m == market));
+        met.and_then(|kind| if let Kind::Quote(odd) = kind { Some(odd) } else { None })
     }
 
     /// Is this private event to be sent twice?

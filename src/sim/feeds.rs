@@ -9,6 +9,7 @@ use super::exchange::{Due, Exchange, MS, SECOND};
 use super::hub::Feed;
 use super::listing::SymbolId;
 use super::market::{Book, Level};
+use super::odd::Odd;
 use super::tape::Player;
 use tungstenite::Utf8Bytes;
 
@@ -56,9 +57,22 @@ impl Exchange {
         self.days[id].see(self.books[id].bid().price);
         self.hub.book_changed(id, &self.books[id]);
         if let Some(stream) = self.hub.ticker(id) {
-            let spoil = self.faults.for_quote(self.listing.symbols[id].market);
-            let text = dialect::book_ticker(self, id, spoil);
+            let symbol = &self.listing.symbols[id];
+            let odd = self.faults.for_quote(symbol.market);
+            let told = odd.and_then(|odd| odd.told(&self.books[id], symbol.tick));
+            let truth = told.map(|told| std::mem::replace(&mut self.books[id], told));
+            let text = dialect::book_ticker(self, id, odd == Some(Odd::Digits));
+            if let Some(truth) = truth {
+                self.books[id] = truth;
+            }
+            if odd == Some(Odd::Late) {
+                self.late_quote = Some((stream, text));
+                return;
+            }
             self.publish(stream, text);
+            if let Some((_, late)) = self.late_quote.take_if(|(of, _)| *of == stream) {
+                self.publish(stream, late);
+            }
         }
     }
 
@@ -136,7 +150,7 @@ impl Exchange {
                 self.set_top(id, update_id, bid, ask);
                 self.book_changed(id);
             }
-            if self.faults.for_quote(frame.market) {
+            if self.faults.for_quote(frame.market).is_some() {
                 text = binance::spoil_quote(&text);
             }
         }

@@ -31,6 +31,7 @@ mod market;
 mod matching;
 mod naked;
 mod number;
+mod odd;
 mod orders;
 mod outage;
 mod private;

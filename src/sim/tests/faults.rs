@@ -3,7 +3,7 @@
 //! Owns:  claims about every fault that can be ordered.
 
 use super::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 const SPOT: Market = Market::Spot;
 const BUY: &str = "symbol=SOLUSDT&side=BUY&type=MARKET&quantity=2.000&newClientOrderId=5782622041802803840";
@@ -78,6 +78,21 @@ fn streams_can_be_cut_muted_spoilt_and_delayed() {
     world.run(300 * MS);
     let bad = socket.read(&mut world);
     assert_eq!(bad.iter().filter(|q| q["b"] == "12345678901234567890.12").count(), 1);
+    let price = |quote: &Value, key: &str| quote[key].as_str().unwrap().parse::<f64>().unwrap();
+    for (kind, odd) in [("crossed_quote", 0), ("spike_quote", 1), ("late_quote", 2)] {
+        world.exchange.fault(&json!({"kind": kind, "market": "spot", "by_ppm": -250_000})).unwrap();
+        world.run(300 * MS);
+        let quotes = socket.read(&mut world);
+        let near = |quote: &&Value| (price(quote, "a") / price(&quotes[0], "a") - 1.0).abs() < 0.1;
+        let found = [
+            quotes.iter().filter(|quote| price(quote, "b") > price(quote, "a")).count(),
+            quotes[1..].iter().filter(|quote| !near(quote)).count().min(1),
+            quotes.windows(2).filter(|two| two[0]["u"].as_u64() > two[1]["u"].as_u64()).count(),
+        ];
+        assert!(quotes.len() > 3, "{quotes:?}");
+        assert_eq!(found, [0, 1, 2].map(|at| usize::from(at == odd)), "{kind}: {quotes:?}");
+    }
+    assert!(world.exchange.fault(&json!({"kind": "spike_quote", "by_ppm": -1_000_000})).is_err());
     world.exchange.fault(&json!({"kind": "lag", "ms": 400, "for_ms": 300})).unwrap();
     world.run(399 * MS);
     assert!(socket.read(&mut world).is_empty());
