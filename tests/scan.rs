@@ -5,9 +5,9 @@
 #![allow(clippy::unwrap_used)] // all of it is tests, helpers too
 
 use serde_json::{Value, json};
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use venue::{CONTANGO, Ready, Venue};
 
@@ -388,4 +388,46 @@ fn a_table_is_for_people_and_says_how_every_venue_does() {
     assert!(rows.len() == 2 && rows.iter().all(|row| row["coin"] == "ETH" && row["apr"] == "1.314"), "{out}");
     let (_, out, _) = scan(&["--venue", "okx", "--json", "--direction", "long", "--pairs", "ETHUSDT"]);
     assert_eq!(serde_json::from_str::<Value>(&out).unwrap()["rows"], json!([]));
+    // At the box's Binance only what its users trade is turned over, and nobody does here.
+    for (least, count) in [("1", 3), ("1000000000000000", 0)] {
+        let (_, out, _) = scan(&["--json", "--min-turnover", least, "--pairs", "ETHUSDT"]);
+        let told: Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(told["rows"].as_array().unwrap().len(), count, "{least}: {told}");
+    }
+    // What pays, but has no room for so much, is one to watch.
+    let (_, out, _) = scan(&["--top", "4", "--notional", "900000000", "--pairs", "ETHUSDT"]);
+    let watched = |line: &str| line.contains("[WATCH] the best prices have room for ");
+    assert!(out.lines().skip(1).take(4).all(watched), "{out}");
+}
+
+#[test]
+fn who_watches_is_told_when_a_row_becomes_a_signal_and_when_it_is_none_any_more() {
+    let exchange = Box::open(&[]);
+    exchange.steady("0.0012");
+    let mut child = Command::new(CONTANGO)
+        .args(["scan", "--watch", "--pairs", "ETHUSDT", "--notional", "20"])
+        .args(exchange.flags())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let (told, heard) = std::sync::mpsc::channel();
+    std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| told.send(line)));
+    let wait = |standing: &str, apr: &str| {
+        let mut missing: Vec<String> = VENUES
+            .iter()
+            .map(|(_, name)| format!(" {standing} {name} ETH short: apr {apr} %, net "))
+            .collect();
+        while !missing.is_empty() {
+            let line =
+                heard.recv_timeout(Duration::from_secs(60)).map_err(|_| format!("never told: {missing:?}"));
+            let line = line.unwrap();
+            missing.retain(|wanted| !line.contains(wanted));
+        }
+    };
+    wait("[SIGNAL]", "131.40");
+    exchange.steady("0.00001");
+    wait("[-]", "1.09");
+    child.kill().unwrap();
+    child.wait().unwrap();
 }

@@ -233,6 +233,7 @@ def page(record):
         f"{host['memory_gib']} GiB, Linux {host['kernel']}, {host['h2load']}.",
         f"Command: `{record['command']}`. What is measured and how: the head of `tools/scan_load.py`. Times are of loopback.",
         "",
+        *(["Every round was disturbed by other work on the machine: what follows is what it does beside that.", ""] if all(it["disturbed"] for it in record["rounds"]) else []),
         f"{record['rows']} rows of four venues with {COINS} coins each. Scanner: {state['scanner_core_pct']} % of a core while nobody asks, "
         f"{record['memory_mib']['scanner']['VmHWM']} MiB at its peak; box: {state['box_core_pct']} %, {record['memory_mib']['box']['VmHWM']} MiB. "
         f"Rows were there {record['rows_after_s']} s after it listened; after {record['sums_known']['after_s']} s the seven days of {record['sums_known']['rows']} were known.",
@@ -278,7 +279,7 @@ def main():
             rows_after = round(time.monotonic() - begun, 1)
             host = machine()
             commit = options.commit or subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-            date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d")
+            date, hour = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H%M").split()
             record = {
                 "date": date,
                 "commit": commit,
@@ -298,8 +299,9 @@ def main():
     name = re.sub(r"[^a-z0-9]+", "-", f"{host['cpu']} {host['cores']}".lower()).strip("-")
     place = Path(options.out) / f"{date}-{name}"
     place.mkdir(parents=True, exist_ok=True)
-    (place / "scan.json").write_text(json.dumps(record, indent=1) + "\n")
-    (place / "scan.md").write_text(page(record))
+    # Each run stays beside the others of its day.
+    (place / f"scan-{hour}.json").write_text(json.dumps(record, indent=1) + "\n")
+    (place / f"scan-{hour}.md").write_text(page(record))
     print(page(record))
     return 1 if record["missed"] else 0
 

@@ -108,7 +108,7 @@ impl<'a> Scan<'a> {
         let began = self.clock.now();
         let told = |it: &scan::Venue| {
             let nothing_to_tell = it.pairs == 0 && !it.left_out.is_empty();
-            it.why.is_some() || it.rates_at.is_some() || nothing_to_tell
+            it.why.is_some() || it.complete || nothing_to_tell
         };
         let mut snapshot = loop {
             std::thread::sleep(EVERY);

@@ -71,6 +71,7 @@ impl View {
             pairs: 0,
             prices_at: None,
             rates_at: None,
+            complete: false,
             failures: 0,
             why: None,
             left_out: Vec::new(),
@@ -98,6 +99,8 @@ pub(super) struct Poller {
     symbols: Symbols,
     /// When each question is due; the last is that for the intervals of all perps, where they are asked for.
     due: Vec<Nanos>,
+    /// Which of them were answered.
+    answered: Vec<bool>,
     listing_due: Nanos,
     /// By instrument; of spot ones nothing is ever due.
     past: Vec<Past>,
@@ -130,6 +133,7 @@ impl Poller {
         let (all, now) = (Arc::<Instruments>::default(), inquiry.clock.now());
         let symbols = Symbols::new(&all, open.id);
         let due = vec![now; open.tickers.len() + 1];
+        let answered = vec![false; due.len()];
         Self {
             open,
             inquiry,
@@ -139,6 +143,7 @@ impl Poller {
             all,
             symbols,
             due,
+            answered,
             listing_due: now,
             past: Vec::new(),
             past_due: now,
@@ -211,6 +216,12 @@ impl Poller {
             },
             What::Past => perp.map_or(Ok(()), |id| self.read_past(id)),
         };
+        if let (Ok(()), What::Question(at)) = (&done, what) {
+            self.answered[at] = true;
+            if self.answered.iter().all(|it| *it) {
+                self.known().told.complete = true;
+            }
+        }
         match done {
             Ok(()) if self.failing.is_none_or(|failing| failing == what) => {
                 (self.failed, self.failing) = (0, None);

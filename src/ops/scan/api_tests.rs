@@ -41,7 +41,8 @@ fn rows() -> Snapshot {
     let why = Some("not JSON: <html".to_owned());
     let left_out = vec!["XYZ is not listed".to_owned()];
     let (prices_at, rates_at) = (Some(NOW), None);
-    let venue = Venue { exchange: "Bybit", pairs: 1, prices_at, rates_at, failures: 2, why, left_out };
+    let (exchange, complete) = ("Bybit", false);
+    let venue = Venue { exchange, pairs: 1, prices_at, rates_at, complete, failures: 2, why, left_out };
     Snapshot::new(7, NOW, all, vec![venue])
 }
 

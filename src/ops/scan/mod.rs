@@ -141,6 +141,8 @@ pub struct Venue {
     pub prices_at: Option<Unix>,
     /// As above.
     pub rates_at: Option<Unix>,
+    /// Whether each of its questions has been answered once.
+    pub complete: bool,
     /// Questions that went wrong since the start.
     pub failures: u64,
     /// Why its last question went wrong; `None`: it did not.
