@@ -76,6 +76,8 @@ pub struct Order {
     cancel_at: Nanos,
     /// Left by a process that died: nobody waits for it, so it is cancelled as soon as it is seen open.
     orphan: bool,
+    /// A repair that stands: its first cancel was brought forward.
+    hastened: bool,
     /// Queries that found no such order. No evidence by itself.
     not_found: u8,
     /// When the venue has dropped it or shows it, for sure: its deadline and settling time are over.
@@ -105,6 +107,7 @@ impl Order {
             ask_at: leg.sent.plus(T_SOFT_NS),
             cancel_at: leg.sent.plus(T_ACK_NS),
             orphan: false,
+            hastened: false,
             not_found: 0,
             settles_at: Nanos::NEVER,
             lost: None,
@@ -189,7 +192,8 @@ impl Order {
                 } else if self.cancel_at == Nanos::NEVER {
                     // It shows itself, or a replica is behind: in both cases there is no hurry.
                     self.cancel_at = now.plus(CANCEL_AGAIN_NS);
-                } else if self.class == Class::Repair && self.cancel_at == self.unknown_at() {
+                } else if self.class == Class::Repair && !self.hastened {
+                    self.hastened = true;
                     self.cancel_at = self.leg.sent.plus(REPAIR_STANDS_NS).max(now).min(self.cancel_at);
                 }
             }
