@@ -122,14 +122,17 @@ impl Shadow {
                     || self.income.due <= now.plus(TOLD_NS)))
     }
 
-    /// What a stop does not wait for any longer.
-    pub(super) fn payments_unread(&self, now: Nanos) -> Option<String> {
+    /// A stop does not wait for payments any longer. Nothing of them is lost, so that it leaves nothing open.
+    pub(super) fn tell_unread(&mut self, now: Nanos) {
+        if !self.income_pending(now) {
+            return;
+        }
         let since = self.income.since.or(self.recovered.paid_since);
         let since = since.map_or_else(|| "this run began".to_owned(), |at| at.to_string());
         let text = format!(
             "funding payments since {since}: not read, and not in the report; the next run reads them"
         );
-        self.income_pending(now).then_some(text)
+        self.note(text);
     }
 
     /// What the wallet differs by is held back while payments can't be read: after a while that is told.

@@ -61,7 +61,8 @@ impl Shadow {
                     || self.fees_pending()
                     || self.books.iter().any(|book| book.state.is_open());
                 if !busy || now.since(since) > STOP_WAIT_NS {
-                    self.ended.open = self.left_open(now);
+                    self.tell_unread(now);
+                    self.ended.open = self.left_open();
                     let open = self.ended.open.clone();
                     self.write(Record::Stop { at: self.clock.unix(), open });
                     self.phase = Phase::Closing;

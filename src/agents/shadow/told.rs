@@ -125,7 +125,7 @@ impl Shadow {
     }
 
     /// Names everything that a stop leaves in doubt.
-    pub(super) fn left_open(&self, now: Nanos) -> Vec<String> {
+    pub(super) fn left_open(&self) -> Vec<String> {
         let order = |tracked: &Tracked| {
             let row = self.instruments.get(tracked.order.leg.instrument);
             format!(
@@ -145,6 +145,6 @@ impl Shadow {
                     b.holding.exposure()
                 )
             });
-        orders.chain(naked).chain(self.payments_unread(now)).collect()
+        orders.chain(naked).collect()
     }
 }
