@@ -168,13 +168,14 @@ impl Snapshot {
     #[must_use]
     pub fn new(version: u64, now: Unix, mut rows: Vec<Row>, venues: Vec<Venue>) -> Self {
         rows.retain(|row| now.0 - row.rate_at.0 <= RATE_STALE_NS);
-        let key = |row: &Row| (row.coin.clone(), row.exchange);
+        let of = |a: &Row, b: &Row| a.coin.cmp(&b.coin).then(a.exchange.cmp(b.exchange));
         rows.sort_by(|a, b| {
-            key(a).cmp(&key(b)).then(b.turnover.cmp(&a.turnover)).then(a.symbols.cmp(&b.symbols))
+            of(a, b).then(b.turnover.cmp(&a.turnover)).then_with(|| a.symbols.cmp(&b.symbols))
         });
-        rows.dedup_by(|later, first| key(later) == key(first));
+        std::thread::yield_now();
+        rows.dedup_by(|later, first| of(later, first).is_eq());
         // Equal APRs stay in the order of coins.
-        rows.sort_by_key(|row| std::cmp::Reverse(row.apr()));
+        rows.sort_by_cached_key(|row| std::cmp::Reverse(row.apr()));
         Self { version, rows, venues }
     }
 }
