@@ -4,10 +4,9 @@
 Told are how old prices and funding are, memory and CPU, how much of each public budget was used, and for each question
 the most answers a second (16 connections that ask again at once) and, at 5,000 a second, how long an answer takes. The
 scanner, all its threads, has one core; h2load (Debian's nghttp2-client) and the box, which gives way to it, have the
-others. An answer's time is
-h2load's: from the request's first byte sent to the answer's last byte; a connection whose answer is late asks late, so
-the rate that was reached stands beside it. A round while others used more than 5 % of the machine is marked as disturbed;
-none is left out.
+others. An answer's time is h2load's: from the request's first byte sent to the answer's last byte; a connection whose
+answer is late asks late, so the rate that was reached stands beside it. A round while others used more than 5 % of the
+machine is marked as disturbed; none is left out.
 
     cargo build --release && python3 tools/scan_load.py
 

@@ -19,7 +19,7 @@ const PRICES_STALE_NS: i64 = 30 * SEC as i64;
 const COLLAR: u32 = 5_000;
 
 /// So many rows are made before others may have the core.
-const ROWS_AT_ONCE: usize = 256;
+const ROWS_AT_ONCE: usize = 64;
 
 /// All rows there are now.
 pub(super) fn snapshot(version: u64, now: Unix, views: &[Arc<Mutex<View>>]) -> Snapshot {
