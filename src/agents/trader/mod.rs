@@ -6,8 +6,7 @@
 //!        expired permit, decides on a quote when a newer one is already in the ring.
 //! Map:   `pen` limits, rendering, fitting · `ready` orders signed ahead · `seal` and sealed ahead · `fire` the
 //!        way out · `mend` what the shadow wishes · `contingent` the leg that waits for a proven fill · `proof` what proves it · `links`
-//!        answers, warmth · `hot` its private stream · `pairset` what an idle turn still looks at ·
-//!        `shelf` the prices prepared for.
+//!        answers, warmth · `hot` its private stream.
 
 pub mod contingent;
 mod counts;
@@ -15,12 +14,10 @@ mod fire;
 mod hot;
 mod links;
 mod mend;
-mod pairset;
 pub mod pen;
 mod proof;
 mod ready;
 mod seal;
-mod shelf;
 
 use super::{Dead, Handed, Loaded, session};
 use crate::desk::book::{Books, touch};
@@ -42,10 +39,8 @@ use crate::units::{Class, Direction, InstrumentId, LegKind, LinkId, Nanos, PairI
 use contingent::{Armed, Legs};
 pub use counts::{TraderCounts, Weighed};
 use links::{Around, OrderLinks};
-use pairset::PairSet;
 use pen::Prepared;
 use proof::Proof;
-use shelf::Shelf;
 use std::sync::Arc;
 
 /// Feed items taken from the ring per turn; bounds how long links and commands wait.
@@ -153,7 +148,7 @@ pub struct Trader {
     books: Books,
     stalls: Vec<Stall>,
     /// Orders signed ahead, by pair, direction, leg.
-    ready: Vec<[[Shelf; 2]; 2]>,
+    ready: Vec<[[Prepared; 2]; 2]>,
     /// Where a repair is rendered.
     repair: Prepared,
     links: OrderLinks,
@@ -169,15 +164,10 @@ pub struct Trader {
     turns: u64,
     /// What the shadow was last told of the kill latch.
     latched: bool,
-    /// Pairs whose orders may be missing or not fit any more, where looking goes on, and when the first order
-    /// that fits is too old.
-    unprepared: PairSet,
+    /// Where preparing goes on in the next idle turn.
     turn_of: usize,
-    prepare_due: Nanos,
-    /// Pairs whose gaps may have changed, where looking goes on, and whether what lies sealed may not be the nearest.
-    unranked: PairSet,
+    /// Which pair's gaps are looked at next.
     gap_of: usize,
-    unsealed: bool,
     /// On which link each lane's orders lie sealed.
     sealed_on: [LinkId; LANES],
     /// What was counted.
@@ -220,12 +210,8 @@ impl Trader {
             stakes: Stakes::default(),
             turns: 0,
             latched: false,
-            unprepared: PairSet::default(),
             turn_of: 0,
-            prepare_due: Nanos::NEVER,
-            unranked: PairSet::default(),
             gap_of: 0,
-            unsealed: false,
             sealed_on: [LinkId::default(); LANES],
             counts: TraderCounts::default(),
         }
@@ -235,7 +221,7 @@ impl Trader {
     fn load(&mut self, loaded: Arc<Loaded>) {
         let all = &loaded.instruments;
         self.books = Books::new(all);
-        let blank = Shelf::blank;
+        let blank = Prepared::blank;
         self.ready = all.pairs.iter().map(|_| [[blank(), blank()], [blank(), blank()]]).collect();
         self.stalls = all
             .pairs
@@ -262,17 +248,15 @@ impl Trader {
                 gaps: [u64::MAX; 2],
             })
             .collect();
-        self.unprepared = PairSet::first(self.stalls.len());
         self.loaded = Some(loaded);
     }
 
     /// Takes in the next generation of the same instruments: what was signed under the one before is not sent
     /// any more (F46, F74).
     fn renew(&mut self, loaded: Arc<Loaded>) {
-        for shelf in self.ready.iter_mut().flatten().flatten() {
-            shelf.spoil();
+        for order in self.ready.iter_mut().flatten().flatten() {
+            order.spoil();
         }
-        self.unprepared = PairSet::first(self.stalls.len());
         self.loaded = Some(loaded);
     }
 
@@ -292,8 +276,6 @@ impl Trader {
             for at in 0..self.books.pairs_of(instrument).len() {
                 let pair = self.books.pairs_of(instrument)[at];
                 self.counts.decisions += 1;
-                self.unprepared.insert(usize::from(pair.0));
-                self.unranked.insert(usize::from(pair.0));
                 match self.signal(pair) {
                     // A seventeenth pair in one turn waits for its next quote.
                     Ok(_) if !signals.contains(&pair) => _ = signals.try_push(pair),
@@ -462,8 +444,6 @@ impl Agent for Trader {
             self.pulse(now);
             work += self.prepare_one(now);
         }
-        // Whatever it was: a link may be free or gone, an order made or fired.
-        self.unsealed |= work > 0;
         // What lies sealed is in no recording, and decides nothing: it is no work of a recorded turn, and a
         // replayed trader, which sends nothing, seals nothing.
         let sealed = if work == 0 && !self.doors.tap.plays() { self.seal_one() } else { 0 };
