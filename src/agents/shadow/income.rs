@@ -75,6 +75,8 @@ pub(super) struct Income {
     compare_tries: u32,
     held: Option<Held>,
     differs: Option<Nanos>,
+    /// What a wallet seems to have held before the first run, and since when each look says so.
+    opened: BTreeMap<Asset, (Nanos, Amount)>,
     /// What a look at the wallet would make the books' new beginning, once payments that were asked for after it
     /// explain nothing of it.
     found: Option<Found>,
@@ -350,8 +352,8 @@ impl Shadow {
         self.income.compare_due = now.plus(SEC);
         let quotes = self.instruments.pairs.iter().map(|pair| self.instruments.get(pair.perp).quote);
         let quotes: std::collections::BTreeSet<Asset> = quotes.collect();
-        let mut rows = Vec::new();
-        let mut differs = Vec::new();
+        let (mut rows, mut differs) = (Vec::new(), Vec::new());
+        let mut begun = true;
         for asset in quotes {
             let total = totals.get(&asset).copied().unwrap_or_default();
             let (cost, units) = held.cost.get(&asset).copied().unwrap_or_default();
@@ -361,25 +363,37 @@ impl Shadow {
                 / pow10_i128(ROUNDED_DECIMALS);
             match self.recovered.openings.get(&(LegKind::Perp, asset)).copied() {
                 Some(known) if (opening - known).0.abs() <= rounding => {}
-                known => {
-                    if let Some(known) = known {
-                        differs.push(format!(
-                            "{asset} in the perp wallet is {total} at the venue and {} in the books",
-                            known + change
-                        ));
-                    }
+                Some(known) => {
+                    differs.push(format!(
+                        "{asset} in the perp wallet is {total} at the venue and {} in the books",
+                        known + change
+                    ));
                     rows.push(WalletRow { leg: LegKind::Perp, asset, total, opening });
                 }
+                None if self.begins(asset, opening, rounding, now) => {
+                    rows.push(WalletRow { leg: LegKind::Perp, asset, total, opening });
+                }
+                None => begun = false,
             }
         }
         if !differs.is_empty() && now.since(*self.income.differs.get_or_insert(now)) < PATIENCE_NS {
             self.income.due = now;
         } else if rows.is_empty() {
-            (self.income.differs, self.income.compare) = (None, false);
+            (self.income.differs, self.income.compare) = (None, !begun);
         } else {
             // A payment that the books don't know yet would be taken for something else, for good.
             (self.income.found, self.income.due) = (Some(Found { at: now, rows, differs }), now);
         }
+    }
+
+    /// Whether the books may begin with this: nothing of ours has moved yet, or looks that lie apart say the same. A
+    /// single one may have read positions or wallet of a while ago (F84), and would be believed for good.
+    fn begins(&mut self, asset: Asset, opening: Amount, rounding: i128, now: Nanos) -> bool {
+        let (since, said) = self.income.opened.entry(asset).or_insert((now, opening));
+        if (opening - *said).0.abs() > rounding {
+            (*since, *said) = (now, opening);
+        }
+        self.ledger.fills() == 0 || now.since(*since) >= PATIENCE_NS
     }
 
     /// The books begin with what a look at the wallet found: at the first one, or where nothing explains it.
