@@ -103,6 +103,17 @@ impl OldOrder {
     }
 }
 
+/// That a market asked to be left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quiet {
+    /// When it did, calendar time.
+    pub at: Unix,
+    /// Until when, by the same calendar.
+    pub until: Unix,
+    /// Until when by the venue's clock; `None`: it was not known.
+    pub by_venue: Option<Unix>,
+}
+
 /// A market as a run knew it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OldInstrument {
@@ -186,8 +197,8 @@ pub struct Recalled {
     pub left: BTreeMap<Asset, Unix>,
     /// What closing a pair would have fetched, full hour by full hour: of a short, of a long, in parts per billion.
     pub bases: BTreeMap<Asset, Vec<(Unix, [i64; 2])>>,
-    /// Which markets asked to be left alone, since when and until when.
-    pub quiet: BTreeMap<String, (Unix, Unix)>,
+    /// Which markets asked to be left alone.
+    pub quiet: BTreeMap<String, Quiet>,
     /// How many records of each kind were read for this.
     pub counts: BTreeMap<Kind, u64>,
     traded: BTreeMap<Market, Traded>,
