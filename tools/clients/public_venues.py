@@ -116,8 +116,10 @@ def pybit_listens(check, box):
         socket = unified_trading.WebSocket(channel_type=kind, testnet=False, retries=3)
         try:
             socket.orderbook_stream(1, "BTCUSDT", lambda message, heard=heard: heard.setdefault("book", message))
+            # One topic after the other: two requests at once and it may lose one of them.
+            wait(lambda heard=heard: "book" in heard, 60, f"pybit hears the {kind} book")
             socket.ticker_stream("BTCUSDT", lambda message, heard=heard: heard.setdefault("ticker", message))
-            wait(lambda heard=heard: len(heard) == 2, 20, f"pybit hears both {kind} topics")
+            wait(lambda heard=heard: len(heard) == 2, 60, f"pybit hears both {kind} topics")
             book = heard["book"]["data"]
             check.true(f"pybit {kind} book", 0 < float(book["b"][0][0]) < float(book["a"][0][0]), book)
             check.same(f"pybit {kind} ticker", heard["ticker"]["data"]["symbol"], "BTCUSDT")

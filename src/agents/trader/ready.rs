@@ -17,7 +17,7 @@ use crate::units::{Class, ClientId, Direction, LegKind, Nanos, Qty};
 
 /// What came of looking at one pair.
 enum Look {
-    /// An order was made; another may be missing.
+    /// An order was made, or those that served an earlier threshold went; another may be missing.
     Made,
     /// There is nothing to make before then, unless something changes.
     Done { due: Nanos },
@@ -36,6 +36,9 @@ impl Trader {
     }
 
     /// Makes one order that is missing or old. One an idle turn, so that no quote waits for long.
+    ///
+    /// A turn in which nothing is made is in no recording, so it may leave nothing behind but that there was nothing
+    /// to make: a replay, which has not had it, must make the same order next.
     pub(super) fn prepare_one(&mut self, now: Nanos) -> usize {
         let Some(loaded) = self.loaded.clone() else { return 0 };
         if loaded.forms.is_empty() || !self.settings.live {
@@ -45,15 +48,19 @@ impl Trader {
             self.unprepared = PairSet::first(self.stalls.len());
             self.prepare_due = Nanos::NEVER;
         }
-        while let Some(at) = self.unprepared.next(self.turn_of).filter(|at| *at < self.stalls.len()) {
-            self.turn_of = at + 1;
+        let mut unseen = self.unprepared;
+        while let Some(at) = unseen.next(self.turn_of).filter(|at| *at < self.stalls.len()) {
+            unseen.remove(at);
             match self.prepare(at, &loaded, now) {
-                Look::Made => return 1,
+                Look::Made => {
+                    self.turn_of = at + 1;
+                    return 1;
+                }
                 Look::Done { due } => {
                     self.unprepared.remove(at);
                     self.prepare_due = self.prepare_due.min(due);
                 }
-                Look::NotYet => return 0,
+                Look::NotYet => {}
             }
         }
         0
@@ -146,8 +153,7 @@ impl Trader {
         let shelf = &mut self.ready[at][signal.direction as usize][leg as usize];
         let Some(rungs) = rungs(fold, leg, &wanted, row, &quotes[leg as usize], other) else {
             // What is there is for an earlier threshold.
-            shelf.clear_rungs();
-            return Look::NOTHING;
+            return if shelf.clear_rungs() { Look::Made } else { Look::NOTHING };
         };
         let life = self.prepared_life_ns() / 2;
         let mut due = Nanos::NEVER;

@@ -34,10 +34,10 @@ impl Shelf {
         self.orders.iter_mut().for_each(Prepared::spoil);
     }
 
-    /// Those beyond the touch serve no wish any more.
-    pub(super) fn clear_rungs(&mut self) {
+    /// Those beyond the touch serve no wish any more; whether there were any.
+    pub(super) fn clear_rungs(&mut self) -> bool {
         let there = |order: &&mut Prepared| !order.bytes().is_empty();
-        self.orders[1..].iter_mut().filter(there).for_each(Prepared::spoil);
+        self.orders[1..].iter_mut().filter(there).map(Prepared::spoil).count() > 0
     }
 
     /// The first that may be sent as it is, if there is one; it is picked then, else the one at the touch is.
