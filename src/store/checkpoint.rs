@@ -8,10 +8,9 @@
 //! Map:   `segments` writes it when a segment is full, and goes back to the last whole one at a start.
 
 use super::body::{BASIS_DECIMALS, basis_body, instrument_rows, market, pair_rows, us};
+use super::earlier::{Market, Markets, OldOrder, OldTrade, Quiet, Run};
 use super::journal::{Entry, Kind};
-use super::recall::{
-    LATE_NS, Market, Markets, OldOrder, OldTrade, Quiet, RecallError, Recalled, Run, WEEK_NS, read_markets,
-};
+use super::recall::{LATE_NS, RecallError, Recalled, WEEK_NS, read_markets};
 use super::row::Row;
 use crate::desk::ledger::{Lot, Profit, Sums};
 use crate::metal::bugs::{Bug, planted};

@@ -9,7 +9,7 @@
 use super::{Phase, Shadow};
 use crate::desk::budget::{Lane, Line, SLOW_NS, Weighs};
 use crate::event::{BudgetTold, Headers, LANES, Limit, Permit, Reads, Record, lane, market_of};
-use crate::store::recall::Quiet;
+use crate::store::earlier::Quiet;
 use crate::units::time::SEC;
 use crate::units::{LegKind, Nanos, Unix};
 use crate::venue;
