@@ -199,8 +199,7 @@ impl House {
                 if let Some(guest) = self.guests.get_mut(&raw.token)
                     && guest.orders(&plain)
                 {
-                    let leg =
-                        if guest.door == Door::SpotRest { &mut legs.spot } else { &mut legs.perp };
+                    let leg = if guest.door == Door::SpotRest { &mut legs.spot } else { &mut legs.perp };
                     // A second order of the same leg is none of the trial's.
                     leg.get_or_insert(raw.read - sent);
                 }
@@ -282,8 +281,7 @@ impl House {
                 }
                 let (tls, door) = (tls.map(Box::new), *door);
                 let (out, request) = (Vec::new(), Vec::new());
-                self.guests
-                    .insert(token, Guest { stream, tls, door, conn: None, out, request, gone: false });
+                self.guests.insert(token, Guest { stream, tls, door, conn: None, out, request, gone: false });
             }
         }
     }
@@ -421,11 +419,9 @@ impl Guest {
         self.request.extend_from_slice(plain);
         let mut found = false;
         while let Some(whole) = request_len(&self.request) {
-            let order = [&b"POST /api/v3/order"[..], b"POST /fapi/v1/order"]
-                .iter()
-                .any(|head| {
-                    self.request.starts_with(head) && matches!(self.request.get(head.len()), Some(b'?' | b' '))
-                });
+            let order = [&b"POST /api/v3/order"[..], b"POST /fapi/v1/order"].iter().any(|head| {
+                self.request.starts_with(head) && matches!(self.request.get(head.len()), Some(b'?' | b' '))
+            });
             found |= order;
             self.request.drain(..whole);
         }

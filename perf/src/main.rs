@@ -12,8 +12,13 @@ mod cert;
 mod floor;
 mod house;
 
+use contango::cli::hist;
+use contango::units::Unix;
+use hdrhistogram::Histogram;
 use house::{House, Legs, ONE};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::error::Error;
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -102,7 +107,10 @@ impl Player {
         let mut at = house.addresses()?;
         let account = contango::sim::Config::default();
         let key_file = folder.join("key.toml");
-        private(&key_file, &format!("env = \"test\"\nkey = \"{}\"\nsecret = \"{}\"\n", account.key, account.secret))?;
+        private(
+            &key_file,
+            &format!("env = \"test\"\nkey = \"{}\"\nsecret = \"{}\"\n", account.key, account.secret),
+        )?;
         let mut endpoints = vec!["--ca".to_owned(), path(ca)];
         endpoints.extend(["--key-file".to_owned(), format!("binance={}", path(&key_file))]);
         for (door, url) in &at {
@@ -239,11 +247,13 @@ fn run(plan: &Value) -> Result<(), Fault> {
         player.signal(libc::SIGSTOP);
         players.push(player);
     }
+    let (begun, started) = (Instant::now(), SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?);
+    let mut taken: BTreeMap<String, Histogram<u64>> = BTreeMap::new();
     let mut file = BufWriter::new(File::create(out.join("samples.jsonl"))?);
     for round in 0..rounds {
         let mut order: Vec<usize> = (0..players.len()).collect();
         (1..order.len()).rev().for_each(|i| order.swap(i, dice.below(i as u64 + 1) as usize));
-        let (busy, ours, begun) = (machine()?, own(&players)?, Instant::now());
+        let (busy, ours, round_begun) = (machine()?, own(&players)?, Instant::now());
         for at in &order {
             let player = &mut players[*at];
             player.signal(libc::SIGCONT);
@@ -256,6 +266,17 @@ fn run(plan: &Value) -> Result<(), Fault> {
                 let line = json!({"round": round, "name": player.name, "warm_up": trial < warm_up,
                     "way": if entering { "in" } else { "out" }, "spot_ns": ns(legs.spot), "perp_ns": ns(legs.perp)});
                 writeln!(file, "{line}")?;
+                // Missing legs are in no histogram: the samples and the record count them.
+                if let Some((first, second)) = legs.both().filter(|_| trial >= warm_up) {
+                    for (leg, took) in [("leg1", first), ("leg2", second)] {
+                        let stage = format!("{}/{leg}", player.name);
+                        let histogram = match taken.entry(stage) {
+                            Entry::Occupied(it) => it.into_mut(),
+                            Entry::Vacant(it) => it.insert(Histogram::new(3)?),
+                        };
+                        histogram.record(took.as_nanos() as u64)?;
+                    }
+                }
             }
             player.quiet(&mut dice, GAP);
             player.signal(libc::SIGSTOP);
@@ -264,12 +285,24 @@ fn run(plan: &Value) -> Result<(), Fault> {
             }
         }
         let (total, used) = (machine()?, own(&players)?);
-        let others = (total.0 - busy.0).saturating_sub(used - ours) as f64 * 100.0 / (total.1 - busy.1).max(1) as f64;
+        let others =
+            (total.0 - busy.0).saturating_sub(used - ours) as f64 * 100.0 / (total.1 - busy.1).max(1) as f64;
         let names: Vec<&str> = order.iter().map(|at| players[*at].name.as_str()).collect();
-        writeln!(file, "{}", json!({"round": round, "order": names, "others_pct": (others * 10.0).round() / 10.0}))?;
-        eprintln!("round {} of {rounds}: {:.1} s, others {others:.1} %", round + 1, begun.elapsed().as_secs_f64());
+        writeln!(
+            file,
+            "{}",
+            json!({"round": round, "order": names, "others_pct": (others * 10.0).round() / 10.0})
+        )?;
+        eprintln!(
+            "round {} of {rounds}: {:.1} s, others {others:.1} %",
+            round + 1,
+            round_begun.elapsed().as_secs_f64()
+        );
     }
     file.flush()?;
+    let named: Vec<(&str, &Histogram<u64>)> = taken.iter().map(|(name, it)| (name.as_str(), it)).collect();
+    let lasted = begun.elapsed().as_nanos() as u64;
+    std::fs::write(out.join("latency.hlog"), hist::hlog(&named, Unix(started.as_nanos() as i64), lasted)?)?;
     for player in &mut players {
         std::fs::write(out.join(&player.name).join("truth.json"), player.house.truth().to_string())?;
     }

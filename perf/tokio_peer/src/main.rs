@@ -47,7 +47,9 @@ struct Venue {
 
 #[tokio::main]
 async fn main() -> Result<(), Fault> {
-    rustls::crypto::ring::default_provider().install_default().map_err(|_| "a provider is installed already")?;
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .map_err(|_| "a provider is installed already")?;
     let file = std::env::args().nth(1).ok_or("tokio_peer READY")?;
     let ready: Value = serde_json::from_slice(&std::fs::read(file)?)?;
     let pem = std::fs::read(ready["ca"].as_str().unwrap_or_default())?;
@@ -71,13 +73,31 @@ async fn main() -> Result<(), Fault> {
     venue.client.get(format!("{}/fapi/v1/ping", venue.usdm)).send().await?.bytes().await?;
 
     let state = Arc::new(Mutex::new(State::default()));
-    let spot = tokio::spawn(listen(format!("{}/ws/btcusdt@bookTicker", text("spot_ws")), pem.clone(), false, Arc::clone(&state), Arc::clone(&venue)));
-    let perp = tokio::spawn(listen(format!("{}/public/ws/btcusdt@bookTicker", text("usdm_ws")), pem, true, state, venue));
+    let spot = tokio::spawn(listen(
+        format!("{}/ws/btcusdt@bookTicker", text("spot_ws")),
+        pem.clone(),
+        false,
+        Arc::clone(&state),
+        Arc::clone(&venue),
+    ));
+    let perp = tokio::spawn(listen(
+        format!("{}/public/ws/btcusdt@bookTicker", text("usdm_ws")),
+        pem,
+        true,
+        state,
+        venue,
+    ));
     tokio::select! { end = spot => end??, end = perp => end?? }
     Ok(())
 }
 
-async fn listen(url: String, pem: Vec<u8>, perp: bool, state: Arc<Mutex<State>>, venue: Arc<Venue>) -> Result<(), Fault> {
+async fn listen(
+    url: String,
+    pem: Vec<u8>,
+    perp: bool,
+    state: Arc<Mutex<State>>,
+    venue: Arc<Venue>,
+) -> Result<(), Fault> {
     use rustls::pki_types::{CertificateDer, pem::PemObject};
     let mut roots = rustls::RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(&pem) {
@@ -92,16 +112,18 @@ async fn listen(url: String, pem: Vec<u8>, perp: bool, state: Arc<Mutex<State>>,
         let best = Some((quote.b.parse()?, quote.a.parse()?));
         let entering = {
             let mut state = state.lock().map_err(|_| "a task has died")?;
-            if perp { state.perp = best } else { state.spot = best }
+            if perp {
+                state.perp = best
+            } else {
+                state.spot = best
+            }
             state.decide()
         };
         if let Some((entering, spot, perp)) = entering {
             let (state, venue) = (Arc::clone(&state), Arc::clone(&venue));
             tokio::spawn(async move {
-                let (a, b) = tokio::join!(
-                    venue.order(false, entering, spot),
-                    venue.order(true, entering, perp)
-                );
+                let (a, b) =
+                    tokio::join!(venue.order(false, entering, spot), venue.order(true, entering, perp));
                 for answer in [a, b] {
                     if let Err(error) = answer {
                         eprintln!("order: {error}");
@@ -141,7 +163,11 @@ impl Venue {
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
         let side = if perp == entering { "SELL" } else { "BUY" };
         // A buyer of spot pays the fee in coins: it is sold back without dust from the account's other coins.
-        let (price, quantity) = if perp { (format!("{price:.1}"), "0.005") } else { (format!("{price:.2}"), if entering { "0.00501" } else { "0.00500" }) };
+        let (price, quantity) = if perp {
+            (format!("{price:.1}"), "0.005")
+        } else {
+            (format!("{price:.2}"), if entering { "0.00501" } else { "0.00500" })
+        };
         let id = format!("tokio-{}", now.as_nanos());
         let reduce = if perp && !entering { "&reduceOnly=true" } else { "" };
         let mut query = format!(
@@ -155,7 +181,11 @@ impl Venue {
         for byte in mac.finalize().into_bytes() {
             write!(query, "{byte:02x}")?;
         }
-        let url = if perp { format!("{}/fapi/v1/order?{query}", self.usdm) } else { format!("{}/api/v3/order?{query}", self.spot) };
+        let url = if perp {
+            format!("{}/fapi/v1/order?{query}", self.usdm)
+        } else {
+            format!("{}/api/v3/order?{query}", self.spot)
+        };
         let answer = self.client.post(url).header("X-MBX-APIKEY", &self.key).send().await?;
         let status = answer.status();
         let body = answer.text().await?;
