@@ -8,18 +8,20 @@
 //! Run:   `cargo bench --bench path [-- ROUNDS]` (default 60 rounds of 200).
 #![allow(clippy::unwrap_used)] // a bench may fail loudly
 
+mod rounds;
+
 use contango::agents::trader::pen::{ENTRY_COLLAR_PPM, Paper, Prepared, Wanted};
-use contango::event::{Fold, Instrument, Instruments, Made, Pair, Quote};
+use contango::event::{Fold, Instruments, Made, Quote};
 use contango::metal::dial::{DialRequest, Dialer};
 use contango::metal::link::{Link, LinkState, Sent};
 use contango::metal::tls::TlsTrust;
 use contango::units::{
-    Amount, Class, ClientId, InstrumentId, LegKind, LinkId, Nanos, PairId, Price, Qty, Rate, Side, Unix,
-    VenueId,
+    Class, ClientId, InstrumentId, LegKind, LinkId, Nanos, Price, Qty, Side, Unix, VenueId,
 };
 use contango::venue::binance::VENUE;
 use contango::venue::{Heard, Key, OrderForm, Scratch, Symbols};
 use contango::wire::ws;
+use rounds::{Dice, instruments, median, paired, tell_ratio};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use std::hint::black_box;
@@ -123,45 +125,6 @@ impl Server {
             link.recv().unwrap();
         }
         Line { link, peer: Box::new(serving.join().unwrap()) }
-    }
-}
-
-fn row(id: u16, leg: LegKind, price_decimals: u8, qty_decimals: u8) -> Instrument {
-    Instrument {
-        id: InstrumentId(id),
-        venue: VENUE.id,
-        leg,
-        symbol: "BTCUSDT".try_into().unwrap(),
-        base: "BTC".try_into().unwrap(),
-        quote: "USDT".try_into().unwrap(),
-        price_decimals,
-        qty_decimals,
-        tick: Price(1),
-        lot: Qty(1),
-        qty_min: Qty(1),
-        qty_max: Qty(1_000_000_000),
-        notional_min: Amount(5 * 10i128.pow(18)),
-        reduce_only_exempt: leg == LegKind::Perp,
-        price_range: (Price(1), Price(1_000_000_000)),
-        taker_fee: Rate(5 * 10i64.pow(14)),
-        band: None,
-        buy_fee_in_base: leg == LegKind::Spot,
-    }
-}
-
-fn instruments() -> Instruments {
-    Instruments {
-        generation: 1,
-        instruments: vec![row(0, LegKind::Spot, 2, 5), row(1, LegKind::Perp, 1, 3)],
-        pairs: vec![Pair {
-            id: PairId(0),
-            name: "BTC".try_into().unwrap(),
-            spot: InstrumentId(0),
-            perp: InstrumentId(1),
-            price_factor: 1,
-            size_factor: Amount(10i128.pow(18)),
-        }],
-        left_out: Vec::new(),
     }
 }
 
@@ -280,33 +243,6 @@ fn frame(number: u64, bid: i64) -> Vec<u8> {
     frame
 }
 
-/// xorshift: the order of the variants and the bootstrap need no more, and the same every time.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % n as u64) as usize
-    }
-}
-
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-/// The median of the paired ratios, and its bootstrap interval of 95 %.
-fn ratio(above: &[f64], below: &[f64], dice: &mut Dice) -> [f64; 3] {
-    let ratios: Vec<f64> = above.iter().zip(below).map(|(a, b)| a / b).collect();
-    let mut drawn: Vec<f64> = (0..2_000)
-        .map(|_| median(&mut (0..ratios.len()).map(|_| ratios[dice.below(ratios.len())]).collect::<Vec<_>>()))
-        .collect();
-    drawn.sort_by(f64::total_cmp);
-    [median(&mut ratios.clone()), drawn[50], drawn[1_949]]
-}
-
 fn main() {
     let rounds: usize = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(60);
     let server = Server::new();
@@ -314,28 +250,18 @@ fn main() {
     let mut lines: Vec<[Line; 2]> =
         VARIANTS.iter().map(|(_, records, _)| [server.line(*records), server.line(*records)]).collect();
     let mut dice = Dice(0x9E37_79B9_7F4A_7C15);
-    let mut medians = vec![Vec::new(); VARIANTS.len()];
-    for round in 0..=rounds {
-        let mut order: Vec<usize> = (0..VARIANTS.len()).collect();
-        (1..order.len()).rev().for_each(|i| order.swap(i, dice.below(i + 1)));
-        for at in order {
-            let [feed, orders] = &mut lines[at];
-            let tries = if round == 0 { WARM_UP } else { TRIES };
-            let mut took: Vec<f64> =
-                (0..tries).map(|_| desk.fire(feed, orders, VARIANTS[at].2) as f64).collect();
-            if round > 0 {
-                medians[at].push(median(&mut took));
-            }
-        }
-    }
+    let medians = paired(rounds, VARIANTS.len(), &mut dice, |at, warming| {
+        let [feed, orders] = &mut lines[at];
+        let tries = if warming { WARM_UP } else { TRIES };
+        median(&mut (0..tries).map(|_| desk.fire(feed, orders, VARIANTS[at].2) as f64).collect::<Vec<_>>())
+    });
     println!("{rounds} rounds of {TRIES}; median of the rounds' medians, recv and send included");
     for ((name, ..), medians) in VARIANTS.iter().zip(&medians) {
         println!("{name:<36} {:>7.0} ns", median(&mut medians.clone()));
     }
     println!("ratios within rounds, median and bootstrap interval of 95 %");
     for (above, below) in [(1, 4), (1, 3), (2, 5), (3, 0), (4, 3)] {
-        let [mid, low, high] = ratio(&medians[above], &medians[below], &mut dice);
-        println!("{:<36} ÷ {:<36} {mid:.3} [{low:.3}, {high:.3}]", VARIANTS[above].0, VARIANTS[below].0);
+        tell_ratio((VARIANTS[above].0, &medians[above]), (VARIANTS[below].0, &medians[below]), &mut dice);
     }
     println!("without the two calls (each round's `plain` taken off)");
     let bare = |at: usize| -> Vec<f64> { medians[at].iter().zip(&medians[0]).map(|(a, b)| a - b).collect() };

@@ -8,7 +8,7 @@ invariants of its row caught it, or when the same seeds break anything without a
 Usage: bug_bank.py [--contango FILE] [--sessions N] [--seed S] [--rotate K] [--bugs N,N] [--plain N] [--out FILE]
                    [--page FILE]
 
---rotate K takes K of them, others each day (--day chooses the day). --page writes the table as Markdown.
+--rotate K takes K of them, others for each number of --draw. --page writes the table as Markdown.
 """
 
 import argparse
@@ -18,7 +18,6 @@ import re
 import subprocess
 import sys
 import time
-from datetime import date
 from pathlib import Path
 
 # Sessions without a bug that must break nothing: so many at least, and as many as the slowest bug needed.
@@ -40,10 +39,10 @@ def judge(row, expected):
     return None
 
 
-def rotated(bugs, count, day):
-    """So many of them, others each day: all have their turn before one comes again."""
+def rotated(bugs, count, draw):
+    """So many of them, others for the next draw: all have their turn before one comes again."""
     order = sorted(bugs, key=lambda bug: random.Random(bug["bug"]).random())
-    first = day * count % len(order)
+    first = draw * count % len(order)
     return sorted((order + order)[first:first + min(count, len(order))], key=lambda bug: bug["bug"])
 
 
@@ -116,8 +115,8 @@ def main():
     parser.add_argument("--contango", default="target/bank/quick/contango")
     parser.add_argument("--sessions", type=int, default=2000, help="at most, for one bug")
     parser.add_argument("--seed", type=int, default=1, help="of the first session")
-    parser.add_argument("--rotate", type=int, metavar="K", help="only so many of them, others each day")
-    parser.add_argument("--day", type=int, default=date.today().toordinal(), help="for --rotate; today unless told")
+    parser.add_argument("--rotate", type=int, metavar="K", help="only so many of them")
+    parser.add_argument("--draw", type=int, default=0, help="for --rotate: which of them (default: %(default)s)")
     parser.add_argument("--bugs", help="only these, by number")
     parser.add_argument("--plain", type=int, help="sessions without a bug; as many as a bug needed unless told")
     parser.add_argument("--out", type=Path, help="write all of it as JSON")
@@ -131,7 +130,7 @@ def main():
         wanted = {int(number) for number in options.bugs.split(",")}
         bugs = [bug for bug in bugs if bug["bug"] in wanted]
     if options.rotate:
-        bugs = rotated(bugs, options.rotate, options.day)
+        bugs = rotated(bugs, options.rotate, options.draw)
     rows = []
     for bug in bugs:
         row = try_bug(options, bug)

@@ -28,6 +28,10 @@ ROOMS = {
 INSIDE = {
     "a feed message decoded": "contango::venue::binance::feed::decode",
     "a quote into the books": "contango::desk::book::Books::on_quote",
+    "a threshold compared": "contango::agents::trader::Trader::signal",
+    "the gate looked at": "contango::desk::gate::GateLimits::check",
+    "an intent written down": "contango::agents::trader::fire::<impl contango::agents::trader::Trader>::commit",
+    "orders handed to their links": "contango::agents::trader::fire::<impl contango::agents::trader::Trader>::send_legs",
     "an order written and signed": "contango::agents::trader::pen::Prepared::write",
     "an order sealed": "contango::metal::link::Link::seal_ahead",
     "an execution report decoded": "contango::venue::binance::user::decode",

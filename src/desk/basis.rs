@@ -119,6 +119,7 @@ impl Wide {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::units::LegKind;
     use proptest::prelude::*;
 
     fn scales() -> impl Strategy<Value = Scales> {
@@ -153,6 +154,13 @@ mod tests {
                 // 2^-60 of the value, and two units for the fractions both sides dropped.
                 let slack = (left.0 >> 60) + 2;
                 prop_assert!(left.0 < right.0 + slack, "fails far above the threshold");
+            }
+            // Where one leg passes, as far as whole units tell.
+            if let Some(Price(at)) = fold.passed_at(LegKind::Perp, spot) {
+                prop_assert!(fold.at_least(Price(at + 1), spot) && !fold.at_least(Price(at - 1), spot));
+            }
+            if let Some(Price(at)) = fold.passed_at(LegKind::Spot, perp) {
+                prop_assert!(fold.at_least(perp, Price(at)) && !fold.at_least(perp, Price(at + 1)));
             }
             let down = s.fold(offset, Bound::AtMost).unwrap();
             if down.at_most(perp, spot) {

@@ -230,6 +230,8 @@ pub struct Lane {
     promised: Ceilings,
     promised_reads: u64,
     quiet: Nanos,
+    /// Until when it asked an earlier process to be left alone.
+    hushed: Nanos,
     /// The venue's time less ours, ns, once it is learned.
     venue_ahead: Option<i64>,
     /// Until when normal work gets half.
@@ -328,7 +330,8 @@ impl Lane {
             }
         }
         let Some(seconds) = counted.retry_after_s else { return false };
-        let again = self.quiet > Nanos::ZERO && asked >= self.quiet && asked.since(self.quiet) < AGAIN_NS;
+        let before = self.quiet.max(self.hushed);
+        let again = before > Nanos::ZERO && asked >= before && asked.since(before) < AGAIN_NS;
         self.quiet = self.quiet.max(now.plus(u64::from(seconds) * SEC));
         if again {
             self.slow = now.plus(SLOW_NS);
@@ -336,15 +339,15 @@ impl Lane {
         again
     }
 
-    /// The market asked an earlier process to be left alone until then.
+    /// The market asked an earlier process to be left alone until then, as is known now.
     pub fn hush(&mut self, until: Nanos) {
-        self.quiet = self.quiet.max(until);
+        self.hushed = until;
     }
 
     /// Until when the market wants to hear nothing, if it does now.
     #[must_use]
     pub fn quiet_until(&self, now: Nanos) -> Option<Nanos> {
-        Some(self.quiet).filter(|until| now < *until && !planted(Bug::RetryAfterIgnored))
+        Some(self.quiet.max(self.hushed)).filter(|until| now < *until && !planted(Bug::RetryAfterIgnored))
     }
 
     // ───────────────────────────── what may leave ─────────────────────────────

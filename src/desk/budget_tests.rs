@@ -129,6 +129,18 @@ fn a_market_that_asked_for_silence_gets_it_from_every_question() {
 }
 
 #[test]
+fn what_an_earlier_process_was_asked_is_known_better_later_and_shortens_no_wish_of_today() {
+    let mut lane = lane(&[weight(100)]);
+    lane.hush(NOW.plus(50 * SEC));
+    assert_eq!(lane.quiet_until(NOW), Some(NOW.plus(50 * SEC)));
+    lane.hush(NOW.plus(10 * SEC));
+    assert_eq!(lane.quiet_until(NOW), Some(NOW.plus(10 * SEC)));
+    lane.hear(&Counted { retry_after_s: Some(20), ..Counted::default() }, NOW, NOW);
+    lane.hush(NOW);
+    assert_eq!(lane.quiet_until(NOW), Some(NOW.plus(20 * SEC)));
+}
+
+#[test]
 fn new_limits_keep_what_was_counted_before_them() {
     let mut lane = lane(&[orders(100), weight(100)]);
     for _ in 0..10 {

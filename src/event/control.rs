@@ -115,6 +115,18 @@ impl Fold {
             unit => u64::try_from(at.abs_diff(line) / unit).unwrap_or(u64::MAX),
         }
     }
+
+    /// The price of one leg at which the ratio lies while the other leg stays at `other`, rounded down; `None`: there is
+    /// none. For foreseeing, not for deciding.
+    #[must_use]
+    pub fn passed_at(self, leg: LegKind, other: Price) -> Option<Price> {
+        let other = u128::try_from(other.0).ok().filter(|other| *other > 0)?;
+        let price = match leg {
+            LegKind::Perp => (u128::from(self.mantissa) * other) >> self.shift,
+            LegKind::Spot => (other << self.shift).checked_div(u128::from(self.mantissa))?,
+        };
+        i64::try_from(price).ok().map(Price).filter(|price| *price > Price(0))
+    }
 }
 
 /// A hedged position the trader may close: what the shadow has booked.

@@ -229,6 +229,8 @@ pub enum Record {
         lane: String,
         /// Until when, by the same calendar.
         until: Unix,
+        /// Until when by the venue's clock, if that is known: no calendar of ours moves it.
+        by_venue: Option<Unix>,
     },
     /// Coins that long positions of a pair may sell from now on, the sold ones included.
     Grant {

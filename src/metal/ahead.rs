@@ -13,7 +13,7 @@ use super::tls_record::{AROUND, Turn};
 use crate::units::id::LinkId;
 
 /// How many messages one link keeps sealed.
-pub const PLACES: usize = 16;
+pub const PLACES: usize = 64;
 /// The longest message that is sealed ahead.
 pub const MESSAGE_MAX: usize = 1_024;
 

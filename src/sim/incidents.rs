@@ -14,6 +14,7 @@ use super::listing::SymbolId;
 use super::market::Level;
 use super::matching::Side;
 use super::number::{E8, Money, ONE_E8};
+use super::odd::Odd;
 use super::orders::{OrderType, Tif};
 use super::trading::NewOrder;
 
@@ -45,6 +46,10 @@ impl Exchange {
                         "nobody has subscribed to stream {stream:?}; mute one that is in use"
                     ));
                 }
+            }
+            // A tape's quotes are passed on as they were recorded.
+            Kind::Quote(odd) if self.tape.is_some() && *odd != Odd::Digits => {
+                return Err(format!("{} has no place on a tape; bad_quote has", odd.name()));
             }
             Kind::Lag { ms, for_ms } => {
                 (self.lag.by, self.lag.until) = (ms.saturating_mul(MS), until(*for_ms));

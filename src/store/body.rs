@@ -133,9 +133,15 @@ pub(super) fn body(record: &Record) -> (Kind, Value) {
             let text = format!("the trader finds the kill latch {latch}");
             (Kind::Note, json!({"at_us": us(*at), "text": text, "latch": latch, "turn": turn}))
         }
-        Record::Quiet { at, lane, until } => {
+        Record::Quiet { at, lane, until, by_venue } => {
             let text = format!("{lane} asked to be left alone for {} s", (until.0 - at.0) / 1_000_000_000);
-            (Kind::Note, json!({"at_us": us(*at), "text": text, "lane": lane, "quiet_until_us": us(*until)}))
+            (
+                Kind::Note,
+                json!({
+                    "at_us": us(*at), "text": text, "lane": lane, "quiet_until_us": us(*until),
+                    "by_venue_us": by_venue.map(us),
+                }),
+            )
         }
         Record::Note { at, text } => (Kind::Note, json!({"at_us": us(*at), "text": cut(text)})),
         Record::Stop { at, open } => {

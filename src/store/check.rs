@@ -7,8 +7,9 @@
 //!        there twice.
 
 use super::checkpoint;
+use super::earlier::{Market, Run};
 use super::journal::{Entry, Flaw, Kind, Reader};
-use super::recall::{Market, RecallError, Recalled, Run};
+use super::recall::{RecallError, Recalled};
 use super::{epoch, latch};
 use crate::event::Latched;
 use crate::units::{Amount, ClientId, LegKind, Unix};

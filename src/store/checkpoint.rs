@@ -8,10 +8,9 @@
 //! Map:   `segments` writes it when a segment is full, and goes back to the last whole one at a start.
 
 use super::body::{BASIS_DECIMALS, basis_body, instrument_rows, market, pair_rows, us};
+use super::earlier::{Market, Markets, OldOrder, OldTrade, Quiet, Run};
 use super::journal::{Entry, Kind};
-use super::recall::{
-    LATE_NS, Market, Markets, OldOrder, OldTrade, RecallError, Recalled, Run, WEEK_NS, read_markets,
-};
+use super::recall::{LATE_NS, RecallError, Recalled, WEEK_NS, read_markets};
 use super::row::Row;
 use crate::desk::ledger::{Lot, Profit, Sums};
 use crate::metal::bugs::{Bug, planted};
@@ -54,7 +53,7 @@ impl Recalled {
         }
         if let Some(last) = self.last_at {
             // No wait is so long, and no sample counts any more.
-            self.quiet.retain(|_, (_, until)| until.0 > last.0 - WEEK_NS);
+            self.quiet.retain(|_, quiet| quiet.until.0 > last.0 - WEEK_NS);
             self.left.retain(|_, left| last.0.saturating_sub(left.0) < WEEK_NS);
             self.bases.retain(|_, rows| {
                 rows.last().is_some_and(|(hour, _)| last.0.saturating_sub(hour.0) < WEEK_NS)
@@ -92,9 +91,11 @@ impl Recalled {
         let bases = self.bases.iter().flat_map(|(pair, rows)| {
             rows.iter().map(move |(hour, closing)| basis_body(pair, *hour, *closing))
         });
-        let quiet = self.quiet.iter();
-        let quiet = quiet
-            .map(|(lane, (at, until))| json!({"lane": lane, "at_us": us(*at), "quiet_until_us": us(*until)}));
+        let quiet = self.quiet.iter().map(|(lane, Quiet { at, until, by_venue })| {
+            json!({
+                "lane": lane, "at_us": us(*at), "quiet_until_us": us(*until), "by_venue_us": by_venue.map(us),
+            })
+        });
         let unvalued = self.sums.unvalued.iter();
         let unvalued =
             unvalued.map(|(asset, fees)| json!({"asset": asset.as_str(), "unvalued": fees.to_string()}));
@@ -213,7 +214,9 @@ impl Recalled {
 
     /// Takes in that a market asked to be left alone.
     pub(super) fn on_quiet(&mut self, row: &Row<'_>) -> Result<(), RecallError> {
-        self.quiet.insert(row.text("lane")?.to_owned(), (row.at()?, row.moment("quiet_until_us")?));
+        let (at, until) = (row.at()?, row.moment("quiet_until_us")?);
+        let by_venue = row.moment("by_venue_us").ok();
+        self.quiet.insert(row.text("lane")?.to_owned(), Quiet { at, until, by_venue });
         Ok(())
     }
 

@@ -72,6 +72,7 @@ fn around(n: usize, epoch: u32) -> Vec<Record> {
             at: AT,
             lane: ["box spot", "box perp"][n % 2].to_owned(),
             until: Unix(AT.0 + n as i64 * MINUTE_NS),
+            by_venue: n.is_multiple_of(3).then_some(Unix(AT.0 + n as i64 * MINUTE_NS + 7_000)),
         },
         Record::Basis {
             at: AT,

@@ -4,8 +4,8 @@
 //! Never: touches a file system itself; bytes come and go through `metal::disk`, so the same code
 //!        runs in virtual time. The projection and the rates are SQLite's own files, and no engine opens them.
 //! Map:   [`journal`] every fact, append-only · [`segments`] the files it is in · [`epoch`] the counter that keeps
-//!        order ids unique · [`latch`] HALTED and KILLED · [`recall`] what the journal tells of the runs before,
-//!        which a `checkpoint` keeps for the next segment · [`check`] what a person asks of all three ·
+//!        order ids unique · [`latch`] HALTED and KILLED · [`recall`] what the journal tells of the runs before
+//!        ([`earlier`]), which a `checkpoint` keeps for the next segment · [`check`] what a person asks of all three ·
 //!        [`session`] what the rooms of a run took in · [`history`] the whole journal, for [`money`] (where it
 //!        came from, over time) and the [`projection`] (tables for SQL) ·
 //!        [`rates`] what perps settled at, kept for research.
@@ -13,6 +13,7 @@
 mod body;
 pub mod check;
 mod checkpoint;
+pub mod earlier;
 pub mod epoch;
 pub mod history;
 pub mod ids;

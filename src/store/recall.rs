@@ -3,9 +3,10 @@
 //! Owns:  reading entries back into facts, in the journal's own words: markets by name and symbol,
 //!        quantities as text, since ids and scales belong to the process that wrote them.
 //! Never: guesses: a sound record without a fact it must hold stops the start.
-//! Map:   `segments::open` feeds it entry by entry; the shadow puts the facts into its books. `row` reads
-//!        fields, `checkpoint` writes all of it down for the next segment.
+//! Map:   `segments::open` feeds it entry by entry; the shadow puts the facts into its books. `earlier` what the
+//!        facts are, `row` reads fields, `checkpoint` writes all of it down for the next segment.
 
+use super::earlier::{Market, Markets, OldInstrument, OldOrder, OldPair, OldTrade, Quiet, Run};
 use super::ids::Ids;
 use super::journal::{Entry, Kind};
 use super::row::{Row, decimals_of};
@@ -13,7 +14,7 @@ use crate::desk::ledger::{Sums, Trade};
 use crate::event::{Asset, FEE_PRICE_DECIMALS, Payment};
 use crate::units::decimal::pow10_i128;
 use crate::units::time::SEC;
-use crate::units::{Amount, Class, ClientId, LegKind, Price, Qty, Side, Unix};
+use crate::units::{Amount, ClientId, LegKind, Price, Qty, Unix};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,111 +36,6 @@ pub struct RecallError {
     pub kind: Kind,
     /// What is missing or unreadable.
     pub field: &'static str,
-}
-
-/// A market by its venue's name for it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Market {
-    /// Spot or perpetual.
-    pub leg: LegKind,
-    /// The venue's symbol.
-    pub symbol: String,
-}
-
-/// One run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Run {
-    /// When it began.
-    pub began: Unix,
-    /// Whether its last record says that it stopped by itself.
-    pub stopped: bool,
-}
-
-/// A booked trade: it must not be booked again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OldTrade {
-    /// The venue's order id.
-    pub order_id: u64,
-    /// Our order; `None` if the venue made it (ADL, liquidation, settlement).
-    pub client: Option<ClientId>,
-    /// How much, as decimal text.
-    pub qty: String,
-    /// When, by the venue's clock.
-    pub at: Unix,
-}
-
-/// An order whose end, or whose last fill, is not in the journal.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OldOrder {
-    /// What it trades.
-    pub market: Market,
-    /// Why it was sent.
-    pub class: Class,
-    /// Buy or sell.
-    pub side: Side,
-    /// How much, as decimal text.
-    pub qty: String,
-    /// Worst price it takes, as decimal text.
-    pub limit: String,
-    /// The price it was decided at, as decimal text.
-    pub decided: String,
-    /// Whether it may only shrink a position.
-    pub reduce_only: bool,
-    /// Its `timestamp`.
-    pub stamp: Unix,
-    /// The venue's id, 0 if it was never told.
-    pub order_id: u64,
-    /// What is proven to be executed, in units of its own quantity's last decimal, and booked of it.
-    pub executed: i128,
-    /// What is booked.
-    pub booked: i128,
-    /// Whether its end is proven.
-    pub ended: bool,
-}
-
-impl OldOrder {
-    fn closed(&self) -> bool {
-        self.ended && self.booked >= self.executed
-    }
-}
-
-/// A market as a run knew it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OldInstrument {
-    /// Its name.
-    pub market: Market,
-    /// What is bought or sold.
-    pub base: Asset,
-    /// What it is paid in.
-    pub quote: Asset,
-    /// Decimals of its prices.
-    pub price_decimals: u8,
-    /// Decimals of its quantities.
-    pub qty_decimals: u8,
-}
-
-/// A pair as a run knew it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OldPair {
-    /// Canonical name.
-    pub name: Asset,
-    /// Which instruments: spot, perp.
-    pub legs: [usize; 2],
-    /// m.
-    pub price_factor: u64,
-    /// k.
-    pub size_factor: Amount,
-}
-
-/// What the intent records of some runs mean by their ids.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Markets {
-    /// Indexed by instrument id.
-    pub instruments: Vec<OldInstrument>,
-    /// Indexed by pair id.
-    pub pairs: Vec<OldPair>,
-    /// W of those runs, in ms.
-    pub recv_window_ms: u32,
 }
 
 /// What a fill's booking needs to know of its market.
@@ -186,8 +82,8 @@ pub struct Recalled {
     pub left: BTreeMap<Asset, Unix>,
     /// What closing a pair would have fetched, full hour by full hour: of a short, of a long, in parts per billion.
     pub bases: BTreeMap<Asset, Vec<(Unix, [i64; 2])>>,
-    /// Which markets asked to be left alone, since when and until when.
-    pub quiet: BTreeMap<String, (Unix, Unix)>,
+    /// Which markets asked to be left alone.
+    pub quiet: BTreeMap<String, Quiet>,
     /// How many records of each kind were read for this.
     pub counts: BTreeMap<Kind, u64>,
     traded: BTreeMap<Market, Traded>,

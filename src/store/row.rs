@@ -3,8 +3,9 @@
 //! Owns:  what a field must look like to be believed, and naming the one that does not.
 //! Never: rounds, or fills in what is missing.
 
+use super::earlier::Market;
 use super::journal::Kind;
-use super::recall::{Market, RecallError};
+use super::recall::RecallError;
 use crate::event::Asset;
 use crate::units::{Amount, Class, ClientId, LegKind, Side, Unix, decimal};
 use serde_json::{Map, Value};

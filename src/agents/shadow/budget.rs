@@ -9,12 +9,15 @@
 use super::{Phase, Shadow};
 use crate::desk::budget::{Lane, Line, SLOW_NS, Weighs};
 use crate::event::{BudgetTold, Headers, LANES, Limit, Permit, Reads, Record, lane, market_of};
+use crate::store::earlier::Quiet;
 use crate::units::time::SEC;
 use crate::units::{LegKind, Nanos, Unix};
 use crate::venue;
 
 /// A calendar may have been stepped since an earlier run was asked for silence: so much more is waited.
 const CALENDAR_NS: i64 = 5 * SEC as i64;
+/// A venue's clocks and our idea of them differ by less.
+const SKEW_NS: i64 = SEC as i64;
 
 /// Every lane with the limits its venue documents, until its listing tells the real ones.
 pub(super) fn lanes() -> Vec<Lane> {
@@ -82,26 +85,49 @@ impl Shadow {
 
     /// A market asks to be left alone: a process that starts meanwhile knows it.
     fn write_quiet(&mut self, of_lane: usize, for_ns: u64) {
+        let later = |at: Unix| Unix(at.0.saturating_add(i64::try_from(for_ns).unwrap_or(i64::MAX)));
         let at = self.clock.unix();
-        let until = Unix(at.0.saturating_add(i64::try_from(for_ns).unwrap_or(i64::MAX)));
-        self.write(Record::Quiet { at, lane: lane_name(of_lane), until });
+        let by_venue = self.venue_clock(of_lane, self.clock.now()).map(later);
+        self.write(Record::Quiet { at, lane: lane_name(of_lane), until: later(at), by_venue });
+    }
+
+    /// What a venue's clock says, by any of its markets.
+    fn venue_clock(&self, of_lane: usize, now: Nanos) -> Option<Unix> {
+        let (venue, _) = market_of(of_lane);
+        let of_one = |leg| self.offsets.venue_time(lane(venue, leg), now);
+        LegKind::BOTH.into_iter().find_map(of_one)
     }
 
     /// A market that asked an earlier process to be left alone still wants it: each request would lengthen a ban
     /// (F96).
     pub(super) fn recall_quiet(&mut self) {
         let (now, present) = (self.clock.now(), self.clock.unix());
-        for (name, (at, until)) in std::mem::take(&mut self.settings.recalled.quiet) {
+        for (name, Quiet { at, until, by_venue }) in std::mem::take(&mut self.settings.recalled.quiet) {
             // Whatever the calendar says now, it is never longer than it was asked for.
             let left = until.0.saturating_sub(present.0).min(until.0.saturating_sub(at.0));
             let left_ns = u64::try_from(left.saturating_add(CALENDAR_NS)).unwrap_or(0);
             if let Some(at) = (0..2 * venue::ALL.len()).find(|at| left_ns > 0 && lane_name(*at) == name) {
                 self.lanes[at].hush(now.plus(left_ns));
+                self.hushed.extend(by_venue.map(|until| (at, until)));
                 self.line(&format!(
                     "{name} asked an earlier run to be left alone: nothing is asked there for {} s",
                     left_ns.div_ceil(SEC)
                 ));
             }
+        }
+    }
+
+    /// How long an earlier process was asked to wait is known to a hair once the venue's other market has told the
+    /// time: until then it was by our calendar, which may have been set back since.
+    pub(super) fn learn_quiet(&mut self, now: Nanos) {
+        for (at, until) in std::mem::take(&mut self.hushed) {
+            let Some(present) = self.venue_clock(at, now) else {
+                self.hushed.push((at, until));
+                continue;
+            };
+            let left = until.0.saturating_sub(present.0).saturating_add(SKEW_NS);
+            self.lanes[at].hush(now.plus(u64::try_from(left).unwrap_or(0)));
+            self.permit_due = now;
         }
     }
 

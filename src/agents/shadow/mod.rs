@@ -274,6 +274,8 @@ pub struct Shadow {
     permit_due: Nanos,
     housekeeping_due: Nanos,
     offsets: Offsets,
+    /// Markets that asked an earlier process to be left alone, and until when by their venue's clock.
+    hushed: Vec<(usize, Unix)>,
     scratch: Scratch,
     fills: Box<FillList>,
     /// Entries on a venue are off until then.
@@ -355,6 +357,7 @@ impl Shadow {
             permit_due: Nanos::ZERO,
             housekeeping_due: Nanos::ZERO,
             offsets: Offsets::default(),
+            hushed: Vec::new(),
             scratch: Scratch::new(),
             fills: Box::default(),
             frozen: BTreeMap::new(),
@@ -435,6 +438,7 @@ impl Agent for Shadow {
             for (lane, ahead) in self.lanes.iter_mut().zip(self.offsets.0) {
                 lane.learn_clock(ahead);
             }
+            self.learn_quiet(now);
         }
         while let Some(news) = self.doors.news.pop() {
             self.hear(news, now);

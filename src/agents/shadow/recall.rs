@@ -16,8 +16,9 @@ use crate::event::{
 use crate::metal::bugs::{Bug, planted};
 use crate::metal::crash;
 use crate::metal::intents::{IntentSlot, Origin};
+use crate::store::earlier::{Market, OldInstrument, OldOrder};
 use crate::store::ids::Ids;
-use crate::store::recall::{Market, OldInstrument, OldOrder, Recalled};
+use crate::store::recall::Recalled;
 use crate::units::decimal::pow10_i128;
 use crate::units::time::{MS, SEC};
 use crate::units::{Amount, Class, ClientId, InstrumentId, LegKind, LinkId, Nanos, PairId, Price, Qty, Unix};

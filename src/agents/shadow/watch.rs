@@ -69,8 +69,15 @@ impl Shadow {
         let Some((asked, before)) = self.watch.flying.take() else { return };
         let symbols = self.symbols_of(of_lane);
         let audit = &venue::get(market_of(of_lane).0).audit;
-        // What can't be read is asked for again in a second.
-        let Ok(rows) = (audit.read_positions)(&mut letter.body, &symbols) else { return };
+        let rows = match (audit.read_positions)(&mut letter.body, &symbols) {
+            Ok(rows) => rows,
+            // In a second.
+            Err(error) => {
+                let status = letter.status;
+                return self
+                    .tell_once(format!("positions could not be read (HTTP {status}: {error}); asked again"));
+            }
+        };
         let present = self.clock.unix().0;
         let since = Unix(self.watch.seen.map_or(present, |seen| seen.0.min(present)) - BEFORE_NS);
         let hedged = self.hedged(of_lane);

@@ -186,7 +186,7 @@ impl Trader {
             return None;
         }
         let mut ready = std::mem::take(&mut self.ready);
-        let order = &mut ready[at][armed.round.direction as usize][leg as usize];
+        let order = ready[at][armed.round.direction as usize][leg as usize].picked_mut();
         let as_made = order.spec == armed.waits && qty == most;
         let written = (as_made && now.since(order.at) <= self.prepared_life_ns())
             || self.write_waiting(order, &armed, qty, id, lane(venue, leg), now);

@@ -101,14 +101,14 @@ impl Trader {
         let legs = [0, 1].map(|i| (order[i], stall.legs[order[i] as usize], links[i]));
         let contingent = self.settings.legs.first(signal.class).is_some();
         let mut ready = std::mem::take(&mut self.ready);
-        let orders = &mut ready[at][signal.direction as usize];
+        let shelves = &mut ready[at][signal.direction as usize];
         // A leg that waits keeps what is sealed of it.
         let mut sealed = LegKind::BOTH.map(|leg| {
             let now = !contingent || leg == order[0];
-            if now { orders[leg as usize].take_sealed() } else { None }
+            if now { shelves[leg as usize].picked_mut().take_sealed() } else { None }
         });
         let [first, second] = legs.map(|(leg, instrument, link)| Leg {
-            order: &orders[leg as usize],
+            order: shelves[leg as usize].picked(),
             sealed: sealed[leg as usize].take(),
             instrument,
             venue: venues[leg as usize],
@@ -197,8 +197,8 @@ impl Trader {
         let instrument = loaded.instruments.get(stall.legs[leg as usize]);
         let lane = lane(stall.venues[leg as usize], leg);
         let life = self.prepared_life_ns();
-        let order = &mut self.ready[at][signal.direction as usize][leg as usize];
-        if order.fits(&wanted, instrument, quote, now, life) {
+        let shelf = &mut self.ready[at][signal.direction as usize][leg as usize];
+        if shelf.pick(|order| order.fits(&wanted, instrument, quote, now, life)) {
             return Ok(());
         }
         // One leg would fill and the other not.
@@ -208,7 +208,8 @@ impl Trader {
         }
         let stamp = self.offsets.venue_time(lane, now).ok_or(Closed::NoClock)?;
         let form = loaded.form(instrument.id).ok_or(Closed::NoLink)?;
-        let written = order.write(&Paper { form, instrument, stamp }, quote, &wanted, now, Made::Signed);
+        let paper = Paper { form, instrument, stamp };
+        let written = shelf.picked_mut().write(&paper, quote, &wanted, now, Made::Signed);
         if written { Ok(()) } else { Err(Closed::NoRoom) }
     }
 

@@ -132,11 +132,10 @@ impl OrderLinks {
     /// Without links; orders live for `recv_window_ms`, and ours are those of this instance and epoch.
     #[must_use]
     pub(super) fn new(capacity: usize, recv_window_ms: u32, identity: (u8, u32)) -> Self {
-        let mut lines = Vec::with_capacity(capacity);
-        lines.resize_with(capacity, || None);
         Self {
             links: Links::new(capacity),
-            lines,
+            // As long as there are links: each turn walks it.
+            lines: Vec::with_capacity(capacity),
             hot: HotStreams::new(capacity, identity),
             window_ns: u64::from(recv_window_ms) * MS,
             scratch: Scratch::default(),

@@ -46,7 +46,8 @@ proptest! {
             let slot = links.links.insert(link);
             let purpose = Purpose::Order { venue, leg, n: 0 };
             let line = Line { venue, leg, purpose, flying: None, used: Nanos(0), warm: Vec::new(), weight: 1, unflushed: false };
-            links.lines[usize::from(slot.0)] = Some(line);
+            prop_assert_eq!(usize::from(slot.0), links.lines.len());
+            links.lines.push(Some(line));
             let begins = entry && !(at == 1 && first == Left::Whole);
             let flying = Flying::Order { client: id(leg), instrument, begins, beaten: false };
             let went = links.send(slot, None, (b"an order\r\n", Made::Signed), flying, &clock);

@@ -24,6 +24,7 @@ impl Trader {
                 Command::Free { pair } => {
                     if let Some(stall) = self.stalls.get_mut(usize::from(pair.0)) {
                         stall.busy = false;
+                        self.unprepared.insert(usize::from(pair.0));
                     }
                 }
                 Command::Proven { pair, client, executed, net } => {

@@ -6,7 +6,8 @@
 //!        expired permit, decides on a quote when a newer one is already in the ring.
 //! Map:   `pen` limits, rendering, fitting · `ready` orders signed ahead · `seal` and sealed ahead · `fire` the
 //!        way out · `mend` what the shadow wishes · `contingent` the leg that waits for a proven fill · `proof` what proves it · `links`
-//!        answers, warmth · `hot` its private stream.
+//!        answers, warmth · `hot` its private stream · `pairset` what an idle turn still looks at ·
+//!        `shelf` the prices prepared for.
 
 pub mod contingent;
 mod counts;
@@ -14,10 +15,12 @@ mod fire;
 mod hot;
 mod links;
 mod mend;
+mod pairset;
 pub mod pen;
 mod proof;
 mod ready;
 mod seal;
+mod shelf;
 
 use super::{Dead, Handed, Loaded, session};
 use crate::desk::book::{Books, touch};
@@ -39,8 +42,10 @@ use crate::units::{Class, Direction, InstrumentId, LegKind, LinkId, Nanos, PairI
 use contingent::{Armed, Legs};
 pub use counts::{TraderCounts, Weighed};
 use links::{Around, OrderLinks};
+use pairset::PairSet;
 use pen::Prepared;
 use proof::Proof;
+use shelf::Shelf;
 use std::sync::Arc;
 
 /// Feed items taken from the ring per turn; bounds how long links and commands wait.
@@ -148,7 +153,7 @@ pub struct Trader {
     books: Books,
     stalls: Vec<Stall>,
     /// Orders signed ahead, by pair, direction, leg.
-    ready: Vec<[[Prepared; 2]; 2]>,
+    ready: Vec<[[Shelf; 2]; 2]>,
     /// Where a repair is rendered.
     repair: Prepared,
     links: OrderLinks,
@@ -164,10 +169,15 @@ pub struct Trader {
     turns: u64,
     /// What the shadow was last told of the kill latch.
     latched: bool,
-    /// Where preparing goes on in the next idle turn.
+    /// Pairs whose orders may be missing or not fit any more, where looking goes on, and when the first order
+    /// that fits is too old.
+    unprepared: PairSet,
     turn_of: usize,
-    /// Which pair's gaps are looked at next.
+    prepare_due: Nanos,
+    /// Pairs whose gaps may have changed, where looking goes on, and whether what lies sealed may not be the nearest.
+    unranked: PairSet,
     gap_of: usize,
+    unsealed: bool,
     /// On which link each lane's orders lie sealed.
     sealed_on: [LinkId; LANES],
     /// What was counted.
@@ -210,8 +220,12 @@ impl Trader {
             stakes: Stakes::default(),
             turns: 0,
             latched: false,
+            unprepared: PairSet::default(),
             turn_of: 0,
+            prepare_due: Nanos::NEVER,
+            unranked: PairSet::default(),
             gap_of: 0,
+            unsealed: false,
             sealed_on: [LinkId::default(); LANES],
             counts: TraderCounts::default(),
         }
@@ -221,7 +235,7 @@ impl Trader {
     fn load(&mut self, loaded: Arc<Loaded>) {
         let all = &loaded.instruments;
         self.books = Books::new(all);
-        let blank = Prepared::blank;
+        let blank = Shelf::blank;
         self.ready = all.pairs.iter().map(|_| [[blank(), blank()], [blank(), blank()]]).collect();
         self.stalls = all
             .pairs
@@ -248,15 +262,17 @@ impl Trader {
                 gaps: [u64::MAX; 2],
             })
             .collect();
+        self.unprepared = PairSet::first(self.stalls.len());
         self.loaded = Some(loaded);
     }
 
     /// Takes in the next generation of the same instruments: what was signed under the one before is not sent
     /// any more (F46, F74).
     fn renew(&mut self, loaded: Arc<Loaded>) {
-        for order in self.ready.iter_mut().flatten().flatten() {
-            order.spoil();
+        for shelf in self.ready.iter_mut().flatten().flatten() {
+            shelf.spoil();
         }
+        self.unprepared = PairSet::first(self.stalls.len());
         self.loaded = Some(loaded);
     }
 
@@ -276,6 +292,8 @@ impl Trader {
             for at in 0..self.books.pairs_of(instrument).len() {
                 let pair = self.books.pairs_of(instrument)[at];
                 self.counts.decisions += 1;
+                self.unprepared.insert(usize::from(pair.0));
+                self.unranked.insert(usize::from(pair.0));
                 match self.signal(pair) {
                     // A seventeenth pair in one turn waits for its next quote.
                     Ok(_) if !signals.contains(&pair) => _ = signals.try_push(pair),
@@ -444,6 +462,8 @@ impl Agent for Trader {
             self.pulse(now);
             work += self.prepare_one(now);
         }
+        // Whatever it was: a link may be free or gone, an order made or fired.
+        self.unsealed |= work > 0;
         // What lies sealed is in no recording, and decides nothing: it is no work of a recorded turn, and a
         // replayed trader, which sends nothing, seals nothing.
         let sealed = if work == 0 && !self.doors.tap.plays() { self.seal_one() } else { 0 };

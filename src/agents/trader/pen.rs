@@ -46,9 +46,15 @@ pub struct Prepared {
 /// How far past the touch a limit may lie at most: the larger of the collar and one tick.
 #[must_use]
 pub fn collar(touch: Price, tick: Price, ppm: u32) -> i64 {
-    let wide = i128::from(touch.0) * i128::from(ppm) / 1_000_000;
-    let wide = i64::try_from(wide).unwrap_or(i64::MAX / 16);
+    let wide =
+        touch.0.checked_mul(i64::from(ppm)).map_or_else(|| wider(touch, ppm), |parts| parts / 1_000_000);
     (wide - wide % tick.0).max(tick.0)
+}
+
+/// As many units of a price as a word can't hold the product of; a division of two words costs more than all the rest.
+#[cold]
+fn wider(touch: Price, ppm: u32) -> i64 {
+    i64::try_from(i128::from(touch.0) * i128::from(ppm) / 1_000_000).unwrap_or(i64::MAX / 16)
 }
 
 /// The limit of an order made at this touch: half the collar past it, at least one tick, on a tick
@@ -107,7 +113,8 @@ pub struct Wanted {
 
 impl Wanted {
     /// The limit of such an order, made at the touch of these quotes.
-    fn limit(&self, instrument: &Instrument, quote: &Quote) -> Price {
+    #[must_use]
+    pub fn limit(&self, instrument: &Instrument, quote: &Quote) -> Price {
         let (price, _) = touch(quote, self.side);
         let limit = limit(instrument, price, self.side, self.collar_ppm);
         match (self.edge, self.side) {
@@ -215,6 +222,18 @@ impl Prepared {
         fits
     }
 
+    /// Whether this is the wished order, at some limit, and its stamp is young.
+    #[inline]
+    #[must_use]
+    pub fn is_young(&self, wanted: &Wanted, now: Nanos, life_ns: u64) -> bool {
+        self.class == wanted.class
+            && self.spec.client == wanted.client
+            && self.spec.side == wanted.side
+            && self.spec.qty == wanted.qty
+            && self.spec.reduce_only == wanted.reduce_only
+            && now.since(self.at) <= life_ns
+    }
+
     /// Whether this very order may be sent now: same wish, young stamp, limit within the collar.
     #[inline]
     #[must_use]
@@ -226,12 +245,7 @@ impl Prepared {
         now: Nanos,
         life_ns: u64,
     ) -> bool {
-        self.class == wanted.class
-            && self.spec.client == wanted.client
-            && self.spec.side == wanted.side
-            && self.spec.qty == wanted.qty
-            && self.spec.reduce_only == wanted.reduce_only
-            && now.since(self.at) <= life_ns
+        self.is_young(wanted, now, life_ns)
             && serves(
                 self.spec.limit,
                 touch(quote, wanted.side).0,

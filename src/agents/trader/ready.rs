@@ -4,14 +4,30 @@
 //! Never: sends; burns a client order id (an id stays with its pair through every re-signing until it is
 //!        really sent).
 
+use super::pairset::PairSet;
 use super::pen::{ENTRY_COLLAR_PPM, EXIT_COLLAR_PPM, FLATTEN_COLLAR_PPM, Paper, Wanted};
+use super::shelf::rungs;
 use super::{Signal, Stall, Trader};
 use crate::agents::Loaded;
-use crate::event::{Made, lane};
+use crate::event::{Fold, Made, Quote, lane};
 use crate::metal::bugs::{Bug, planted};
 use crate::units::id::ClientIdParts;
 use crate::units::time::MS;
 use crate::units::{Class, ClientId, Direction, LegKind, Nanos, Qty};
+
+/// What came of looking at one pair.
+enum Look {
+    /// An order was made, or those that served an earlier threshold went; another may be missing.
+    Made,
+    /// There is nothing to make before then, unless something changes.
+    Done { due: Nanos },
+    /// The venue's time, or its forms, are not known yet.
+    NotYet,
+}
+
+impl Look {
+    const NOTHING: Self = Self::Done { due: Nanos::NEVER };
+}
 
 impl Trader {
     /// How long a prepared order serves: half its window, since the other half is the way there.
@@ -20,28 +36,45 @@ impl Trader {
     }
 
     /// Makes one order that is missing or old. One an idle turn, so that no quote waits for long.
+    ///
+    /// A turn in which nothing is made is in no recording, so it may leave nothing behind but that there was nothing
+    /// to make: a replay, which has not had it, must make the same order next.
     pub(super) fn prepare_one(&mut self, now: Nanos) -> usize {
         let Some(loaded) = self.loaded.clone() else { return 0 };
         if loaded.forms.is_empty() || !self.settings.live {
             return 0;
         }
-        for _ in 0..self.stalls.len() {
-            let at = self.turn_of;
-            self.turn_of = (self.turn_of + 1) % self.stalls.len();
-            if self.prepare(at, &loaded, now) {
-                return 1;
+        if now >= self.prepare_due {
+            self.unprepared = PairSet::first(self.stalls.len());
+            self.prepare_due = Nanos::NEVER;
+        }
+        let mut unseen = self.unprepared;
+        while let Some(at) = unseen.next(self.turn_of).filter(|at| *at < self.stalls.len()) {
+            unseen.remove(at);
+            match self.prepare(at, &loaded, now) {
+                Look::Made => {
+                    self.turn_of = at + 1;
+                    return 1;
+                }
+                Look::Done { due } => {
+                    self.unprepared.remove(at);
+                    self.prepare_due = self.prepare_due.min(due);
+                }
+                Look::NotYet => {}
             }
         }
         0
     }
 
-    fn prepare(&mut self, at: usize, loaded: &Loaded, now: Nanos) -> bool {
+    fn prepare(&mut self, at: usize, loaded: &Loaded, now: Nanos) -> Look {
+        let mut due = Nanos::NEVER;
         let stall = &self.stalls[at];
-        if stall.busy {
-            return false;
-        }
         let pair = stall.pair;
-        let [Some(spot), Some(perp)] = self.books.tops(pair) else { return false };
+        let [Some(spot), Some(perp)] = self.books.tops(pair) else { return Look::Done { due } };
+        // Until the shadow frees it; until a quote comes.
+        if stall.busy {
+            return Look::Done { due };
+        }
         let quotes = [*spot, *perp];
         let signals = match stall.terms.held {
             Some(held) => {
@@ -53,30 +86,104 @@ impl Trader {
                 enabled.then_some(Signal { class: Class::Entry, direction })
             }),
         };
-        for signal in signals.into_iter().flatten() {
-            for leg in LegKind::BOTH {
-                let stall = &self.stalls[at];
-                let Some(wanted) = self.wanted(stall, signal, leg) else { continue };
-                let instrument = loaded.instruments.get(stall.legs[leg as usize]);
-                let quote = &quotes[leg as usize];
-                let ready = &self.ready[at][signal.direction as usize][leg as usize];
-                // Made anew at a quarter of the window, or when the touch has left its limit.
-                if ready.fits(&wanted, instrument, quote, now, self.prepared_life_ns() / 2) {
-                    continue;
+        // First what may be fired at the touch as it is, then what a jump would fire.
+        for at_touch in [true, false] {
+            for (signal, leg) in signals.into_iter().flatten().flat_map(|s| LegKind::BOTH.map(|leg| (s, leg)))
+            {
+                let look = match at_touch {
+                    true => self.prepare_touch(at, loaded, signal, leg, &quotes, now),
+                    false => self.prepare_rungs(at, loaded, signal, leg, &quotes, now),
+                };
+                match look {
+                    Look::Done { due: this } => due = due.min(this),
+                    Look::Made | Look::NotYet => return look,
                 }
-                // It would be made again in every turn, and never serve.
-                if !wanted.reaches(instrument, quote) {
-                    continue;
-                }
-                let lane = lane(stall.venues[leg as usize], leg);
-                let Some(stamp) = self.offsets.venue_time(lane, now) else { return false };
-                let Some(form) = loaded.form(instrument.id) else { return false };
-                let slot = &mut self.ready[at][signal.direction as usize][leg as usize];
-                slot.write(&Paper { form, instrument, stamp }, quote, &wanted, now, Made::Prepared);
-                return true;
             }
         }
-        false
+        Look::Done { due }
+    }
+
+    /// The order of one leg at its touch.
+    fn prepare_touch(
+        &mut self,
+        at: usize,
+        loaded: &Loaded,
+        signal: Signal,
+        leg: LegKind,
+        quotes: &[Quote; 2],
+        now: Nanos,
+    ) -> Look {
+        let stall = &self.stalls[at];
+        let Some(wanted) = self.wanted(stall, signal, leg) else { return Look::NOTHING };
+        let row = loaded.instruments.get(stall.legs[leg as usize]);
+        let quote = &quotes[leg as usize];
+        let order = self.ready[at][signal.direction as usize][leg as usize].get(0);
+        // Made anew at a quarter of the window, or when the touch has left its limit.
+        let life = self.prepared_life_ns() / 2;
+        if order.fits(&wanted, row, quote, now, life) {
+            return Look::Done { due: order.at.plus(life + 1) };
+        }
+        // It would be made again in every turn, and never serve.
+        if !wanted.reaches(row, quote) {
+            return Look::NOTHING;
+        }
+        self.write_ahead((at, signal, leg, 0), loaded, quote, &wanted, now)
+    }
+
+    /// The orders of one leg where its touch will be once the threshold is passed.
+    fn prepare_rungs(
+        &mut self,
+        at: usize,
+        loaded: &Loaded,
+        signal: Signal,
+        leg: LegKind,
+        quotes: &[Quote; 2],
+        now: Nanos,
+    ) -> Look {
+        let stall = &self.stalls[at];
+        let Some(wanted) = self.wanted(stall, signal, leg) else { return Look::NOTHING };
+        let row = loaded.instruments.get(stall.legs[leg as usize]);
+        let fold = match signal.class {
+            Class::Entry => stall.terms.enter[signal.direction as usize],
+            Class::Exit => stall.terms.exit,
+            // No price is waited for.
+            Class::Flatten | Class::Repair => Fold::NEVER,
+        };
+        let other = &quotes[leg.other() as usize];
+        let shelf = &mut self.ready[at][signal.direction as usize][leg as usize];
+        let Some(rungs) = rungs(fold, leg, &wanted, row, &quotes[leg as usize], other) else {
+            // What is there is for an earlier threshold.
+            return if shelf.clear_rungs() { Look::Made } else { Look::NOTHING };
+        };
+        let life = self.prepared_life_ns() / 2;
+        let mut due = Nanos::NEVER;
+        for (n, rung) in rungs.iter().enumerate() {
+            let order = self.ready[at][signal.direction as usize][leg as usize].get(1 + n);
+            if rung.has(order, &wanted, row, now, life) {
+                due = due.min(order.at.plus(life + 1));
+            } else if wanted.reaches(row, &rung.quote) {
+                return self.write_ahead((at, signal, leg, 1 + n), loaded, &rung.quote, &wanted, now);
+            }
+        }
+        Look::Done { due }
+    }
+
+    fn write_ahead(
+        &mut self,
+        (at, signal, leg, n): (usize, Signal, LegKind, usize),
+        loaded: &Loaded,
+        quote: &Quote,
+        wanted: &Wanted,
+        now: Nanos,
+    ) -> Look {
+        let stall = &self.stalls[at];
+        let lane = lane(stall.venues[leg as usize], leg);
+        let instrument = loaded.instruments.get(stall.legs[leg as usize]);
+        let Some(stamp) = self.offsets.venue_time(lane, now) else { return Look::NotYet };
+        let Some(form) = loaded.form(instrument.id) else { return Look::NotYet };
+        let order = self.ready[at][signal.direction as usize][leg as usize].get_mut(n);
+        order.write(&Paper { form, instrument, stamp }, quote, wanted, now, Made::Prepared);
+        Look::Made
     }
 
     /// What one leg of this signal must look like.

@@ -6,13 +6,19 @@
 //!        is sealed first (HOTPATH §2.3).
 
 use super::pen::Prepared;
+use super::shelf::{RUNGS, Shelf};
 use super::{Stall, Trader};
 use crate::event::{LANES, lane};
 use crate::metal::link::Link;
 use crate::metal::poll::Slot;
 use crate::units::{Direction, LegKind, Price};
 
-/// One leg of what a pair may fire, and where its order leaves.
+/// How much further off an order counts for each that lies nearer to the touch on its shelf, in units of
+/// [`Fold::gap`](crate::event::Fold::gap): first every pair is sealed at its touch, which an intent
+/// needs of the leg that does not jump.
+const RUNG_GAP: u64 = 1 << 30;
+
+/// One order of what a pair may fire, and where its order leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Candidate {
     at: usize,
@@ -20,7 +26,15 @@ struct Candidate {
     leg: LegKind,
     lane: usize,
     slot: Slot,
+    /// Which of its leg's orders.
+    n: usize,
     gap: u64,
+}
+
+impl Candidate {
+    fn order(self, ready: &mut [[[Shelf; 2]; 2]]) -> &mut Prepared {
+        ready[self.at][self.direction as usize][self.leg as usize].get_mut(self.n)
+    }
 }
 
 /// Which of the candidates seen is sealed next, and which may have to give way to it.
@@ -42,35 +56,40 @@ impl Ranking {
 
     /// Seals the nearest on the link where its lane's next order leaves. Without a place there, the furthest gives
     /// way, if it is further.
-    fn seal(&self, ready: &mut [[[Prepared; 2]; 2]], link: &mut Link) -> bool {
+    fn seal(&self, ready: &mut [[[Shelf; 2]; 2]], link: &mut Link) -> bool {
         let Some(nearest) = self.nearest else { return false };
-        let place = |of: Candidate| (of.at, of.direction as usize, of.leg as usize);
-        let (at, direction, leg) = place(nearest);
-        if ready[at][direction][leg].seal(link, None) {
+        if nearest.order(ready).seal(link, None) {
             return true;
         }
         let Some(far) = self.furthest[nearest.lane].filter(|far| far.gap > nearest.gap) else { return false };
-        let (far_at, far_direction, far_leg) = place(far);
-        let instead = ready[far_at][far_direction][far_leg].take_sealed();
-        ready[at][direction][leg].seal(link, instead)
+        let instead = far.order(ready).take_sealed();
+        nearest.order(ready).seal(link, instead)
     }
 }
 
 impl Trader {
     /// Seals the nearest order that lies unsealed.
     pub(super) fn seal_one(&mut self) -> usize {
-        self.look_at_gap();
+        self.unsealed |= self.look_at_gap();
+        if !self.unsealed {
+            return 0;
+        }
         let idle = self.links.first_idle();
         let mut ranking = Ranking::default();
         for at in 0..self.stalls.len() {
             for candidate in self.candidates(at, &idle).into_iter().flatten() {
                 let Some(link) = self.links.links.get(candidate.slot) else { continue };
-                let order = &self.ready[at][candidate.direction as usize][candidate.leg as usize];
-                if !order.bytes().is_empty() {
-                    ranking.see(candidate, order.is_sealed(link));
+                let shelf = &self.ready[at][candidate.direction as usize][candidate.leg as usize];
+                for n in 0..=RUNGS {
+                    let order = shelf.get(n);
+                    if !order.bytes().is_empty() {
+                        let gap = candidate.gap.saturating_add(RUNG_GAP * n as u64);
+                        ranking.see(Candidate { n, gap, ..candidate }, order.is_sealed(link));
+                    }
                 }
             }
         }
+        self.unsealed = false;
         let Some(nearest) = ranking.nearest else { return 0 };
         let Some(link) = self.links.links.get_mut(nearest.slot) else { return 0 };
         if self.sealed_on[nearest.lane] != link.id {
@@ -78,7 +97,8 @@ impl Trader {
             link.clear_ahead();
             self.sealed_on[nearest.lane] = link.id;
         }
-        usize::from(ranking.seal(&mut self.ready, link))
+        self.unsealed = ranking.seal(&mut self.ready, link);
+        usize::from(self.unsealed)
     }
 
     /// What this pair may fire next: its exit, or its entries; each leg where its lane has an idle link.
@@ -93,21 +113,22 @@ impl Trader {
             };
             let lane = lane(stall.venues[leg as usize], leg);
             let gap = stall.gaps[direction as usize];
-            let candidate = |slot| Candidate { at, direction, leg, lane, slot, gap };
+            let candidate = |slot| Candidate { at, direction, leg, lane, slot, n: 0, gap };
             if may && !stall.busy { idle[lane].map(candidate) } else { None }
         })
     }
 
-    /// Looks how far one pair is from its thresholds; another one in every idle turn.
-    fn look_at_gap(&mut self) {
-        if self.stalls.is_empty() {
-            return;
-        }
-        self.gap_of = (self.gap_of + 1) % self.stalls.len();
-        let stall = &mut self.stalls[self.gap_of];
+    /// Looks how far one pair whose quotes changed is from its thresholds; another one in every idle turn. Whether
+    /// there was one.
+    fn look_at_gap(&mut self) -> bool {
+        let Some(at) = self.unranked.next(self.gap_of + 1) else { return false };
+        self.gap_of = at;
+        self.unranked.remove(at);
+        let Some(stall) = self.stalls.get_mut(at) else { return false };
         if let [Some(spot), Some(perp)] = self.books.tops(stall.pair) {
             stall.gaps = gaps(stall, [perp.bid, perp.ask], [spot.bid, spot.ask]);
         }
+        true
     }
 }
 
@@ -140,17 +161,17 @@ mod tests {
         /// lie sealed, and sealing comes to an end.
         #[test]
         fn the_nearest_lie_sealed(
-            gaps in prop::collection::vec(prop::collection::vec(0u64..1_000, 40), 1..5), pairs in 1usize..20,
+            gaps in prop::collection::vec(prop::collection::vec(0u64..1_000, 96), 1..5), pairs in 1usize..48,
         ) {
             let instruments = one_pair();
             let perp = &instruments.instruments[1];
             let key = crate::venue::Key::new("k".repeat(64), "s".repeat(64));
             let form = (crate::venue::get(perp.venue).form)(perp, "venue.example", &key, 1_000);
             let (mut link, _peer) = memory_pair(LinkId(1), "box:1", 256, 4_096);
-            let blank = Prepared::blank;
+            let blank = Shelf::blank;
             let mut ready: Vec<_> = (0..pairs).map(|_| [[blank(), blank()], [blank(), blank()]]).collect();
-            for (n, order) in ready.iter_mut().flatten().flatten().enumerate() {
-                written(order, &form, perp, 600_000, n as u64 + 1);
+            for (n, shelf) in ready.iter_mut().flatten().flatten().enumerate() {
+                written(shelf.get_mut(0), &form, perp, 600_000, n as u64 + 1);
             }
             for gaps in gaps {
                 let mut turns = 0;
@@ -160,8 +181,8 @@ mod tests {
                         for direction in [Direction::Short, Direction::Long] {
                             let leg = LegKind::Perp;
                             let gap = gaps[at * 2 + direction as usize];
-                            let candidate = Candidate { at, direction, leg, lane: 1, slot: Slot(0), gap };
-                            let order = &ready[at][direction as usize][leg as usize];
+                            let candidate = Candidate { at, direction, leg, lane: 1, slot: Slot(0), n: 0, gap };
+                            let order = ready[at][direction as usize][leg as usize].get(0);
                             ranking.see(candidate, order.is_sealed(&link));
                         }
                     }
@@ -173,7 +194,7 @@ mod tests {
                 near.sort_unstable();
                 near.truncate(SEALED_PLACES);
                 let mut sealed: Vec<u64> = (0..2 * pairs)
-                    .filter(|n| ready[n / 2][n % 2][LegKind::Perp as usize].is_sealed(&link))
+                    .filter(|n| ready[n / 2][n % 2][LegKind::Perp as usize].get(0).is_sealed(&link))
                     .map(|n| gaps[n])
                     .collect();
                 sealed.sort_unstable();

@@ -1,0 +1,261 @@
+//! What the hot path reads and writes by tricks, against twins that do it slowly and plainly.
+//!
+//! Owns:  twins of the quote decoder (serde_json, digits one by one) and of the order's template (`format!`, the whole
+//!        text signed at once), and a generator of what they are held against.
+//! Never: takes a share of the engine's arithmetic into a twin.
+//! Run:   a million cases each, always the same; `tools/long/twins.sh` runs ten million others.
+#![allow(clippy::unwrap_used)] // all of it is tests, helpers too
+
+use arrayvec::ArrayVec;
+use contango::event::{Instrument, Instruments};
+use contango::units::{Amount, ClientId, InstrumentId, LegKind, Price, Qty, Rate, Side, Unix, VenueId};
+use contango::venue::binance::VENUE;
+use contango::venue::{Heard, Key, OrderSpec, Scratch, Symbols};
+use std::fmt::Write as _;
+
+/// The largest price and quantity that are taken, of the engine's own bound.
+const MOST: u128 = Price::MAX.0 as u128;
+
+/// How many cases, and which.
+fn cases() -> (u64, Dice) {
+    let told = |name: &str| std::env::var(name).ok().map(|text| text.parse().unwrap());
+    let seed: u64 = told("CONTANGO_TWINS_SEED").unwrap_or(1);
+    (told("CONTANGO_TWINS").unwrap_or(1_000_000), Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1))
+}
+
+/// xorshift.
+struct Dice(u64);
+
+impl Dice {
+    fn word(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, n: u64) -> u64 {
+        self.word() % n
+    }
+
+    /// Of any size: as many bits as another throw says.
+    fn any(&mut self, bits: u64) -> u64 {
+        self.word() >> (64 - 1 - self.below(bits))
+    }
+
+    fn one_in(&mut self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+}
+
+fn row(id: u16, leg: LegKind, symbol: &str, price_decimals: u8, qty_decimals: u8) -> Instrument {
+    Instrument {
+        id: InstrumentId(id),
+        venue: VENUE.id,
+        leg,
+        symbol: symbol.try_into().unwrap(),
+        base: "BTC".try_into().unwrap(),
+        quote: "USDT".try_into().unwrap(),
+        price_decimals,
+        qty_decimals,
+        tick: Price(1),
+        lot: Qty(1),
+        qty_min: Qty(1),
+        qty_max: Qty(1_000_000_000),
+        notional_min: Amount::ZERO,
+        reduce_only_exempt: leg == LegKind::Perp,
+        price_range: (Price(1), Price::MAX),
+        taker_fee: Rate::ZERO,
+        band: None,
+        buy_fee_in_base: leg == LegKind::Spot,
+    }
+}
+
+fn rows() -> Vec<Instrument> {
+    use LegKind::{Perp, Spot};
+    let all = [
+        (Spot, "BTCUSDT", 2, 5),
+        (Perp, "BTCUSDT", 1, 3),
+        (Spot, "PEPEUSDT", 8, 0),
+        (Perp, "1000PEPEUSDT", 7, 0),
+        (Spot, "X", 0, 8),
+        (Perp, "LONGNAMEDCOINUSDT", 4, 2),
+    ];
+    all.iter().enumerate().map(|(n, (leg, symbol, p, q))| row(n as u16, *leg, symbol, *p, *q)).collect()
+}
+
+// ───────────────────────────── quotes ─────────────────────────────
+
+/// A number as a venue may spell it, mostly; now and then as none would.
+fn number(dice: &mut Dice, out: &mut String) {
+    out.clear();
+    let bits = [20, 40, 62, 64][dice.below(4) as usize];
+    let _ = write!(out, "{}", dice.any(bits));
+    if !dice.one_in(6) {
+        out.push('.');
+        for _ in 0..dice.below(11) {
+            out.push((b'0' + dice.below(10) as u8 * u8::from(!dice.one_in(3))) as char);
+        }
+        // Venues fill up with zeros.
+        (0..dice.below(6)).for_each(|_| out.push('0'));
+    }
+    if dice.one_in(40) {
+        let at = dice.below(out.len() as u64 + 1) as usize;
+        out.insert(at, ['0', '.', '-', 'e', ' ', '+', '٣'][dice.below(7) as usize]);
+    }
+}
+
+/// Digits one by one: a whole part, and after a dot at least one more digit, zeros only beyond the scale.
+fn read_slowly(text: &str, scale: u8) -> Option<i64> {
+    let (whole, part) = text.split_once('.').map_or((text, None), |(whole, part)| (whole, Some(part)));
+    if whole.is_empty() || part == Some("") {
+        return None;
+    }
+    let part = part.unwrap_or("");
+    let mut value = 0u128;
+    for n in 0..whole.chars().count() + part.chars().count().max(usize::from(scale)) {
+        let digit = whole
+            .chars()
+            .chain(part.chars())
+            .nth(n)
+            .map_or(Some(0), |c| c.is_ascii_digit().then(|| c as u128 - 48))?;
+        if n >= whole.chars().count() + usize::from(scale) {
+            if digit != 0 {
+                return None;
+            }
+            continue;
+        }
+        value = value.checked_mul(10)?.checked_add(digit)?;
+    }
+    (value <= MOST).then_some(value as i64)
+}
+
+/// What a quote's text says; `None`: it is to be refused.
+fn quote_slowly(text: &str, row: &Instrument) -> Option<Heard> {
+    let whole: serde_json::Value = serde_json::from_str(text).ok()?;
+    let data = whole.get("data").unwrap_or(&whole);
+    let read = |field: &str, scale| read_slowly(data[field].as_str()?, scale);
+    let stamp = match row.leg {
+        LegKind::Spot => None,
+        LegKind::Perp => Some(Unix(i64::try_from(data["E"].as_u64()?).ok()?.checked_mul(1_000_000)?)),
+    };
+    Some(Heard::Quote {
+        instrument: row.id,
+        sequence: data["u"].as_u64()?,
+        bid: Price(read("b", row.price_decimals)?),
+        bid_qty: Qty(read("B", row.qty_decimals)?),
+        ask: Price(read("a", row.price_decimals)?),
+        ask_qty: Qty(read("A", row.qty_decimals)?),
+        stamp,
+        fallback: false,
+    })
+}
+
+/// A quote in one of the layouts that venues have sent.
+fn quote_text(dice: &mut Dice, row: &Instrument, texts: &mut [String; 4], out: &mut String) {
+    texts.iter_mut().for_each(|text| number(dice, text));
+    let [b, bb, a, aa] = texts;
+    let (u, symbol) = (dice.any(63), &row.symbol);
+    let stamp = 1_700_000_000_000 + dice.below(1 << 34);
+    out.clear();
+    let wrapped = dice.one_in(2);
+    if wrapped {
+        let _ = write!(out, r#"{{"stream":"{}@bookTicker","data":"#, symbol.to_ascii_lowercase());
+    }
+    let book = format!(r#""b":"{b}","B":"{bb}","a":"{a}","A":"{aa}""#);
+    let _ = match (row.leg, dice.below(4)) {
+        (LegKind::Spot, _) => write!(out, r#"{{"u":{u},"s":"{symbol}",{book}}}"#),
+        (_, 0) => write!(
+            out,
+            r#"{{"e":"bookTicker","u":{u},"E":{stamp},"T":{stamp},"s":"{symbol}",{book},"st":1}}"#
+        ),
+        (_, 1) => write!(
+            out,
+            r#"{{"e":"bookTicker","u":{u},"s":"{symbol}","ps":"{symbol}",{book},"T":{u},"E":{stamp},"st":1}}"#
+        ),
+        _ => write!(out, r#"{{"e":"bookTicker","u":{u},"s":"{symbol}",{book},"T":{stamp},"E":{stamp}}}"#),
+    };
+    if wrapped {
+        out.push('}');
+    }
+}
+
+#[test]
+fn quotes_are_read_as_a_slow_reader_reads_them() {
+    let all = Instruments { generation: 1, instruments: rows(), ..Instruments::default() };
+    let symbols = Symbols::new(&all, VenueId(0));
+    let (mut scratch, (count, mut dice)) = (Scratch::default(), cases());
+    let (mut texts, mut text) = (std::array::from_fn(|_| String::new()), String::new());
+    let mut taken = 0;
+    for _ in 0..count {
+        let row = &all.instruments[dice.below(all.instruments.len() as u64) as usize];
+        quote_text(&mut dice, row, &mut texts, &mut text);
+        let slow = quote_slowly(&text, row);
+        let fast = (VENUE.decode)(&mut scratch, &symbols, row.leg, text.as_bytes()).ok();
+        assert_eq!(fast, slow, "{text}");
+        taken += u64::from(fast.is_some());
+    }
+    assert!(
+        taken > count / 100 && taken < count,
+        "{taken} of {count} taken: too one-sided to prove anything"
+    );
+}
+
+// ───────────────────────────── orders ─────────────────────────────
+
+/// An integer of so many decimals, digit by digit.
+fn spelled(value: i64, decimals: u8) -> String {
+    let digits = format!("{value:0width$}", width = usize::from(decimals) + 1);
+    let (whole, part) = digits.split_at(digits.len() - usize::from(decimals));
+    if part.is_empty() { whole.to_owned() } else { format!("{whole}.{part}") }
+}
+
+#[test]
+fn orders_are_written_as_a_slow_writer_writes_them() {
+    let key = Key::new("k".repeat(64), "s".repeat(64));
+    let (window, host) = (1_250, "venue.example");
+    let forms: Vec<_> = rows().into_iter().map(|row| ((VENUE.form)(&row, host, &key, window), row)).collect();
+    let (count, mut dice) = cases();
+    let mut out = ArrayVec::<u8, 1024>::new();
+    for _ in 0..count {
+        let (form, row) = &forms[dice.below(forms.len() as u64) as usize];
+        let spec = OrderSpec {
+            client: ClientId(5_000_000_000_000_000_000 + dice.any(62)),
+            side: if dice.one_in(2) { Side::Buy } else { Side::Sell },
+            qty: Qty(1 + (dice.any(62) >> 1) as i64),
+            limit: Price(1 + (dice.any(62) >> 1) as i64),
+            reduce_only: row.leg == LegKind::Perp && dice.one_in(2),
+            stamp: Unix(1_000_000 + (dice.any(62) >> 1) as i64),
+        };
+        out.clear();
+        form.render(&spec, &mut out).unwrap();
+        let (path, answer) = match row.leg {
+            LegKind::Spot => ("/api/v3/order", "FULL"),
+            LegKind::Perp => ("/fapi/v1/order", "RESULT"),
+        };
+        let payload = format!(
+            "symbol={}&side={}&type=LIMIT&timeInForce=IOC&newOrderRespType={answer}&selfTradePreventionMode=EXPIRE_TAKER\
+             {}&recvWindow={window}&newClientOrderId={}&quantity={}&price={}&timestamp={}",
+            row.symbol,
+            if spec.side == Side::Buy { "BUY" } else { "SELL" },
+            if spec.reduce_only { "&reduceOnly=true" } else { "" },
+            spec.client.0,
+            spelled(spec.qty.0, row.qty_decimals),
+            spelled(spec.limit.0, row.price_decimals),
+            spec.stamp.0 / 1_000_000,
+        );
+        let hmac = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, "s".repeat(64).as_bytes());
+        let mut body = payload.clone();
+        body.push_str("&signature=");
+        for byte in ring::hmac::sign(&hmac, payload.as_bytes()).as_ref() {
+            let _ = write!(body, "{byte:02x}");
+        }
+        let expected = format!(
+            "POST {path} HTTP/1.1\r\nHost: {host}\r\nX-MBX-APIKEY: {}\r\nContent-Type: \
+             application/x-www-form-urlencoded\r\nContent-Length: {:03}\r\n\r\n{body}",
+            "k".repeat(64),
+            body.len()
+        );
+        assert_eq!(std::str::from_utf8(&out), Ok(expected.as_str()));
+    }
+}
