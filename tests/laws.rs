@@ -434,6 +434,22 @@ fn every_crate_of_the_card_works() {
     kept(card);
 }
 
+/// What the programs of `perf/` are made of stays in their own lock files.
+#[test]
+fn the_bench_brings_nothing_into_the_engine() {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let names = |lock: &str, name: &str| {
+        fs::read_to_string(top.join(lock)).unwrap().contains(&format!("name = \"{name}\"\n"))
+    };
+    for peer in ["reqwest", "tokio-tungstenite", "hmac"] {
+        assert!(names("perf/tokio_peer/Cargo.lock", peer), "{peer} is what the peer is made of");
+        assert!(
+            !names("Cargo.lock", peer) && !names("perf/Cargo.lock", peer),
+            "{peer} is in a lock file of ours"
+        );
+    }
+}
+
 #[test]
 fn no_file_grows_a_second_owner() {
     let long = "//\n".repeat(LINES_MAX);

@@ -1,0 +1,458 @@
+//! A venue for one participant: the exchange in a box behind its own doors, served by the driver's thread alone.
+//!
+//! Owns:  listeners, connections and their TLS; the two stamps of a trial: before the crossing quote is written, and
+//!        after the read that brought an order to its end.
+//! Never: parks (the driver spins on it while its participant is on turn), or lets what it has to do with the first
+//!        order delay the stamp of the second: until both are read, nothing is handed to the exchange.
+//! Quirk: the quote is sealed before its stamp and orders are opened after theirs, so that the server's own TLS is in
+//!        no figure: plaintext and TLS differ by the participant's side only.
+
+use contango::sim::{Config, ConnId, Door, Exchange, Fed, FedSymbol, Market, Source, Venue};
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Token};
+use rustls::{ServerConfig, ServerConnection};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::io::{self, ErrorKind, Read, Write};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// One unit of price or quantity in the box's terms.
+pub const ONE: i64 = 100_000_000;
+
+/// A raw read waits so long for a second one before it is opened.
+const OPEN_AFTER: Duration = Duration::from_micros(100);
+
+/// One read.
+const CHUNK: usize = 64 << 10;
+
+/// The first guest's token; below are the doors.
+const GUESTS: usize = 16;
+
+struct Guest {
+    stream: TcpStream,
+    tls: Option<Box<ServerConnection>>,
+    door: Door,
+    conn: Option<ConnId>,
+    /// Sealed, and not with the kernel yet.
+    out: Vec<u8>,
+    /// Of a REST door: plaintext of which no whole request has been made out yet.
+    request: Vec<u8>,
+    gone: bool,
+}
+
+/// What was read during a trial, as it came.
+struct Raw {
+    token: usize,
+    bytes: Vec<u8>,
+    read: Instant,
+}
+
+/// The two legs of a trial: when each order was read, after the quote's stamp.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Legs {
+    pub spot: Option<Duration>,
+    pub perp: Option<Duration>,
+}
+
+impl Legs {
+    /// First and second leg, if both came.
+    pub fn both(&self) -> Option<(Duration, Duration)> {
+        let (spot, perp) = (self.spot?, self.perp?);
+        Some((spot.min(perp), spot.max(perp)))
+    }
+}
+
+pub struct House {
+    exchange: Exchange,
+    tls: Option<Arc<ServerConfig>>,
+    poll: Poll,
+    events: Events,
+    doors: Vec<(Door, TcpListener)>,
+    guests: BTreeMap<usize, Guest>,
+    tokens: BTreeMap<u32, usize>,
+    next: usize,
+    now: u64,
+    chunk: Vec<u8>,
+    plain: Vec<u8>,
+    sequence: u64,
+}
+
+impl House {
+    /// Opens the doors on loopback; without `tls` they speak plaintext.
+    pub fn open(tls: Option<Arc<ServerConfig>>) -> io::Result<Self> {
+        let symbol = |market, tick, step, min_notional, twin, interval_h| FedSymbol {
+            market,
+            name: "BTCUSDT".into(),
+            base: "BTC".into(),
+            tick,
+            step,
+            max_qty: 1_000 * ONE,
+            min_notional,
+            multiplier: 1,
+            twin: Some(twin),
+            interval_h,
+        };
+        let symbols = vec![
+            symbol(Market::Spot, ONE / 100, ONE / 100_000, 5 * ONE, 1, 0),
+            symbol(Market::Usdm, ONE / 10, ONE / 1_000, 50 * ONE, 0, 8),
+        ];
+        let now = unix_ns();
+        let config = Config { source: Source::Fed(symbols), spot_orders_10s: 1_000, ..Config::default() };
+        let exchange = Exchange::new(config, now).map_err(|error| io::Error::other(error.to_string()))?;
+        let poll = Poll::new()?;
+        let mut doors = Vec::new();
+        for (at, (door, ..)) in Venue::Binance.doors().iter().enumerate() {
+            let address = "127.0.0.1:0".parse().map_err(|_| io::Error::from(ErrorKind::InvalidInput))?;
+            let mut listener = TcpListener::bind(address)?;
+            poll.registry().register(&mut listener, Token(at), Interest::READABLE)?;
+            doors.push((*door, listener));
+        }
+        Ok(Self {
+            exchange,
+            tls,
+            poll,
+            events: Events::with_capacity(256),
+            doors,
+            guests: BTreeMap::new(),
+            tokens: BTreeMap::new(),
+            next: GUESTS,
+            now,
+            chunk: vec![0; CHUNK],
+            plain: Vec::new(),
+            sequence: 60_000_000_000,
+        })
+    }
+
+    /// Where its doors are, by the names of `contango sim --json`.
+    pub fn addresses(&self) -> io::Result<Map<String, Value>> {
+        let mut told = Map::new();
+        for ((_, name, scheme), (_, listener)) in Venue::Binance.doors().iter().zip(&self.doors) {
+            let scheme = if self.tls.is_some() { scheme } else { scheme.trim_end_matches('s') };
+            told.insert((*name).into(), format!("{scheme}://{}", listener.local_addr()?).into());
+        }
+        Ok(told)
+    }
+
+    /// What the box knows to be true.
+    pub fn truth(&mut self) -> Value {
+        let now = self.tick();
+        self.exchange.truth(now)
+    }
+
+    /// A best quote of `symbol` (0 spot, 1 perp), prices in the box's units.
+    pub fn quote(&mut self, symbol: usize, bid: i64, ask: i64, qty: i64) -> Fed {
+        self.sequence += 1;
+        Fed::Quote { symbol, sequence: self.sequence, bid: (bid, qty), ask: (ask, qty) }
+    }
+
+    /// Takes in and tells on; then serves what is ready.
+    pub fn feed(&mut self, fed: &[Fed]) {
+        let now = self.tick();
+        self.exchange.feed(fed, now);
+        self.deliver();
+        self.serve();
+    }
+
+    /// Serves whoever is ready, without waiting.
+    pub fn serve(&mut self) {
+        for raw in self.read_ready() {
+            let token = raw.token;
+            self.plain.clear();
+            let mut plain = std::mem::take(&mut self.plain);
+            self.decrypt(&raw, &mut plain);
+            self.hand_on(token, &plain);
+            if let Some(guest) = self.guests.get_mut(&token) {
+                // Requests outside a trial count nothing, but the next one begins where they end.
+                guest.orders(&plain);
+            }
+            self.plain = plain;
+        }
+        let now = self.tick();
+        self.exchange.advance(now);
+        self.deliver();
+        // What a full socket did not take then.
+        self.guests.values_mut().for_each(Guest::write);
+        self.bury();
+    }
+
+    /// Writes a crossing quote, and waits until both orders are read, at most so long.
+    pub fn trial(&mut self, crossing: Fed, limit: Duration) -> Legs {
+        let now = self.tick();
+        self.exchange.feed(&[crossing], now);
+        let told = self.seal_dirty();
+        let sent = Instant::now();
+        for token in told {
+            self.push(token);
+        }
+        let (mut legs, mut raws, mut held) = (Legs::default(), Vec::<Raw>::new(), Vec::new());
+        while legs.both().is_none() && sent.elapsed() < limit {
+            raws.extend(self.read_ready());
+            let orders = raws.iter().filter(|raw| self.is_rest(raw.token)).count();
+            if orders < 2 && raws.first().is_none_or(|raw| raw.read.elapsed() < OPEN_AFTER) {
+                continue;
+            }
+            for raw in raws.drain(..) {
+                let mut plain = Vec::new();
+                self.decrypt(&raw, &mut plain);
+                self.push(raw.token);
+                if let Some(guest) = self.guests.get_mut(&raw.token)
+                    && guest.orders(&plain)
+                {
+                    let leg = if guest.door == Door::SpotRest { &mut legs.spot } else { &mut legs.perp };
+                    // A second order of the same leg is none of the trial's.
+                    leg.get_or_insert(raw.read - sent);
+                }
+                held.push((raw.token, plain));
+            }
+        }
+        for raw in raws {
+            let mut plain = Vec::new();
+            self.decrypt(&raw, &mut plain);
+            if let Some(guest) = self.guests.get_mut(&raw.token) {
+                guest.orders(&plain);
+            }
+            held.push((raw.token, plain));
+        }
+        for (token, plain) in held {
+            self.hand_on(token, &plain);
+        }
+        self.serve();
+        legs
+    }
+
+    fn tick(&mut self) -> u64 {
+        self.now = self.now.max(unix_ns());
+        self.now
+    }
+
+    fn is_rest(&self, token: usize) -> bool {
+        self.guests.get(&token).is_some_and(|guest| matches!(guest.door, Door::SpotRest | Door::UsdmRest))
+    }
+
+    /// What is there to be read on all ready sockets, each stamped after its read; whoever knocks is let in.
+    fn read_ready(&mut self) -> Vec<Raw> {
+        let mut raws = Vec::new();
+        if self.poll.poll(&mut self.events, Some(Duration::ZERO)).is_err() {
+            return raws;
+        }
+        let mut knocks = false;
+        for event in &self.events {
+            let Token(token) = event.token();
+            let Some(guest) = self.guests.get_mut(&token) else {
+                knocks |= token < GUESTS;
+                continue;
+            };
+            loop {
+                match guest.stream.read(&mut self.chunk) {
+                    Ok(0) => guest.gone = true,
+                    Ok(n) => {
+                        let read = Instant::now();
+                        raws.push(Raw { token, bytes: self.chunk[..n].to_vec(), read });
+                        if n < CHUNK {
+                            break;
+                        }
+                        continue;
+                    }
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                    Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                    Err(_) => guest.gone = true,
+                }
+                break;
+            }
+        }
+        if knocks {
+            self.admit();
+        }
+        raws
+    }
+
+    fn admit(&mut self) {
+        for (door, listener) in &self.doors {
+            while let Ok((mut stream, _)) = listener.accept() {
+                let tls = self.tls.as_ref().map(|config| ServerConnection::new(Arc::clone(config)));
+                let Ok(tls) = tls.transpose() else { continue };
+                let token = self.next;
+                self.next += 1;
+                if stream.set_nodelay(true).is_err()
+                    || self.poll.registry().register(&mut stream, Token(token), Interest::READABLE).is_err()
+                {
+                    continue;
+                }
+                let (tls, door) = (tls.map(Box::new), *door);
+                let (out, request) = (Vec::new(), Vec::new());
+                self.guests.insert(token, Guest { stream, tls, door, conn: None, out, request, gone: false });
+            }
+        }
+    }
+
+    /// Appends to `plain` what a read held, and opens the guest's connection once its handshake is done.
+    fn decrypt(&mut self, raw: &Raw, plain: &mut Vec<u8>) {
+        let Some(guest) = self.guests.get_mut(&raw.token) else { return };
+        guest.open(&raw.bytes, plain);
+        if guest.conn.is_none() && !guest.tls.as_ref().is_some_and(|tls| tls.is_handshaking()) {
+            self.now = self.now.max(unix_ns());
+            let conn = self.exchange.open(guest.door, self.now);
+            guest.conn = Some(conn);
+            self.tokens.insert(conn.0, raw.token);
+        }
+        guest.write();
+    }
+
+    fn hand_on(&mut self, token: usize, plain: &[u8]) {
+        let conn = self.guests.get(&token).and_then(|guest| guest.conn);
+        if let Some(conn) = conn.filter(|_| !plain.is_empty()) {
+            let now = self.tick();
+            self.exchange.receive(conn, plain, now);
+            self.deliver();
+        }
+    }
+
+    /// Seals what the exchange has to say; whom it is for.
+    fn seal_dirty(&mut self) -> Vec<usize> {
+        let mut told = Vec::new();
+        while let Some(conn) = self.exchange.next_dirty() {
+            self.plain.clear();
+            let close = self.exchange.take_output(conn, &mut self.plain);
+            let Some(&token) = self.tokens.get(&conn.0) else { continue };
+            let Some(guest) = self.guests.get_mut(&token) else { continue };
+            guest.seal(&self.plain);
+            guest.gone |= close;
+            told.push(token);
+        }
+        told
+    }
+
+    fn deliver(&mut self) {
+        for token in self.seal_dirty() {
+            self.push(token);
+        }
+    }
+
+    fn push(&mut self, token: usize) {
+        if let Some(guest) = self.guests.get_mut(&token) {
+            guest.write();
+        }
+    }
+
+    /// Drops who is gone, or was sent away and has got everything.
+    fn bury(&mut self) {
+        let gone: Vec<usize> =
+            self.guests.iter().filter(|(_, guest)| guest.gone).map(|(token, _)| *token).collect();
+        for token in gone {
+            let Some(mut guest) = self.guests.remove(&token) else { continue };
+            guest.write();
+            let _ = self.poll.registry().deregister(&mut guest.stream);
+            if let Some(conn) = guest.conn {
+                self.tokens.remove(&conn.0);
+                self.exchange.closed(conn, self.now);
+            }
+        }
+    }
+}
+
+impl Guest {
+    fn open(&mut self, mut bytes: &[u8], plain: &mut Vec<u8>) {
+        let Some(tls) = &mut self.tls else {
+            plain.extend_from_slice(bytes);
+            return;
+        };
+        while !bytes.is_empty() {
+            let Ok(n) = tls.read_tls(&mut bytes) else { break };
+            let Ok(state) = tls.process_new_packets() else {
+                self.gone = true;
+                break;
+            };
+            let (start, count) = (plain.len(), state.plaintext_bytes_to_read());
+            plain.resize(start + count, 0);
+            if tls.reader().read_exact(&mut plain[start..]).is_err() {
+                plain.truncate(start);
+            }
+            if n == 0 {
+                break;
+            }
+        }
+        while tls.wants_write() {
+            if tls.write_tls(&mut self.out).is_err() {
+                break;
+            }
+        }
+    }
+
+    fn seal(&mut self, plain: &[u8]) {
+        let Some(tls) = &mut self.tls else {
+            self.out.extend_from_slice(plain);
+            return;
+        };
+        let mut rest = plain;
+        while !rest.is_empty() {
+            let Ok(n) = tls.writer().write(rest) else { return };
+            rest = &rest[n..];
+            while tls.wants_write() {
+                if tls.write_tls(&mut self.out).is_err() {
+                    return;
+                }
+            }
+        }
+    }
+
+    fn write(&mut self) {
+        while !self.out.is_empty() {
+            match self.stream.write(&self.out) {
+                Ok(n) if n == self.out.len() => self.out.clear(),
+                Ok(n) => drop(self.out.drain(..n)),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(_) => {
+                    self.gone = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Whether an order came to its end with this.
+    fn orders(&mut self, plain: &[u8]) -> bool {
+        if !matches!(self.door, Door::SpotRest | Door::UsdmRest) {
+            return false;
+        }
+        self.request.extend_from_slice(plain);
+        let mut found = false;
+        while let Some(whole) = request_len(&self.request) {
+            let order = [&b"POST /api/v3/order"[..], b"POST /fapi/v1/order"].iter().any(|head| {
+                self.request.starts_with(head) && matches!(self.request.get(head.len()), Some(b'?' | b' '))
+            });
+            found |= order;
+            self.request.drain(..whole);
+        }
+        found
+    }
+}
+
+/// Length of the first request, with its body, if all of it is there.
+fn request_len(bytes: &[u8]) -> Option<usize> {
+    let head = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
+    let text = String::from_utf8_lossy(&bytes[..head]).to_ascii_lowercase();
+    let length = text.split("\r\ncontent-length:").nth(1).and_then(|rest| rest.split("\r\n").next());
+    let body = length.map_or(0, |digits| digits.trim().parse().unwrap_or(0));
+    (bytes.len() >= head + body).then_some(head + body)
+}
+
+fn unix_ns() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_ends_where_its_body_ends() {
+        let bare = b"POST /api/v3/order?a=1 HTTP/1.1\r\nHost: x\r\n\r\n";
+        assert_eq!(request_len(bare), Some(bare.len()));
+        assert_eq!(request_len(&bare[..bare.len() - 1]), None);
+        let body = b"POST /fapi/v1/order HTTP/1.1\r\nContent-Length: 3\r\n\r\nabcGET";
+        assert_eq!(request_len(body), Some(body.len() - 3));
+        assert_eq!(request_len(&body[..body.len() - 4]), None);
+    }
+}

@@ -1,0 +1,69 @@
+"""The bench's arithmetic against small samples whose results are known.
+
+Run: python3 -m unittest perf/test_wire.py
+"""
+
+import json
+import math
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import wire  # noqa: E402
+
+
+def samples_of(**names):
+    """The file of two rounds: each name's trials as (spot, perp)."""
+    rows = []
+    for number in (0, 1):
+        for name, turns in names.items():
+            rows += [{"round": number, "name": name, "warm_up": True, "way": "in", "spot_ns": 1, "perp_ns": 1}]
+            rows += [{"round": number, "name": name, "warm_up": False, "way": "in", "spot_ns": a, "perp_ns": b} for a, b in turns[number]]
+        rows.append({"round": number, "order": list(names), "others_pct": 5.1 * number})
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "samples.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return wire.read(path)
+
+
+class Arithmetic(unittest.TestCase):
+    def test_ranks(self):
+        values = list(range(1, 101))
+        self.assertEqual([wire.quantile(values, part) for part in (0.0, 0.5, 0.9, 0.999)], [1, 50, 90, 100])
+        self.assertEqual([wire.middle(it) for it in ([3, 1, 2], [4, 1, 2, 3])], [2, 2.5])
+
+    def test_an_interval_holds_what_the_rounds_say(self):
+        each = [1.0] * 20 + [2.0] * 20
+        self.assertEqual(wire.interval(lambda drawn: wire.middle([7.0 for _ in drawn]), 40, 1), [7.0, 7.0])
+        low, high = wire.interval(lambda drawn: wire.middle([each[at] for at in drawn]), 40, 1)
+        self.assertEqual((low, high), (1.0, 2.0))
+        self.assertEqual(wire.interval(sum, 40, 1), wire.interval(sum, 40, 1))
+
+    def test_legs_are_told_by_what_was_read_first_and_missing_ones_count(self):
+        samples, rounds = samples_of(engine=[[(20, 10), (30, 40)], [(5, None)]])
+        self.assertEqual(samples["engine"]["leg1"], {0: [10, 30], 1: [5]})
+        self.assertEqual(samples["engine"]["leg2"], {0: [20, 40], 1: [math.inf]})
+        self.assertEqual([it["disturbed"] for it in rounds], [False, True])
+        told = wire.summary(samples, 2, 1)["engine"]["leg2"]
+        self.assertEqual((told["trials"], told["missing"], told["p50"]["ns"], told["p99"]["ns"]), (3, 1, 40, math.inf))
+        self.assertIsNone(wire.finite(told)["p99"]["ns"])
+
+    def test_ratios_are_paired_by_round(self):
+        slow, fast = [[(100, 200)], [(1_000, 2_000)]], [[(50, 100)], [(500, 1_000)]]
+        samples, _ = samples_of(**{"floor-warm": fast, "engine": slow})
+        rows = wire.ratios(wire.summary(samples, 2, 1), samples, 2, 1)
+        self.assertEqual([(row["ratio"], row["interval"]) for row in rows], [(2.0, [2.0, 2.0])] * 2)
+        # Twice is more than 1.35, 1.4, and 1.5 at p90.
+        self.assertEqual(len(wire.judged(rows)), 4)
+
+    def test_the_worse_end_of_the_interval_is_judged(self):
+        row = {"above": "tokio", "below": "engine", "leg": "leg1", "ratio": 7.0}
+        self.assertEqual(wire.judged([{**row, "interval": [6.1, 9.0]}]), [])
+        self.assertEqual(len(wire.judged([{**row, "interval": [5.9, 9.0]}])), 1)
+
+
+if __name__ == "__main__":
+    unittest.main()
