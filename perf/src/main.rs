@@ -38,9 +38,6 @@ const GAP: Duration = Duration::from_millis(40);
 const SETTLE: Duration = Duration::from_millis(250);
 /// A leg that is not back within this is missing.
 const LIMIT: Duration = Duration::from_millis(250);
-/// Above whatever else runs on the machine, the server and the participants (who inherit it) alike; without the right to
-/// it, as ever.
-const NICE: i32 = -10;
 /// How long a participant may take until it trades.
 const START: Duration = Duration::from_secs(90);
 
@@ -239,8 +236,6 @@ fn run(plan: &Value) -> Result<(), Fault> {
     if !core_affinity::set_for_current(core_affinity::CoreId { id }) {
         return Err(format!("the server cannot be pinned to core {id}").into());
     }
-    // SAFETY: a plain system call on this process.
-    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) };
     let (pem, tls) = cert::authority()?;
     let ca = out.join("ca.pem");
     std::fs::write(&ca, pem)?;
