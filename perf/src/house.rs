@@ -236,6 +236,12 @@ impl House {
         if self.poll.poll(&mut self.events, Some(Duration::ZERO)).is_err() {
             return raws;
         }
+        if self.events.is_empty() {
+            // Where the kernel has left packets to a thread of its own (ksoftirqd), that thread needs this core now; it
+            // waited for milliseconds here.
+            std::thread::yield_now();
+            return raws;
+        }
         let mut knocks = false;
         for event in &self.events {
             let Token(token) = event.token();

@@ -22,6 +22,7 @@ use std::collections::btree_map::Entry;
 use std::error::Error;
 use std::fs::File;
 use std::io::{BufWriter, Write};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -37,8 +38,6 @@ const GAP: Duration = Duration::from_millis(40);
 const SETTLE: Duration = Duration::from_millis(250);
 /// A leg that is not back within this is missing.
 const LIMIT: Duration = Duration::from_millis(250);
-/// Above whatever else runs on the machine, all alike; without the right to it, as ever (`nice` then only warns).
-const NICE: &str = "-10";
 /// How long a participant may take until it trades.
 const START: Duration = Duration::from_secs(90);
 
@@ -132,13 +131,17 @@ impl Player {
         }
         let cores = plan["cores"].as_str().ok_or("a participant needs cores")?;
         let log = File::create(folder.join("log"))?;
-        let process = Command::new("nice")
-            .args(["-n", NICE, "taskset", "-c", cores])
-            .args(words)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()?;
+        let mut command = Command::new("taskset");
+        command.args(["-c", cores]).args(words).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        // SAFETY: between fork and exec only a plain system call is made. It has the kernel end the participant, stopped or
+        // not, with this process, however that ends.
+        unsafe {
+            command.pre_exec(|| match libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) {
+                0 => Ok(()),
+                _ => Err(std::io::Error::last_os_error()),
+            });
+        }
+        let process = command.spawn()?;
         let now = Instant::now();
         Ok(Self { name, house, process, up: false, next_quote: now, next_mark: now })
     }
@@ -233,8 +236,6 @@ fn run(plan: &Value) -> Result<(), Fault> {
     if !core_affinity::set_for_current(core_affinity::CoreId { id }) {
         return Err(format!("the server cannot be pinned to core {id}").into());
     }
-    // SAFETY: a plain system call on this process.
-    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE.parse()?) };
     let (pem, tls) = cert::authority()?;
     let ca = out.join("ca.pem");
     std::fs::write(&ca, pem)?;
