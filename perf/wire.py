@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Wire to wire: from a quote that crosses until both orders are back at the server, for floors, the engine and ordinary peers.
 
-Builds all of it, runs it in rounds, and writes table, plot, histograms and machine to perf/record. Every participant has
-a venue of its own behind the same server code (the exchange in a box; `perf/src/house.rs`), on one core; the participant on
-turn has the other, all others are stopped. A trial: quiet quotes every 1 to 3 ms; then the perp's best quote jumps 1 % above
-spot (or back). Measured from just before that quote's bytes are written to the read that brings the end of each order;
-leg 1 is the order that is read first. In each round every participant has one turn of trials, in an order drawn from the
-seed. The number of rounds is said beforehand, none is left out; one while others used more than 5 % of the machine is
-marked as disturbed. A leg that is not there within 250 ms counts as infinitely late.
+Builds all of it, runs it in rounds, and writes table, plot, histograms and machine to perf/record. Every participant
+has a venue of its own behind the same server code (the exchange in a box; `perf/src/house.rs`), on one core; the
+participant on turn has the other, all others are stopped. A trial: quiet quotes every 1 to 3 ms; then the perp's best
+quote jumps to 51 bp above spot (a trader enters from 50 on), or back. Measured from just before that quote's bytes
+are written to the read that brings the end of each order; leg 1 is the order that is read first. In each round every
+participant has one turn of trials, in an order drawn from the seed. The number of rounds is said beforehand, none is
+left out; one while others used more than 5 % of the machine is marked as disturbed. A leg that is not there within
+250 ms counts as infinitely late.
 
 The statistic is the median over rounds of the ratio of both medians of that round, with a bootstrap interval of 95 %
 (over rounds); of higher percentiles, those of all trials of all rounds, with an interval of the same kind.

@@ -19,8 +19,8 @@ const ANSWERS: Duration = Duration::from_millis(8);
 /// How often the kernel's send path is kept warm (HOTPATH §11.7).
 const WARM_EVERY: Duration = Duration::from_micros(50);
 
-/// The digit of the perp's bid that differs between quiet and crossing: the third.
-const DIGIT: usize = 2;
+/// The digit of the perp's bid that differs between quiet and crossing: the fourth.
+const DIGIT: usize = 3;
 
 type Fault = Box<dyn Error>;
 

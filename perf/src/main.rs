@@ -155,7 +155,7 @@ impl Player {
 
     fn quotes(&mut self, dice: &mut Dice, perp: bool) -> contango::sim::Fed {
         let tick = if perp { ONE / 10 } else { ONE / 100 };
-        let base = if perp && self.up { 101_000 } else { 100_000 } * ONE;
+        let base = if perp && self.up { 100_510 } else { 100_000 } * ONE;
         let bid = base + dice.below(10) as i64 * tick;
         let qty = 10 * ONE + dice.below(8_000) as i64 * ONE / 1_000;
         self.house.quote(usize::from(perp), bid, bid + tick, qty)
@@ -172,7 +172,7 @@ impl Player {
                 let settlements = clock.as_secs() / 28_800 + 1;
                 let mark = contango::sim::Fed::Mark {
                     symbol: 1,
-                    mark: 100_500 * ONE,
+                    mark: 100_255 * ONE,
                     rate: Some(ONE / 10_000),
                     next_funding_ms: settlements * 28_800_000,
                 };
