@@ -208,8 +208,6 @@ pub(super) fn run(
     not_of_the_future(&intents, epoch, &records)?;
     crash::point("K15c");
     if settings.live {
-        // Best effort: a process without the right to lock memory still trades, a little less evenly.
-        let _ = cpu::lock_memory();
         cpu::no_core_dumps().map_err(BootError::failed)?;
     }
 
@@ -246,6 +244,12 @@ pub(super) fn run(
         intents: intents.clone(),
     };
     let engine = Engine::build(engine_settings, ground, stop, kill);
+    if settings.live {
+        // Best effort: a process without the right to lock memory still trades, a little less evenly. Now that all
+        // rings are there: under a limit only what is there is locked, and the first use of a page of the others
+        // would be in the middle of a fire.
+        let _ = cpu::lock_memory();
+    }
     let rooms = threads::spawn(settings, engine, &clock)?;
     let Rooms { reader, trader, mut shadow, scribe, .. } = rooms.wait(settings, &clock, &mut session)?;
     if let Some(trouble) = scribe.trouble() {

@@ -16,6 +16,7 @@ use crate::event::Quote;
 use crate::metal::alloc;
 use crate::metal::clock::Clock;
 use crate::metal::runner::{self, Agent, Idle};
+use crate::metal::warmth::Warmth;
 use crate::ops::control::Control;
 use crate::units::Nanos;
 use crate::units::decimal::Text;
@@ -36,6 +37,8 @@ struct Hot {
     trader: Trader,
     watch_at: Nanos,
     watched: bool,
+    /// Where the thread has its core to itself.
+    warmth: Option<Warmth>,
 }
 
 impl Agent for Hot {
@@ -51,6 +54,9 @@ impl Agent for Hot {
         alloc::watch(self.watched);
         let work = self.reader.do_work(now) + self.trader.do_work(now);
         alloc::watch(false);
+        if let Some(warmth) = self.warmth.as_mut().filter(|_| work == 0) {
+            warmth.keep(now);
+        }
         work
     }
 }
@@ -106,7 +112,9 @@ pub(super) struct Rooms {
 /// Puts the rooms on their threads, as `--layout`, `--cores` and `--idle` say.
 pub(super) fn spawn(settings: &Settings, engine: Engine, clock: &Clock) -> Result<Running, BootError> {
     let Engine { reader, trader, shadow, clerk, scribe, mut outside } = engine;
-    let hot = Hot { reader, trader, watch_at: Nanos::NEVER, watched: false };
+    let warmth = (settings.idle == Idle::Spin).then(Warmth::open).transpose();
+    let warmth = warmth.map_err(|error| BootError::failed(format!("no sockets on loopback: {error}")))?;
+    let hot = Hot { reader, trader, watch_at: Nanos::NEVER, watched: false, warmth };
     let control = outside
         .operator
         .take()

@@ -30,6 +30,7 @@
 //! | `crash` | named crash points, with the feature `crashpoints` only |
 //! | `cpu` | which core, locked memory, no core dumps |
 //! | `runner` | a thread around a room |
+//! | `warmth` | keeps the kernel's way out warm between orders |
 //! | `alloc` | an allocator that counts for the hot thread |
 //! | `atomic` | what `ring` and `latest` are made of |
 
@@ -65,3 +66,4 @@ mod tls_own;
 mod tls_record;
 mod tls_rustls;
 mod turn;
+pub mod warmth;

@@ -13,6 +13,9 @@ const HOLD_DAYS_MAX: u32 = 3_650;
 /// Of a bar on either side of 0, in 10^-18: a rate does not hold ten.
 const MIN_NET_APR_MAX: u64 = 9_000_000_000_000_000_000;
 
+/// Powers of ten that a number may be written with.
+const EXPONENT_MAX: i32 = 40;
+
 /// What was asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Wanted {
@@ -63,6 +66,25 @@ fn decoded(text: &str) -> Option<String> {
     String::from_utf8(out).ok()
 }
 
+/// A number as programs write it: `1e-05` is what several print for 0.00001. Exact, since only the point moves.
+fn plain(value: &str) -> String {
+    let moved = || {
+        let (mantissa, exponent) = value.split_once(['e', 'E'])?;
+        let by: i32 = exponent.parse().ok().filter(|by| (-EXPONENT_MAX..=EXPONENT_MAX).contains(by))?;
+        let (sign, mantissa) = mantissa.strip_prefix('-').map_or(("", mantissa), |rest| ("-", rest));
+        let (whole, part) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        if whole.is_empty() || !whole.bytes().chain(part.bytes()).all(|digit| digit.is_ascii_digit()) {
+            return None;
+        }
+        let zeros = |n: i32| "0".repeat(usize::try_from(n).unwrap_or(0));
+        let digits = format!("{}{whole}{part}{}", zeros(-by), zeros(by));
+        let point = usize::try_from(whole.len() as i32 + by + (-by).max(0)).ok()?;
+        let (whole, part) = digits.split_at_checked(point)?;
+        Some(format!("{sign}{}{whole}.{part}0", if whole.is_empty() { "0" } else { "" }))
+    };
+    moved().unwrap_or_else(|| value.to_owned())
+}
+
 /// One of the exchanges.
 pub(super) fn exchange(value: &str) -> Result<&'static str, String> {
     EXCHANGES
@@ -96,7 +118,7 @@ impl Wanted {
                     };
                 }
                 "notional" => {
-                    let amount = Amount::parse(value.as_bytes()).ok().filter(|it| it.0 > 0);
+                    let amount = Amount::parse(plain(&value).as_bytes()).ok().filter(|it| it.0 > 0);
                     let why = || format!("notional `{value}` is no amount of USDT above 0, such as 10000");
                     wanted.notional = Some(amount.ok_or_else(why)?);
                 }
@@ -108,7 +130,7 @@ impl Wanted {
                     wanted.hold_days = Some(days.ok_or_else(why)?);
                 }
                 "minNetApr" => {
-                    let rate = Rate::parse(value.as_bytes())
+                    let rate = Rate::parse(plain(&value).as_bytes())
                         .ok()
                         .filter(|it| it.0.unsigned_abs() <= MIN_NET_APR_MAX);
                     let why = || format!("minNetApr `{value}` is no fraction from -9 to 9, such as 0.15");
@@ -130,6 +152,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_number_may_be_written_with_a_power_of_ten() {
+        for (text, same) in [
+            ("1e-05", "0.00001"),
+            ("-1.25E-2", "-0.0125"),
+            ("1.5e3", "1500"),
+            ("1E+4", "10000"),
+            ("0.0015e2", "0.15"),
+            ("12e0", "12"),
+        ] {
+            let read = |text: &str| Amount::parse(text.as_bytes()).unwrap();
+            assert_eq!(read(&plain(text)), read(same), "{text}: {}", plain(text));
+        }
+        assert_eq!(plain("0.15"), "0.15");
+        assert_eq!(Wanted::read("minNetApr=1e-05").unwrap().min_net_apr, Some(10_000_000_000_000));
+    }
+
+    #[test]
     fn every_parameter_is_read_and_a_wrong_one_is_told_what_is_allowed() {
         let read =
             Wanted::read("exchange=OKX&direction=long&notional=2500.5&holdDays=7&minNetApr=-0.01").unwrap();
@@ -144,7 +183,12 @@ mod tests {
             ("direction=Short", "one of all, short, long"),
             ("direction=short&direction=short", "given twice"),
             ("notional=0", "above 0"),
-            ("notional=1e4", "above 0"),
+            ("notional=1e-4e", "above 0"),
+            ("notional=e4", "above 0"),
+            ("notional=1e41", "above 0"),
+            ("minNetApr=1e1", "from -9 to 9"),
+            ("minNetApr=e4", "from -9 to 9"),
+            ("minNetApr=.e4", "from -9 to 9"),
             ("holdDays=0", "from 1 to 3650"),
             ("holdDays=1.5", "from 1 to 3650"),
             ("minNetApr=15%25", "such as 0.15"),
