@@ -22,6 +22,9 @@ const WARM_EVERY: Duration = Duration::from_micros(50);
 /// The digit of the perp's bid that differs between quiet and crossing: the fourth.
 const DIGIT: usize = 3;
 
+/// How a quote's frame begins: the one fragment of a text, and a length that follows.
+const TEXT: [u8; 2] = [0x81, 126];
+
 type Fault = Box<dyn Error>;
 
 /// Which floor.
@@ -59,7 +62,8 @@ pub fn run(kind: &str, ready: &Value) -> Result<(), Fault> {
         if feed.recv()? > 0 {
             // Where several have come, the newest counts.
             let inbound = feed.inbound();
-            let digit = inbound.len().checked_sub(len).map_or(last, |before| inbound[before + place]);
+            let newest = inbound.len().checked_sub(len).filter(|before| inbound[*before] == TEXT[0]);
+            let digit = newest.map_or(last, |before| inbound[before + place]);
             if digit != last {
                 for (at, link) in orders.iter_mut().enumerate() {
                     match sealed[at].take() {
@@ -146,7 +150,12 @@ fn learn(feed: &mut Link) -> Result<(usize, usize, u8), Fault> {
             continue;
         }
         let inbound = feed.inbound();
-        if let Some(at) = inbound.windows(5).position(|five| five == b"\"b\":\"") {
+        // One frame and no more: a text of 126 to 65,535 bytes tells its length in its third and fourth.
+        let alone = inbound.len() > 4
+            && inbound[..2] == TEXT
+            && inbound.len() == 4 + usize::from(u16::from_be_bytes([inbound[2], inbound[3]]));
+        let found = inbound.windows(5).position(|five| five == b"\"b\":\"");
+        if let Some(at) = found.filter(|_| alone) {
             let place = at + 5 + DIGIT;
             let learnt = (place, inbound.len(), inbound[place]);
             feed.consume(learnt.1);
