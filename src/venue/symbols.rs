@@ -77,29 +77,14 @@ impl Symbols {
 /// Words that hold the longest symbol of [`crate::event::Symbol`].
 const WORDS: usize = 3;
 
-/// A symbol as words, padded with zeros; `None` if it is too long to be one of ours. Copying so few bytes of any
-/// number would cost a call; two loads that overlap are enough for each length.
+/// A symbol as words, padded with zeros; `None` if it is too long to be one of ours.
 #[inline]
 fn words(symbol: &[u8]) -> Option<[u64; WORDS]> {
-    let (whole, rest) = symbol.as_chunks::<8>();
+    let mut bytes = [0u8; 8 * WORDS];
+    bytes.get_mut(..symbol.len())?.copy_from_slice(symbol);
     let mut out = [0u64; WORDS];
-    if whole.len() + usize::from(!rest.is_empty()) > WORDS {
-        return None;
-    }
-    for (word, chunk) in out.iter_mut().zip(whole) {
+    for (word, chunk) in out.iter_mut().zip(bytes.as_chunks::<8>().0) {
         *word = u64::from_le_bytes(*chunk);
-    }
-    if let Some(last) = out.get_mut(whole.len()) {
-        *last = match (symbol.last_chunk::<8>(), rest.first_chunk::<4>(), rest.last_chunk::<4>()) {
-            _ if rest.is_empty() => 0,
-            // The bytes before the rest are shifted out.
-            (Some(end), ..) => u64::from_le_bytes(*end) >> (64 - 8 * rest.len()),
-            (None, Some(head), Some(tail)) => {
-                let tail = u64::from(u32::from_le_bytes(*tail)) << (8 * (rest.len() - 4));
-                u64::from(u32::from_le_bytes(*head)) | tail
-            }
-            _ => rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
-        };
     }
     Some(out)
 }
@@ -117,19 +102,6 @@ fn home(key: &[u64; WORDS], leg: LegKind) -> usize {
 mod tests {
     use super::*;
     use crate::venue::sample;
-
-    #[test]
-    fn a_symbol_of_any_length_is_its_bytes_and_zeros() {
-        let text = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ";
-        for length in 0..=text.len() {
-            let slow = (length <= 8 * WORDS).then(|| {
-                let mut bytes = [0; 8 * WORDS];
-                bytes[..length].copy_from_slice(&text[..length]);
-                [0, 1, 2].map(|at| u64::from_le_bytes(bytes[8 * at..8 * at + 8].try_into().unwrap()))
-            });
-            assert_eq!(words(&text[..length]), slow, "{length}");
-        }
-    }
 
     #[test]
     fn every_symbol_is_found_on_its_own_market_only() {
