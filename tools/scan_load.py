@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """Measures the scanner at its size: four venues of 600 coins each, live in the box, and its API under load.
 
-Told are how old prices and funding are, memory and CPU, how much of each public budget was used, and for each question
-the most answers a second (16 connections that ask again at once) and, at 5,000 a second, how long an answer takes.
-h2load asks on all its connections in the same moment, so their number is the size of a burst: 5 that ask each
+Told are how old prices and funding are, memory and CPU, how much of each public budget was used, and for each
+question the most answers a second (16 connections that ask again at once) and, at 5,000 a second, how long an answer
+takes. h2load asks on all its connections in the same moment, so their number is the size of a burst: 5 that ask each
 millisecond are what the aim is for, 20 that ask every fourth are told beside them, where an answer waits for up to 19
 others. The scanner, all its threads, has one core; h2load (Debian's nghttp2-client) and the box, which gives way to
-it, have the others. An answer's time is h2load's: from the request's first byte sent to the answer's last byte; a connection whose
-answer is late asks late, so the rate that was reached stands beside it. A round while others used more than 5 % of the
-machine is marked as disturbed; none is left out.
+it, have the others. An answer's time is h2load's: from the request's first byte sent to the answer's last byte; a
+connection whose answer is late asks late, so the rate that was reached stands beside it. A round while others used
+more than 5 % of the machine is marked as disturbed; none is left out.
 
     cargo build --release && python3 tools/scan_load.py
 

@@ -15,8 +15,7 @@ use crate::event::{
 use crate::metal::disk::Disk;
 use crate::units::id::ClientIdParts;
 use crate::units::time::SEC;
-use crate::units::{Class, Side};
-use crate::units::{Direction, InstrumentId, LinkId, Nanos, PairId, Price, Qty};
+use crate::units::{Class, Direction, InstrumentId, LinkId, Nanos, PairId, Price, Qty, Side};
 use LegKind::{Perp, Spot};
 use proptest::prelude::*;
 use serde_json::Map;
