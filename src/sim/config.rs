@@ -39,7 +39,8 @@ pub struct Config {
     pub leverage: u32,
     /// Coins beside the twelve of the synthetic market; beyond six they are made up.
     pub more_coins: usize,
-    /// How long what a REST client sends is under way before it is looked at, and the answer back, ns.
+    /// How long what a client of REST or of the WebSocket API sends is under way before it is looked at, and the
+    /// answer to an order back, ns.
     pub wire_ns: u64,
     /// Faults by timetable, counted from the first connection.
     pub script: Script,

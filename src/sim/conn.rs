@@ -208,6 +208,17 @@ impl Conns {
         self.send(id, Message::Text(text));
     }
 
+    /// The bytes of a text frame to a socket, not sent; none where there is no socket.
+    pub(super) fn frame(&mut self, id: ConnId, text: Utf8Bytes) -> Vec<u8> {
+        let mut out = Vec::new();
+        if let Some(socket) = self.get(id).and_then(|conn| conn.socket.as_mut()) {
+            socket.pushed = true;
+            // Into memory, and of a size that nobody limits: an error means that the socket is closed.
+            let _ = socket.context.write(&mut Pipe { input: &[], out: &mut out }, Message::Text(text));
+        }
+        out
+    }
+
     pub(super) fn send(&mut self, id: ConnId, message: Message) {
         let Some(conn) = self.get(id) else { return };
         let Some(socket) = conn.socket.as_mut().filter(|_| !conn.close) else { return };

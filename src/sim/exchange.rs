@@ -319,13 +319,21 @@ impl Exchange {
     pub fn receive(&mut self, conn: ConnId, bytes: &[u8], now: u64) {
         self.advance(now);
         let Some(it) = self.conns.get(conn).filter(|c| !c.close) else { return };
-        if self.config.wire_ns > 0 && matches!(it.door, Door::SpotRest | Door::UsdmRest | Door::Rest) {
+        let far = matches!(
+            it.door,
+            Door::SpotRest | Door::UsdmRest | Door::Rest | Door::SpotWsApi | Door::UsdmWsApi
+        );
+        if self.config.wire_ns > 0 && far {
             it.under_way.push_back(bytes.to_vec());
             self.schedule(self.now + self.config.wire_ns, Due::Arrived(conn));
             return;
         }
         it.inbox.extend_from_slice(bytes);
-        if it.socket.is_some() {
+        self.pump(conn);
+    }
+
+    fn pump(&mut self, conn: ConnId) {
+        if self.conns.get(conn).is_some_and(|it| it.socket.is_some()) {
             self.pump_socket(conn);
         } else {
             self.pump_http(conn);
@@ -336,7 +344,7 @@ impl Exchange {
         let Some(it) = self.conns.get(conn) else { return };
         let Some(bytes) = it.under_way.pop_front().filter(|_| !it.close) else { return };
         it.inbox.extend_from_slice(&bytes);
-        self.pump_http(conn);
+        self.pump(conn);
     }
 
     /// The client is gone.

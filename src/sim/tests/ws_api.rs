@@ -81,7 +81,7 @@ fn what_is_wrong_with_a_signed_request_is_told_as_documented() {
         (with(&|p| drop(p.as_object_mut().unwrap().remove("timestamp"))), 400, -1102),
         (with(&|p| drop(p.as_object_mut().unwrap().remove("apiKey"))), 400, -1102),
         (with(&|p| p["symbol"] = json!(["BTCUSDT"])), 400, -1130),
-        (r#"{"id":"x","method":"order.place","params":{}}"#.into(), 400, -1100),
+        (r#"{"id":"x","method":"order.amend","params":{}}"#.into(), 400, -1100),
         (r#"{"id":"x","method":"time","params":{"symbol":"A"}}"#.into(), 400, -1104),
         (r#"{"id":"x"}"#.into(), 400, -1135),
     ];
@@ -148,11 +148,142 @@ fn over_the_weight_the_answer_says_when_to_come_back() {
     assert_eq!(names(&banned["error"]["data"]), names(&recorded["error"]["data"]));
 }
 
+/// The parameters of an order as a list of pairs.
+fn pairs(params: &str) -> Vec<(&str, &str)> {
+    params.split('&').filter_map(|pair| pair.split_once('=')).collect()
+}
+
+/// Two worlds with the same seed: what the one takes over REST, the other takes over a socket, and both say and book
+/// the same.
+#[test]
+fn an_order_is_taken_or_refused_as_over_rest() {
+    let own = "newClientOrderId=5782622041802803840";
+    let cases = [
+        "symbol=ETHUSDT&side=BUY&type=MARKET&quantity=0.100",
+        "symbol=ETHUSDT&side=BUY&type=MARKET&quantity=0.100&newOrderRespType=ACK",
+        "symbol=ETHUSDT&side=SELL&type=LIMIT&timeInForce=IOC&quantity=0.010&price=1.00&newOrderRespType=RESULT",
+        "symbol=ETHUSDT&side=BUY&type=LIMIT&timeInForce=GTC&quantity=0.500&price=1500.00",
+        // The same id again, while that one is open.
+        "symbol=ETHUSDT&side=BUY&type=LIMIT&timeInForce=GTC&quantity=0.500&price=1500.00",
+        "symbol=ETHUSDT&side=BUY&type=LIMIT&timeInForce=IOC&quantity=0.0000001&price=1500.00",
+        "symbol=ETHUSDT&side=BUY&type=LIMIT&timeInForce=IOC&quantity=99999.000&price=4000.00",
+        "symbol=NOSUCH&side=BUY&type=MARKET&quantity=0.100",
+        "symbol=ETHUSDT&side=BUY&type=LIMIT&quantity=0.100&price=1500.00",
+        "symbol=ETHUSDT&side=BUY&type=MARKET&quantity=0.100&moon=1",
+    ];
+    for (market, door, path) in [
+        (SPOT, Door::SpotWsApi, "/ws-api/v3?returnRateLimits=false"),
+        (Market::Usdm, Door::UsdmWsApi, "/ws-fapi/v1?returnRateLimits=false"),
+    ] {
+        let (mut rest, mut world) = (World::new(), World::new());
+        let mut socket = world.socket(door, path);
+        for case in cases {
+            let params = format!("{case}&{own}");
+            let expected = rest.order(market, &params);
+            let request = world.ws_request("5782622041802803840", PLACE, &pairs(&params));
+            let answer = ask(&mut world, &mut socket, &request);
+            let told = if expected.status == 200 { "result" } else { "error" };
+            let (id, status) = ("5782622041802803840".into(), expected.status.into());
+            assert_eq!((&answer["id"], &answer["status"]), (&id, &status), "{case}");
+            if expected.json["code"] == -1104 {
+                // It counts what was sent, and here the key is sent, too.
+                assert_eq!(answer[told]["code"], -1104);
+                continue;
+            }
+            assert_eq!(answer[told], expected.json, "{case}");
+        }
+        let parts = |truth: Value| ["orders", "fills", "balances"].map(|part| truth[part].clone());
+        assert_eq!(parts(world.truth()), parts(rest.truth()));
+        let refused = |truth: Value| truth["refused"].as_array().unwrap().len();
+        assert_eq!((refused(world.truth()), refused(rest.truth())), (7, 7));
+    }
+}
+
+const PLACE: &str = "order.place";
+
+#[test]
+fn an_orders_answer_shows_the_counts_of_orders_and_costs_no_weight_on_spot() {
+    let mut world = World::new();
+    for (market, door, path, file) in [
+        (
+            SPOT,
+            Door::SpotWsApi,
+            "/ws-api/v3",
+            include_str!("../../../tests/fixtures/binance/spot_wsapi_order_place_response.json"),
+        ),
+        (
+            Market::Usdm,
+            Door::UsdmWsApi,
+            "/ws-fapi/v1",
+            include_str!("../../../tests/fixtures/binance/futures_wsapi_order_place_response.json"),
+        ),
+    ] {
+        let mut socket = world.socket(door, path);
+        let order = "symbol=ETHUSDT&side=BUY&type=LIMIT&timeInForce=GTC&quantity=0.500&price=1500.00";
+        let request = world.ws_request("o", PLACE, &pairs(&format!("{order}&newOrderRespType=RESULT")));
+        let before = world.exchange.limits[market.index()].used_weight(world.exchange.clock());
+        let answer = ask(&mut world, &mut socket, &request);
+        assert_eq!(before, world.exchange.limits[market.index()].used_weight(world.exchange.clock()));
+        let recorded: Value = serde_json::from_str(file).unwrap();
+        let names = |v: &Value| {
+            let mut names: Vec<_> = v.as_object().unwrap().keys().cloned().collect();
+            names.sort();
+            names
+        };
+        assert_eq!(names(&answer), names(&recorded));
+        // The page shows an older answer of USD-M; each name of it is told.
+        let told = names(&answer["result"]);
+        assert!(names(&recorded["result"]).iter().all(|name| told.contains(name)), "{told:?}");
+        let rows = |v: &Value| {
+            let rows = v["rateLimits"].as_array().unwrap().clone();
+            rows.iter().map(|row| (row["rateLimitType"].clone(), row["interval"].clone())).collect::<Vec<_>>()
+        };
+        assert_eq!(rows(&answer), rows(&recorded));
+        assert_eq!(answer["rateLimits"][0]["count"], 1);
+    }
+}
+
+/// A fault of an order's answer strikes on a socket, too: told, cut short, late, or not at all.
+#[test]
+fn what_strikes_an_order_strikes_it_here() {
+    let order = "symbol=ETHUSDT&side=BUY&type=MARKET&quantity=0.100&newClientOrderId=5782622041802803840";
+    let struck = |fault: Value| {
+        let mut world = World::new();
+        let mut socket = world.socket(Door::UsdmWsApi, "/ws-fapi/v1?returnRateLimits=false");
+        world.exchange.fault(&fault).unwrap();
+        let request = world.ws_request("o", PLACE, &pairs(order));
+        socket.say(&mut world, &request);
+        let heard = socket.hear(&mut world, true);
+        let orders = world.truth()["orders"].as_array().unwrap().len();
+        (heard, socket.closed, orders, world, socket)
+    };
+    let body = r#"{"code":-1007,"msg":"Timeout waiting for response from backend server."}"#;
+    for taken in [false, true] {
+        let fault = json!({"kind": "status", "status": 408, "body": body, "taken": taken});
+        let (heard, closed, orders, ..) = struck(fault);
+        assert_eq!(heard, [format!(r#"{{"id":"o","status":408,"error":{body}}}"#)]);
+        assert_eq!((closed, orders), (false, usize::from(taken)));
+    }
+    let (heard, closed, orders, ..) = struck(json!({"kind": "status", "status": 502, "body": "<html>"}));
+    assert!(heard[0].starts_with(r#"{"id":"o","status":502,"error":{"code":-1000,"#), "{heard:?}");
+    assert_eq!((closed, orders), (false, 0));
+    let (heard, _, orders, ..) = struck(json!({"kind": "html", "taken": true}));
+    assert!(heard[0].starts_with("<html>") && orders == 1, "{heard:?}");
+    for (kind, taken) in [("half", 1), ("drop_ack", 1), ("lose", 0)] {
+        let (heard, closed, orders, ..) = struck(json!({"kind": kind}));
+        assert_eq!((heard.len(), closed, orders), (0, true, taken), "{kind}");
+    }
+    let (heard, _, orders, mut world, mut socket) = struck(json!({"kind": "slow", "ms": 1_000}));
+    assert_eq!((heard.len(), orders), (0, 1));
+    world.run(1_001_000_000);
+    assert_eq!(socket.read(&mut world)[0]["status"], 200);
+}
+
 proptest::proptest! {
     /// Whatever a frame says, it gets one answer, and nothing but JSON.
     #[test]
     fn every_frame_is_answered(
-        method in "(order.status|userDataStream.(unsubscribe|subscribe.signature)|session.subscriptions|time|x)",
+        method in "(order.(status|place)|userDataStream.(unsubscribe|subscribe.signature)|session.subscriptions|time|x)",
         name in "(apiKey|timestamp|recvWindow|signature|symbol|orderId|subscriptionId|returnRateLimits)",
         value in "(null|true|-1|1e99|[0-9]{1,30}|\"[a-z0-9.-]{0,40}\"|\\[\\]|\\{\\})",
         noise in ".{0,40}",

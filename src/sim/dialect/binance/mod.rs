@@ -195,8 +195,8 @@ fn respond(
         let refusal = throttled(exchange, market, throttle);
         let (status, wait_s) = (refusal.status, refusal.retry_after_s.unwrap_or(0));
         exchange.watch.see(|| Seen::Throttled { market, status, wait_s });
-        if let (Some(route), Ok(params)) = (route, &params) {
-            note_refusal(exchange, market, route, params, &refusal);
+        if let (true, Ok(params)) = (is_order, &params) {
+            note_refusal(exchange, market, params, &refusal);
         }
         return Reply::of(Err(refusal));
     }
@@ -204,21 +204,7 @@ fn respond(
         return Reply::json(503, r#"{"msg":"Service Unavailable."}"#.to_owned());
     }
     let Some(route) = route else { return not_found(exchange, market, request) };
-    let side = params.as_ref().ok().and_then(|p| p.get("side")).and_then(|side| match side {
-        "BUY" => Some(Side::Buy),
-        "SELL" => Some(Side::Sell),
-        _ => None,
-    });
-    let spoil = exchange.faults.for_answer(market, side.filter(|_| is_order));
-    if let (true, Some(kind), Ok(params)) = (is_order, &spoil, &params) {
-        let (client_id, kind) = (params.get("newClientOrderId").unwrap_or("").to_owned(), kind.name());
-        exchange.watch.see(|| Seen::Struck { client_id, kind });
-    }
-    let taken = match &spoil {
-        None => true,
-        Some(Kind::Html { taken } | Kind::Status { taken, .. }) => *taken || !is_order,
-        Some(_) => true,
-    };
+    let (spoil, taken) = strike(exchange, market, params.as_ref().ok().filter(|_| is_order));
     let mut reply = if taken {
         Reply::of(params.and_then(|params| handle(exchange, market, route, request, &params)))
     } else {
@@ -260,7 +246,8 @@ fn handle(
         Auth::Keyed => sign::check_key(exchange, request.header("x-mbx-apikey")),
         Auth::Signed => sign::check(exchange, market, request, params),
     };
-    let outcome = outcome.and_then(|()| may(exchange, market, route));
+    let outcome =
+        outcome.and_then(|()| if trades(market, route) { may_trade(exchange, market) } else { Ok(()) });
     let outcome = outcome.and_then(|()| params.only(route.allowed, route.auth == Auth::Signed));
     let outcome = outcome.and_then(|()| {
         if route.method == "GET" && REPLICATED.contains(&route.path) {
@@ -269,50 +256,60 @@ fn handle(
             (route.run)(exchange, params)
         }
     });
-    if let Err(refusal) = &outcome {
-        note_refusal(exchange, market, route, params, refusal);
+    if let (true, Err(refusal)) = (route.method == "POST" && route.path.ends_with("/order"), &outcome) {
+        note_refusal(exchange, market, params, refusal);
     }
     outcome
 }
 
-/// Has the key the right that an endpoint needs? Spot reads without one; nothing of USD-M is signed without one.
-fn may(exchange: &Exchange, market: Market, route: &Route) -> Result<(), Refusal> {
-    let needs = match market {
+/// Needs an endpoint the right to trade? Spot reads without it; nothing of USD-M is signed without it.
+fn trades(market: Market, route: &Route) -> bool {
+    match market {
         Market::Spot => {
             route.auth == Auth::Signed && route.method != "GET" && route.path.starts_with("/api/")
         }
         Market::Usdm => route.auth != Auth::Open,
-    };
-    if needs && !exchange.standing.trades[market.index()] {
-        return Err(Refusal::new(-2015, "Invalid API-key, IP, or permissions for action."));
     }
-    Ok(())
+}
+
+/// Has the key the right to trade?
+fn may_trade(exchange: &Exchange, market: Market) -> Result<(), Refusal> {
+    if exchange.standing.trades[market.index()] {
+        return Ok(());
+    }
+    Err(Refusal::new(-2015, "Invalid API-key, IP, or permissions for action."))
+}
+
+/// The fault that the answer to a request meets, if any, and whether the request is carried out all the same; `order`:
+/// what an order asks for.
+fn strike(exchange: &mut Exchange, market: Market, order: Option<&Params<'_>>) -> (Option<Kind>, bool) {
+    let side = order.and_then(|params| params.get("side")).and_then(|side| match side {
+        "BUY" => Some(Side::Buy),
+        "SELL" => Some(Side::Sell),
+        _ => None,
+    });
+    let spoil = exchange.faults.for_answer(market, side);
+    if let (Some(params), Some(kind)) = (order, &spoil) {
+        let (client_id, kind) = (params.get("newClientOrderId").unwrap_or("").to_owned(), kind.name());
+        exchange.watch.see(|| Seen::Struck { client_id, kind });
+    }
+    let taken = match &spoil {
+        Some(Kind::Html { taken } | Kind::Status { taken, .. }) => *taken || order.is_none(),
+        _ => true,
+    };
+    (spoil, taken)
 }
 
 /// Orders that were refused are part of the truth.
-fn note_refusal(
-    exchange: &mut Exchange,
-    market: Market,
-    route: &Route,
-    params: &Params<'_>,
-    refusal: &Refusal,
-) {
-    if route.method == "POST" && route.path.ends_with("/order") && !refusal.cut {
-        let received_us = exchange.clock() / 1_000;
-        exchange.watch.see(|| Seen::Refused {
-            market,
-            client_id: params.get("newClientOrderId").unwrap_or("").to_owned(),
-            code: refusal.code,
-            msg: refusal.msg.clone(),
-        });
-        exchange.refused.push(super::super::trading::Refused {
-            market,
-            client_id: params.get("newClientOrderId").unwrap_or("").to_owned(),
-            code: refusal.code,
-            msg: refusal.msg.clone(),
-            received_us,
-        });
+fn note_refusal(exchange: &mut Exchange, market: Market, params: &Params<'_>, refusal: &Refusal) {
+    if refusal.cut {
+        return;
     }
+    let received_us = exchange.clock() / 1_000;
+    let (client_id, code, msg) =
+        (params.get("newClientOrderId").unwrap_or("").to_owned(), refusal.code, refusal.msg.clone());
+    exchange.watch.see(|| Seen::Refused { market, client_id: client_id.clone(), code, msg: msg.clone() });
+    exchange.refused.push(super::super::trading::Refused { market, client_id, code, msg, received_us });
 }
 
 fn throttled(exchange: &Exchange, market: Market, throttle: Throttle) -> Refusal {

@@ -140,7 +140,7 @@ fn symbol(exchange: &Exchange, params: &Params<'_>) -> Result<SymbolId, Refusal>
     exchange.listing.find(SPOT, params.need("symbol")?).ok_or_else(Refusal::symbol)
 }
 
-fn place(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
+pub(super) fn place(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
     let (at, resp) = order_entry::place(exchange, SPOT, params)?;
     let order = &exchange.log.orders[at];
     let name = &exchange.listing.symbols[order.symbol].name;

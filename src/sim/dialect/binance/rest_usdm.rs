@@ -162,7 +162,7 @@ fn depth(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
 
 // --- orders ---------------------------------------------------------------------------------------------------
 
-fn place(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
+pub(super) fn place(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
     let (at, resp) = order_entry::place(exchange, USDM, params)?;
     let order = &exchange.log.orders[at];
     let (status, executed) = match resp {

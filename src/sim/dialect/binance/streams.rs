@@ -125,10 +125,11 @@ pub(in crate::sim) fn shutdown_notice(exchange: &mut Exchange, conn: ConnId) -> 
 /// A text frame from a client.
 pub(in crate::sim) fn on_text(exchange: &mut Exchange, conn: ConnId, text: &str) {
     let Some(door) = exchange.conns.get(conn).map(|c| c.door) else { return };
-    let answer = match door {
-        Door::SpotWsApi | Door::UsdmWsApi => ws_api::answer(exchange, conn, door.market(), text),
-        _ => control_answer(exchange, conn, text),
-    };
+    if matches!(door, Door::SpotWsApi | Door::UsdmWsApi) {
+        ws_api::on_request(exchange, conn, door.market(), text);
+        return;
+    }
+    let answer = control_answer(exchange, conn, text);
     exchange.conns.send_text(conn, answer.into());
 }
 

@@ -1,15 +1,20 @@
 //! The WebSocket API door: one JSON request in, one answer out, matched by `id` alone.
 //!
 //! Owns:  the envelope, weights and rate-limit block, the methods the box knows, subscriptions to the account.
+//! Never: has a way of its own to an order: `order.place` runs what `POST …/order` runs, under the same faults.
 //! Wire:  binance.md §8 (payload: parameters sorted by name), §10, §11; fixtures `spot_wsapi_*`.
 //! Quirk: the venue takes `session.logon` from Ed25519 keys only; the box's key is HMAC, so every request is signed.
 
 use super::super::super::config::{ConnId, Market};
-use super::super::super::exchange::Exchange;
+use super::super::super::exchange::{Due, Exchange, MS};
+use super::super::super::faults::Kind;
 use super::super::super::limits::Throttle;
+use super::super::super::watch::Seen;
 use super::params::Params;
 use super::refusal::Refusal;
-use super::{Outcome, rest_spot, sign, throttled, user_events};
+use super::{
+    Outcome, may_trade, note_refusal, order_entry, rest_spot, rest_usdm, sign, strike, throttled, user_events,
+};
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 
@@ -29,7 +34,17 @@ struct Method {
     run: fn(&mut Exchange, ConnId, &Params<'_>) -> Outcome,
 }
 
+/// The method that has faults, counters and a place in the truth.
+const PLACE: &str = "order.place";
+
 const SPOT_METHODS: &[Method] = &[
+    Method {
+        name: PLACE,
+        weight: 1,
+        allowed: order_entry::SPOT_PARAMS,
+        signed: true,
+        run: |exchange, _, params| rest_spot::place(exchange, params),
+    },
     Method { name: "ping", weight: 1, allowed: &[], signed: false, run: |_, _, _| Ok("{}".into()) },
     Method { name: "time", weight: 1, allowed: &[], signed: false, run: time },
     Method {
@@ -57,42 +72,168 @@ const SPOT_METHODS: &[Method] = &[
 ];
 
 const USDM_METHODS: &[Method] = &[
+    Method {
+        name: PLACE,
+        weight: 0,
+        allowed: order_entry::USDM_PARAMS,
+        signed: true,
+        run: |exchange, _, params| rest_usdm::place(exchange, params),
+    },
     Method { name: "ping", weight: 1, allowed: &[], signed: false, run: |_, _, _| Ok("{}".into()) },
     Method { name: "time", weight: 1, allowed: &[], signed: false, run: time },
 ];
 
-/// Answers a request frame.
-pub(super) fn answer(exchange: &mut Exchange, conn: ConnId, market: Market, text: &str) -> String {
+/// How an answer leaves.
+struct Said {
+    text: String,
+    /// Cut the connection without an answer.
+    cut: bool,
+    /// Cut it in the middle of the answer.
+    half: bool,
+    /// How long it is held back at least, ns.
+    held: u64,
+}
+
+impl Said {
+    fn plain(text: String) -> Self {
+        Self { text, cut: false, half: false, held: 0 }
+    }
+}
+
+/// A request frame: answered on its connection, unless a fault keeps that from happening.
+pub(super) fn on_request(exchange: &mut Exchange, conn: ConnId, market: Market, text: &str) {
+    let said = answer(exchange, conn, market, text);
+    let now = exchange.now;
+    let until = now.saturating_add(said.held);
+    let mut bytes = exchange.conns.frame(conn, said.text.into());
+    if said.half {
+        bytes.truncate(bytes.len().div_ceil(2));
+    }
+    if said.cut {
+        bytes.clear();
+    }
+    if let Some(at) = exchange.conns.answer(conn, bytes, said.cut || said.half, until, now) {
+        exchange.schedule(at, Due::Answer(conn));
+    }
+}
+
+fn answer(exchange: &mut Exchange, conn: ConnId, market: Market, text: &str) -> Said {
     let methods = if market == Market::Spot { SPOT_METHODS } else { USDM_METHODS };
     let frame: Value = serde_json::from_str(text).unwrap_or(Value::Null);
     let name = frame.get("method").and_then(Value::as_str);
     let method = name.and_then(|name| methods.iter().find(|m| m.name == name));
     exchange.signed += u64::from(text.contains("\"apiKey\"") || text.contains("\"signature\""));
-    let clock = exchange.clock();
-    let admitted = exchange.limits[market.index()].admit(clock, method.map_or(1, |m| m.weight));
-    let mut shows_limits = !exchange.conns.get(conn).and_then(|c| c.socket.as_ref()).is_some_and(|s| s.terse);
     let nothing = Map::new();
     let members = frame.get("params").and_then(Value::as_object).unwrap_or(&nothing);
-    if let Some(Value::Bool(on)) = members.get("returnRateLimits") {
-        shows_limits = *on;
+    let params = read(members);
+    let placing = name == Some(PLACE);
+    if let (true, Ok(params)) = (placing, &params) {
+        exchange.see_arrival(market, |name| params.get(name));
     }
-    let (id, outcome) = match request_id(&frame) {
-        Err(refusal) => (Value::Null, Err(refusal)),
-        Ok(id) => {
-            let outcome = match (admitted, name, method) {
-                (Err(throttle), ..) => return turned_away(exchange, market, &id, throttle, shows_limits),
-                (_, None, _) => Err(Refusal::new(-1135, "Invalid JSON Request, or 'method' is missing.")),
-                (_, Some(name), None) => Err(Refusal::new(-1100, format!("Unknown method '{name}'."))),
-                (_, _, Some(method)) => run(exchange, conn, market, method, members),
-            };
-            (id, outcome)
+    let clock = exchange.clock();
+    let admitted = exchange.limits[market.index()].admit(clock, method.map_or(1, |m| m.weight));
+    let mut shows = !exchange.conns.get(conn).and_then(|c| c.socket.as_ref()).is_some_and(|s| s.terse);
+    if let Some(Value::Bool(on)) = members.get("returnRateLimits") {
+        shows = *on;
+    }
+    let id = match request_id(&frame) {
+        Err(refusal) => {
+            let error = error(exchange, &refusal, None);
+            let text = envelope(exchange, market, &Value::Null, refusal.status, &error, (shows, false));
+            return Said::plain(text);
+        }
+        Ok(id) => id,
+    };
+    if let Err(throttle) = admitted {
+        let refusal = throttled(exchange, market, throttle);
+        let (status, wait_s) = (refusal.status, refusal.retry_after_s.unwrap_or(0));
+        if placing {
+            exchange.watch.see(|| Seen::Throttled { market, status, wait_s });
+        }
+        if let (true, Ok(params)) = (placing, &params) {
+            note_refusal(exchange, market, params, &refusal);
+        }
+        let until = match throttle {
+            Throttle::Weight { .. } => None,
+            Throttle::Banned { until_ms, .. } => Some(until_ms),
+        };
+        let error = error(exchange, &refusal, until);
+        return Said::plain(envelope(exchange, market, &id, refusal.status, &error, (shows, placing)));
+    }
+    let (Some(method), Ok(params)) = (method, &params) else {
+        let refusal = match (name, params) {
+            (None, _) => Refusal::new(-1135, "Invalid JSON Request, or 'method' is missing."),
+            (Some(_), Err(refusal)) if method.is_some() => refusal,
+            (Some(name), _) => Refusal::new(-1100, format!("Unknown method '{name}'.")),
+        };
+        let error = error(exchange, &refusal, None);
+        return Said::plain(envelope(exchange, market, &id, refusal.status, &error, (shows, placing)));
+    };
+    if placing {
+        return placed(exchange, conn, market, (&id, method, params), shows);
+    }
+    let (status, body) = match run(exchange, conn, market, method, params) {
+        Ok(result) => (200, format!(r#""result":{result}"#)),
+        Err(refusal) => (refusal.status, error(exchange, &refusal, None)),
+    };
+    Said::plain(envelope(exchange, market, &id, status, &body, (shows, false)))
+}
+
+/// An order: as over REST, with what strikes its answer.
+fn placed(
+    exchange: &mut Exchange,
+    conn: ConnId,
+    market: Market,
+    (id, method, params): (&Value, &Method, &Params<'_>),
+    shows: bool,
+) -> Said {
+    let (spoil, taken) = strike(exchange, market, Some(params));
+    let outcome = if taken { run(exchange, conn, market, method, params) } else { Ok("{}".to_owned()) };
+    let mut cut = false;
+    let (mut status, mut body) = match outcome {
+        Ok(result) => {
+            // Spot orders that succeed cost no weight (since 2026-04-02).
+            if taken {
+                exchange.limits[market.index()].waive(method.weight);
+            }
+            (200, format!(r#""result":{result}"#))
+        }
+        Err(refusal) => {
+            note_refusal(exchange, market, params, &refusal);
+            cut = refusal.cut;
+            (refusal.status, error(exchange, &refusal, None))
         }
     };
-    let (status, body) = match outcome {
-        Ok(result) => (200, format!(r#""result":{result}"#)),
-        Err(refusal) => (refusal.status, format!(r#""error":{}"#, refusal.body())),
-    };
-    envelope(exchange, market, &id, status, &body, shows_limits)
+    let mut half = false;
+    match spoil {
+        Some(Kind::Html { .. }) => {
+            let text = "<html><head><title>Maintenance</title></head><body>Please wait.</body></html>";
+            return Said { text: text.to_owned(), cut, half, held: held(exchange) };
+        }
+        Some(Kind::Status { status: other, body: told, retry_after_s, .. }) => {
+            // A page is no body of an error here; a fault's JSON is one as it stands.
+            let plain = Refusal::new(-1000, "An unknown error occurred while processing the request.");
+            let told = if told.starts_with('{') { told } else { plain.body() };
+            let now = exchange.clock_ms();
+            let until = now + retry_after_s * 1_000;
+            let data = match retry_after_s {
+                0 => "}".to_owned(),
+                _ => format!(r#","data":{{"serverTime":{now},"retryAfter":{until}}}}}"#),
+            };
+            (status, body) = (other, format!(r#""error":{}{data}"#, told.trim_end_matches('}')));
+        }
+        Some(Kind::Half) => half = true,
+        Some(Kind::Slow { ms }) => exchange.faults.hold_answer_ms = ms,
+        _ => {}
+    }
+    let text = envelope(exchange, market, id, status, &body, (shows, true));
+    Said { text, cut, half, held: held(exchange) }
+}
+
+/// How long the answer to the present order takes.
+fn held(exchange: &mut Exchange) -> u64 {
+    let held = std::mem::take(&mut exchange.faults.hold_answer_ms).saturating_mul(MS);
+    held.saturating_add(exchange.config.wire_ns)
 }
 
 /// `id`: a whole number, a text of up to 36, or null.
@@ -105,13 +246,8 @@ fn request_id(frame: &Value) -> Result<Value, Refusal> {
     }
 }
 
-fn run(
-    exchange: &mut Exchange,
-    conn: ConnId,
-    market: Market,
-    method: &Method,
-    members: &Map<String, Value>,
-) -> Outcome {
+/// Parameters as text, whatever JSON they were.
+fn read(members: &Map<String, Value>) -> Result<Params<'_>, Refusal> {
     let mut pairs: Vec<(Cow<'_, str>, Cow<'_, str>)> = Vec::with_capacity(members.len());
     for (name, value) in members {
         let text: Cow<'_, str> = match value {
@@ -122,9 +258,21 @@ fn run(
         };
         pairs.push((name.into(), text));
     }
-    let params = Params::of(pairs);
+    Ok(Params::of(pairs))
+}
+
+fn run(
+    exchange: &mut Exchange,
+    conn: ConnId,
+    market: Market,
+    method: &Method,
+    params: &Params<'_>,
+) -> Outcome {
     if method.signed {
-        sign::check_sorted(exchange, market, &params)?;
+        sign::check_sorted(exchange, market, params)?;
+    }
+    if method.name == PLACE {
+        may_trade(exchange, market)?;
     }
     let mut known: Vec<&str> = method.allowed.to_vec();
     known.push("returnRateLimits");
@@ -132,44 +280,45 @@ fn run(
         known.extend(SIGNED);
     }
     params.only(&known, false)?;
-    (method.run)(exchange, conn, &params)
+    (method.run)(exchange, conn, params)
 }
 
-fn turned_away(
-    exchange: &mut Exchange,
-    market: Market,
-    id: &Value,
-    throttle: Throttle,
-    shows: bool,
-) -> String {
-    let refusal = throttled(exchange, market, throttle);
+/// `error` of an answer; with when to come back, where the refusal says to stay away: at `until`, ms, if that is given.
+fn error(exchange: &Exchange, refusal: &Refusal, until: Option<u64>) -> String {
+    let Some(wait_s) = refusal.retry_after_s else { return format!(r#""error":{}"#, refusal.body()) };
     let now = exchange.clock_ms();
-    let until = match throttle {
-        Throttle::Weight { retry_after_s } => now + retry_after_s * 1_000,
-        Throttle::Banned { until_ms, .. } => until_ms,
-    };
-    let data = json!({"serverTime": now, "retryAfter": until});
-    let error = json!({"code": refusal.code, "msg": refusal.msg, "data": data});
-    envelope(exchange, market, id, refusal.status, &format!(r#""error":{error}"#), shows)
+    let data = json!({"serverTime": now, "retryAfter": until.unwrap_or(now + wait_s * 1_000)});
+    format!(r#""error":{}"#, json!({"code": refusal.code, "msg": refusal.msg, "data": data}))
 }
 
+/// A whole answer; whether it shows rate limits, and whether those of orders are among them.
 fn envelope(
     exchange: &mut Exchange,
     market: Market,
     id: &Value,
     status: u16,
     body: &str,
-    shows_limits: bool,
+    (shows, orders): (bool, bool),
 ) -> String {
-    if !shows_limits {
+    if !shows {
         return format!(r#"{{"id":{id},"status":{status},{body}}}"#);
     }
     let clock = exchange.clock();
     let limits = &mut exchange.limits[market.index()];
-    let (limit, count) = (limits.weight.limit, limits.used_weight(clock));
-    format!(
-        r#"{{"id":{id},"status":{status},{body},"rateLimits":[{{"rateLimitType":"REQUEST_WEIGHT","interval":"MINUTE","intervalNum":1,"limit":{limit},"count":{count}}}]}}"#
-    )
+    let row = |kind: &str, interval: &str, n: u32, limit: u32, count: u32| {
+        format!(
+            r#"{{"rateLimitType":"{kind}","interval":"{interval}","intervalNum":{n},"limit":{limit},"count":{count}}}"#
+        )
+    };
+    let mut rows = Vec::new();
+    if orders {
+        let (short, long) = limits.order_counts(clock);
+        let interval = if market == Market::Spot { "DAY" } else { "MINUTE" };
+        rows.push(row("ORDERS", "SECOND", 10, limits.orders_short.limit, short));
+        rows.push(row("ORDERS", interval, 1, limits.orders_long.limit, long));
+    }
+    rows.push(row("REQUEST_WEIGHT", "MINUTE", 1, limits.weight.limit, limits.used_weight(clock)));
+    format!(r#"{{"id":{id},"status":{status},{body},"rateLimits":[{}]}}"#, rows.join(","))
 }
 
 fn time(exchange: &mut Exchange, _: ConnId, _: &Params<'_>) -> Outcome {
