@@ -26,7 +26,7 @@ pub mod trader;
 use crate::event::Instruments;
 use crate::metal::link::Link;
 use crate::units::{InstrumentId, LegKind, VenueId};
-use crate::venue::{OrderForm, Symbols, Venue};
+use crate::venue::{OrderForm, Orders, Symbols, Venue};
 use std::sync::Arc;
 
 /// What a connection is for. A dead one goes back to the clerk with it, to be made anew.
@@ -76,9 +76,9 @@ pub struct Handed {
     pub link: Link,
     /// What for.
     pub purpose: Purpose,
-    /// For feeds and private streams: how to read it.
+    /// For sockets (feeds, private streams, orders by frames): how to read it.
     pub feed: Option<FeedCard>,
-    /// For order links: the cheap request that keeps it warm, ready to send.
+    /// For order links by requests: the cheap one that keeps it warm, ready to send.
     pub warm: Vec<u8>,
 }
 
@@ -118,6 +118,12 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// What orders travel by; `None`: there are no templates.
+    #[must_use]
+    pub fn orders(&self) -> Option<Orders> {
+        self.forms.first().map(OrderForm::orders)
+    }
+
     /// The order template of an instrument.
     #[must_use]
     pub fn form(&self, instrument: InstrumentId) -> Option<&OrderForm> {

@@ -16,7 +16,7 @@ use crate::metal::link::Link;
 use crate::metal::tap::{Flag, Tap, Turns};
 use crate::store::session::{self, Room};
 use crate::units::{LegKind, LinkId, VenueId};
-use crate::venue::{self, Key, Symbols};
+use crate::venue::{self, Key, Orders, Symbols};
 use std::sync::Arc;
 
 /// Rings a room takes from.
@@ -153,19 +153,29 @@ fn tap_terms(terms: &mut [Latest<TERMS_WORDS>], tap: &Tap) {
 // ───────────────────────────── instruments ─────────────────────────────
 
 fn put_loaded(loaded: &Arc<Loaded>, out: &mut Vec<u8>) {
-    (!loaded.forms.is_empty()).put(out);
+    let orders: u8 = match loaded.orders() {
+        None => 0,
+        Some(Orders::Rest) => 1,
+        Some(Orders::Ws) => 2,
+    };
+    orders.put(out);
     loaded.instruments.put(out);
 }
 
 /// Instruments as they were, with templates of nobody's key.
 #[must_use]
 pub fn take_loaded(mut from: &[u8], recv_window_ms: u32) -> Option<Loaded> {
-    let has_forms = bool::take(&mut from)?;
+    let orders = match u8::take(&mut from)? {
+        0 => None,
+        1 => Some(Orders::Rest),
+        2 => Some(Orders::Ws),
+        _ => return None,
+    };
     let instruments: Instruments = Bytes::take(&mut from)?;
     sound(&instruments)?;
     let key = nobody();
-    let rows = instruments.instruments.iter().filter(|_| has_forms);
-    let forms = rows.map(|row| (venue::get(row.venue).form)(row, "recorded", &key, recv_window_ms)).collect();
+    let form = |row| orders.map(|orders| venue::form(orders, row, "recorded", &key, recv_window_ms));
+    let forms = instruments.instruments.iter().filter_map(form).collect();
     from.is_empty().then_some(Loaded { instruments: Arc::new(instruments), forms })
 }
 
@@ -244,13 +254,19 @@ pub fn take_handed(mut from: &[u8], tap: &Tap, instruments: &Instruments) -> Opt
         _ => return None,
     };
     let venue = venue::get(venue);
-    let plan = (venue.user.plan)(leg);
+    let (confirmations, rules) = match purpose {
+        Purpose::Order { .. } => (0, (venue.order_socket.rules)(leg)),
+        _ => {
+            let plan = (venue.user.plan)(leg);
+            (plan.confirmations, plan.rules)
+        }
+    };
     let feed = has_card.then(|| FeedCard {
         venue,
         leg,
         symbols: Arc::new(Symbols::new(instruments, venue.id)),
-        confirmations: plan.confirmations,
-        rules: plan.rules,
+        confirmations,
+        rules,
     });
     Some(Handed { link: Link::recorded(tap, id, peer, &held, room), purpose, feed, warm: Vec::new() })
 }

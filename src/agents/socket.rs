@@ -1,10 +1,10 @@
 //! One WebSocket being read: frames to messages, pings and pongs, silence and age.
 //!
-//! Owns:  the frame loop that the reader's feeds and both private streams share.
+//! Owns:  the frame loop that the reader's feeds, both private streams and order sockets share.
 //! Never: knows what a message means, allocates per message, or closes a link: its room does.
 
 use crate::metal::entropy::Entropy;
-use crate::metal::link::Link;
+use crate::metal::link::{Link, Sent};
 use crate::units::Nanos;
 use crate::venue::open::Ping;
 use crate::wire::session::{Due, Rules, Session};
@@ -45,6 +45,8 @@ pub struct Socket {
     session: Session,
     assembler: Assembler,
     ping: Ping,
+    /// What became of the last frame it sent, since somebody looked.
+    spoke: Option<Sent>,
 }
 
 impl Socket {
@@ -52,13 +54,18 @@ impl Socket {
     #[must_use]
     pub fn new(rules: Rules, now: Nanos, jitter: u64) -> Self {
         let session = Session::new(rules, now, jitter);
-        Self { session, assembler: Assembler::new(MESSAGE_MAX), ping: Ping::Frame }
+        Self { session, assembler: Assembler::new(MESSAGE_MAX), ping: Ping::Frame, spoke: None }
     }
 
     /// It pings in this form.
     #[must_use]
     pub fn pinging(self, ping: Ping) -> Self {
         Self { ping, ..self }
+    }
+
+    /// What became of the last ping or pong that it sent since this was asked last, if it sent one.
+    pub fn spoke(&mut self) -> Option<Sent> {
+        self.spoke.take()
     }
 
     /// A message answered a ping that was no ping frame.
@@ -134,7 +141,7 @@ impl Socket {
         }
         link.consume(used);
         if let Some(payload) = pong {
-            say(link, Kind::Pong, &payload, entropy).map_err(GiveUp)?;
+            self.spoke = Some(say(link, Kind::Pong, &payload, entropy).map_err(GiveUp)?);
             self.session.sent(received);
         }
         Ok(then)
@@ -153,7 +160,7 @@ impl Socket {
                     Ping::Frame => (Kind::Ping, &b""[..]),
                     Ping::Text(text) => (Kind::Text, text.as_bytes()),
                 };
-                say(link, kind, payload, entropy).map_err(GiveUp)?;
+                self.spoke = Some(say(link, kind, payload, entropy).map_err(GiveUp)?);
             }
             Some(Due::Silent) => return Err(GiveUp("the socket fell silent; it is dialled anew".to_owned())),
             Some(Due::Rotate) => {
@@ -166,11 +173,11 @@ impl Socket {
 }
 
 /// Sends a control frame, or a text as short as one, masked by fresh random bytes as RFC 6455 wants it.
-fn say(link: &mut Link, kind: Kind, payload: &[u8], entropy: &mut Entropy) -> Result<(), String> {
+fn say(link: &mut Link, kind: Kind, payload: &[u8], entropy: &mut Entropy) -> Result<Sent, String> {
     let mut frame = ArrayVec::<u8, 136>::new();
     let mask = (entropy.u64() as u32).to_le_bytes();
     ws::write_frame(&mut frame, kind, payload, mask).map_err(|error| error.to_string())?;
-    link.send(&frame).map(|_| ()).map_err(|error| error.to_string())
+    link.send(&frame).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

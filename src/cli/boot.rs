@@ -361,6 +361,7 @@ fn engine_settings(
             known: ClerkSettings::known(&recalled),
             live: settings.live,
             order_links: usize::from(settings.order_links),
+            orders: settings.orders,
             wants,
             recv_window_ms: settings.recv_window_ms,
         },

@@ -13,8 +13,8 @@ use crate::metal::dial::Dialer;
 use crate::metal::entropy::Entropy;
 use crate::metal::latch::{Latch, stop_on_signals};
 use crate::metal::runner::Agent as _;
-use crate::venue::Venue;
 use crate::venue::standing::Wants;
+use crate::venue::{Orders, Venue};
 use std::time::{Duration, Instant};
 
 /// A venue that has told nothing wanted for so long will not.
@@ -51,6 +51,7 @@ impl Lookout {
             known: Vec::new(),
             live: false,
             order_links: 0,
+            orders: Orders::Rest,
             wants: Wants { leverage: 0, test: false },
             recv_window_ms: settings.recv_window_ms,
         };

@@ -8,7 +8,7 @@ pub use crate::carry::backtest::Leave;
 use crate::metal::runner::Idle;
 use crate::rehearse::cells::List;
 use crate::units::{Amount, Rate};
-use crate::venue::Open;
+use crate::venue::{Open, Orders};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -166,6 +166,8 @@ pub struct Settings {
     pub idle: Idle,
     /// Warm order links per market.
     pub order_links: u8,
+    /// What orders travel by.
+    pub orders: Orders,
     /// `recvWindow` of orders, in ms.
     pub recv_window_ms: u32,
     /// Which engine of the desk this is, 0–63: part of every order id.
@@ -323,6 +325,7 @@ impl Default for Settings {
             cores: Vec::new(),
             idle: Idle::Spin,
             order_links: 0,
+            orders: Orders::Rest,
             recv_window_ms: 0,
             instance: 0,
             data_dir: PathBuf::new(),

@@ -10,6 +10,7 @@
 use super::settings::{Command, Directions, EndpointAt, KeyFileAt, Kind, Layout, Legs, Setting};
 use super::{table_box, table_rehearse, table_research, table_rules, table_scan, value};
 use crate::metal::runner::Idle;
+use crate::venue::Orders;
 
 const ALL: &[Command] = &[Command::Demo, Command::Run, Command::Record, Command::Sim];
 /// Whatever has a seed.
@@ -236,6 +237,17 @@ const LINES: &[Setting] = &[
         help: "Warm connections for orders, per market",
         on: ENGINE,
         set: |s, v| value::count(v, 1, 16).map(|n| s.order_links = n as u8),
+        ..PLAIN
+    },
+    Setting {
+        name: "orders",
+        section: "engine",
+        unit: "rest|ws",
+        default: Some("rest"),
+        example: "ws",
+        help: "What orders travel by: a request each, or the venue's WebSocket API",
+        on: ENGINE,
+        set: |s, v| value::choice(v, &[("rest", Orders::Rest), ("ws", Orders::Ws)]).map(|it| s.orders = it),
         ..PLAIN
     },
     Setting {

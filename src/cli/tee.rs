@@ -20,6 +20,7 @@ use crate::metal::tls::TlsTrust;
 use crate::sim::{Fed, FedSymbol, Market};
 use crate::simnet::Feeder;
 use crate::units::{Amount, InstrumentId, LegKind, Nanos, Price, Qty, Rate};
+use crate::venue::Orders;
 use crate::venue::standing::Wants;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -152,6 +153,7 @@ impl Watch {
             known: Vec::new(),
             live: false,
             order_links: 0,
+            orders: Orders::Rest,
             wants: Wants { leverage: 0, test: false },
             recv_window_ms: 1_000,
         };

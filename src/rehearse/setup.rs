@@ -34,7 +34,7 @@ use crate::units::time::{MS, SEC, US};
 use crate::units::{Amount, Ratio};
 use crate::venue::standing::Wants;
 use crate::venue::witness::{FORM, Map};
-use crate::venue::{self, Key};
+use crate::venue::{self, Key, Orders};
 use std::io;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -85,6 +85,8 @@ pub struct Setup {
     pub until_round_trips: Option<u64>,
     /// Order links per market.
     pub order_links: usize,
+    /// What orders travel by.
+    pub orders: Orders,
     /// W, in ms.
     pub recv_window_ms: u32,
     /// How long after its deadline the venue may still show an order, in ns.
@@ -128,6 +130,7 @@ impl Default for Setup {
             run_for_ns: None,
             until_round_trips: None,
             order_links: 2,
+            orders: Orders::Rest,
             recv_window_ms: 1_000,
             settle_ns: 10 * SEC,
             crashes_max: (3, 600 * SEC),
@@ -263,6 +266,7 @@ impl Setup {
                 known: ClerkSettings::known(&recalled),
                 live: self.live,
                 order_links: self.order_links,
+                orders: self.orders,
                 wants: Wants {
                     leverage: u32::try_from(self.caps.leverage).unwrap_or(0),
                     test: self.test_key,

@@ -6,7 +6,7 @@
 //! Map:   `open` is what anybody may ask, `heard` what sockets say · `scan`, `json`, `fields`, `answer`, `grid` read bytes · `symbols` finds
 //!        instruments · `sign` signs · `pairing` makes
 //!        pairs, `renew` a new generation of them · `user` the private streams' common words · `audit` the
-//!        account's · `standing` its rights and modes · `funding` what was settled · `witness` others' word on it · one
+//!        account's · `order_socket` orders that are no requests of HTTP · `standing` its rights and modes · `funding` what was settled · `witness` others' word on it · one
 //!        folder per venue.
 
 pub mod answer;
@@ -21,6 +21,7 @@ pub mod heard;
 pub mod json;
 pub mod okx;
 pub mod open;
+pub mod order_socket;
 pub mod pairing;
 pub mod renew;
 pub mod scan;
@@ -37,6 +38,7 @@ pub use funding::Funding;
 pub use heard::{FeedPlan, Heard, Refused, Why};
 pub use json::Scratch;
 pub use open::Open;
+pub use order_socket::{OrderSocket, Orders, Said, form};
 pub use pairing::{PairError, pair_up};
 pub use sign::Key;
 pub use standing::Standing;
@@ -91,6 +93,8 @@ pub struct Venue {
     pub read_fees: fn(LegKind, &mut [u8]) -> Result<Fees, BadBody>,
     /// The order template of one instrument: host, key and `recvWindow` in ms are fixed in it.
     pub form: fn(&Instrument, &str, &Key, u32) -> OrderForm,
+    /// Orders over a socket instead.
+    pub order_socket: OrderSocket,
     /// Asks what became of an order, by our own id.
     pub order_query: fn(&Instrument, ClientId, &Key, Unix, u32) -> Ask,
     /// Asks for the trades of an order, by the venue's id.

@@ -8,9 +8,10 @@ use super::Clerk;
 use super::user::SETTLED_NS;
 use crate::agents::{Dead, FeedCard, Handed, Purpose};
 use crate::event::News;
-use crate::metal::link::{Link, LinkState};
+use crate::metal::link::{Link, LinkState, Sent};
 use crate::units::time::{MS, SEC};
 use crate::units::{LegKind, Nanos, VenueId};
+use crate::venue::Orders;
 use crate::wire::http;
 use crate::wire::ws::{self, Handshake, Kind};
 use std::sync::Arc;
@@ -116,9 +117,23 @@ impl Clerk {
             self.want_user(leg);
             for n in 0..self.settings.order_links {
                 let order = Purpose::Order { venue: venue.id, leg, n };
-                self.want(What::Room { purpose: order, feed: None }, endpoint);
+                match self.settings.orders {
+                    Orders::Rest => self.want(What::Room { purpose: order, feed: None }, endpoint),
+                    Orders::Ws => self.want_socket(order, leg),
+                }
             }
         }
+    }
+
+    /// A socket for orders: nothing is subscribed on it.
+    fn want_socket(&mut self, purpose: Purpose, leg: LegKind) {
+        let venue = self.settings.target.venue;
+        let socket = &venue.order_socket;
+        let (symbols, rules) = (Arc::clone(&self.symbols), (socket.rules)(leg));
+        let card = FeedCard { venue, leg, symbols, confirmations: 0, rules };
+        let (path, subscribe) = ((socket.path)(leg).to_owned(), Vec::new());
+        let feed = Feed { path, subscribe, card, what: "orders" };
+        self.want(What::Room { purpose, feed: Some(Box::new(feed)) }, (socket.endpoint)(leg));
     }
 
     fn want(&mut self, what: What, endpoint: &'static str) {
@@ -185,11 +200,21 @@ impl Clerk {
             if self.wants[at].what.market().is_some_and(|leg| self.is_quiet(leg, now)) {
                 continue;
             }
-            if let What::Room { purpose: Purpose::User { leg, .. } | Purpose::HotUser { leg, .. }, .. } =
-                self.wants[at].what
-            {
-                let weights = (self.settings.target.venue.user.plan)(leg).weights;
-                if !self.has_room(leg, weights.iter().sum()) || !self.has_ticket(at, leg, now) {
+            // What an upgrade costs, of those that cost.
+            let socket = self.settings.target.venue.order_socket.weight;
+            let paid = match self.wants[at].what {
+                What::Room { purpose: Purpose::User { leg, .. } | Purpose::HotUser { leg, .. }, .. } => {
+                    Some((leg, (self.settings.target.venue.user.plan)(leg).weights.to_vec()))
+                }
+                What::Room { purpose: Purpose::Order { leg, .. }, feed: Some(_) } => {
+                    Some((leg, vec![socket(leg)]))
+                }
+                _ => None,
+            };
+            if let Some((leg, weights)) = paid {
+                let ticketed =
+                    !matches!(self.wants[at].what, What::Room { purpose: Purpose::Order { .. }, .. });
+                if !self.has_room(leg, weights.iter().sum()) || ticketed && !self.has_ticket(at, leg, now) {
                     continue;
                 }
                 weights.iter().for_each(|weight| self.spend(leg, *weight, now));
@@ -202,8 +227,10 @@ impl Clerk {
             };
             let room = match self.wants[at].what {
                 What::Bulk(_) => [1 << 20, crate::agents::courier::BODY_MAX + (1 << 20)],
+                What::Room { feed: None, .. } | What::Room { purpose: Purpose::Order { .. }, .. } => {
+                    [1 << 16, 1 << 20]
+                }
                 What::Room { feed: Some(_), .. } => [1 << 18, 1 << 22],
-                What::Room { feed: None, .. } => [1 << 16, 1 << 20],
             };
             self.tickets += 1;
             self.dialer.request(host.dialled(self.tickets, room));
@@ -300,7 +327,8 @@ impl Clerk {
                 return;
             }
         }
-        match link.send(&frames) {
+        let sent = if frames.is_empty() { Ok(Sent::All) } else { link.send(&frames) };
+        match sent {
             Ok(_) => self.hand_over(at, link),
             Err(error) => self.failed(at, error.to_string(), now),
         }
@@ -333,10 +361,12 @@ impl Clerk {
                 let mut warm = Vec::new();
                 if let Purpose::Order { venue, leg, .. } = purpose {
                     link.reserve_ahead();
-                    let ask = (crate::venue::get(venue).warm_request)(leg);
-                    let host = link.peer();
-                    http::Request { method: "GET", path: &ask.path, host, headers: &[], body: b"" }
-                        .write_to(&mut warm);
+                    if feed.is_none() {
+                        let ask = (crate::venue::get(venue).warm_request)(leg);
+                        let host = link.peer();
+                        http::Request { method: "GET", path: &ask.path, host, headers: &[], body: b"" }
+                            .write_to(&mut warm);
+                    }
                 }
                 let handed =
                     Handed { link, purpose, feed: feed.as_ref().map(|feed| feed.card.clone()), warm };
@@ -356,7 +386,9 @@ impl Clerk {
     fn hasten(&mut self, at: usize) {
         let (endpoint, now) = (self.wants[at].endpoint, self.clock.now());
         let requests = |want: &Want| {
-            want.endpoint == endpoint && matches!(want.what, What::Bulk(_) | What::Room { feed: None, .. })
+            let orders = matches!(want.what, What::Room { purpose: Purpose::Order { .. }, .. });
+            let asks = matches!(want.what, What::Bulk(_) | What::Room { feed: None, .. });
+            want.endpoint == endpoint && (orders || asks)
         };
         if !requests(&self.wants[at]) {
             return;

@@ -254,7 +254,7 @@ impl Clerk {
                 .map(|row| {
                     let host = target.hosts.get((target.venue.rest)(row.leg));
                     let host = host.map_or(String::new(), |host| format!("{}:{}", host.name, host.port));
-                    (target.venue.form)(row, &host, key, self.settings.recv_window_ms)
+                    venue::form(self.settings.orders, row, &host, key, self.settings.recv_window_ms)
                 })
                 .collect(),
             _ => Vec::new(),

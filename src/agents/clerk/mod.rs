@@ -31,7 +31,7 @@ use crate::metal::tap::Tap;
 use crate::store::recall::Recalled;
 use crate::units::{LegKind, Nanos};
 use crate::venue::standing::Wants;
-use crate::venue::{Key, Listing, Symbols, Venue};
+use crate::venue::{Key, Listing, Orders, Symbols, Venue};
 use clocks::ClockSamples;
 use errands::{Errand, Errands};
 use links::Want;
@@ -92,6 +92,8 @@ pub struct ClerkSettings {
     pub live: bool,
     /// Order links per market.
     pub order_links: usize,
+    /// What orders travel by.
+    pub orders: Orders,
     /// How the account must stand before orders leave.
     pub wants: Wants,
     /// W, in ms; part of every order template.

@@ -9,7 +9,7 @@
 use super::Trader;
 use super::fire::{Leg, Round};
 use super::links::Heard;
-use super::pen::{ENTRY_COLLAR_PPM, EXIT_COLLAR_PPM, FLATTEN_COLLAR_PPM, Paper, Prepared, Wanted};
+use super::pen::{ENTRY_COLLAR_PPM, EXIT_COLLAR_PPM, FLATTEN_COLLAR_PPM, Paper, Prepared, Wanted, mask};
 use crate::desk::order::T_ACK_NS;
 use crate::desk::pair::{in_lots, smallest_trade};
 use crate::event::{Made, Quote, Told, Verdict, intent_state, lane};
@@ -205,7 +205,7 @@ impl Trader {
     }
 
     fn write_waiting(
-        &self,
+        &mut self,
         order: &mut Prepared,
         armed: &Armed,
         qty: Qty,
@@ -232,7 +232,8 @@ impl Trader {
             collar_ppm,
             edge: None,
         };
-        let paper = Paper { form, instrument: loaded.instruments.get(instrument), stamp };
+        let mask = mask(form, &mut self.doors.entropy);
+        let paper = Paper { form, instrument: loaded.instruments.get(instrument), stamp, mask };
         order.write(&paper, &armed.quote, &wanted, now, Made::Signed)
     }
 

@@ -6,7 +6,7 @@
 
 use super::contingent::Armed;
 use super::links::{Flying, Went};
-use super::pen::{Paper, Prepared};
+use super::pen::{Paper, Prepared, mask};
 use super::proof::Proof;
 use super::{Signal, Stall, Trader, signal_prices};
 use crate::agents::Loaded;
@@ -208,7 +208,8 @@ impl Trader {
         }
         let stamp = self.offsets.venue_time(lane, now).ok_or(Closed::NoClock)?;
         let form = loaded.form(instrument.id).ok_or(Closed::NoLink)?;
-        let paper = Paper { form, instrument, stamp };
+        let mask = mask(form, &mut self.doors.entropy);
+        let paper = Paper { form, instrument, stamp, mask };
         let written = shelf.picked_mut().write(&paper, quote, &wanted, now, Made::Signed);
         if written { Ok(()) } else { Err(Closed::NoRoom) }
     }

@@ -4,9 +4,10 @@
 //!        a verdict.
 //! Never: sends anything twice, or on another link than the one it began on (FAULTS F16, F75).
 //! Why:   HTTP answers carry no id of ours until parsed, so one request a link keeps them apart even
-//!        when a body is no JSON.
+//!        when a body is no JSON; and a socket's answer without an id can only be to what flies there.
 
 use super::hot::HotStreams;
+use super::talk::{Came, Desk, Talk};
 use super::{TraderCounts, TraderDoors};
 use crate::agents::{Dead, Handed, Purpose};
 use crate::event::{
@@ -21,8 +22,7 @@ use crate::metal::poll::{Links, Slot};
 use crate::metal::ring::Producer;
 use crate::units::time::{MS, SEC};
 use crate::units::{Amount, ClientId, InstrumentId, LegKind, LinkId, Nanos, Qty, VenueId};
-use crate::venue::{self, Reply, Scratch};
-use crate::wire::http;
+use crate::venue::Scratch;
 use std::collections::VecDeque;
 
 /// Links idle for so long are warmed with a cheap request: well inside every server's idle limit,
@@ -32,8 +32,6 @@ const WARM_NS: u64 = 4 * SEC;
 const WARM_APART_NS: u64 = 500 * MS;
 /// A request without an answer for so long makes its link useless; the order is long being queried.
 const GIVE_UP_NS: u64 = 10 * SEC;
-/// The largest answer to an order or a warming request.
-const ANSWER_MAX: usize = 256 * 1024;
 /// Room in the ring to the shadow that reading one answer may need: its fills and itself.
 const ANSWER_EVENTS: usize = 72;
 
@@ -81,9 +79,7 @@ pub(super) struct Line {
     purpose: Purpose,
     pub(super) flying: Option<(Flying, Nanos)>,
     used: Nanos,
-    /// The request that keeps it warm, and its request weight.
-    warm: Vec<u8>,
-    weight: u32,
+    talk: Talk,
     /// A rest of the last message waits inside the link.
     unflushed: bool,
 }
@@ -106,6 +102,14 @@ pub(super) struct OrderLinks {
     quiet: [Nanos; LANES],
     /// A repair found every link of its lane waiting for an answer.
     missed: [bool; LANES],
+}
+
+impl Line {
+    /// Whether an order may leave on it now.
+    #[inline]
+    fn is_idle(&self) -> bool {
+        self.flying.is_none() && !self.unflushed && !self.talk.is_leaving()
+    }
 }
 
 /// Where the trader's links lead and end.
@@ -150,7 +154,9 @@ impl OrderLinks {
 
     /// Takes a live link in.
     pub(super) fn arrive(&mut self, mut handed: Handed, now: Nanos, doors: &mut TraderDoors) {
-        if let (Purpose::HotUser { .. }, Some(card)) = (handed.purpose, handed.feed.take()) {
+        if let Purpose::HotUser { .. } = handed.purpose
+            && let Some(card) = handed.feed.take()
+        {
             self.arrive_hot(handed.link, handed.purpose, card, now, &mut doors.entropy);
             return;
         }
@@ -163,15 +169,14 @@ impl OrderLinks {
             });
             return;
         };
+        let talk = Talk::new(&mut handed, (venue, leg), now, &mut doors.entropy);
         let slot = self.links.insert(handed.link);
         let at = usize::from(slot.0);
         if at >= self.lines.len() {
             self.lines.resize_with(at + 1, || None);
         }
-        let (purpose, warm, weight) =
-            (handed.purpose, handed.warm, (venue::get(venue).warm_request)(leg).weight);
-        let (flying, unflushed) = (None, false);
-        self.lines[at] = Some(Line { venue, leg, purpose, flying, used: now, warm, weight, unflushed });
+        let (purpose, flying, unflushed) = (handed.purpose, None, false);
+        self.lines[at] = Some(Line { venue, leg, purpose, flying, used: now, talk, unflushed });
     }
 
     /// A link of this market with nothing in flight.
@@ -180,7 +185,7 @@ impl OrderLinks {
     pub(super) fn idle(&self, venue: VenueId, leg: LegKind) -> Option<Slot> {
         self.lines.iter().enumerate().find_map(|(at, line)| {
             let line = line.as_ref()?;
-            (line.venue == venue && line.leg == leg && line.flying.is_none()).then_some(Slot(at as u16))
+            (line.venue == venue && line.leg == leg && line.is_idle()).then_some(Slot(at as u16))
         })
     }
 
@@ -189,7 +194,7 @@ impl OrderLinks {
         let mut first = [None; LANES];
         for (at, line) in self.lines.iter().enumerate() {
             if let Some(line) = line
-                && line.flying.is_none()
+                && line.is_idle()
             {
                 first[lane(line.venue, line.leg)].get_or_insert(Slot(at as u16));
             }
@@ -295,9 +300,7 @@ impl OrderLinks {
                 Some((_, sent)) if now.since(sent) > GIVE_UP_NS => {
                     self.bury(slot, "no answer for 10 s", now, around);
                 }
-                None if now.since(line.used) > WARM_NS && now.since(self.warmed) > WARM_APART_NS => {
-                    work += usize::from(self.warm(slot, now, around).is_some());
-                }
+                None => work += self.keep(slot, now, around),
                 _ => {}
             }
         }
@@ -355,6 +358,28 @@ impl OrderLinks {
         now < self.quiet[lane]
     }
 
+    /// Keeps a link alive on which nothing flies; how much work that was.
+    fn keep(&mut self, slot: Slot, now: Nanos, around: &mut Around<'_>) -> usize {
+        let (Some(link), Some(Some(line))) =
+            (self.links.get_mut(slot), self.lines.get_mut(usize::from(slot.0)))
+        else {
+            return 0;
+        };
+        let idle = now.since(line.used) > WARM_NS && now.since(self.warmed) > WARM_APART_NS;
+        if let Err(why) = line.talk.tend(link, now, around.entropy) {
+            self.bury(slot, &why, now, around);
+            return 1;
+        }
+        match line.talk.spoke() {
+            Some(sent) => {
+                line.unflushed |= sent != Sent::All;
+                1
+            }
+            None if idle => usize::from(self.warm(slot, now, around).is_some()),
+            None => 0,
+        }
+    }
+
     /// Warms a link, if its lane has room for that.
     fn warm(&mut self, slot: Slot, now: Nanos, around: &mut Around<'_>) -> Option<()> {
         let line = self.lines.get_mut(usize::from(slot.0))?.as_mut()?;
@@ -363,15 +388,16 @@ impl OrderLinks {
         if !open || !around.told.has_room(1) {
             return None;
         }
+        let Talk::Http { warm, weight } = &line.talk else { return None };
         let link = self.links.get_mut(slot)?;
         self.warmed = now;
         line.used = now;
         // A failure shows at the next read.
-        let sent = link.send(&line.warm).ok()?;
+        let sent = link.send(warm).ok()?;
         line.unflushed = sent != Sent::All;
         line.flying = Some((Flying::Warm, now));
         around.sent[lane] += 1;
-        let _ = around.told.push(Told::Spent(Spent { lane, weight: line.weight, sent: now }));
+        let _ = around.told.push(Told::Spent(Spent { lane, weight: *weight, sent: now }));
         Some(())
     }
 
@@ -383,13 +409,17 @@ impl OrderLinks {
         };
         let got = link.recv();
         let received = around.clock.now();
+        let order = match line.flying {
+            Some((Flying::Order { client, instrument, .. }, _)) => Some((client, instrument)),
+            _ => None,
+        };
+        let row = order.map(|(client, instrument)| (client, around.instruments.get(instrument)));
+        let (scratch, fills, entropy) = (&mut self.scratch, &mut *self.fills, &mut *around.entropy);
+        let mut desk = Desk { scratch, fills, entropy, received };
         // A whole answer is taken even if the link ended right behind it.
-        if let Some(response) =
-            http::response(link.inbound(), ANSWER_MAX).map_err(|error| error.to_string())?
-        {
-            let (used, keep_alive) = (response.used, response.keep_alive);
-            let venue = venue::get(line.venue);
-            let counted = (venue.counted)(response.status, &response.head);
+        let (came, goes_on) = line.talk.read(link, line.venue, row, &mut desk);
+        line.unflushed |= line.talk.spoke().is_some_and(|sent| sent != Sent::All);
+        if let Some(Came { counted, judged }) = came {
             let lane = lane(line.venue, line.leg);
             if let Some(seconds) = counted.retry_after_s {
                 let until = received.plus(u64::from(seconds) * SEC);
@@ -400,10 +430,7 @@ impl OrderLinks {
                 // It may be the first to hear that the venue wants to be left alone.
                 let _ = around.told.push(Told::Headers(Headers { lane, counted, sent }));
             }
-            if let Some((Flying::Order { client, instrument, .. }, _)) = flew {
-                let reply = Reply { status: response.status, counted, body: &response.body };
-                let row = around.instruments.get(instrument);
-                let judged = (venue.read_answer)(&reply, row, client, &mut self.scratch, &mut self.fills);
+            if let (Some(judged), Some((client, row))) = (judged, row) {
                 crash::point("K8");
                 let mut net = Amount::ZERO;
                 for fill in self.fills.drain(..) {
@@ -414,7 +441,7 @@ impl OrderLinks {
                 }
                 let answer = Answer {
                     client,
-                    instrument,
+                    instrument: row.id,
                     received,
                     verdict: judged.verdict,
                     order_id: judged.order_id,
@@ -424,11 +451,8 @@ impl OrderLinks {
                 let _ = around.told.push(Told::Answer(answer));
                 self.heard.push_back(Heard { client, verdict: Some(judged.verdict), trade: None, net });
             }
-            link.consume(used);
-            if !keep_alive {
-                return Err("the venue closes this connection after its answer".to_owned());
-            }
         }
+        goes_on?;
         got.map(|_| ()).map_err(|error| error.to_string())
     }
 

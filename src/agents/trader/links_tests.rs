@@ -45,7 +45,7 @@ proptest! {
             let (venue, instrument) = (VenueId(0), InstrumentId(at as u16));
             let slot = links.links.insert(link);
             let purpose = Purpose::Order { venue, leg, n: 0 };
-            let line = Line { venue, leg, purpose, flying: None, used: Nanos(0), warm: Vec::new(), weight: 1, unflushed: false };
+            let line = Line { venue, leg, purpose, flying: None, used: Nanos(0), talk: Talk::Http { warm: Vec::new(), weight: 1 }, unflushed: false };
             prop_assert_eq!(usize::from(slot.0), links.lines.len());
             links.lines.push(Some(line));
             let begins = entry && !(at == 1 && first == Left::Whole);

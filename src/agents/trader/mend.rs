@@ -5,7 +5,7 @@
 
 use super::Trader;
 use super::fire::{Leg, Round};
-use super::pen::{EXIT_COLLAR_PPM, Paper, Prepared, Wanted, collar_within};
+use super::pen::{EXIT_COLLAR_PPM, Paper, Prepared, Wanted, collar_within, mask};
 use crate::desk::book::touch;
 use crate::desk::pair::{least_unwind, slice};
 use crate::event::{Bind, Closed, Command, Made, Told, lane};
@@ -113,7 +113,8 @@ impl Trader {
         let stamp = self.offsets.venue_time(lane(venue, leg), now).ok_or(Closed::NoClock)?;
         let form = loaded.form(instrument).ok_or(Closed::NoLink)?;
         let mut order = std::mem::replace(&mut self.repair, Prepared::blank());
-        let paper = Paper { form, instrument: row, stamp };
+        let mask = mask(form, &mut self.doors.entropy);
+        let paper = Paper { form, instrument: row, stamp, mask };
         let slot = if order.write(&paper, &quote, &wanted, now, Made::Signed) {
             self.claim(Class::Repair)
         } else {

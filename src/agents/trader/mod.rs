@@ -6,7 +6,7 @@
 //!        expired permit, decides on a quote when a newer one is already in the ring.
 //! Map:   `pen` limits, rendering, fitting · `ready` orders signed ahead · `seal` and sealed ahead · `fire` the
 //!        way out · `mend` what the shadow wishes · `contingent` the leg that waits for a proven fill · `proof` what proves it · `links`
-//!        answers, warmth · `hot` its private stream · `pairset` what an idle turn still looks at ·
+//!        answers, warmth · `talk` requests or frames · `hot` its private stream · `pairset` what an idle turn still looks at ·
 //!        `shelf` the prices prepared for.
 
 pub mod contingent;
@@ -21,6 +21,7 @@ mod proof;
 mod ready;
 mod seal;
 mod shelf;
+mod talk;
 
 use super::{Dead, Handed, Loaded, session};
 use crate::desk::book::{Books, touch};

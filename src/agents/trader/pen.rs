@@ -9,9 +9,11 @@
 
 use crate::desk::book::touch;
 use crate::event::{Instrument, Made, Quote};
+use crate::metal::entropy::Entropy;
 use crate::metal::link::{Link, Sealed};
 use crate::units::{Class, ClientId, Nanos, Price, Qty, Side, Unix};
-use crate::venue::{OrderForm, OrderSpec};
+use crate::venue::{OrderForm, OrderSpec, Orders};
+use crate::wire::ws;
 use arrayvec::ArrayVec;
 
 /// The longest order on the wire.
@@ -143,6 +145,23 @@ pub struct Paper<'a> {
     pub instrument: &'a Instrument,
     /// The venue's time, by the learned offset.
     pub stamp: Unix,
+    /// The mask of the frame that it travels in, fresh; `None`: in none.
+    pub mask: Option<[u8; 4]>,
+}
+
+/// A mask for what such a form renders, fresh from a good source (RFC 6455 §5.3), if that travels in a frame.
+#[must_use]
+pub fn mask(form: &OrderForm, entropy: &mut Entropy) -> Option<[u8; 4]> {
+    (form.orders() == Orders::Ws).then(|| (entropy.u64() as u32).to_le_bytes())
+}
+
+impl Paper<'_> {
+    fn render(&self, spec: &OrderSpec, out: &mut ArrayVec<u8, ORDER_MAX>) -> Option<()> {
+        let Some(mask) = self.mask else { return self.form.render(spec, out).ok() };
+        let start = ws::begin_text(out).ok()?;
+        self.form.render(spec, out).ok()?;
+        ws::end_text(out, start, mask).ok()
+    }
 }
 
 impl Prepared {
@@ -215,7 +234,7 @@ impl Prepared {
         self.at = at;
         self.made = made;
         self.clear();
-        let fits = on.form.render(&self.spec, &mut self.bytes).is_ok();
+        let fits = on.render(&self.spec, &mut self.bytes).is_some();
         if !fits {
             *self = Self::blank();
         }
@@ -292,7 +311,8 @@ pub(super) mod tests {
             edge: None,
         };
         let quote = crate::desk::book::tests::quote(1, n, price, price + 1, Nanos(n));
-        let paper = Paper { form, instrument, stamp: Unix(1_700_000_000_000_000_000 + n as i64) };
+        let mask = mask(form, &mut Entropy::seeded(n));
+        let paper = Paper { form, instrument, stamp: Unix(1_700_000_000_000_000_000 + n as i64), mask };
         assert!(order.write(&paper, &quote, &wanted, Nanos(n), Made::Prepared));
     }
 

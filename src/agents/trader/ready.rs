@@ -5,7 +5,7 @@
 //!        really sent).
 
 use super::pairset::PairSet;
-use super::pen::{ENTRY_COLLAR_PPM, EXIT_COLLAR_PPM, FLATTEN_COLLAR_PPM, Paper, Wanted};
+use super::pen::{ENTRY_COLLAR_PPM, EXIT_COLLAR_PPM, FLATTEN_COLLAR_PPM, Paper, Wanted, mask};
 use super::shelf::rungs;
 use super::{Signal, Stall, Trader};
 use crate::agents::Loaded;
@@ -181,8 +181,9 @@ impl Trader {
         let instrument = loaded.instruments.get(stall.legs[leg as usize]);
         let Some(stamp) = self.offsets.venue_time(lane, now) else { return Look::NotYet };
         let Some(form) = loaded.form(instrument.id) else { return Look::NotYet };
+        let mask = mask(form, &mut self.doors.entropy);
         let order = self.ready[at][signal.direction as usize][leg as usize].get_mut(n);
-        order.write(&Paper { form, instrument, stamp }, quote, wanted, now, Made::Prepared);
+        order.write(&Paper { form, instrument, stamp, mask }, quote, wanted, now, Made::Prepared);
         Look::Made
     }
 

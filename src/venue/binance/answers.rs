@@ -6,10 +6,12 @@
 //! Quirk: the same text "Internal error; unable to process…" is unknown with -1001, and documented as
 //!        failed in a 503 of USD-M without a code. -2021 and -2022 mean other things on spot.
 
+use super::limits;
 use crate::event::{Asset, Doubt, Fill, FillList, Instrument, Refusal, RefusalKind, Source, Verdict};
 use crate::metal::bugs::{Bug, planted};
 use crate::units::{Amount, ClientId, LegKind, Price, Qty, Side};
 use crate::venue::json::{Object, Scratch, flag, int, stamp, text, uint};
+use crate::venue::order_socket::Said;
 use crate::venue::{BadBody, Judged, Reply};
 
 /// Judges the answer to an order.
@@ -21,17 +23,68 @@ pub(super) fn read_answer(
     fills: &mut FillList,
 ) -> Judged {
     fills.clear();
-    let judged = scratch.read(reply.body, |root| {
-        let Some(answer) = root.as_object() else { return only(without_code(reply.status)) };
-        if answer.get("code").is_some() {
-            return only(by_code(row.leg, &answer));
-        }
-        if answer.get("orderId").is_some() {
-            return order(reply, row, client, "clientOrderId", &answer, fills);
-        }
-        only(by_status(row.leg, reply.status, text(&answer, "msg")))
+    let judged = scratch.read(reply.body, |root| match root.as_object() {
+        Some(answer) => judge(reply.status, row, client, &answer, fills),
+        None => only(without_code(reply.status)),
     });
-    let judged = judged.unwrap_or(only(without_code(reply.status)));
+    tampered(judged.unwrap_or(only(without_code(reply.status))))
+}
+
+/// Reads a message on an order socket, where this order flies.
+pub(super) fn read_said(
+    message: &[u8],
+    order: Option<(ClientId, &Instrument)>,
+    scratch: &mut Scratch,
+    fills: &mut FillList,
+) -> Said {
+    let said = scratch.read(message, |root| {
+        let Some(root) = root.as_object() else { return Said::Doubtful };
+        let status = uint(&root, "status").and_then(|status| u16::try_from(status).ok());
+        let Some(status) = status else {
+            let event = root.get("event").and_then(|event| event.as_object());
+            return match text(event.as_ref().unwrap_or(&root), "e") {
+                Some("serverShutdown") => Said::Leaving,
+                Some(_) => Said::Other,
+                None => Said::Doubtful,
+            };
+        };
+        // An answer without an id may be to anything.
+        let Some(id) = text(&root, "id") else { return Said::Doubtful };
+        let named = ClientId::parse(id.as_bytes());
+        let Some((client, row)) = order.filter(|(client, _)| named == Some(*client)) else {
+            return Said::Other;
+        };
+        fills.clear();
+        let part = |name| root.get(name).and_then(|part| part.as_object());
+        let (result, error) = (part("result"), part("error"));
+        let judged = match result.as_ref().or(error.as_ref()) {
+            Some(told) => judge(status, row, client, told, fills),
+            None => only(without_code(status)),
+        };
+        Said::Answer { judged: tampered(judged), counted: limits::counted_in(status, error.as_ref()) }
+    });
+    said.unwrap_or(Said::Doubtful)
+}
+
+/// Judges what an answer to an order tells.
+fn judge(
+    status: u16,
+    row: &Instrument,
+    client: ClientId,
+    answer: &Object<'_, '_>,
+    fills: &mut FillList,
+) -> Judged {
+    if answer.get("code").is_some() {
+        return only(by_code(row.leg, answer));
+    }
+    if answer.get("orderId").is_some() {
+        return order(status, row, client, "clientOrderId", answer, fills);
+    }
+    only(by_status(row.leg, status, text(answer, "msg")))
+}
+
+/// As it is, but for a bug planted on purpose.
+fn tampered(judged: Judged) -> Judged {
     if planted(Bug::DoubtIsRefusal) && matches!(judged.verdict, Verdict::Unknown(_)) {
         return only(refused(0, RefusalKind::Overload));
     }
@@ -85,7 +138,7 @@ fn question(
             });
         }
         if answer.get("code").is_none() && answer.get("orderId").is_some() {
-            return order(reply, row, client, name, &answer, fills);
+            return order(reply.status, row, client, name, &answer, fills);
         }
         only(doubt(reply.status))
     });
@@ -131,7 +184,7 @@ pub(super) fn read_trades(
 // ───────────────────────────── an order's own row ─────────────────────────────
 
 fn order(
-    reply: &Reply<'_>,
+    status: u16,
     row: &Instrument,
     client: ClientId,
     name: &str,
@@ -140,8 +193,8 @@ fn order(
 ) -> Judged {
     let order_id = uint(answer, "orderId").unwrap_or(0);
     let named = text(answer, name).and_then(|id| ClientId::parse(id.as_bytes()));
-    let verdict = if !(200..300).contains(&reply.status) {
-        Verdict::Unknown(Doubt::Status(reply.status))
+    let verdict = if !(200..300).contains(&status) {
+        Verdict::Unknown(Doubt::Status(status))
     } else if named != Some(client) || text(answer, "symbol") != Some(row.symbol.as_str()) {
         // Someone else's order is no answer to ours.
         Verdict::Unknown(Doubt::Body)

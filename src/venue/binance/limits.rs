@@ -138,6 +138,15 @@ pub(super) const fn private_rules(leg: LegKind) -> Rules {
     Rules { ping_when_quiet: Some(3 * SEC), ..stream_rules(leg) }
 }
 
+/// What an answer on a socket says of budgets: when to come back. Its counters are not asked for, since every answer
+/// would be longer by them.
+pub(super) fn counted_in(status: u16, error: Option<&Object<'_, '_>>) -> Counted {
+    let data = error.and_then(|error| error.get("data")).and_then(|data| data.as_object());
+    let wait_ms = data.and_then(|data| uint(&data, "retryAfter")?.checked_sub(uint(&data, "serverTime")?));
+    let wait_s = wait_ms.map(|ms| u32::try_from(ms.div_ceil(1_000)).unwrap_or(u32::MAX));
+    Counted { retry_after_s: wait_s.or_else(|| away_s(status)), ..Counted::default() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

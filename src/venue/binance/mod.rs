@@ -18,6 +18,7 @@ mod tickers;
 mod user;
 
 use super::open::{Open, Ping};
+use super::order_socket::OrderSocket;
 use super::{Endpoint, Venue};
 use crate::units::{LegKind, VenueId};
 
@@ -58,6 +59,18 @@ pub static VENUE: Venue = Venue {
     fees_requests: account::fees_requests,
     read_fees: account::read_fees,
     form: orders::OrderForm::new,
+    order_socket: OrderSocket {
+        endpoint: socket,
+        path: |leg| match leg {
+            LegKind::Spot => "/ws-api/v3?returnRateLimits=false",
+            LegKind::Perp => "/ws-fapi/v1?returnRateLimits=false",
+        },
+        // §1.
+        weight: |leg| if leg == LegKind::Spot { 2 } else { 5 },
+        rules: limits::private_rules,
+        form: orders::OrderForm::on_socket,
+        read: answers::read_said,
+    },
     order_query: account::order_query,
     trades_query: account::trades_query,
     warm_request: account::time_request,
@@ -75,5 +88,12 @@ const fn rest(leg: LegKind) -> &'static str {
     match leg {
         LegKind::Spot => "spot_rest",
         LegKind::Perp => "usdm_rest",
+    }
+}
+
+const fn socket(leg: LegKind) -> &'static str {
+    match leg {
+        LegKind::Spot => "spot_ws_api",
+        LegKind::Perp => "usdm_ws_api",
     }
 }

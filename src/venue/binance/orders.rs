@@ -1,23 +1,28 @@
 //! Binance orders as bytes: one template per instrument, side and reduce-only, filled in and signed.
 //!
-//! Owns:  the order's HTTP request, from the request line to the signature.
+//! Owns:  the order's HTTP request, from the request line to the signature; and the same order as a request of the
+//!        WebSocket API, which travels in a frame that is the pen's.
 //! Never: allocates or hashes what is constant when an order is rendered, and never escapes: symbols
 //!        that would need it are left out at load.
 //! Wire:  binance.md §9, "LIMIT IOC, ready to copy", and §8: the body is signed as it is sent, in any
-//!        order of parameters, the signature last. So what is constant comes first and is hashed once.
+//!        order of parameters, the signature last. So what is constant comes first and is hashed once. On a socket
+//!        the parameters are signed in the order of their names, and the JSON keeps that order.
 
 use super::account::KEY_HEADER;
 use crate::event::Instrument;
 use crate::metal::bugs::{Bug, planted};
 use crate::units::{LegKind, Price, Qty, Side, Unix};
 use crate::venue::sign::{HEX, Signer};
-use crate::venue::{Key, OrderSpec};
+use crate::venue::{Key, OrderSpec, Orders};
 use crate::wire::Full;
 use crate::wire::template::{Builder, Template, TemplateError, write_decimal};
 use arrayvec::ArrayVec;
 
 /// Widest number: 19 digits, a dot, and a zero before it where there are 18 decimals and more.
 const NUMBER_MAX: usize = 21;
+
+/// The longest payload that is signed beside its message: both texts are below 512 bytes.
+const PAYLOAD_MAX: usize = 512;
 
 /// Fields of the template, in the order they are rendered.
 const CLIENT: usize = 0;
@@ -28,6 +33,7 @@ const STAMP: usize = 3;
 /// The order request of one instrument, for one host and key.
 #[derive(Clone, Debug)]
 pub struct OrderForm {
+    orders: Orders,
     price_decimals: u8,
     qty_decimals: u8,
     /// Buy, sell.
@@ -36,13 +42,21 @@ pub struct OrderForm {
     reducing: Option<[Form; 2]>,
 }
 
-/// One side's request: its template, and a signer that has the template's constant beginning behind it.
+/// One side's request: its template, and a signer that has behind it how what is signed begins.
 #[derive(Clone, Debug)]
 struct Form {
     template: Template,
     signer: Signer,
-    /// Bytes of the body that the signer has seen.
-    constant: usize,
+    signs: Signs,
+}
+
+/// What a signature covers.
+#[derive(Clone, Debug)]
+enum Signs {
+    /// The body, of which the signer has seen so many bytes.
+    Body(usize),
+    /// A text of its own, of which this is what the signer has not seen.
+    Beside(Template),
 }
 
 /// An order that can't be rendered. Nothing was written.
@@ -73,13 +87,27 @@ impl OrderForm {
     /// If the symbol would need percent-encoding: the listing leaves such symbols out.
     #[must_use]
     pub fn new(row: &Instrument, host: &str, key: &Key, window_ms: u32) -> Self {
+        Self::of(row, Orders::Rest, |side, reduce| Form::request(row, host, key, window_ms, side, reduce))
+    }
+
+    /// As [`OrderForm::new`], as a request of the WebSocket API.
+    ///
+    /// # Panics
+    ///
+    /// As [`OrderForm::new`].
+    #[must_use]
+    pub fn on_socket(row: &Instrument, key: &Key, window_ms: u32) -> Self {
+        Self::of(row, Orders::Ws, |side, reduce| Form::message(row, key, window_ms, side, reduce))
+    }
+
+    fn of(row: &Instrument, orders: Orders, form: impl Fn(Side, bool) -> Form) -> Self {
         assert!(
             row.symbol.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'),
             "the listing leaves out symbols that a form would have to encode"
         );
-        let sides =
-            |reduce| [Side::Buy, Side::Sell].map(|side| Form::new(row, host, key, window_ms, side, reduce));
+        let sides = |reduce| [Side::Buy, Side::Sell].map(|side| form(side, reduce));
         Self {
+            orders,
             price_decimals: row.price_decimals,
             qty_decimals: row.qty_decimals,
             plain: sides(false),
@@ -87,7 +115,14 @@ impl OrderForm {
         }
     }
 
-    /// Appends the whole request, signed. Allocates nothing.
+    /// What the request travels by.
+    #[inline]
+    #[must_use]
+    pub const fn orders(&self) -> Orders {
+        self.orders
+    }
+
+    /// Appends the whole request, signed; of one on a socket its text, without a frame. Allocates nothing.
     ///
     /// # Errors
     ///
@@ -113,25 +148,36 @@ impl OrderForm {
         let mut stamp = ArrayVec::<u8, NUMBER_MAX>::new();
         write_decimal(&mut stamp, spec.stamp.as_ms(), 0)?;
         let client = spec.client.digits();
+        let values: [&[u8]; 4] = [&client, &qty, &price, &stamp];
         let start = out.len();
-        let rendered = form.template.render(&[&client, &qty, &price, &stamp], out)?;
-        let signature = form.signer.finish(&out[rendered.signed.start + form.constant..rendered.signed.end]);
-        rendered.seal(out, &signature).inspect_err(|_| out.truncate(start))?;
+        let rendered = form.template.render(&values, out)?;
+        let sealed = form
+            .sign(&values, &out[rendered.signed.clone()])
+            .and_then(|signature| rendered.seal(out, &signature));
+        sealed.inspect_err(|_| out.truncate(start))?;
         Ok(())
     }
 }
 
 impl Form {
-    fn new(row: &Instrument, host: &str, key: &Key, window_ms: u32, side: Side, reduce: bool) -> Self {
-        let (path, answer) = match row.leg {
-            LegKind::Spot => ("/api/v3/order", "FULL"),
-            LegKind::Perp => ("/fapi/v1/order", "RESULT"),
+    #[inline]
+    fn sign(&self, values: &[&[u8]], body: &[u8]) -> Result<[u8; HEX], TemplateError> {
+        match &self.signs {
+            Signs::Body(seen) => Ok(self.signer.finish(&body[*seen..])),
+            Signs::Beside(payload) => {
+                let mut text = ArrayVec::<u8, PAYLOAD_MAX>::new();
+                payload.render(values, &mut text)?;
+                Ok(self.signer.finish(&text))
+            }
+        }
+    }
+
+    fn request(row: &Instrument, host: &str, key: &Key, window_ms: u32, side: Side, reduce: bool) -> Self {
+        let path = match row.leg {
+            LegKind::Spot => "/api/v3/order",
+            LegKind::Perp => "/fapi/v1/order",
         };
-        let side = match side {
-            Side::Buy => "BUY",
-            Side::Sell => "SELL",
-        };
-        let force = if planted(Bug::RestsInTheBook) { "GTC" } else { "IOC" };
+        let (answer, side, force) = (answer(row.leg), word(side), force());
         let reduce = if reduce { "&reduceOnly=true" } else { "" };
         let constant = format!(
             "symbol={}&side={side}&type=LIMIT&timeInForce={force}&newOrderRespType={answer}\
@@ -160,8 +206,69 @@ impl Form {
             .signature(HEX)
             .build()
             .expect("one body, one length, one signature; a body of 24 symbol bytes is below 500");
-        Self { template, signer: key.signer(constant.as_bytes()), constant: constant.len() }
+        Self { template, signer: key.signer(constant.as_bytes()), signs: Signs::Body(constant.len()) }
     }
+
+    /// The request's id is the order's own, so that the answer names it whatever else it says.
+    fn message(row: &Instrument, key: &Key, window_ms: u32, side: Side, reduce: bool) -> Self {
+        let (answer, side, force, symbol) = (answer(row.leg), word(side), force(), &row.symbol);
+        let api = serde_json::Value::from(key.api());
+        let flag = if reduce { r#""reduceOnly":"true","# } else { "" };
+        let template = Builder::default()
+            .text(r#"{"id":""#)
+            .field(CLIENT, crate::units::ClientId::DIGITS)
+            .text(&format!(r#"","method":"order.place","params":{{"apiKey":{api},"newClientOrderId":""#))
+            .field(CLIENT, crate::units::ClientId::DIGITS)
+            .text(&format!(r#"","newOrderRespType":"{answer}","price":""#))
+            .field(PRICE, NUMBER_MAX)
+            .text(r#"","quantity":""#)
+            .field(QTY, NUMBER_MAX)
+            .text(&format!(
+                r#"","recvWindow":{window_ms},{flag}"selfTradePreventionMode":"EXPIRE_TAKER","side":"{side}","symbol":"{symbol}","timeInForce":"{force}","timestamp":"#
+            ))
+            .field(STAMP, NUMBER_MAX)
+            .signed_end()
+            .text(r#","type":"LIMIT","signature":""#)
+            .signature(HEX)
+            .text(r#""}}"#)
+            .build()
+            .expect("one signature, behind the mark");
+        let flag = if reduce { "&reduceOnly=true" } else { "" };
+        let payload = Builder::default()
+            .field(CLIENT, crate::units::ClientId::DIGITS)
+            .text(&format!("&newOrderRespType={answer}&price="))
+            .field(PRICE, NUMBER_MAX)
+            .text("&quantity=")
+            .field(QTY, NUMBER_MAX)
+            .text(&format!(
+                "&recvWindow={window_ms}{flag}&selfTradePreventionMode=EXPIRE_TAKER&side={side}&symbol={symbol}\
+                 &timeInForce={force}&timestamp="
+            ))
+            .field(STAMP, NUMBER_MAX)
+            .text("&type=LIMIT")
+            .build()
+            .expect("fields and text");
+        let begins = format!("apiKey={}&newClientOrderId=", key.api());
+        Self { template, signer: key.signer(begins.as_bytes()), signs: Signs::Beside(payload) }
+    }
+}
+
+const fn answer(leg: LegKind) -> &'static str {
+    match leg {
+        LegKind::Spot => "FULL",
+        LegKind::Perp => "RESULT",
+    }
+}
+
+const fn word(side: Side) -> &'static str {
+    match side {
+        Side::Buy => "BUY",
+        Side::Sell => "SELL",
+    }
+}
+
+fn force() -> &'static str {
+    if planted(Bug::RestsInTheBook) { "GTC" } else { "IOC" }
 }
 
 #[cfg(test)]

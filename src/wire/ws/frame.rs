@@ -287,6 +287,39 @@ pub fn write_frame(out: &mut impl Sink, kind: Kind, payload: &[u8], mask: [u8; 4
     Ok(())
 }
 
+/// Bytes before the payload of a frame that [`begin_text`] began.
+const MIDDLE: usize = 8;
+
+/// Begins a masked text frame in `out`, for a payload of 126 to 65,535 bytes that is appended next. Where it begins,
+/// for [`end_text`].
+///
+/// # Errors
+///
+/// [`Full`]; `out` is unchanged then.
+#[inline]
+pub fn begin_text(out: &mut impl Sink) -> Result<usize, Full> {
+    let start = out.len();
+    out.put(&[0; MIDDLE])?;
+    Ok(start)
+}
+
+/// Ends the frame that begins at `start`: what was appended since is its payload, and is masked where it lies.
+///
+/// # Errors
+///
+/// [`Unsent::Illegal`] if the payload is not of a length it was begun for; it is left as it was.
+#[inline]
+pub fn end_text(out: &mut [u8], start: usize, mask: [u8; 4]) -> Result<(), Unsent> {
+    let frame = out.get_mut(start..).ok_or(Unsent::Illegal)?;
+    let (header, payload) = frame.split_at_mut_checked(MIDDLE).ok_or(Unsent::Illegal)?;
+    let length = u16::try_from(payload.len()).ok().filter(|length| *length >= 126).ok_or(Unsent::Illegal)?;
+    header[..2].copy_from_slice(&[0x81, 0x80 | 126]);
+    header[2..4].copy_from_slice(&length.to_be_bytes());
+    header[4..].copy_from_slice(&mask);
+    apply_mask(payload, mask);
+    Ok(())
+}
+
 /// Appends the pong that answers a ping of `payload`.
 ///
 /// # Errors

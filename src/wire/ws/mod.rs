@@ -8,7 +8,7 @@ mod frame;
 mod handshake;
 
 pub use frame::{
-    Assembler, Frame, FrameError, Kind, Message, Unsent, close_reason, next, write_close, write_frame,
-    write_pong,
+    Assembler, Frame, FrameError, Kind, Message, Unsent, begin_text, close_reason, end_text, next,
+    write_close, write_frame, write_pong,
 };
 pub use handshake::{Handshake, UpgradeError};

@@ -1,0 +1,65 @@
+//! How orders travel: each as a request of its own, or over a socket that answers by id.
+//!
+//! Owns:  the choice, and what a venue says of its order socket.
+//! Never: sends. Frames and masks are the pen's, which request flies is the trader's.
+
+use super::{Judged, Key, OrderForm, Scratch};
+use crate::event::{Counted, FillList, Instrument};
+use crate::units::{ClientId, LegKind};
+use crate::wire::session::Rules;
+
+/// What orders travel by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Orders {
+    /// HTTP requests.
+    #[default]
+    Rest,
+    /// The venue's WebSocket API.
+    Ws,
+}
+
+/// A venue's sockets for orders.
+#[derive(Clone, Copy, Debug)]
+pub struct OrderSocket {
+    /// Where it is.
+    pub endpoint: fn(LegKind) -> &'static str,
+    /// Path of the upgrade.
+    pub path: fn(LegKind) -> &'static str,
+    /// Request weight of the upgrade.
+    pub weight: fn(LegKind) -> u32,
+    /// What it owes.
+    pub rules: fn(LegKind) -> Rules,
+    /// The order template of one instrument: key and `recvWindow` in ms are fixed in it. It renders the message; whoever
+    /// sends it puts a frame around it.
+    pub form: fn(&Instrument, &Key, u32) -> OrderForm,
+    /// Reads a message, where this order flies. Fills go into the list, as with `Venue::read_answer`.
+    pub read: fn(&[u8], Option<(ClientId, &Instrument)>, &mut Scratch, &mut FillList) -> Said,
+}
+
+/// The order template of one instrument by this way; host, key and `recvWindow` in ms are fixed in it.
+#[must_use]
+pub fn form(orders: Orders, row: &Instrument, host: &str, key: &Key, recv_window_ms: u32) -> OrderForm {
+    let venue = super::get(row.venue);
+    match orders {
+        Orders::Rest => (venue.form)(row, host, key, recv_window_ms),
+        Orders::Ws => (venue.order_socket.form)(row, key, recv_window_ms),
+    }
+}
+
+/// What a message on an order socket says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// The answer to the order that flies.
+    Answer {
+        /// What it says of the order.
+        judged: Judged,
+        /// What it says of budgets.
+        counted: Counted,
+    },
+    /// Nothing about what flies.
+    Other,
+    /// The venue will close this socket soon.
+    Leaving,
+    /// An answer to nobody knows what, or no message at all: what flies here is in doubt.
+    Doubtful,
+}
