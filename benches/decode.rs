@@ -206,7 +206,7 @@ impl Desk {
             received: Nanos(1),
         };
         let stamp = Unix(1_700_000_000_000_000_000 + number as i64 * 1_000_000);
-        let paper = Paper { form: &self.form, instrument, stamp };
+        let paper = Paper { form: &self.form, instrument, stamp, mask: None };
         assert!(self.order.write(&paper, &quote, &wanted, Nanos(1), Made::Signed));
     }
 

@@ -164,7 +164,7 @@ impl Desk {
         let wanted = self.wanted();
         let instrument = self.instruments.get(InstrumentId(1));
         let stamp = Unix(1_700_000_000_000_000_000 + self.number as i64 * 1_000_000);
-        let paper = Paper { form: &self.form, instrument, stamp };
+        let paper = Paper { form: &self.form, instrument, stamp, mask: None };
         assert!(self.order.write(&paper, quote, &wanted, Nanos(self.number), made));
     }
 

@@ -15,7 +15,7 @@ use contango::rehearse::{Setup, World};
 use contango::units::LegKind;
 use contango::units::time::SEC;
 use contango::venue::binance::VENUE;
-use contango::venue::{EVERY, Heard, Scratch, Symbols, pair_up};
+use contango::venue::{EVERY, Heard, Orders, Scratch, Symbols, pair_up};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
 use std::fs;
@@ -39,8 +39,15 @@ fn the_hot_rooms_allocate_nothing_once_warm() {
     a_link_over_tls();
     every_private_message_is_read();
     every_quote_is_read();
-    for (legs, record) in [(Legs::Together, false), (Legs::PerpFirst, false), (Legs::PerpFirst, true)] {
-        trading(legs, record);
+    let (rest, ws) = (Orders::Rest, Orders::Ws);
+    for (legs, record, orders) in [
+        (Legs::Together, false, rest),
+        (Legs::PerpFirst, false, rest),
+        (Legs::PerpFirst, true, rest),
+        (Legs::Together, false, ws),
+        (Legs::PerpFirst, true, ws),
+    ] {
+        trading(Setup { legs, record, orders, ..Setup::seeded(11) });
     }
 }
 
@@ -192,8 +199,9 @@ fn every_quote_is_read() {
     }
 }
 
-fn trading(legs: Legs, record: bool) {
-    let mut world = World::new(&Setup { legs, record, ..Setup::seeded(11) }).unwrap();
+fn trading(setup: Setup) {
+    let mut world = World::new(&setup).unwrap();
+    let Setup { legs, record, orders, .. } = setup;
     assert!(world.run_until_live());
     world.run_for(5 * SEC);
     let (fired, quotes) = (world.shadow().totals.sent, world.reader().quotes);
@@ -210,7 +218,7 @@ fn trading(legs: Legs, record: bool) {
     assert_eq!(
         after.0 - before.0,
         0,
-        "{legs:?}, recorded {record}: allocations on {read} quotes and {sent} orders"
+        "{legs:?}, {orders:?}, recorded {record}: allocations on {read} quotes and {sent} orders"
     );
 
     let most = calls_per_order(&world);

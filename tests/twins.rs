@@ -1,6 +1,6 @@
 //! What the hot path reads and writes by tricks, against twins that do it slowly and plainly.
 //!
-//! Owns:  twins of the quote decoder (serde_json, digits one by one) and of the order's template (`format!`, the whole
+//! Owns:  twins of the quote decoder (serde_json, digits one by one) and of the order's templates (`format!`, the whole
 //!        text signed at once), and a generator of what they are held against.
 //! Never: takes a share of the engine's arithmetic into a twin.
 //! Run:   a million cases each, always the same; `tools/long/twins.sh` runs ten million others.
@@ -11,6 +11,7 @@ use contango::event::{Instrument, Instruments};
 use contango::units::{Amount, ClientId, InstrumentId, LegKind, Price, Qty, Rate, Side, Unix, VenueId};
 use contango::venue::binance::VENUE;
 use contango::venue::{Heard, Key, OrderSpec, Scratch, Symbols};
+use contango::wire::ws;
 use std::fmt::Write as _;
 
 /// The largest price and quantity that are taken, of the engine's own bound.
@@ -219,14 +220,7 @@ fn orders_are_written_as_a_slow_writer_writes_them() {
     let mut out = ArrayVec::<u8, 1024>::new();
     for _ in 0..count {
         let (form, row) = &forms[dice.below(forms.len() as u64) as usize];
-        let spec = OrderSpec {
-            client: ClientId(5_000_000_000_000_000_000 + dice.any(62)),
-            side: if dice.one_in(2) { Side::Buy } else { Side::Sell },
-            qty: Qty(1 + (dice.any(62) >> 1) as i64),
-            limit: Price(1 + (dice.any(62) >> 1) as i64),
-            reduce_only: row.leg == LegKind::Perp && dice.one_in(2),
-            stamp: Unix(1_000_000 + (dice.any(62) >> 1) as i64),
-        };
+        let spec = any_spec(&mut dice, row);
         out.clear();
         form.render(&spec, &mut out).unwrap();
         let (path, answer) = match row.leg {
@@ -257,5 +251,75 @@ fn orders_are_written_as_a_slow_writer_writes_them() {
             body.len()
         );
         assert_eq!(std::str::from_utf8(&out), Ok(expected.as_str()));
+    }
+}
+
+/// Any order that this instrument may be asked for.
+fn any_spec(dice: &mut Dice, row: &Instrument) -> OrderSpec {
+    OrderSpec {
+        client: ClientId(5_000_000_000_000_000_000 + dice.any(62)),
+        side: if dice.one_in(2) { Side::Buy } else { Side::Sell },
+        qty: Qty(1 + (dice.any(62) >> 1) as i64),
+        limit: Price(1 + (dice.any(62) >> 1) as i64),
+        reduce_only: row.leg == LegKind::Perp && dice.one_in(2),
+        stamp: Unix(1_000_000 + (dice.any(62) >> 1) as i64),
+    }
+}
+
+/// A frame with its mask, made of a map of parameters that sorts itself: signed as `k=v&…`, written as JSON, and taken
+/// from under the mask byte by byte.
+#[test]
+fn orders_on_a_socket_are_written_as_a_slow_writer_writes_them() {
+    let key = Key::new("k".repeat(64), "s".repeat(64));
+    let window = 1_250;
+    let forms: Vec<_> =
+        rows().into_iter().map(|row| ((VENUE.order_socket.form)(&row, &key, window), row)).collect();
+    let (count, mut dice) = cases();
+    let mut out = ArrayVec::<u8, 1024>::new();
+    for _ in 0..count {
+        let (form, row) = &forms[dice.below(forms.len() as u64) as usize];
+        let spec = any_spec(&mut dice, row);
+        let mask = (dice.word() as u32).to_le_bytes();
+        out.clear();
+        let start = ws::begin_text(&mut out).unwrap();
+        form.render(&spec, &mut out).unwrap();
+        ws::end_text(&mut out, start, mask).unwrap();
+
+        let answer = if row.leg == LegKind::Spot { "FULL" } else { "RESULT" };
+        let text = |text: &str| serde_json::Value::from(text);
+        let mut params = std::collections::BTreeMap::from([
+            ("apiKey", text(&"k".repeat(64))),
+            ("symbol", text(&row.symbol)),
+            ("side", text(if spec.side == Side::Buy { "BUY" } else { "SELL" })),
+            ("type", text("LIMIT")),
+            ("timeInForce", text("IOC")),
+            ("newOrderRespType", text(answer)),
+            ("selfTradePreventionMode", text("EXPIRE_TAKER")),
+            ("recvWindow", window.into()),
+            ("newClientOrderId", text(&spec.client.0.to_string())),
+            ("quantity", text(&spelled(spec.qty.0, row.qty_decimals))),
+            ("price", text(&spelled(spec.limit.0, row.price_decimals))),
+            ("timestamp", (spec.stamp.0 / 1_000_000).into()),
+        ]);
+        if spec.reduce_only {
+            params.insert("reduceOnly", text("true"));
+        }
+        let plain = |value: &serde_json::Value| value.as_str().map_or(value.to_string(), str::to_owned);
+        let payload: Vec<_> = params.iter().map(|(name, value)| format!("{name}={}", plain(value))).collect();
+        let hmac = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, "s".repeat(64).as_bytes());
+        let mut signature = String::new();
+        for byte in ring::hmac::sign(&hmac, payload.join("&").as_bytes()).as_ref() {
+            let _ = write!(signature, "{byte:02x}");
+        }
+        let members: Vec<_> = params.iter().map(|(name, value)| format!(r#""{name}":{value}"#)).collect();
+        let expected = format!(
+            r#"{{"id":"{}","method":"order.place","params":{{{},"signature":"{signature}"}}}}"#,
+            spec.client.0,
+            members.join(",")
+        );
+        let length = (expected.len() as u16).to_be_bytes();
+        assert_eq!(out[..8], [&[0x81, 0xfe][..], &length, &mask].concat());
+        let bare: Vec<u8> = out[8..].iter().enumerate().map(|(n, byte)| byte ^ mask[n % 4]).collect();
+        assert_eq!(std::str::from_utf8(&bare), Ok(expected.as_str()));
     }
 }

@@ -3,17 +3,19 @@
 # must change them, a session must play at least twenty times as fast as it was lived, and a damaged or cut file must
 # be refused.
 #
-#   tools/session_run.sh OUT_DIR [SECONDS]
+#   tools/session_run.sh OUT_DIR [SECONDS [FLAG...]]
 #
-# OUT_DIR must not exist yet. CONTANGO names the program to run: a release build.
+# The flags are the demo's, such as --orders ws. OUT_DIR must not exist yet. CONTANGO names the program to run: a
+# release build.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-if [ $# -lt 1 ] || [ $# -gt 2 ]; then
-  sed -n '2,10s/^# \{0,1\}//p' "$0" >&2
+if [ $# -lt 1 ]; then
+  sed -n '2,11s/^# \{0,1\}//p' "$0" >&2
   exit 2
 fi
 top=$1 seconds=${2:-10}
+shift "$(($# < 2 ? $# : 2))"
 contango=${CONTANGO:-target/release/contango}
 [ -e "$contango" ] || { echo "session_run: $contango does not exist" >&2; exit 2; }
 [ ! -e "$top" ] || { echo "session_run: $top exists already; give a new folder" >&2; exit 2; }
@@ -36,7 +38,7 @@ print(value)' "$@"
 
 for layout in fused single; do
   file=$top/$layout.session
-  "$contango" demo --for "${seconds}s" --seed 3 --layout "$layout" --record "$file" --json --out "$top/$layout" \
+  "$contango" demo --for "${seconds}s" --seed 3 --layout "$layout" --record "$file" --json --out "$top/$layout" "$@" \
     >"$top/$layout.json"
   [ "$(of "$top/$layout.json" session complete)" = True ] || fail "$layout: incomplete"
   "$contango" replay "$file" --json >"$top/$layout-again.json" || fail "$layout: other decisions"

@@ -10,7 +10,8 @@ use crate::metal::entropy::Entropy;
 use crate::sim;
 use crate::units::time::{MS, SEC, US};
 use crate::units::{Amount, Ratio};
-use serde_json::Value;
+use crate::venue::Orders;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// Coins that the box lists with both legs.
@@ -33,6 +34,8 @@ const SETTLEMENT: u64 = 0x7365_7474_6c65;
 /// A settlement inside a session comes so late at most, s: entries are off for a quarter of an hour before it, and it must
 /// have traded in the end.
 const SETTLES_WITHIN_S: u64 = 70;
+/// Tells apart what orders travel by, and which door of their market a fault strikes then.
+const SOCKETS: u64 = 0x736f_636b_6574;
 /// Tells those streams apart from all others, and, shifted, from each other.
 const LATE_STREAM: u64 = 0x6c61_7465;
 /// Shortest and longest time with faults.
@@ -67,6 +70,8 @@ pub struct Plan {
 struct Draw<'a> {
     entropy: &'a mut Entropy,
     coins: &'a [&'static str],
+    /// Where orders travel over sockets, says which REST doors stand for those.
+    sockets: Option<&'a mut Entropy>,
 }
 
 impl Draw<'_> {
@@ -100,8 +105,14 @@ impl Draw<'_> {
     /// What a `$` word of an order stands for.
     fn choice(&mut self, word: &str) -> Value {
         let text = match word {
-            "$door" => self.pick(&["spot_rest", "usdm_rest", "spot_ws", "usdm_ws", "spot_ws_api"]),
-            "$rest" => self.pick(&["spot_rest", "usdm_rest"]),
+            "$door" => {
+                let door = self.pick(&["spot_rest", "usdm_rest", "spot_ws", "usdm_ws", "spot_ws_api"]);
+                self.door_of_orders(door)
+            }
+            "$rest" => {
+                let door = self.pick(&["spot_rest", "usdm_rest"]);
+                self.door_of_orders(door)
+            }
             "$room" => self.pick(&["reader", "trader", "shadow", "clerk", "scribe"]),
             "$buy_or_sell" => self.pick(&["BUY", "SELL"]),
             "$market" => self.pick(&["spot", "usdm", "both"]),
@@ -126,6 +137,17 @@ impl Draw<'_> {
             other => other,
         };
         text.into()
+    }
+
+    /// A REST door, or the socket beside it, where orders travel by that: one as often as the other.
+    fn door_of_orders(&mut self, door: &'static str) -> &'static str {
+        let socket = match door {
+            "spot_rest" => "spot_ws_api",
+            "usdm_rest" => "usdm_ws_api",
+            other => return other,
+        };
+        let meant = self.sockets.as_mut().is_some_and(|sockets| sockets.u64().is_multiple_of(2));
+        if meant { socket } else { door }
     }
 
     /// How often a fault strikes.
@@ -221,7 +243,7 @@ impl Draw<'_> {
 pub(super) fn strike_on(injector: usize, coin: &'static str, perp: bool, seed: u64) -> Vec<(u64, Value)> {
     let mut entropy = Entropy::seeded(seed ^ 0x6169_6d65_6400_0000);
     let coins = [coin];
-    let mut draw = Draw { entropy: &mut entropy, coins: &coins };
+    let mut draw = Draw { entropy: &mut entropy, coins: &coins, sockets: None };
     let (market, rest, streams) =
         if perp { ("usdm", "usdm_rest", "usdm_ws") } else { ("spot", "spot_rest", "spot_ws") };
     let door = if draw.coin() { rest } else { streams };
@@ -251,7 +273,7 @@ impl Plan {
     #[must_use]
     pub fn drawn(seed: u64) -> Self {
         let mut entropy = Entropy::seeded(seed ^ 0x7265_6865_6172_7365);
-        let mut draw = Draw { entropy: &mut entropy, coins: &COINS };
+        let mut draw = Draw { entropy: &mut entropy, coins: &COINS, sockets: None };
         let pairs = match draw.range(0, 15) {
             0 => draw.range(4, 12),
             1..=4 => draw.range(2, 3),
@@ -262,21 +284,35 @@ impl Plan {
             let at = draw.range(0, coins.len() as u64 - 1) as usize;
             coins.remove(at);
         }
-        let setup = setup(seed, &coins, &mut draw);
+        let mut setup = setup(seed, &coins, &mut draw);
+        let mut sockets = Entropy::seeded(seed ^ SOCKETS);
+        if sockets.u64().is_multiple_of(3) {
+            setup.orders = Orders::Ws;
+        }
+        let mut sockets = Some(sockets).filter(|_| setup.orders == Orders::Ws);
         let safety_ns = draw.range(SAFETY_S.0, SAFETY_S.1) * SEC;
         let levels = levels(&mut draw);
         // How far apart the faults of this session are, whatever they are.
         let spread = [1, 2, 4, 12][draw.range(0, 3) as usize];
         let mut strikes = Vec::new();
-        let mut draw = Draw { entropy: &mut entropy, coins: &coins };
+        let mut draw = Draw { entropy: &mut entropy, coins: &coins, sockets: sockets.as_mut() };
         for (injector, level) in levels.into_iter().enumerate() {
             draw.strikes(injector, level, spread, safety_ns, &mut strikes);
         }
         for (number, injector) in (0..).zip(LATE.iter().filter_map(|name| index_of(name))) {
             let mut entropy = Entropy::seeded(seed ^ LATE_STREAM << number);
-            let mut draw = Draw { entropy: &mut entropy, coins: &coins };
+            let mut draw = Draw { entropy: &mut entropy, coins: &coins, sockets: sockets.as_mut() };
             let level = draw.level();
             draw.strikes(injector, level, spread, safety_ns, &mut strikes);
+        }
+        if setup.orders == Orders::Ws {
+            // A door more that is lost with all others (F32).
+            let all = index_of("F32");
+            let lost = |it: &&Strike| Some(it.injector) == all && it.order["door"] == "usdm_rest";
+            let order = json!({"kind": "cut", "door": "usdm_ws_api"});
+            let too: Vec<_> =
+                strikes.iter().filter(lost).map(|it| Strike { order: order.clone(), ..*it }).collect();
+            strikes.extend(too);
         }
         strikes.sort_by_key(|strike| strike.at_ns);
         Self { seed, setup, safety_ns, strikes }
@@ -315,7 +351,7 @@ fn setup(seed: u64, coins: &[&str], draw: &mut Draw<'_>) -> Setup {
 /// When the first settlement is: inside the session in one of eight, else where it was drawn.
 fn settles_in(seed: u64, drawn_ns: u64) -> u64 {
     let mut entropy = Entropy::seeded(seed ^ SETTLEMENT);
-    let mut draw = Draw { entropy: &mut entropy, coins: &[] };
+    let mut draw = Draw { entropy: &mut entropy, coins: &[], sockets: None };
     if draw.range(0, 7) == 0 { draw.range(5, SETTLES_WITHIN_S) * SEC } else { drawn_ns }
 }
 

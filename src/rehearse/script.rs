@@ -12,6 +12,7 @@ use crate::agents::trader::contingent::Legs;
 use crate::sim;
 use crate::units::time::{MS, SEC, US};
 use crate::units::{Amount, Ratio};
+use crate::venue::Orders;
 use serde_json::{Value, json};
 
 /// Legs by the names of `--legs`.
@@ -82,6 +83,7 @@ fn told(setup: &Setup) -> Value {
         "clip_usdt": (setup.clip.0 / ONE) as u64,
         "exit_bps": exit_bps,
         "order_links": setup.order_links,
+        "orders": if setup.orders == Orders::Ws { "ws" } else { "rest" },
         "crashes_max": setup.crashes_max.0,
         "delay_us": [setup.delay_ns.start() / US, setup.delay_ns.end() / US],
         "idle_ms": setup.idle_ns / MS,
@@ -113,6 +115,12 @@ fn read_back(seed: u64, row: &Value) -> Result<Setup, String> {
         clip: Amount(i128::from(whole(row, "clip_usdt")?) * ONE),
         exit_basis: Some(Ratio::from_num(exit_bps) / 10_000),
         order_links: small("order_links")? as usize,
+        // Scripts from before there was a choice do not say.
+        orders: match row["orders"].as_str() {
+            None | Some("rest") => Orders::Rest,
+            Some("ws") => Orders::Ws,
+            Some(_) => return Err("orders is none of --orders".to_owned()),
+        },
         crashes_max: (small("crashes_max")? as usize, Setup::default().crashes_max.1),
         delay_ns: least..=most,
         idle_ns: whole(row, "idle_ms")? * MS,
@@ -149,7 +157,8 @@ mod tests {
             let why = Plan::read(&first.to_string()).unwrap_err();
             assert!(why.starts_with("line 1: ") && why.contains(key), "{why}");
         }
-        for (key, _) in first["setup"].as_object().unwrap() {
+        // What orders travel by is the one that came later.
+        for (key, _) in first["setup"].as_object().unwrap().iter().filter(|(key, _)| *key != "orders") {
             let mut first = first.clone();
             first["setup"].as_object_mut().unwrap().remove(key);
             let why = Plan::read(&first.to_string()).unwrap_err();

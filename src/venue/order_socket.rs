@@ -33,8 +33,11 @@ pub struct OrderSocket {
     /// sends it puts a frame around it.
     pub form: fn(&Instrument, &Key, u32) -> OrderForm,
     /// Reads a message, where this order flies. Fills go into the list, as with `Venue::read_answer`.
-    pub read: fn(&[u8], Option<(ClientId, &Instrument)>, &mut Scratch, &mut FillList) -> Said,
+    pub read: fn(&[u8], Option<Flies<'_>>, &mut Scratch, &mut FillList) -> Said,
 }
+
+/// An order on its way: its id, and what it is of.
+pub type Flies<'a> = (ClientId, &'a Instrument);
 
 /// The order template of one instrument by this way; host, key and `recvWindow` in ms are fixed in it.
 #[must_use]

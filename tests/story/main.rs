@@ -10,7 +10,7 @@
 //!        `outage` maintenance and bans · `overdue` orders that should have been over · `recovery` crashes ·
 //!        `rehearsed` sessions under faults · `rules` leg repair, R1 to R20 · `seeds` determinism · `start` refusals · `streams`
 //!        private streams · `tape` a real recording · `told` what journal and truth say, side by side ·
-//!        `trade` the demo's setting · `waiting` contingent legs.
+//!        `trade` the demo's setting · `waiting` contingent legs · `ws_orders` orders over a socket.
 
 #![allow(clippy::unwrap_used)] // all of it is tests, helpers too
 
@@ -45,3 +45,4 @@ mod tape;
 mod told;
 mod trade;
 mod waiting;
+mod ws_orders;

@@ -9,6 +9,7 @@ use contango::rehearse::{Setup, World};
 use contango::sim::Door;
 use contango::units::Ratio;
 use contango::units::time::{MS, SEC};
+use contango::venue::Orders;
 use serde_json::json;
 
 fn recorded(setup: Setup) -> Setup {
@@ -67,8 +68,18 @@ fn with_any_legs_and_seed_all_comes_out_the_same() {
 
 #[test]
 fn faults_cuts_and_the_operator_are_part_of_what_a_room_took_in() {
-    let setup = recorded(Setup { legs: Legs::PerpFirst, ..Setup::seeded(7) });
-    let mut world = live(&setup);
+    // By requests, and by frames, whose masks are part of it, too.
+    for orders in [Orders::Rest, Orders::Ws] {
+        under_faults(&recorded(Setup { legs: Legs::PerpFirst, orders, ..Setup::seeded(7) }));
+    }
+}
+
+fn under_faults(setup: &Setup) {
+    let doors = match setup.orders {
+        Orders::Rest => [Door::SpotRest, Door::UsdmRest],
+        Orders::Ws => [Door::SpotWsApi, Door::UsdmWsApi],
+    };
+    let mut world = live(setup);
     let orders = [
         json!({"kind": "dup_user", "market": "usdm", "count": 20}),
         json!({"kind": "delay_ack", "market": "usdm", "ms": 30, "count": 20}),
@@ -78,11 +89,11 @@ fn faults_cuts_and_the_operator_are_part_of_what_a_room_took_in() {
     ];
     faults(&mut world, &orders);
     world.run_for(4 * SEC);
-    world.cut_link(Door::SpotRest);
+    world.cut_link(doors[0]);
     world.run_for(SEC);
-    world.hold(Door::UsdmRest, true);
+    world.hold(doors[1], true);
     world.run_for(300 * MS);
-    world.hold(Door::UsdmRest, false);
+    world.hold(doors[1], false);
     world.cut_link(Door::UsdmWs);
     world.hold_syncs(true);
     world.run_for(4 * SEC);
@@ -95,7 +106,7 @@ fn faults_cuts_and_the_operator_are_part_of_what_a_room_took_in() {
     world.run_for(2 * SEC);
     world.ask(Ask::Kill("enough".to_owned()));
     world.run_for(SEC);
-    comes_out_the_same(&world, &setup);
+    comes_out_the_same(&world, setup);
 }
 
 /// The second process knows of the first by the journal and by the intent records alone; both are in its file.

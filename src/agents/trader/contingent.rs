@@ -8,8 +8,8 @@
 
 use super::Trader;
 use super::fire::{Leg, Round};
-use super::links::Heard;
 use super::pen::{ENTRY_COLLAR_PPM, EXIT_COLLAR_PPM, FLATTEN_COLLAR_PPM, Paper, Prepared, Wanted, mask};
+use super::proof::Heard;
 use crate::desk::order::T_ACK_NS;
 use crate::desk::pair::{in_lots, smallest_trade};
 use crate::event::{Made, Quote, Told, Verdict, intent_state, lane};

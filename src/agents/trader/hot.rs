@@ -7,7 +7,8 @@
 //!        an order of this run, or can't be read, the shadow hears on a socket of its own and acts on.
 
 use super::TraderCounts;
-use super::links::{Around, Flying, Heard, Line, OrderLinks};
+use super::links::{Around, Flying, Line, OrderLinks};
+use super::proof::Heard;
 use crate::agents::socket::{GiveUp, Sign, Socket, Then};
 use crate::agents::{Dead, FeedCard, Purpose};
 use crate::event::{Answer, Counted, Source, Told, Verdict};

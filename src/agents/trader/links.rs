@@ -7,6 +7,7 @@
 //!        when a body is no JSON; and a socket's answer without an id can only be to what flies there.
 
 use super::hot::HotStreams;
+use super::proof::Heard;
 use super::talk::{Came, Desk, Talk};
 use super::{TraderCounts, TraderDoors};
 use crate::agents::{Dead, Handed, Purpose};
@@ -21,7 +22,7 @@ use crate::metal::link::{Sealed, Sent};
 use crate::metal::poll::{Links, Slot};
 use crate::metal::ring::Producer;
 use crate::units::time::{MS, SEC};
-use crate::units::{Amount, ClientId, InstrumentId, LegKind, LinkId, Nanos, Qty, VenueId};
+use crate::units::{Amount, ClientId, InstrumentId, LegKind, LinkId, Nanos, VenueId};
 use crate::venue::Scratch;
 use std::collections::VecDeque;
 
@@ -34,19 +35,6 @@ const WARM_APART_NS: u64 = 500 * MS;
 const GIVE_UP_NS: u64 = 10 * SEC;
 /// Room in the ring to the shadow that reading one answer may need: its fills and itself.
 const ANSWER_EVENTS: usize = 72;
-
-/// What an answer or a private event said of an order, for the leg that waits for it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Heard {
-    /// Which order.
-    pub(super) client: ClientId,
-    /// Where it stands, if that was said.
-    pub(super) verdict: Option<Verdict>,
-    /// A trade of it that was told by itself: the venue's trade id, how much.
-    pub(super) trade: Option<(u64, Qty)>,
-    /// What its fills left in base coin, net of a base-coin fee, where an answer names them all.
-    pub(super) net: Amount,
-}
 
 /// What flies on a link.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +54,8 @@ pub(super) enum Flying {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Went {
     pub(super) wire: Wire,
+    /// When its bytes were handed to `send`, where that is stamped.
+    pub(super) handed: Option<Nanos>,
     /// When `send` returned.
     pub(super) sent: Nanos,
     pub(super) link: LinkId,
@@ -102,6 +92,8 @@ pub(super) struct OrderLinks {
     quiet: [Nanos; LANES],
     /// A repair found every link of its lane waiting for an answer.
     missed: [bool; LANES],
+    /// Sends are stamped where their bytes are handed over, too.
+    stamp_sends: bool,
 }
 
 impl Line {
@@ -137,6 +129,7 @@ impl OrderLinks {
     #[must_use]
     pub(super) fn new(capacity: usize, recv_window_ms: u32, identity: (u8, u32)) -> Self {
         Self {
+            stamp_sends: false,
             links: Links::new(capacity),
             // As long as there are links: each turn walks it.
             lines: Vec::with_capacity(capacity),
@@ -150,6 +143,11 @@ impl OrderLinks {
             quiet: [Nanos::ZERO; LANES],
             missed: [false; LANES],
         }
+    }
+
+    /// Lets sends on links that come from now on be stamped where their bytes are handed over.
+    pub(super) fn stamp_sends(&mut self) {
+        self.stamp_sends = true;
     }
 
     /// Takes a live link in.
@@ -170,6 +168,9 @@ impl OrderLinks {
             return;
         };
         let talk = Talk::new(&mut handed, (venue, leg), now, &mut doors.entropy);
+        if self.stamp_sends {
+            handed.link.stamp_sends();
+        }
         let slot = self.links.insert(handed.link);
         let at = usize::from(slot.0);
         if at >= self.lines.len() {
@@ -222,7 +223,8 @@ impl OrderLinks {
         let (Some(link), Some(Some(line))) =
             (self.links.get_mut(slot), self.lines.get_mut(usize::from(slot.0)))
         else {
-            return Went { wire: Wire::Nothing, sent: clock.now(), link: LinkId::default(), made };
+            let (wire, handed, sent) = (Wire::Nothing, None, clock.now());
+            return Went { wire, handed, sent, link: LinkId::default(), made };
         };
         let picked = sealed.map_or(Ok(None), |sealed| link.send_sealed(sealed));
         let (outcome, made) = match picked {
@@ -244,7 +246,8 @@ impl OrderLinks {
             line.used = sent;
             line.unflushed = wire == Wire::Part;
         }
-        Went { wire, sent, link: link.id, made }
+        let handed = link.handed().map(|stamp| clock.at(stamp));
+        Went { wire, handed, sent, link: link.id, made }
     }
 
     /// The next answer that a contingent leg may wait for.

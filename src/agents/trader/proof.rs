@@ -7,12 +7,25 @@
 //!        known one by one. The larger holds; an order that is filled whole has ended, whoever says so.
 
 use crate::event::Verdict;
-use crate::units::Qty;
+use crate::units::{Amount, ClientId, Qty};
 use arrayvec::ArrayVec;
 
 /// Trades of one order that are known one by one. More are not summed: the cumulative quantity in the
 /// events that follow them tells the same.
 const TRADES_MAX: usize = 64;
+
+/// What an answer or a private event said of an order, for the leg that waits for it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Heard {
+    /// Which order.
+    pub(super) client: ClientId,
+    /// Where it stands, if that was said.
+    pub(super) verdict: Option<Verdict>,
+    /// A trade of it that was told by itself: the venue's trade id, how much.
+    pub(super) trade: Option<(u64, Qty)>,
+    /// What its fills left in base coin, net of a base-coin fee, where an answer names them all.
+    pub(super) net: Amount,
+}
 
 /// One order's proof.
 #[derive(Clone, Debug, Default)]

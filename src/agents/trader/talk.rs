@@ -6,10 +6,11 @@
 
 use crate::agents::Handed;
 use crate::agents::socket::{GiveUp, Sign, Socket};
-use crate::event::{Counted, FillList, Instrument};
+use crate::event::{Counted, FillList};
 use crate::metal::entropy::Entropy;
 use crate::metal::link::{Link, Sent};
-use crate::units::{ClientId, LegKind, Nanos, VenueId};
+use crate::units::{LegKind, Nanos, VenueId};
+use crate::venue::order_socket::Flies;
 use crate::venue::{self, Judged, Reply, Said, Scratch};
 use crate::wire::http;
 
@@ -84,7 +85,7 @@ impl Talk {
         &mut self,
         link: &mut Link,
         venue: VenueId,
-        order: Option<(ClientId, &Instrument)>,
+        order: Option<Flies<'_>>,
         desk: &mut Desk<'_>,
     ) -> (Option<Came>, Result<(), String>) {
         match self {
@@ -129,7 +130,7 @@ impl Frames {
         &mut self,
         link: &mut Link,
         venue: VenueId,
-        order: Option<(ClientId, &Instrument)>,
+        order: Option<Flies<'_>>,
         desk: &mut Desk<'_>,
     ) -> (Option<Came>, Result<(), String>) {
         let Self { socket, due, leaving } = self;
@@ -157,7 +158,7 @@ impl Frames {
 fn read_http(
     link: &mut Link,
     venue: VenueId,
-    order: Option<(ClientId, &Instrument)>,
+    order: Option<Flies<'_>>,
     desk: &mut Desk<'_>,
 ) -> (Option<Came>, Result<(), String>) {
     let response = match http::response(link.inbound(), ANSWER_MAX) {

@@ -11,7 +11,7 @@ use crate::event::{Asset, Doubt, Fill, FillList, Instrument, Refusal, RefusalKin
 use crate::metal::bugs::{Bug, planted};
 use crate::units::{Amount, ClientId, LegKind, Price, Qty, Side};
 use crate::venue::json::{Object, Scratch, flag, int, stamp, text, uint};
-use crate::venue::order_socket::Said;
+use crate::venue::order_socket::{Flies, Said};
 use crate::venue::{BadBody, Judged, Reply};
 
 /// Judges the answer to an order.
@@ -33,7 +33,7 @@ pub(super) fn read_answer(
 /// Reads a message on an order socket, where this order flies.
 pub(super) fn read_said(
     message: &[u8],
-    order: Option<(ClientId, &Instrument)>,
+    order: Option<Flies<'_>>,
     scratch: &mut Scratch,
     fills: &mut FillList,
 ) -> Said {

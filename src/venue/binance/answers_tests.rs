@@ -387,3 +387,97 @@ fn trades_read_as_fills_of_our_order() {
     assert_eq!(read_trades(&mut many.into_bytes(), &perp, OURS, &mut fills), Err(BadBody::TooMany));
     assert_eq!(fills.len(), 64);
 }
+
+// ───────────────────────────── on a socket ─────────────────────────────
+
+/// A message where this order flies.
+fn said(message: &str, leg: LegKind) -> (Said, FillList) {
+    let (mut scratch, mut fills) = (Scratch::new(), FillList::new());
+    let said = read_said(message.as_bytes(), Some((OURS, &row(leg))), &mut scratch, &mut fills);
+    (said, fills)
+}
+
+proptest::proptest! {
+    /// Whatever a REST answer would come to, the same body in the envelope comes to the same; and under another id to
+    /// nothing at all.
+    #[test]
+    fn an_envelope_is_judged_as_its_body_would_be_over_rest(
+        status in proptest::sample::select(vec![200u16, 400, 401, 403, 408, 409, 418, 429, 500, 502, 503, 504]),
+        perp in proptest::bool::ANY,
+        at in 0usize..9,
+        other in proptest::bool::ANY,
+    ) {
+        let leg = if perp { LegKind::Perp } else { LegKind::Spot };
+            let order = |executed: &str, status: &str| format!(
+            r#"{{"symbol":"BTCUSDT","orderId":7,"clientOrderId":"{}","transactTime":1772694601700,"executedQty":"{executed}","status":"{status}","side":"BUY","fills":[{{"price":"66700.00","qty":"{executed}","commission":"0.00000001","commissionAsset":"BTC","tradeId":9}}]}}"#,
+            OURS.0
+        );
+        let bodies = [
+            order("0.010", "FILLED"),
+            order("0.005", "EXPIRED"),
+            order("0.001", "NEW"),
+            r#"{"code":-2010,"msg":"Account has insufficient balance for requested action."}"#.to_owned(),
+            r#"{"code":-2010,"msg":"Duplicate order sent."}"#.to_owned(),
+            r#"{"code":-1007,"msg":"Timeout waiting for response from backend server."}"#.to_owned(),
+            r#"{"code":-1008,"msg":"Server is currently overloaded with other requests."}"#.to_owned(),
+            r#"{"code":-1021,"msg":"Timestamp for this request is outside of the recvWindow."}"#.to_owned(),
+            r#"{"msg":"Unknown error, please check your request or try again later."}"#.to_owned(),
+        ];
+        let body = &bodies[at];
+        let (expected, fills) = judge(leg, status, body.as_bytes());
+        let part = if body.contains("orderId") { "result" } else { "error" };
+        let id = OURS.0 + u64::from(other);
+        let (said, told) = said(&format!(r#"{{"id":"{id}","status":{status},"{part}":{body}}}"#), leg);
+        if other {
+            proptest::prop_assert_eq!((said, told.len()), (Said::Other, 0));
+        } else {
+            let Said::Answer { judged, .. } = said else { panic!("{said:?}") };
+            proptest::prop_assert_eq!((judged, told), (expected, fills));
+        }
+    }
+}
+
+#[test]
+fn what_names_no_order_is_told_apart() {
+    let recorded = |name: &str| String::from_utf8(fixture(name)).unwrap();
+    let read = |message: &str| said(message, LegKind::Spot).0;
+    for answered in [
+        "spot_wsapi_order_place_response.json",
+        "spot_wsapi_error_response.json",
+        "spot_wsapi_error_418.json",
+    ] {
+        assert_eq!(read(&recorded(answered)), Said::Other, "{answered}");
+    }
+    // The key is no good any more: without an id, whatever flies.
+    assert_eq!(read(&recorded("spot_wsapi_session_revoked.json")), Said::Doubtful);
+    for noise in
+        ["", "<html>", "[]", "{}", "7", r#"{"id":"x"}"#, r#"{"status":200}"#, r#"{"id":7,"status":200}"#]
+    {
+        assert_eq!(read(noise), Said::Doubtful, "{noise}");
+    }
+    assert_eq!(read(r#"{"event":{"e":"serverShutdown","E":1772694601600}}"#), Said::Leaving);
+    assert_eq!(read(r#"{"e":"serverShutdown","E":1772694601600}"#), Said::Leaving);
+    assert_eq!(read(r#"{"subscriptionId":0,"event":{"e":"balanceUpdate"}}"#), Said::Other);
+    let nothing = Said::Answer {
+        judged: Judged { verdict: Verdict::Unknown(Doubt::Body), order_id: 0, client: None },
+        counted: Counted::default(),
+    };
+    assert_eq!(read(&format!(r#"{{"id":"{}","status":200}}"#, OURS.0)), nothing);
+}
+
+#[test]
+fn a_venue_that_wants_to_hear_nothing_says_until_when() {
+    let banned = r#"{"code":-1003,"msg":"Way too much","data":{"serverTime":1659142907531,"retryAfter":1659146400000}}"#;
+    let told = |status: u16, error: &str| {
+        let message = format!(r#"{{"id":"{}","status":{status},"error":{error}}}"#, OURS.0);
+        match said(&message, LegKind::Spot).0 {
+            Said::Answer { counted, .. } => counted.retry_after_s,
+            said => panic!("{said:?}"),
+        }
+    };
+    // 3,492.469 s, rounded up.
+    assert_eq!(told(418, banned), Some(3_493));
+    assert_eq!(told(418, r#"{"code":-1003,"msg":"x"}"#), Some(120));
+    assert_eq!(told(429, r#"{"code":-1003,"msg":"x"}"#), Some(10));
+    assert_eq!(told(400, r#"{"code":-2010,"msg":"x"}"#), None);
+}

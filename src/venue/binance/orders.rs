@@ -372,6 +372,60 @@ mod tests {
         assert_eq!(signature.as_bytes(), key.sign(payload.as_bytes()));
     }
 
+    /// On a socket: the page's own parameters, in its own order, with its own signature; and the JSON has each of them as
+    /// the page writes it (§9, §10), under the order's id.
+    #[test]
+    fn an_order_on_a_socket_is_signed_as_the_page_signs_it() {
+        let vector = vector("futures_wsapi_hmac_limit_ioc_own_id");
+        let key = key(&vector);
+        let spec = OrderSpec {
+            client: ClientId(5_782_622_041_802_803_856),
+            side: Side::Buy,
+            qty: Qty(10),
+            limit: Price(6_660_010),
+            reduce_only: true,
+            stamp: STAMP,
+        };
+        let form = OrderForm::on_socket(&instrument(LegKind::Perp, "BTCUSDT", 2, 3), &key, 1_000);
+        assert_eq!(form.orders(), Orders::Ws);
+        let text = render(&form, &spec);
+        let expected = format!(
+            r#"{{"id":"5782622041802803856","method":"order.place","params":{{"apiKey":"{}","newClientOrderId":"5782622041802803856","newOrderRespType":"RESULT","price":"66600.10","quantity":"0.010","recvWindow":1000,"reduceOnly":"true","selfTradePreventionMode":"EXPIRE_TAKER","side":"BUY","symbol":"BTCUSDT","timeInForce":"IOC","timestamp":1772694601600,"type":"LIMIT","signature":"{}"}}}}"#,
+            key.api(),
+            vector["signature"].as_str().unwrap()
+        );
+        assert_eq!(text, expected);
+        let message: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let recorded: serde_json::Value = serde_json::from_str(include_str!(
+            "../../../tests/fixtures/binance/futures_wsapi_order_place_request.json"
+        ))
+        .unwrap();
+        assert_eq!(message["method"], recorded["method"]);
+        // Each parameter is of the kind that the recorded request has it in.
+        for (name, value) in
+            recorded["params"].as_object().unwrap().iter().filter(|(name, _)| *name != "positionSide")
+        {
+            assert_eq!(message["params"][name].is_string(), value.is_string(), "{name}");
+        }
+
+        let spot = OrderForm::on_socket(&instrument(LegKind::Spot, "BTCUSDT", 2, 8), &key, 1_000);
+        let text = render(&spot, &OrderSpec { reduce_only: false, ..spec });
+        let message: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let params = message["params"].as_object().unwrap();
+        let payload: Vec<String> = params
+            .iter()
+            .filter(|(name, _)| *name != "signature")
+            .map(|(name, value)| {
+                format!("{name}={}", value.as_str().map_or(value.to_string(), str::to_owned))
+            })
+            .collect();
+        assert!(payload.is_sorted() && payload.contains(&"newOrderRespType=FULL".to_owned()));
+        assert_eq!(key.sign(payload.join("&").as_bytes()), params["signature"].as_str().unwrap().as_bytes());
+        let mut out = ArrayVec::new();
+        assert_eq!(spot.render(&spec, &mut out), Err(DoesNotFit::ReduceOnly));
+        assert!(out.is_empty());
+    }
+
     #[test]
     fn an_order_that_does_not_fit_leaves_the_buffer_as_it_was() {
         let key = Key::new("public".to_owned(), "secret".to_owned());
@@ -405,6 +459,10 @@ mod tests {
         let widest =
             OrderSpec { qty: Qty(i64::MAX), limit: Price(i64::MAX), stamp: Unix(i64::MAX), ..reducing };
         assert!(render(&longest, &widest).contains("&quantity=9.223372036854775807&price=9.22"));
+        let key = Key::new("k".repeat(64), "secret".to_owned());
+        let longest =
+            OrderForm::on_socket(&instrument(LegKind::Perp, &"X".repeat(24), 18, 18), &key, u32::MAX);
+        assert!(render(&longest, &widest).contains(r#""quantity":"9.223372036854775807""#));
     }
 
     #[test]
