@@ -175,6 +175,8 @@ pub struct Settings {
     pub idle: Idle,
     /// What is stamped of each order.
     pub stamps: Stamps,
+    /// Whether the short ways are taken.
+    pub fast: bool,
     /// Warm order links per market.
     pub order_links: u8,
     /// `recvWindow` of orders, in ms.
@@ -334,6 +336,7 @@ impl Default for Settings {
             cores: Vec::new(),
             idle: Idle::Spin,
             stamps: Stamps::Ends,
+            fast: true,
             order_links: 0,
             recv_window_ms: 0,
             instance: 0,
