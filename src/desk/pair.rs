@@ -178,6 +178,17 @@ pub fn least_unwind(instrument: &Instrument, price: Price) -> Option<i64> {
     smallest_trade(instrument, price)
 }
 
+/// A size serves while the price is within one part in so many of the one it was taken at.
+const SERVES_WITHIN: u64 = 20;
+
+/// Whether what was sized at a price still is that size at another: a clip in coins is worth what it was sized for,
+/// and binds what was set aside for it, only about there. It is also the collar of an entry against a slow reference
+/// (FAULTS F39): both legs of a pair may be quoted far off the market alike, and then agree with each other.
+#[must_use]
+pub fn serves_at(sized_at: Price, price: Price) -> bool {
+    price.0.abs_diff(sized_at.0) <= sized_at.0.unsigned_abs() / SERVES_WITHIN
+}
+
 /// The size of one entry: a common multiple of both lots nearest below `notional` (quote, 10^-18),
 /// at least 2.2 × both minima; the spot buy is sized up for a base-coin fee (FAULTS F110), and down
 /// by `dust`, the coins that earlier round trips left: they go with the next trade (R12), or they

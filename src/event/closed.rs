@@ -45,11 +45,13 @@ pub enum Closed {
     Caps,
     /// The touch is where the venue's price range lets no limit reach it.
     PriceRange,
+    /// The price is not about the one that the clip was sized at.
+    Unsized,
 }
 
 impl Closed {
     /// All, in the order of their numbers.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::NoQuote,
         Self::LinkQuiet,
         Self::StampOld,
@@ -69,6 +71,7 @@ impl Closed {
         Self::Dear,
         Self::Caps,
         Self::PriceRange,
+        Self::Unsized,
     ];
 
     /// What a person reads.
@@ -94,6 +97,7 @@ impl Closed {
             Self::Dear => "the price ran away",
             Self::Caps => "a cap on capital, margin or cash",
             Self::PriceRange => "outside the venue's price range",
+            Self::Unsized => "the price left the one that the clip was sized at",
         }
     }
 }
