@@ -57,11 +57,13 @@ impl Book {
 }
 
 impl Book {
-    /// What the trader may close: nothing of a pair that is being put right under its hands, no stub.
+    /// What the trader may close: nothing of a pair that is being put right under its hands, no stub. Which of the two
+    /// it is takes a price: a new process that holds something hears its first quote after the trader does.
     fn closable(&self, instruments: &Instruments) -> Option<Held> {
         let open = matches!(self.state, PairState::Busy | PairState::Unknown);
         let held = self.held.filter(|_| !(open && (self.late || self.mending.forced.is_some())));
-        held.filter(|_| !self.is_stub(instruments))
+        let priced = self.pulse.is_some_and(|pulse| pulse.quotes[LegKind::Spot as usize].is_some());
+        held.filter(|_| priced && !self.is_stub(instruments))
     }
 }
 
