@@ -47,11 +47,13 @@ pub enum Closed {
     PriceRange,
     /// The price is not about the one that the clip was sized at.
     Unsized,
+    /// It is worth less than the venue takes.
+    Small,
 }
 
 impl Closed {
     /// All, in the order of their numbers.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::NoQuote,
         Self::LinkQuiet,
         Self::StampOld,
@@ -72,6 +74,7 @@ impl Closed {
         Self::Caps,
         Self::PriceRange,
         Self::Unsized,
+        Self::Small,
     ];
 
     /// What a person reads.
@@ -98,6 +101,7 @@ impl Closed {
             Self::Caps => "a cap on capital, margin or cash",
             Self::PriceRange => "outside the venue's price range",
             Self::Unsized => "the price left the one that the clip was sized at",
+            Self::Small => "worth less than the venue takes",
         }
     }
 }
