@@ -17,6 +17,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{CertificateError, CipherSuite, ClientConfig, RootCertStore};
 
+use super::clock::Stamp;
 use super::inbound::Inbound;
 use super::link::{Fill, LinkError, LinkState};
 use super::socket::{Got, read_some};
@@ -130,6 +131,10 @@ pub(super) struct Tls {
     ended: bool,
     /// There is nobody to say goodbye to.
     broken: bool,
+    /// When bytes last came, still sealed.
+    seen: Stamp,
+    /// When bytes were last handed over; only where that is wanted.
+    handed: Option<Stamp>,
 }
 
 /// Who looks after the records.
@@ -149,7 +154,16 @@ impl Tls {
         let mut out = Vec::with_capacity(4_096);
         rustls.advance(None, &mut out).ok()?;
         let hands = Hands::Rustls(rustls);
-        Some(Self { socket, hands, out, sent: 0, ended: false, broken: false })
+        Some(Self {
+            socket,
+            hands,
+            out,
+            sent: 0,
+            ended: false,
+            broken: false,
+            seen: Stamp::default(),
+            handed: None,
+        })
     }
 
     pub(super) fn state(&self) -> LinkState {
@@ -179,11 +193,12 @@ impl Tls {
         peer: &str,
     ) -> Result<Fill, LinkError> {
         loop {
-            let Some(Got { n, short }) = read_some(&mut self.socket, inbound.spare(), peer)? else {
+            let Some(Got { n, short, at }) = read_some(&mut self.socket, inbound.spare(), peer)? else {
                 written.map_err(|error| LinkError::from_io(&error, peer))?;
                 return Ok(Fill { gained: 0, drained: true, failure: None });
             };
             self.ended |= n == 0;
+            self.seen = at;
             inbound.gained_raw(n);
             if let Some(fill) = self.open(inbound, short, peer)? {
                 return Ok(fill);
@@ -245,11 +260,12 @@ impl Tls {
         }
         loop {
             let Hands::Rustls(rustls) = &mut self.hands else { return Err(self.nobody(peer)) };
-            let Some(Got { n, short }) = read_some(&mut self.socket, rustls.spare(), peer)? else {
+            let Some(Got { n, short, at }) = read_some(&mut self.socket, rustls.spare(), peer)? else {
                 written.map_err(|error| LinkError::from_io(&error, peer))?;
                 return Ok(Fill { gained: 0, drained: true, failure: None });
             };
             self.ended |= n == 0;
+            self.seen = at;
             rustls.gained(n);
             let was_handshaking = rustls.is_handshaking();
             let step = rustls.advance(None, &mut self.out);
@@ -365,6 +381,7 @@ impl Tls {
             return Ok(None);
         }
         // Spent: this very record leaves before anything else does, or the link is over.
+        self.stamp();
         let taken = write_some(&mut self.socket, record).map_err(|error| LinkError::from_io(&error, peer))?;
         self.out.extend_from_slice(&record[taken..]);
         Ok(Some(record.len() - taken))
@@ -377,6 +394,27 @@ impl Tls {
 
     pub(super) fn has_queued(&self) -> bool {
         self.sent < self.out.len()
+    }
+
+    #[inline]
+    pub(super) fn seen(&self) -> Stamp {
+        self.seen
+    }
+
+    pub(super) fn stamp_sends(&mut self) {
+        self.handed = Some(Stamp::default());
+    }
+
+    #[inline]
+    pub(super) fn handed(&self) -> Option<Stamp> {
+        self.handed
+    }
+
+    #[inline]
+    fn stamp(&mut self) {
+        if let Some(handed) = &mut self.handed {
+            *handed = Stamp::take();
+        }
     }
 
     pub(super) fn close(&mut self) {
@@ -420,6 +458,7 @@ impl Tls {
     #[inline]
     fn write_out(&mut self) -> io::Result<bool> {
         if self.sent < self.out.len() {
+            self.stamp();
             self.sent += write_some(&mut self.socket, &self.out[self.sent..])?;
             if self.sent < self.out.len() {
                 return Ok(false);
