@@ -131,6 +131,11 @@ pub fn in_lots(base: i128, instrument: &Instrument, size_factor: Amount) -> i64 
     units - units % instrument.lot.0 + up
 }
 
+/// What an order must be worth at least, quote, 10⁻¹⁸.
+fn least_value(instrument: &Instrument) -> i128 {
+    if planted(Bug::MinimumForgotten) { 0 } else { instrument.notional_min.0 }
+}
+
 /// The smallest quantity the venue takes at about this price, with a tenth to spare for its moves.
 #[must_use]
 pub fn smallest_trade(instrument: &Instrument, price: Price) -> Option<i64> {
@@ -138,7 +143,7 @@ pub fn smallest_trade(instrument: &Instrument, price: Price) -> Option<i64> {
     if one_lot <= 0 {
         return None;
     }
-    let least = if planted(Bug::MinimumForgotten) { 0 } else { instrument.notional_min.0 * 11 / 10 };
+    let least = least_value(instrument) * 11 / 10;
     let lots = (least + one_lot - 1) / one_lot;
     let by_notional = i64::try_from(lots).ok()?.checked_mul(instrument.lot.0)?;
     Some(by_notional.max(instrument.qty_min.0))
@@ -152,8 +157,7 @@ pub fn least_limit(instrument: &Instrument, qty: Qty) -> Option<Price> {
     if qty < instrument.qty_min || each <= 0 {
         return None;
     }
-    let least = if planted(Bug::MinimumForgotten) { 0 } else { instrument.notional_min.0 };
-    let units = i64::try_from((least + each - 1) / each).ok()?;
+    let units = i64::try_from((least_value(instrument) + each - 1) / each).ok()?;
     let tick = instrument.tick.0;
     units.checked_add(tick - 1).map(|up| Price(up - up.rem_euclid(tick)))
 }
