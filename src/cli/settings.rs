@@ -175,6 +175,8 @@ pub struct Settings {
     pub idle: Idle,
     /// What is stamped of each order.
     pub stamps: Stamps,
+    /// Whether the short ways are taken.
+    pub fast: bool,
     /// Warm order links per market.
     pub order_links: u8,
     /// What orders travel by.
@@ -336,6 +338,7 @@ impl Default for Settings {
             cores: Vec::new(),
             idle: Idle::Spin,
             stamps: Stamps::Ends,
+            fast: true,
             order_links: 0,
             orders: Orders::Rest,
             recv_window_ms: 0,
