@@ -137,11 +137,15 @@ impl Reader {
         let Live { purpose: _, card, socket, unconfirmed } = live;
         let mut ponged = false;
         let outcome = socket.read(link, received, entropy, |sign| {
-            let Sign::Message(message) = sign else {
-                push_alive(&mut doors.feed, id, received);
-                return Ok(());
+            let told = match sign {
+                Sign::Message(message) => (card.venue.decode)(scratch, &card.symbols, card.leg, message),
+                Sign::Binary(message) => (card.venue.binary.decode)(&card.symbols, card.leg, message),
+                Sign::Alive => {
+                    push_alive(&mut doors.feed, id, received);
+                    return Ok(());
+                }
             };
-            match (card.venue.decode)(scratch, &card.symbols, card.leg, message) {
+            match told {
                 Ok(Heard::Pong) => {
                     ponged = true;
                     push_alive(&mut doors.feed, id, received);

@@ -166,6 +166,8 @@ pub struct Settings {
     pub idle: Idle,
     /// Warm order links per market.
     pub order_links: u8,
+    /// Whether quotes are read as SBE, where the venue has them so.
+    pub sbe: bool,
     /// `recvWindow` of orders, in ms.
     pub recv_window_ms: u32,
     /// Which engine of the desk this is, 0–63: part of every order id.
@@ -323,6 +325,7 @@ impl Default for Settings {
             cores: Vec::new(),
             idle: Idle::Spin,
             order_links: 0,
+            sbe: false,
             recv_window_ms: 0,
             instance: 0,
             data_dir: PathBuf::new(),

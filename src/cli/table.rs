@@ -2,13 +2,13 @@
 //!
 //! Owns:  names, units, defaults, examples and help of all settings, and which commands take them.
 //! Never: reads a value itself; `value.rs` does.
-//! Map:   `table_rules` holds exits, growth and caps · `table_research`, `table_box`, `table_scan` and `table_rehearse` the
-//!        lines that only those take · flag `--order-links` = key
+//! Map:   `table_rules` holds exits, growth and caps, `table_feed` market data · `table_research`, `table_box`,
+//!        `table_scan` and `table_rehearse` the lines that only those take · flag `--order-links` = key
 //!        `order_links` of its section. `--config` has no key: a file can't name itself. A new setting is
 //!        one entry here (or there) and one field of `Settings`.
 
 use super::settings::{Command, Directions, EndpointAt, KeyFileAt, Kind, Layout, Legs, Setting};
-use super::{table_box, table_rehearse, table_research, table_rules, table_scan, value};
+use super::{table_box, table_feed, table_rehearse, table_research, table_rules, table_scan, value};
 use crate::metal::runner::Idle;
 
 const ALL: &[Command] = &[Command::Demo, Command::Run, Command::Record, Command::Sim];
@@ -57,6 +57,7 @@ pub(super) const PLAIN: Setting = Setting {
 pub static TABLE: &[Setting] = &joined::<
     {
         LINES.len()
+            + table_feed::LINES.len()
             + table_rules::LINES.len()
             + table_research::LINES.len()
             + table_box::LINES.len()
@@ -65,6 +66,7 @@ pub static TABLE: &[Setting] = &joined::<
     },
 >([
     LINES,
+    table_feed::LINES,
     table_rules::LINES,
     table_research::LINES,
     table_box::LINES,
@@ -73,7 +75,7 @@ pub static TABLE: &[Setting] = &joined::<
 ]);
 
 /// All lines behind one another.
-const fn joined<const N: usize>(parts: [&[Setting]; 6]) -> [Setting; N] {
+const fn joined<const N: usize>(parts: [&[Setting]; 7]) -> [Setting; N] {
     let mut all = [PLAIN; N];
     let (mut at, mut part) = (0, 0);
     while part < parts.len() {

@@ -152,6 +152,7 @@ impl Watch {
             known: Vec::new(),
             live: false,
             order_links: 0,
+            binary: false,
             wants: Wants { leverage: 0, test: false },
             recv_window_ms: 1_000,
         };

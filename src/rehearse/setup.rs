@@ -85,6 +85,8 @@ pub struct Setup {
     pub until_round_trips: Option<u64>,
     /// Order links per market.
     pub order_links: usize,
+    /// Whether spot quotes are read as SBE.
+    pub sbe: bool,
     /// W, in ms.
     pub recv_window_ms: u32,
     /// How long after its deadline the venue may still show an order, in ns.
@@ -128,6 +130,7 @@ impl Default for Setup {
             run_for_ns: None,
             until_round_trips: None,
             order_links: 2,
+            sbe: false,
             recv_window_ms: 1_000,
             settle_ns: 10 * SEC,
             crashes_max: (3, 600 * SEC),
@@ -263,6 +266,7 @@ impl Setup {
                 known: ClerkSettings::known(&recalled),
                 live: self.live,
                 order_links: self.order_links,
+                binary: self.sbe,
                 wants: Wants {
                     leverage: u32::try_from(self.caps.leverage).unwrap_or(0),
                     test: self.test_key,

@@ -12,7 +12,7 @@ use crate::metal::link::{Link, LinkState};
 use crate::units::time::{MS, SEC};
 use crate::units::{LegKind, Nanos, VenueId};
 use crate::wire::http;
-use crate::wire::ws::{self, Handshake, Kind};
+use crate::wire::ws::{self, Handshake, Kind, UpgradeError};
 use std::sync::Arc;
 
 /// First wait after a failure; doubles up to the last.
@@ -94,7 +94,8 @@ impl Clerk {
     pub(super) fn want_rooms(&mut self, instruments: &crate::event::Instruments) {
         let venue = self.settings.target.venue;
         let pairs: Vec<_> = instruments.pairs.iter().map(|pair| pair.id).collect();
-        for (plan, feed) in (venue.feeds)(instruments, &pairs).into_iter().enumerate() {
+        let feeds = if self.settings.binary { venue.binary.feeds } else { venue.feeds };
+        for (plan, feed) in feeds(instruments, &pairs).into_iter().enumerate() {
             let card = FeedCard {
                 venue,
                 leg: feed.leg,
@@ -251,7 +252,10 @@ impl Clerk {
                             link.consume(used);
                             self.subscribe(at, *link, now);
                         }
-                        Err(error) => self.failed(at, error.to_string(), now),
+                        Err(error) => {
+                            let why = self.refusal(at, &error);
+                            self.failed(at, why, now);
+                        }
                         Ok(None) => match got {
                             Err(error) => self.failed(at, error.to_string(), now),
                             Ok(_) if now.since(since) > OPEN_WITHIN_NS => {
@@ -278,12 +282,31 @@ impl Clerk {
         };
         let mut key = [0; 16];
         self.entropy.fill(&mut key);
-        let (handshake, request) = Handshake::new(link.peer(), &feed.path, key);
+        let binary = &self.settings.target.venue.binary;
+        let shown = self.settings.target.key.as_ref().filter(|_| self.wants[at].endpoint == binary.endpoint);
+        let headers = shown.map_or_else(Vec::new, |key| (binary.headers)(key));
+        let headers: Vec<(&str, &str)> =
+            headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let (handshake, request) = Handshake::with_headers(link.peer(), &feed.path, &headers, key);
         match link.send(&request) {
             Ok(_) => {
                 self.wants[at].state = State::Upgrading { link, handshake: Box::new(handshake), since: now }
             }
             Err(error) => self.failed(at, error.to_string(), now),
+        }
+    }
+
+    /// Why an upgrade came to nothing, with what to do.
+    fn refusal(&self, at: usize, error: &UpgradeError) -> String {
+        let binary = &self.settings.target.venue.binary;
+        match error {
+            // Too many requests are the address's fault, not the key's.
+            UpgradeError::Refused { status: status @ 400..=417, body, .. }
+                if self.wants[at].endpoint == binary.endpoint =>
+            {
+                format!("the upgrade was refused with HTTP {status}: \"{body}\"; {}", binary.advice)
+            }
+            _ => error.to_string(),
         }
     }
 

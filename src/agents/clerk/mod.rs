@@ -92,6 +92,8 @@ pub struct ClerkSettings {
     pub live: bool,
     /// Order links per market.
     pub order_links: usize,
+    /// Whether quotes are read in the venue's binary form, where it has them so.
+    pub binary: bool,
     /// How the account must stand before orders leave.
     pub wants: Wants,
     /// W, in ms; part of every order template.
