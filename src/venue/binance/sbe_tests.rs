@@ -1,4 +1,6 @@
 //! SBE frames: the page's own, frames that have grown, and frames that are none.
+//!
+//! Owns:  claims about one frame, and about what such a socket is asked for; many frames are `tests/twins.rs`'s.
 
 use super::*;
 use crate::units::{BadDecimal, InstrumentId, VenueId};
