@@ -51,6 +51,21 @@ class Arithmetic(unittest.TestCase):
         self.assertEqual((told["trials"], told["missing"], told["p50"]["ns"], told["p99"]["ns"]), (3, 1, 40, math.inf))
         self.assertIsNone(wire.finite(told)["p99"]["ns"])
 
+    def test_what_is_ours_is_told_and_judged(self):
+        stages = {"in_process": {"count": 3, "p50": 900, "p90": 950, "p99": 990}, "leg2_in_process": {"p50": 80}}
+        with tempfile.TemporaryDirectory() as folder:
+            for name, file, text in (("bare", "in_process", "400\n300\n500\n"), ("engine", "log", "words\n" + json.dumps({"latency_ns": stages}) + "\n")):
+                (Path(folder) / name).mkdir()
+                (Path(folder) / name / file).write_text(text)
+            told = wire.in_process(Path(folder), ["floor-warm", "bare", "engine", "tokio"])
+        self.assertEqual(told["bare"], {"fires": 3, "p50": 400, "p90": 500, "p99": 500})
+        self.assertEqual(told["engine"], {"fires": 3, "p50": 900, "p90": 950, "p99": 990, "leg 2 more, p50": 80})
+        self.assertIn("2.25, at most 2 wanted", wire.judged_in_process(told)[0])
+        told["engine"]["p50"] = 800
+        self.assertEqual(wire.judged_in_process(told), [])
+        del told["bare"]
+        self.assertEqual(wire.judged_in_process(told), [])
+
     def test_ratios_are_paired_by_round(self):
         slow, fast = [[(100, 200)], [(1_000, 2_000)]], [[(50, 100)], [(500, 1_000)]]
         samples, _ = samples_of(**{"floor-warm": fast, "engine": slow})

@@ -27,6 +27,7 @@ import instructions
 import journal
 import rehearse_gate
 import scan_load
+import system_calls
 
 OURS = str((0b101 << 60) + 12345)
 
@@ -906,6 +907,37 @@ class Instructions(unittest.TestCase):
         self.assertEqual(instructions.over(seen, {"a feed message decoded": 98}), [])
         self.assertIn("the budget is 96", instructions.over(seen, {"a feed message decoded": 96})[0])
         self.assertIn("the budget is None", instructions.over(seen, {})[0])
+
+
+class SystemCalls(unittest.TestCase):
+    def lines(self, between=(), legs=2):
+        """A trace of thirty send rounds, as strace writes it."""
+        out = ["1<main>  futex(0x1) = 0", "7<hot> mmap(NULL, 4096) = 0x7f00"]
+        for _ in range(30):
+            out += ["7<hot> epoll_wait(3,  <unfinished ...>", "1<main> read(4, \"x\", 1) = 1"]
+            out += ["7<hot> <... epoll_wait resumed>[], 64, 0) = 1", '7<hot> recvfrom(5, "\\27"..., 9, 0, NULL, NULL) = 160']
+            for leg in range(legs):
+                out += [f'7<hot> sendto({8 + leg}, "= 3"..., 516, MSG_NOSIGNAL, NULL, 0 <unfinished ...>']
+                out += ["7<hot> <... sendto resumed>) = 516", *(between if leg == 0 else ())]
+        return out
+
+    def test_only_a_recv_and_two_sends_pass(self):
+        told, bad = system_calls.judged(system_calls.calls(self.lines()))
+        self.assertEqual(bad, [])
+        self.assertEqual((told["orders"], told["rounds"], told["right_after_recv"]), (60, 30, 30))
+        self.assertEqual(told["calls"], {"sendto": 60, "recvfrom": 30 - 1, "epoll_wait": 30 - 1})
+
+    def test_what_stands_between_is_named(self):
+        for between, said in (
+            ("7<hot> futex(0x7f, FUTEX_WAKE, 1) = 1", "called futex 30 times"),
+            ("7<hot> epoll_wait(3, [], 64, 0) = 0", "60 of 60 send rounds had something between"),
+            ("7<hot> clock_gettime(CLOCK_REALTIME) = 0", "called clock_gettime"),
+        ):
+            _, bad = system_calls.judged(system_calls.calls(self.lines(between=[between])))
+            self.assertIn(said, "; ".join(bad), between)
+        late = [line for line in self.lines() if "recvfrom" not in line]
+        self.assertIn("only 0 of 30", system_calls.judged(system_calls.calls(late))[1][0])
+        self.assertIn("too few", system_calls.judged(system_calls.calls(self.lines(legs=1)))[1][0])
 
 
 class ScanLoad(unittest.TestCase):

@@ -4,28 +4,26 @@
 //! Never: decodes a quote, signs an order, or checks anything: the box refuses its orders, whose signature is made up.
 //! Quirk: answers are read only in the first milliseconds after a fire; then it spins on the feed alone.
 
+use super::Fault;
 use contango::metal::dial::{DialRequest, Dialer};
 use contango::metal::link::{Link, LinkState};
 use contango::metal::tls::TlsTrust;
 use serde_json::Value;
-use std::error::Error;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 /// How long after a fire answers are read.
-const ANSWERS: Duration = Duration::from_millis(8);
+pub const ANSWERS: Duration = Duration::from_millis(8);
 
 /// How often the kernel's send path is kept warm (HOTPATH §11.7).
-const WARM_EVERY: Duration = Duration::from_micros(50);
+pub const WARM_EVERY: Duration = Duration::from_micros(50);
 
 /// The digit of the perp's bid that differs between quiet and crossing: the fourth.
 const DIGIT: usize = 3;
 
 /// How a quote's frame begins: the one fragment of a text, and a length that follows.
 const TEXT: [u8; 2] = [0x81, 126];
-
-type Fault = Box<dyn Error>;
 
 /// Which floor.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -102,7 +100,7 @@ pub fn run(kind: &str, ready: &Value) -> Result<(), Fault> {
     }
 }
 
-fn dial(dialer: &mut Dialer, url: &str) -> Result<Link, Fault> {
+pub fn dial(dialer: &mut Dialer, url: &str) -> Result<Link, Fault> {
     let (scheme, address) = url.split_once("://").ok_or("an endpoint is no address")?;
     let (host, port) = address.rsplit_once(':').ok_or("an endpoint has no port")?;
     dialer.request(DialRequest {
@@ -126,7 +124,7 @@ fn dial(dialer: &mut Dialer, url: &str) -> Result<Link, Fault> {
     Ok(link)
 }
 
-fn subscribe(feed: &mut Link) -> Result<(), Fault> {
+pub fn subscribe(feed: &mut Link) -> Result<(), Fault> {
     let ask = "GET /public/ws/btcusdt@bookTicker HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
     feed.send(ask.as_bytes())?;
@@ -166,7 +164,7 @@ fn learn(feed: &mut Link) -> Result<(usize, usize, u8), Fault> {
 }
 
 /// An order as long as the engine's.
-fn order(path: &str, side: &str) -> Vec<u8> {
+pub fn order(path: &str, side: &str) -> Vec<u8> {
     format!(
         "POST {path}?symbol=BTCUSDT&side={side}&type=LIMIT&timeInForce=IOC&quantity=0.005&price=100500.0\
          &newClientOrderId=floor-5800000000000000000&newOrderRespType=RESULT&recvWindow=1000\
@@ -178,7 +176,7 @@ fn order(path: &str, side: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-fn private_socket() -> Result<(TcpStream, TcpStream), Fault> {
+pub fn private_socket() -> Result<(TcpStream, TcpStream), Fault> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let one = TcpStream::connect(listener.local_addr()?)?;
     let other = listener.accept()?.0;

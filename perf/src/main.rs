@@ -2,12 +2,13 @@
 //!
 //! Owns:  the plan's rounds, the participants' processes, and the samples: one line a trial, none left out.
 //! Never: judges: `wire.py` does, from the samples.
-//! Map:   `house` is the venue of one participant and stamps, `cert` what it is trusted by, `floor` a participant of
-//!        its own: `wire floor KIND READY`. `wire run PLAN` does the rounds.
+//! Map:   `house` is the venue of one participant and stamps, `cert` what it is trusted by · participants of its own:
+//!        `floor` (`wire floor KIND READY`), `bare` (`wire bare READY OUT`). `wire run PLAN` does the rounds.
 //! Rounds: every participant lives through all of them and has its turn in each, in an order drawn from the seed; who is
 //!        not on turn is stopped (SIGSTOP) and its venue stands still, so that nothing but one participant and the
 //!        server runs. Starting each anew would cost more than all trials, and would measure cold programs.
 
+mod bare;
 mod cert;
 mod floor;
 mod house;
@@ -47,7 +48,8 @@ fn main() {
     let done = match words[..] {
         ["run", plan] => read(plan).and_then(|plan| run(&plan)),
         ["floor", kind, ready] => read(ready).and_then(|ready| floor::run(kind, &ready)),
-        _ => Err("wire run PLAN | wire floor KIND READY; wire.py does both".into()),
+        ["bare", ready, out] => read(ready).and_then(|ready| bare::run(&ready, Path::new(out))),
+        _ => Err("wire run PLAN | wire floor KIND READY | wire bare READY OUT; wire.py does it all".into()),
     };
     if let Err(error) = done {
         eprintln!("wire: {error}");

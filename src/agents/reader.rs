@@ -115,7 +115,8 @@ impl Reader {
         let at = usize::from(slot.0);
         let Some(link) = self.links.get_mut(slot) else { return };
         let got = link.recv();
-        let received = self.clock.now();
+        // The kernel's bytes, not yet opened: what opening takes is in every figure from here on.
+        let received = link.seen().map_or_else(|| self.clock.now(), |seen| self.clock.at(seen));
         let id = link.id;
         let outcome = self.messages(slot, received);
         let outcome = match got {

@@ -7,7 +7,7 @@ use super::budgets::Bucket;
 use super::keys::{Env, KeyFile};
 use super::recording::{self, SessionFile};
 use super::report::Summary;
-use super::settings::Settings;
+use super::settings::{Settings, Stamps};
 use super::threads::{self, Rooms};
 use super::{Exit, hist, sums, witness};
 use crate::agents::begun::Begun;
@@ -313,6 +313,7 @@ pub(super) fn trader_settings(settings: &Settings, epoch: u32) -> TraderSettings
         legs: settings.legs,
         entries_max: settings.max_entries.map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
         gate: GateLimits::default(),
+        stamp_sends: settings.stamps == Stamps::Path,
     }
 }
 

@@ -41,7 +41,7 @@ pub mod store;
 mod sums;
 pub mod table;
 mod table_box;
-mod table_feed;
+mod table_machine;
 mod table_rehearse;
 mod table_research;
 mod table_rules;

@@ -92,6 +92,15 @@ pub enum Layout {
     Single,
 }
 
+/// What is stamped of each order (DESIGN §8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stamps {
+    /// A quote read, `send` returned: always.
+    Ends,
+    /// Its bytes handed to `send` as well.
+    Path,
+}
+
 /// Which directions may be entered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Directions {
@@ -164,6 +173,8 @@ pub struct Settings {
     pub cores: Vec<usize>,
     /// What hot threads do when idle.
     pub idle: Idle,
+    /// What is stamped of each order.
+    pub stamps: Stamps,
     /// Warm order links per market.
     pub order_links: u8,
     /// Whether quotes are read as SBE, where the venue has them so.
@@ -324,6 +335,7 @@ impl Default for Settings {
             layout: Layout::Fused,
             cores: Vec::new(),
             idle: Idle::Spin,
+            stamps: Stamps::Ends,
             order_links: 0,
             sbe: false,
             recv_window_ms: 0,

@@ -2,14 +2,13 @@
 //!
 //! Owns:  names, units, defaults, examples and help of all settings, and which commands take them.
 //! Never: reads a value itself; `value.rs` does.
-//! Map:   `table_rules` holds exits, growth and caps, `table_feed` market data · `table_research`, `table_box`,
+//! Map:   `table_machine` holds threads and links · `table_rules` exits, growth and caps · `table_research`, `table_box`,
 //!        `table_scan` and `table_rehearse` the lines that only those take · flag `--order-links` = key
 //!        `order_links` of its section. `--config` has no key: a file can't name itself. A new setting is
 //!        one entry here (or there) and one field of `Settings`.
 
-use super::settings::{Command, Directions, EndpointAt, KeyFileAt, Kind, Layout, Legs, Setting};
-use super::{table_box, table_feed, table_rehearse, table_research, table_rules, table_scan, value};
-use crate::metal::runner::Idle;
+use super::settings::{Command, Directions, EndpointAt, KeyFileAt, Kind, Legs, Setting};
+use super::{table_box, table_machine, table_rehearse, table_research, table_rules, table_scan, value};
 
 const ALL: &[Command] = &[Command::Demo, Command::Run, Command::Record, Command::Sim];
 /// Whatever has a seed.
@@ -57,7 +56,7 @@ pub(super) const PLAIN: Setting = Setting {
 pub static TABLE: &[Setting] = &joined::<
     {
         LINES.len()
-            + table_feed::LINES.len()
+            + table_machine::LINES.len()
             + table_rules::LINES.len()
             + table_research::LINES.len()
             + table_box::LINES.len()
@@ -66,7 +65,7 @@ pub static TABLE: &[Setting] = &joined::<
     },
 >([
     LINES,
-    table_feed::LINES,
+    table_machine::LINES,
     table_rules::LINES,
     table_research::LINES,
     table_box::LINES,
@@ -186,58 +185,6 @@ const LINES: &[Setting] = &[
         help: "On paper: an order meets the quote of this long after it was sent, and its answer takes as long back",
         on: RUN,
         set: |s, v| value::some_duration(v).map(|ns| s.paper_rtt_ns = ns),
-        ..PLAIN
-    },
-    Setting {
-        name: "layout",
-        section: "engine",
-        unit: "fused|single",
-        default: Some("fused"),
-        example: "single",
-        help: "Which rooms share a thread: reader and trader, or all",
-        on: ENGINE,
-        set: |s, v| {
-            value::choice(v, &[("fused", Layout::Fused), ("single", Layout::Single)])
-                .map(|layout| s.layout = layout)
-        },
-        ..PLAIN
-    },
-    Setting {
-        name: "cores",
-        section: "engine",
-        kind: Kind::List,
-        unit: "LIST",
-        default: Some(""),
-        example: "1,0",
-        help: "Cores to pin threads to, the hot one first",
-        on: ENGINE,
-        set: |s, v| value::cores(v).map(|cores| s.cores = cores),
-        ..PLAIN
-    },
-    Setting {
-        name: "idle",
-        section: "engine",
-        unit: "spin|yield|park",
-        default: Some("spin"),
-        example: "park",
-        help: "What the hot thread does when nothing is ready",
-        on: ENGINE,
-        set: |s, v| {
-            value::choice(v, &[("spin", Idle::Spin), ("yield", Idle::Yield), ("park", Idle::Park)])
-                .map(|idle| s.idle = idle)
-        },
-        ..PLAIN
-    },
-    Setting {
-        name: "order-links",
-        section: "engine",
-        kind: Kind::Count,
-        unit: "N",
-        default: Some("2"),
-        example: "3",
-        help: "Warm connections for orders, per market",
-        on: ENGINE,
-        set: |s, v| value::count(v, 1, 16).map(|n| s.order_links = n as u8),
         ..PLAIN
     },
     Setting {

@@ -327,6 +327,7 @@ mod tests {
             limit: Price(1),
             reduce_only: false,
             stamp: Unix(0),
+            handed: None,
             sent: Nanos(0),
             wire: Wire::All,
             made: Made::Prepared,

@@ -131,7 +131,7 @@ structs! {
     Counted { weight_1m, orders_10s, orders_long, retry_after_s }
     Fill { client, instrument, order_id, trade_id, side, price, qty, fee, fee_asset, at, source }
     Fired { sequence, pair, class, direction, decision, turn, slot, quotes, prices, bind, seen, legs, more }
-    FiredLeg { client, instrument, side, qty, limit, reduce_only, stamp, sent, wire, made, link }
+    FiredLeg { client, instrument, side, qty, limit, reduce_only, stamp, handed, sent, wire, made, link }
     Headers { lane, counted, sent }
     Instrument {
         id, venue, leg, symbol, base, quote, price_decimals, qty_decimals, tick, lot, qty_min, qty_max,
@@ -362,6 +362,7 @@ mod tests {
             limit: Price(i64::MAX),
             reduce_only: true,
             stamp: Unix(-1),
+            handed: Some(Nanos(8)),
             sent: Nanos(9),
             wire: Wire::Part,
             made: Made::Prepared,

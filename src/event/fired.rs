@@ -45,6 +45,8 @@ pub struct FiredLeg {
     pub reduce_only: bool,
     /// The `timestamp` it carries (the venue's clock, by the learned offset).
     pub stamp: Unix,
+    /// When its bytes, sealed and all, were handed to `send`: for measuring, and only where sends are stamped so.
+    pub handed: Option<Nanos>,
     /// When `send` returned.
     pub sent: Nanos,
     /// How much of it went out.

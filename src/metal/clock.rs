@@ -80,6 +80,17 @@ impl Clock {
         })
     }
 
+    /// When `stamp` was taken: for what must be stamped where no clock is at hand. Where the counter is not used, the
+    /// time now. No tap hears of it: in a room that is recorded, only what nothing depends on may be told by it.
+    #[inline]
+    #[must_use]
+    pub fn at(&self, stamp: Stamp) -> Nanos {
+        match &self.kind {
+            Kind::Real(real) => real.at(stamp),
+            Kind::Virtual(shared) => Nanos(shared.now.load(Acquire)),
+        }
+    }
+
     /// Calendar time of this host, for logs and for the learned offsets to the venues. It may step.
     #[must_use]
     pub fn unix(&self) -> Unix {
@@ -109,6 +120,19 @@ impl Clock {
     #[must_use]
     pub fn reads_counter(&self) -> bool {
         matches!(&self.kind, Kind::Real(real) if real.line.is_some())
+    }
+}
+
+/// A reading of the cycle counter; [`Clock::at`] says what time that was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stamp(u64);
+
+impl Stamp {
+    /// The counter now: about 20 ns, and no look at the line that makes it a time.
+    #[inline]
+    #[must_use]
+    pub fn take() -> Self {
+        Self(ticks())
     }
 }
 
@@ -242,9 +266,19 @@ impl RealClock {
 
     #[inline]
     fn now(&self) -> Nanos {
+        // The counter is read inside the look: a reading that raced with a refit is repeated,
+        // so no thread extends an old line past the point where the new one began.
+        self.when(ticks)
+    }
+
+    #[inline]
+    fn at(&self, stamp: Stamp) -> Nanos {
+        self.when(|| stamp.0)
+    }
+
+    #[inline]
+    fn when(&self, ticks: impl Fn() -> u64) -> Nanos {
         match &self.line {
-            // The counter is read inside the look: a reading that raced with a refit is repeated,
-            // so no thread extends an old line past the point where the new one began.
             Some(line) => {
                 Nanos(line.read_through(|[base_ticks, base_ns, mult]| {
                     Line { base_ticks, base_ns, mult }.at(ticks())
@@ -320,6 +354,24 @@ mod tests {
             assert!(now >= last, "{now:?} after {last:?}");
             last = now;
         }
+    }
+
+    #[test]
+    fn a_stamp_is_the_time_at_which_it_was_taken() {
+        let clock = Clock::real();
+        let before = clock.now();
+        let stamp = Stamp::take();
+        let after = clock.now();
+        std::thread::sleep(Duration::from_millis(20));
+        let at = clock.at(stamp);
+        if clock.reads_counter() {
+            assert!(before <= at && at <= after, "{before:?} {at:?} {after:?}");
+        } else {
+            assert!(at > after, "without a counter a stamp is the time at which it is looked at");
+        }
+        let (clock, time) = Clock::virtual_time();
+        time.set(clock.now().plus(SEC));
+        assert_eq!(clock.at(stamp), clock.now());
     }
 
     #[test]

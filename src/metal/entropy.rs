@@ -1,10 +1,15 @@
 //! Random bytes: from the kernel, or from a seed so that a story can be told again.
 //!
 //! Owns:  the seam. Mask keys, handshake keys and jitter come from here.
-//! Never: uses the seeded side in a process that talks to a venue; only `rehearse` makes one.
+//! Never: uses the seeded side in a process that talks to a venue; only `rehearse` makes one. Gives a byte twice.
 
 use super::tap::Tap;
 use ring::rand::{SecureRandom, SystemRandom};
+use std::fmt;
+
+/// Bytes asked of the kernel at a time for single numbers: a hot room that masks a frame makes no call for it, and a
+/// refill takes no longer than a quote may wait.
+const POOL: usize = 512;
 
 /// A source of random bytes.
 #[derive(Debug)]
@@ -16,16 +21,30 @@ pub struct Entropy {
 
 #[derive(Debug)]
 enum Source {
-    Kernel(SystemRandom),
+    Kernel(SystemRandom, Pool),
     /// State of a splitmix64 generator: small, even, and the same on every machine.
     Seeded(u64),
+}
+
+/// What the kernel gave for single numbers, and how much of it is used up.
+struct Pool {
+    bytes: Box<[u8; POOL]>,
+    used: usize,
+}
+
+impl fmt::Debug for Pool {
+    /// Never the bytes: they are numbers to come.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pool({} of {POOL} used)", self.used)
+    }
 }
 
 impl Entropy {
     /// The kernel's generator, fit for keys.
     #[must_use]
     pub fn real() -> Self {
-        Self { source: Source::Kernel(SystemRandom::new()), tap: Tap::off() }
+        let pool = Pool { bytes: Box::new([0; POOL]), used: POOL };
+        Self { source: Source::Kernel(SystemRandom::new(), pool), tap: Tap::off() }
     }
 
     /// The same bytes for the same seed; fit for rehearsals only.
@@ -47,9 +66,7 @@ impl Entropy {
     /// keys would be worse than no process.
     pub fn fill(&mut self, out: &mut [u8]) {
         match &mut self.source {
-            Source::Kernel(kernel) => {
-                assert!(kernel.fill(out).is_ok(), "the kernel refused random bytes; allow `getrandom`");
-            }
+            Source::Kernel(kernel, _) => ask(kernel, out),
             Source::Seeded(state) => {
                 for chunk in out.chunks_mut(8) {
                     chunk.copy_from_slice(&splitmix(state).to_le_bytes()[..chunk.len()]);
@@ -59,14 +76,30 @@ impl Entropy {
     }
 
     /// One random number, all 64 bits.
+    ///
+    /// # Panics
+    ///
+    /// As [`Entropy::fill`].
     pub fn u64(&mut self) -> u64 {
-        let tap = self.tap.clone();
-        tap.draw(|| {
-            let mut bytes = [0; 8];
-            self.fill(&mut bytes);
-            u64::from_le_bytes(bytes)
+        let Self { source, tap } = self;
+        tap.draw(|| match source {
+            Source::Kernel(kernel, Pool { bytes, used }) => {
+                if *used == POOL {
+                    ask(kernel, &mut bytes[..]);
+                    *used = 0;
+                }
+                let mut word = [0; 8];
+                word.copy_from_slice(&bytes[*used..*used + 8]);
+                *used += 8;
+                u64::from_le_bytes(word)
+            }
+            Source::Seeded(state) => splitmix(state),
         })
     }
+}
+
+fn ask(kernel: &SystemRandom, out: &mut [u8]) {
+    assert!(kernel.fill(out).is_ok(), "the kernel refused random bytes; allow `getrandom`");
 }
 
 /// Steele, Lea, Flood: "Fast splittable pseudorandom number generators" (2014), the mix of it.
@@ -96,6 +129,8 @@ mod tests {
     #[test]
     fn the_kernel_does_not_repeat_itself() {
         let mut real = Entropy::real();
-        assert_ne!(real.u64(), real.u64());
+        // Over several fillings of the pool.
+        let drawn: std::collections::BTreeSet<u64> = (0..POOL).map(|_| real.u64()).collect();
+        assert_eq!(drawn.len(), POOL);
     }
 }

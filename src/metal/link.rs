@@ -12,6 +12,7 @@ use std::ops::Range;
 use super::ahead::Ahead;
 pub use super::ahead::{MESSAGE_MAX as SEALED_MAX, PLACES as SEALED_PLACES, Sealed};
 use super::alloc::in_tls;
+use super::clock::Stamp;
 use super::inbound::Inbound;
 pub use super::link_error::LinkError;
 use super::memory::Memory;
@@ -116,6 +117,36 @@ impl Link {
                 self.tap.received(self.id, &[], Some(&error));
                 Err(self.over(error))
             }
+        }
+    }
+
+    /// When the kernel last handed over bytes: before they were opened, so that opening counts as ours. `None` where
+    /// no kernel does.
+    #[inline]
+    #[must_use]
+    pub fn seen(&self) -> Option<Stamp> {
+        match &self.carrier {
+            Carrier::Tls(tls) => Some(tls.seen()),
+            Carrier::Plain(plain) => Some(plain.seen()),
+            Carrier::Memory(_) | Carrier::Recorded(_) => None,
+        }
+    }
+
+    /// Lets every send be stamped at the moment its bytes are handed to the kernel, sealed and all, for
+    /// [`Link::handed`]. A measuring mode: it costs a reading of the counter a send.
+    pub fn stamp_sends(&mut self) {
+        if let Carrier::Tls(tls) = &mut self.carrier {
+            tls.stamp_sends();
+        }
+    }
+
+    /// When the last send's bytes were handed to the kernel; `None` where sends are not stamped.
+    #[inline]
+    #[must_use]
+    pub fn handed(&self) -> Option<Stamp> {
+        match &self.carrier {
+            Carrier::Tls(tls) => tls.handed(),
+            Carrier::Plain(_) | Carrier::Memory(_) | Carrier::Recorded(_) => None,
         }
     }
 

@@ -13,7 +13,7 @@
 //! | `link`, `link_error` | one connection as a byte stream, whatever carries it; and why it can't do what was asked |
 //! | `inbound` | the bytes a link received and nobody consumed yet |
 //! | `tls`, `plain`, `memory` | what carries a link: TLS, bare TCP, or a test's two hands |
-//! | `tls_rustls`, `tls_own`, `tls_record` | the handshake, what comes after it, its records |
+//! | `tls_trust`, `tls_rustls`, `tls_own`, `tls_record` | whom it trusts, the handshake, what comes after it, its records |
 //! | `ahead` | messages sealed ahead of being sent |
 //! | `socket` | the options of our TCP sockets |
 //! | `tap` | what comes in by these seams, copied for a session file (`recorder`) or supplied from one (`player`) |
@@ -65,5 +65,6 @@ pub mod tls;
 mod tls_own;
 mod tls_record;
 mod tls_rustls;
+mod tls_trust;
 mod turn;
 pub mod warmth;

@@ -8,6 +8,7 @@ use std::net::Shutdown;
 
 use mio::net::TcpStream;
 
+use super::clock::Stamp;
 use super::inbound::Inbound;
 use super::link::{Fill, LinkError};
 use super::socket::{Got, read_some};
@@ -15,11 +16,13 @@ use super::socket::{Got, read_some};
 pub(super) struct Plain {
     socket: TcpStream,
     rest: Vec<u8>,
+    /// When bytes last came.
+    seen: Stamp,
 }
 
 impl Plain {
     pub(super) fn new(socket: TcpStream) -> Self {
-        Self { socket, rest: Vec::new() }
+        Self { socket, rest: Vec::new(), seen: Stamp::default() }
     }
 
     pub(super) fn fill(&mut self, inbound: &mut Inbound, peer: &str) -> Result<Fill, LinkError> {
@@ -29,7 +32,8 @@ impl Plain {
             None => Ok(Fill::default()),
             // Without TLS an end is an end: nothing tells a goodbye from a cut.
             Some(Got { n: 0, .. }) => Err(LinkError::Closed { peer: peer.to_owned() }),
-            Some(Got { n: gained, short: drained }) => {
+            Some(Got { n: gained, short: drained, at }) => {
+                self.seen = at;
                 inbound.gained(gained);
                 Ok(Fill { gained, drained, failure: None })
             }
@@ -52,6 +56,10 @@ impl Plain {
             self.rest.drain(..sent);
         }
         Ok(self.rest.is_empty())
+    }
+
+    pub(super) fn seen(&self) -> Stamp {
+        self.seen
     }
 
     pub(super) fn has_queued(&self) -> bool {

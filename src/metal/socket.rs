@@ -8,6 +8,7 @@
 use std::io::{self, ErrorKind, Read};
 use std::os::fd::AsRawFd;
 
+use super::clock::Stamp;
 use super::link::LinkError;
 
 /// Data that the other side did not acknowledge for this long ends the connection. The default
@@ -47,6 +48,8 @@ pub(super) struct Got {
     /// make a new readiness event (epoll(7), Q&A 9). Saves the read that would only say "nothing" (245 ns,
     /// HOTPATH §8).
     pub(super) short: bool,
+    /// When the kernel had handed them over.
+    pub(super) at: Stamp,
 }
 
 /// Reads what is there; `None` if that is nothing.
@@ -62,7 +65,7 @@ pub(super) fn read_some(
 ) -> Result<Option<Got>, LinkError> {
     loop {
         match socket.read(into) {
-            Ok(n) => return Ok(Some(Got { n, short: n < into.len() })),
+            Ok(n) => return Ok(Some(Got { n, short: n < into.len(), at: Stamp::take() })),
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(LinkError::from_io(&error, peer)),

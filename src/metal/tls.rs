@@ -1,28 +1,27 @@
-//! A link over TLS: whom it trusts, the socket, and who looks after its records.
+//! A link over TLS: the socket, and who looks after its records.
 //!
-//! Owns:  [`TlsTrust`], reading and writing, the way from rustls' hands into ours, and the count of those that
-//!        stay with rustls (TLS 1.2).
-//! Never: accepts a certificate it can't check; there is no switch for that.
-//! Map:   `tls_rustls` the handshake, and rustls' own path · `tls_own` what records mean once they are ours ·
-//!        `tls_record` opening and sealing · `ahead` records sealed ahead.
+//! Owns:  reading and writing, the way from rustls' hands into ours, and the count of those that stay with rustls
+//!        (TLS 1.2).
+//! Map:   `tls_trust` whom it trusts · `tls_rustls` the handshake, and rustls' own path · `tls_own` what records mean
+//!        once they are ours · `tls_record` opening and sealing · `ahead` records sealed ahead.
 
 use std::io::{self, ErrorKind, Write};
 use std::net::Shutdown;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use arrayvec::ArrayVec;
 use mio::net::TcpStream;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{CertificateError, CipherSuite, ClientConfig, RootCertStore};
+use rustls::CertificateError;
+use rustls::pki_types::ServerName;
 
+use super::clock::Stamp;
 use super::inbound::Inbound;
 use super::link::{Fill, LinkError, LinkState};
 use super::socket::{Got, read_some};
 use super::tls_own::{End, Own};
 use super::tls_record::{RECORD_MAX, Turn};
 use super::tls_rustls::{Rustls, Step};
+pub use super::tls_trust::{TlsTrust, TrustError};
 
 /// Connections that stayed with rustls.
 static FALLBACKS: AtomicU64 = AtomicU64::new(0);
@@ -32,91 +31,6 @@ static FALLBACKS: AtomicU64 = AtomicU64::new(0);
 #[must_use]
 pub fn fallbacks() -> u64 {
     FALLBACKS.load(Relaxed)
-}
-
-/// Whom our TLS connections trust.
-#[derive(Clone, Debug)]
-pub struct TlsTrust(Arc<ClientConfig>);
-
-/// Why trust could not be set up.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TrustError {
-    /// The text holds no certificate.
-    #[error(
-        "no certificate in the authority file; `--ca` wants PEM text with at least one CERTIFICATE block"
-    )]
-    Empty,
-    /// A block is no certificate that can be trusted.
-    #[error("the authority file can't be used ({detail}); `--ca` wants PEM text with CERTIFICATE blocks")]
-    Unreadable {
-        /// What was wrong.
-        detail: String,
-    },
-}
-
-impl TlsTrust {
-    /// The public authorities, as compiled in: the same on every host.
-    ///
-    /// # Errors
-    ///
-    /// [`TrustError::Unreadable`] if the TLS library refuses its own defaults.
-    pub fn public() -> Result<Self, TrustError> {
-        Self::of(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() })
-    }
-
-    /// The authorities of a PEM text (`--ca FILE`), **instead of** the public ones: a test key can
-    /// then not reach a venue by mistake.
-    ///
-    /// # Errors
-    ///
-    /// [`TrustError`] if there is no certificate in it, or one can't be read.
-    pub fn from_pem(pem: &[u8]) -> Result<Self, TrustError> {
-        let mut roots = RootCertStore::empty();
-        Self::add(&mut roots, pem)?;
-        if roots.is_empty() { Err(TrustError::Empty) } else { Self::of(roots) }
-    }
-
-    /// The public authorities and those of a PEM text: for hosts that are no venue's.
-    ///
-    /// # Errors
-    ///
-    /// [`TrustError`] if a certificate can't be read.
-    pub fn public_and(pem: &[u8]) -> Result<Self, TrustError> {
-        let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        Self::add(&mut roots, pem)?;
-        Self::of(roots)
-    }
-
-    fn add(roots: &mut RootCertStore, pem: &[u8]) -> Result<(), TrustError> {
-        let unreadable = |detail: String| TrustError::Unreadable { detail };
-        for certificate in CertificateDer::pem_slice_iter(pem) {
-            let certificate = certificate.map_err(|error| unreadable(error.to_string()))?;
-            roots.add(certificate).map_err(|error| unreadable(error.to_string()))?;
-        }
-        Ok(())
-    }
-
-    fn of(roots: RootCertStore) -> Result<Self, TrustError> {
-        let mut provider = rustls::crypto::ring::default_provider();
-        // First what every peer must know and costs least per record (HOTPATH §2).
-        provider.cipher_suites.sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
-        let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| TrustError::Unreadable { detail: error.to_string() })?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        config.enable_secret_extraction = true;
-        Ok(Self(Arc::new(config)))
-    }
-
-    /// The same trust, but rustls keeps every connection after its handshake: for measuring what our own
-    /// records gain.
-    #[must_use]
-    pub fn by_rustls(&self) -> Self {
-        let mut config = ClientConfig::clone(&self.0);
-        config.enable_secret_extraction = false;
-        Self(Arc::new(config))
-    }
 }
 
 /// TLS on a socket.
@@ -130,6 +44,10 @@ pub(super) struct Tls {
     ended: bool,
     /// There is nobody to say goodbye to.
     broken: bool,
+    /// When bytes last came, still sealed.
+    seen: Stamp,
+    /// When bytes were last handed over; only where that is wanted.
+    handed: Option<Stamp>,
 }
 
 /// Who looks after the records.
@@ -149,7 +67,16 @@ impl Tls {
         let mut out = Vec::with_capacity(4_096);
         rustls.advance(None, &mut out).ok()?;
         let hands = Hands::Rustls(rustls);
-        Some(Self { socket, hands, out, sent: 0, ended: false, broken: false })
+        Some(Self {
+            socket,
+            hands,
+            out,
+            sent: 0,
+            ended: false,
+            broken: false,
+            seen: Stamp::default(),
+            handed: None,
+        })
     }
 
     pub(super) fn state(&self) -> LinkState {
@@ -179,11 +106,12 @@ impl Tls {
         peer: &str,
     ) -> Result<Fill, LinkError> {
         loop {
-            let Some(Got { n, short }) = read_some(&mut self.socket, inbound.spare(), peer)? else {
+            let Some(Got { n, short, at }) = read_some(&mut self.socket, inbound.spare(), peer)? else {
                 written.map_err(|error| LinkError::from_io(&error, peer))?;
                 return Ok(Fill { gained: 0, drained: true, failure: None });
             };
             self.ended |= n == 0;
+            self.seen = at;
             inbound.gained_raw(n);
             if let Some(fill) = self.open(inbound, short, peer)? {
                 return Ok(fill);
@@ -245,11 +173,12 @@ impl Tls {
         }
         loop {
             let Hands::Rustls(rustls) = &mut self.hands else { return Err(self.nobody(peer)) };
-            let Some(Got { n, short }) = read_some(&mut self.socket, rustls.spare(), peer)? else {
+            let Some(Got { n, short, at }) = read_some(&mut self.socket, rustls.spare(), peer)? else {
                 written.map_err(|error| LinkError::from_io(&error, peer))?;
                 return Ok(Fill { gained: 0, drained: true, failure: None });
             };
             self.ended |= n == 0;
+            self.seen = at;
             rustls.gained(n);
             let was_handshaking = rustls.is_handshaking();
             let step = rustls.advance(None, &mut self.out);
@@ -365,6 +294,7 @@ impl Tls {
             return Ok(None);
         }
         // Spent: this very record leaves before anything else does, or the link is over.
+        self.stamp();
         let taken = write_some(&mut self.socket, record).map_err(|error| LinkError::from_io(&error, peer))?;
         self.out.extend_from_slice(&record[taken..]);
         Ok(Some(record.len() - taken))
@@ -377,6 +307,27 @@ impl Tls {
 
     pub(super) fn has_queued(&self) -> bool {
         self.sent < self.out.len()
+    }
+
+    #[inline]
+    pub(super) fn seen(&self) -> Stamp {
+        self.seen
+    }
+
+    pub(super) fn stamp_sends(&mut self) {
+        self.handed = Some(Stamp::default());
+    }
+
+    #[inline]
+    pub(super) fn handed(&self) -> Option<Stamp> {
+        self.handed
+    }
+
+    #[inline]
+    fn stamp(&mut self) {
+        if let Some(handed) = &mut self.handed {
+            *handed = Stamp::take();
+        }
     }
 
     pub(super) fn close(&mut self) {
@@ -420,6 +371,7 @@ impl Tls {
     #[inline]
     fn write_out(&mut self) -> io::Result<bool> {
         if self.sent < self.out.len() {
+            self.stamp();
             self.sent += write_some(&mut self.socket, &self.out[self.sent..])?;
             if self.sent < self.out.len() {
                 return Ok(false);

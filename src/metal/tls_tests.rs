@@ -16,6 +16,7 @@ use super::*;
 use crate::metal::dial::{DialRequest, Dialer};
 use crate::metal::link::{Link, Sent};
 use crate::metal::poll::Links;
+use std::sync::Arc;
 
 type ServerStream = rustls::StreamOwned<ServerConnection, std::net::TcpStream>;
 

@@ -282,6 +282,7 @@ impl Setup {
                 recv_window_ms: self.recv_window_ms,
                 entries_max: self.entries_max,
                 gate: GateLimits::default(),
+                stamp_sends: false,
             },
             shadow: ShadowSettings {
                 about: format!("rehearsal, seed {}", self.seed),

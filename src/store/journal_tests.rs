@@ -98,6 +98,7 @@ fn fired() -> Record {
             limit: Price(limit),
             reduce_only: false,
             stamp: AT,
+            handed: None,
             sent: Nanos(5),
             wire: Wire::All,
             made: Made::Prepared,

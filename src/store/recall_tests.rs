@@ -40,6 +40,7 @@ fn fired(sequence: u32, legs: &[(LegKind, Wire)], more: bool) -> Record {
         limit: Price(654_400),
         reduce_only: leg == Perp,
         stamp: AT,
+        handed: None,
         sent: Nanos(5),
         wire,
         made: Made::Prepared,

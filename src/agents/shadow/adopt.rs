@@ -140,6 +140,7 @@ impl Shadow {
             limit,
             reduce_only: false,
             stamp: row.at,
+            handed: None,
             sent: now,
             wire: Wire::All,
             made: Made::Signed,

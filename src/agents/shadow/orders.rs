@@ -64,6 +64,17 @@ impl Shadow {
         }
     }
 
+    /// What was ours of a send round whose sends were stamped, and what the kernel's.
+    fn measure_path(&mut self, fired: &Fired) {
+        let mut before = fired.seen;
+        for (leg, stage) in fired.legs.iter().flatten().zip([Stage::InProcess, Stage::Leg2InProcess]) {
+            let Some(handed) = leg.handed else { return };
+            self.totals.record(stage, handed.since(before));
+            self.totals.record(Stage::SendCall, leg.sent.since(handed));
+            before = leg.sent;
+        }
+    }
+
     pub(super) fn on_fired(&mut self, fired: &Fired, now: Nanos) {
         let instruments = Arc::clone(&self.instruments);
         self.totals.decide(fired, &instruments);
@@ -131,6 +142,9 @@ impl Shadow {
             if let Some(second) = sent[1] {
                 self.totals.record(Stage::Leg2TickToWire, second.since(fired.seen));
                 self.totals.record(Stage::LegSkew, second.since(first));
+            }
+            if !second && fired.class != Class::Repair {
+                self.measure_path(fired);
             }
         }
         let why = match fired.class {

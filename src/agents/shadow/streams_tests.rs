@@ -176,6 +176,7 @@ impl Alone {
             limit: price(leg),
             reduce_only: false,
             stamp: Unix(0),
+            handed: None,
             sent: self.now,
             wire: Wire::All,
             made: Made::Prepared,

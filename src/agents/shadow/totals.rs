@@ -9,7 +9,7 @@ use hdrhistogram::Histogram;
 use std::fmt;
 
 /// The stages that are measured in every run (DESIGN §8), by their published names.
-pub const STAGES: [&str; 8] = [
+pub const STAGES: [&str; 11] = [
     "tick_to_wire",
     "leg2_tick_to_wire",
     "leg_skew",
@@ -18,6 +18,9 @@ pub const STAGES: [&str; 8] = [
     "feed_age",
     "shadow_turn",
     "shadow_lag",
+    "in_process",
+    "leg2_in_process",
+    "send_call",
 ];
 
 /// Index of a stage in [`STAGES`].
@@ -40,6 +43,13 @@ pub enum Stage {
     ShadowTurn,
     /// Orders handed over → the shadow hears of it.
     ShadowLag,
+    /// Last byte of the triggering frame read → the first leg's bytes handed to `send`: all that is ours and none of
+    /// the kernel's. With `--stamps path` only, as the two after it.
+    InProcess,
+    /// First leg's `send` returned → the second leg's bytes handed to `send`.
+    Leg2InProcess,
+    /// Bytes of a leg handed to `send` → it returned.
+    SendCall,
 }
 
 /// Everything a summary tells of the engine's side.

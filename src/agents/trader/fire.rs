@@ -327,7 +327,7 @@ impl Trader {
             self.links.send(leg.link, None, (&order.bytes()[..some], order.made), flying, &self.clock);
         });
         let went = self.links.send(leg.link, leg.sealed, (order.bytes(), order.made), flying, &self.clock);
-        let Went { wire: reached, sent, link, made } = went;
+        let Went { wire: reached, handed, sent, link, made } = went;
         if planted(Bug::PartSentAgain)
             && reached == Wire::Part
             && let Some(other) = self.links.idle(leg.venue, leg.leg)
@@ -355,6 +355,7 @@ impl Trader {
             limit: order.spec.limit,
             reduce_only: order.spec.reduce_only,
             stamp: order.spec.stamp,
+            handed,
             sent,
             wire: reached,
             made,

@@ -68,6 +68,8 @@ pub(super) enum Flying {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Went {
     pub(super) wire: Wire,
+    /// When its bytes were handed to `send`, where that is stamped.
+    pub(super) handed: Option<Nanos>,
     /// When `send` returned.
     pub(super) sent: Nanos,
     pub(super) link: LinkId,
@@ -106,6 +108,8 @@ pub(super) struct OrderLinks {
     quiet: [Nanos; LANES],
     /// A repair found every link of its lane waiting for an answer.
     missed: [bool; LANES],
+    /// Sends are stamped where their bytes are handed over, too.
+    stamp_sends: bool,
 }
 
 /// Where the trader's links lead and end.
@@ -133,6 +137,7 @@ impl OrderLinks {
     #[must_use]
     pub(super) fn new(capacity: usize, recv_window_ms: u32, identity: (u8, u32)) -> Self {
         Self {
+            stamp_sends: false,
             links: Links::new(capacity),
             // As long as there are links: each turn walks it.
             lines: Vec::with_capacity(capacity),
@@ -146,6 +151,11 @@ impl OrderLinks {
             quiet: [Nanos::ZERO; LANES],
             missed: [false; LANES],
         }
+    }
+
+    /// Lets sends on links that come from now on be stamped where their bytes are handed over.
+    pub(super) fn stamp_sends(&mut self) {
+        self.stamp_sends = true;
     }
 
     /// Takes a live link in.
@@ -163,6 +173,9 @@ impl OrderLinks {
             });
             return;
         };
+        if self.stamp_sends {
+            handed.link.stamp_sends();
+        }
         let slot = self.links.insert(handed.link);
         let at = usize::from(slot.0);
         if at >= self.lines.len() {
@@ -217,7 +230,8 @@ impl OrderLinks {
         let (Some(link), Some(Some(line))) =
             (self.links.get_mut(slot), self.lines.get_mut(usize::from(slot.0)))
         else {
-            return Went { wire: Wire::Nothing, sent: clock.now(), link: LinkId::default(), made };
+            let (wire, handed, sent) = (Wire::Nothing, None, clock.now());
+            return Went { wire, handed, sent, link: LinkId::default(), made };
         };
         let picked = sealed.map_or(Ok(None), |sealed| link.send_sealed(sealed));
         let (outcome, made) = match picked {
@@ -239,7 +253,8 @@ impl OrderLinks {
             line.used = sent;
             line.unflushed = wire == Wire::Part;
         }
-        Went { wire, sent, link: link.id, made }
+        let handed = link.handed().map(|stamp| clock.at(stamp));
+        Went { wire, handed, sent, link: link.id, made }
     }
 
     /// The next answer that a contingent leg may wait for.

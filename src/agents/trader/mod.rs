@@ -74,6 +74,8 @@ pub struct TraderSettings {
     pub entries_max: Option<u32>,
     /// Freshness and sanity.
     pub gate: GateLimits,
+    /// Whether sends are stamped where their bytes are handed over, too, for measuring.
+    pub stamp_sends: bool,
 }
 
 /// The trader's doors.
@@ -196,6 +198,9 @@ impl Trader {
     ) -> Self {
         let identity = (settings.instance, settings.epoch);
         let mut links = OrderLinks::new(LINKS_MAX, settings.recv_window_ms, identity);
+        if settings.stamp_sends {
+            links.stamp_sends();
+        }
         session::tap_trader(&mut doors);
         links.links.tap(&doors.tap);
         intents.tap(&doors.tap);

@@ -1,0 +1,110 @@
+//! The bare path: open, frame, decode, compare, pick, send. What an engine's own work is measured against.
+//!
+//! Owns:  the shortest way from a quote's ciphertext to two orders that lie sealed, by the engine's own records and
+//!        decoder; and how long it took in this process, from the `recv` that brought the quote to the first `send`.
+//! Never: keeps a book, asks a gate, writes an intent, or counts anything; its orders are refused, as the floors'.
+
+use super::Fault;
+use super::floor::{ANSWERS, WARM_EVERY, dial, order, private_socket, subscribe};
+use contango::event::Fold;
+use contango::metal::clock::Clock;
+use contango::metal::dial::Dialer;
+use contango::metal::link::Link;
+use contango::metal::tls::TlsTrust;
+use contango::units::{LegKind, Price};
+use contango::venue::binance::VENUE;
+use contango::venue::{Heard, Scratch, Symbols, pair_up};
+use contango::wire::ws;
+use serde_json::Value;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::time::Instant;
+
+/// The longest message that is read.
+const MESSAGE_MAX: usize = 1 << 20;
+/// A perp that lies so much above its first quote has crossed, in 1/400: half of the trial's 51 bp.
+const BETWEEN: i64 = 400;
+/// Compares a price with another as it is.
+const EVEN: Fold = Fold { mantissa: 1 << 62, shift: 62 };
+/// The venue's own lists, as recorded: what a symbol means.
+const LISTINGS: [&[u8]; 2] = [
+    include_bytes!("../../tests/fixtures/binance/spot_rest_exchange_info.json"),
+    include_bytes!("../../tests/fixtures/binance/futures_rest_exchange_info.json"),
+];
+
+/// Runs until killed; each fire's nanoseconds are a line of `out`.
+pub fn run(ready: &Value, out: &Path) -> Result<(), Fault> {
+    let at = &ready["venues"]["binance"];
+    let url = |name: &str| at[name].as_str().unwrap_or_default();
+    let trust = TlsTrust::from_pem(&std::fs::read(ready["ca"].as_str().unwrap_or_default())?)?;
+    let clock = Clock::real();
+    let mut dialer = Dialer::real(trust)?;
+    let mut feed = dial(&mut dialer, url("usdm_ws"))?;
+    let mut orders = [dial(&mut dialer, url("spot_rest"))?, dial(&mut dialer, url("usdm_rest"))?];
+    orders.iter_mut().for_each(Link::stamp_sends);
+    let bytes = [order("/api/v3/order", "BUY"), order("/fapi/v1/order", "SELL")];
+    subscribe(&mut feed)?;
+
+    let symbols = symbols()?;
+    let (mut scratch, mut sealed) = (Scratch::default(), [None, None]);
+    let mut warm = private_socket()?;
+    let mut took = File::create(out)?;
+    let (mut fired, mut warmed) = (Instant::now(), Instant::now());
+    let (mut between, mut above, mut after) = (None, false, true);
+    let mut last = None;
+    loop {
+        if feed.recv()? > 0 {
+            let mut newest = None;
+            while let Some(frame) = ws::next(feed.inbound(), MESSAGE_MAX)? {
+                if let Ok(Heard::Quote { bid, .. }) =
+                    (VENUE.decode)(&mut scratch, &symbols, LegKind::Perp, frame.payload)
+                {
+                    newest = Some(bid);
+                }
+                let used = frame.used;
+                feed.consume(used);
+            }
+            let Some(bid) = newest else { continue };
+            let line = *between.get_or_insert(Price(bid.0 + bid.0 / BETWEEN));
+            if EVEN.at_least(bid, line) != above {
+                for (at, link) in orders.iter_mut().enumerate() {
+                    match sealed[at].take() {
+                        Some(ready) => drop(link.send_sealed(ready)?),
+                        None => drop(link.send(&bytes[at])?),
+                    }
+                }
+                above = !above;
+                last = feed.seen().zip(orders[0].handed());
+                (fired, after) = (Instant::now(), true);
+            }
+        } else if after {
+            for link in &mut orders {
+                link.recv()?;
+                link.consume(link.inbound().len());
+            }
+            if fired.elapsed() > ANSWERS {
+                after = false;
+                if let Some((seen, handed)) = last.take() {
+                    writeln!(took, "{}", clock.at(handed).since(clock.at(seen)))?;
+                }
+                for (at, link) in orders.iter_mut().enumerate() {
+                    sealed[at] = link.seal_ahead(&bytes[at], None);
+                }
+            }
+        }
+        if warmed.elapsed() > WARM_EVERY {
+            warm.0.write_all(b"w")?;
+            warm.1.read_exact(&mut [0])?;
+            warmed = Instant::now();
+        }
+    }
+}
+
+fn symbols() -> Result<Symbols, Fault> {
+    let mut listings = Vec::new();
+    for (leg, body) in LegKind::BOTH.into_iter().zip(LISTINGS) {
+        listings.push((VENUE.read_listing)(leg, &mut body.to_vec())?);
+    }
+    Ok(Symbols::new(&pair_up(1, &listings, Some(&["BTCUSDT".to_owned()]))?, VENUE.id))
+}

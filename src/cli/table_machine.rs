@@ -1,0 +1,93 @@
+//! The settings of threads and links, as lines of the table.
+//!
+//! Owns:  the lines that say which rooms share a thread, where it runs, what it does when idle, what is stamped, and
+//!        how many links there are, in which form quotes come.
+//! Map:   `table.rs` joins all lines.
+
+use super::settings::{Kind, Layout, Setting, Stamps};
+use super::table::{ENGINE, PLAIN};
+use super::value;
+use crate::metal::runner::Idle;
+
+/// In the order help shows them.
+pub(super) const LINES: &[Setting] = &[
+    Setting {
+        name: "layout",
+        section: "engine",
+        unit: "fused|single",
+        default: Some("fused"),
+        example: "single",
+        help: "Which rooms share a thread: reader and trader, or all",
+        on: ENGINE,
+        set: |s, v| {
+            value::choice(v, &[("fused", Layout::Fused), ("single", Layout::Single)])
+                .map(|layout| s.layout = layout)
+        },
+        ..PLAIN
+    },
+    Setting {
+        name: "cores",
+        section: "engine",
+        kind: Kind::List,
+        unit: "LIST",
+        default: Some(""),
+        example: "1,0",
+        help: "Cores to pin threads to, the hot one first",
+        on: ENGINE,
+        set: |s, v| value::cores(v).map(|cores| s.cores = cores),
+        ..PLAIN
+    },
+    Setting {
+        name: "idle",
+        section: "engine",
+        unit: "spin|yield|park",
+        default: Some("spin"),
+        example: "park",
+        help: "What the hot thread does when nothing is ready",
+        on: ENGINE,
+        set: |s, v| {
+            value::choice(v, &[("spin", Idle::Spin), ("yield", Idle::Yield), ("park", Idle::Park)])
+                .map(|idle| s.idle = idle)
+        },
+        ..PLAIN
+    },
+    Setting {
+        name: "stamps",
+        section: "engine",
+        unit: "ends|path",
+        default: Some("ends"),
+        example: "path",
+        help: "What is stamped of each order: a quote read and send returned; or, for measuring, its bytes handed to \
+               send as well, which costs some 20 ns",
+        on: ENGINE,
+        set: |s, v| {
+            value::choice(v, &[("ends", Stamps::Ends), ("path", Stamps::Path)])
+                .map(|stamps| s.stamps = stamps)
+        },
+        ..PLAIN
+    },
+    Setting {
+        name: "order-links",
+        section: "engine",
+        kind: Kind::Count,
+        unit: "N",
+        default: Some("2"),
+        example: "3",
+        help: "Warm connections for orders, per market",
+        on: ENGINE,
+        set: |s, v| value::count(v, 1, 16).map(|n| s.order_links = n as u8),
+        ..PLAIN
+    },
+    Setting {
+        name: "feed",
+        section: "engine",
+        unit: "json|sbe",
+        default: Some("json"),
+        example: "sbe",
+        help: "How spot quotes are read: as text, or as Binance's binary SBE, whose socket wants an API key of the kind \
+               Ed25519 (perps have text only; on paper the venue itself is read as text)",
+        on: ENGINE,
+        set: |s, v| value::choice(v, &[("json", false), ("sbe", true)]).map(|sbe| s.sbe = sbe),
+        ..PLAIN
+    },
+];
