@@ -373,6 +373,7 @@ fn engine_settings(
             known: ClerkSettings::known(&recalled),
             live: settings.live,
             order_links: usize::from(settings.order_links),
+            feed_links: usize::from(settings.feed_links),
             binary: settings.sbe,
             wants,
             recv_window_ms: settings.recv_window_ms,

@@ -51,6 +51,7 @@ impl Lookout {
             known: Vec::new(),
             live: false,
             order_links: 0,
+            feed_links: 1,
             binary: false,
             wants: Wants { leverage: 0, test: false },
             recv_window_ms: settings.recv_window_ms,

@@ -177,6 +177,8 @@ pub struct Settings {
     pub stamps: Stamps,
     /// Warm order links per market.
     pub order_links: u8,
+    /// Sockets that bring the same quotes.
+    pub feed_links: u8,
     /// Whether quotes are read as SBE, where the venue has them so.
     pub sbe: bool,
     /// `recvWindow` of orders, in ms.
@@ -337,6 +339,7 @@ impl Default for Settings {
             idle: Idle::Spin,
             stamps: Stamps::Ends,
             order_links: 0,
+            feed_links: 1,
             sbe: false,
             recv_window_ms: 0,
             instance: 0,

@@ -90,4 +90,16 @@ pub(super) const LINES: &[Setting] = &[
         set: |s, v| value::choice(v, &[("json", false), ("sbe", true)]).map(|sbe| s.sbe = sbe),
         ..PLAIN
     },
+    Setting {
+        name: "feed-links",
+        section: "engine",
+        kind: Kind::Count,
+        unit: "N",
+        default: Some("1"),
+        example: "2",
+        help: "Sockets that bring the same quotes, 1 or 2: the first to tell wins, and one of them may be lost",
+        on: ENGINE,
+        set: |s, v| value::count(v, 1, 2).map(|n| s.feed_links = n as u8),
+        ..PLAIN
+    },
 ];

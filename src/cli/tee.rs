@@ -152,6 +152,7 @@ impl Watch {
             known: Vec::new(),
             live: false,
             order_links: 0,
+            feed_links: 1,
             binary: false,
             wants: Wants { leverage: 0, test: false },
             recv_window_ms: 1_000,

@@ -85,6 +85,8 @@ pub struct Setup {
     pub until_round_trips: Option<u64>,
     /// Order links per market.
     pub order_links: usize,
+    /// Sockets per plan of quotes.
+    pub feed_links: usize,
     /// Whether spot quotes are read as SBE.
     pub sbe: bool,
     /// W, in ms.
@@ -130,6 +132,7 @@ impl Default for Setup {
             run_for_ns: None,
             until_round_trips: None,
             order_links: 2,
+            feed_links: 1,
             sbe: false,
             recv_window_ms: 1_000,
             settle_ns: 10 * SEC,
@@ -266,6 +269,7 @@ impl Setup {
                 known: ClerkSettings::known(&recalled),
                 live: self.live,
                 order_links: self.order_links,
+                feed_links: self.feed_links,
                 binary: self.sbe,
                 wants: Wants {
                     leverage: u32::try_from(self.caps.leverage).unwrap_or(0),

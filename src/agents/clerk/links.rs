@@ -78,7 +78,11 @@ enum State {
 impl Want {
     /// Whether everything goes on without it.
     fn is_spare(&self) -> bool {
-        matches!(self.what, What::Room { purpose: Purpose::HotUser { .. }, .. })
+        match self.what {
+            What::Room { purpose: Purpose::Feed { n, .. }, .. } => n > 0,
+            What::Room { purpose: Purpose::HotUser { .. }, .. } => true,
+            _ => false,
+        }
     }
 }
 
@@ -104,8 +108,13 @@ impl Clerk {
                 rules: feed.rules,
             };
             let (path, subscribe, what) = (feed.path, feed.subscribe, feed.what);
-            let feed_want = Some(Box::new(Feed { path, subscribe, card, what }));
-            self.want(What::Room { purpose: Purpose::Feed { plan }, feed: feed_want }, feed.endpoint);
+            // Marks come once a second: nothing is won by hearing them twice.
+            let links = if what == "quotes" { self.settings.feed_links } else { 1 };
+            for n in 0..links {
+                let (path, subscribe, card) = (path.clone(), subscribe.clone(), card.clone());
+                let feed_want = Some(Box::new(Feed { path, subscribe, card, what }));
+                self.want(What::Room { purpose: Purpose::Feed { plan, n }, feed: feed_want }, feed.endpoint);
+            }
         }
         if self.settings.target.key.is_none() || !self.settings.live {
             return;
@@ -145,8 +154,8 @@ impl Clerk {
             .position(|want| matches!(&want.what, What::Room { purpose: mine, .. } if *mine == purpose))
     }
 
-    /// Whether every wanted link is in its owner's hands. The trader's private stream is worth one try:
-    /// without it the answers alone tell.
+    /// Whether every wanted link is in its owner's hands. The trader's private stream is worth one try, since without
+    /// it the answers alone tell; so is the second socket of a plan.
     pub(super) fn all_given(&self) -> bool {
         let tried = |want: &Want| want.tries > 0 && want.is_spare();
         self.wants.iter().all(|want| matches!(want.state, State::Given) || tried(want))
@@ -420,8 +429,9 @@ fn name(what: &What, endpoint: &str) -> String {
     let leg = |leg: LegKind, venue: VenueId| format!("{} {leg}", crate::venue::get(venue).name);
     match what {
         What::Bulk(_) => format!("requests to {endpoint}"),
-        What::Room { purpose: Purpose::Feed { .. }, feed } => {
-            format!("{} from {endpoint}", feed.as_ref().map_or("feed", |feed| feed.what))
+        What::Room { purpose: Purpose::Feed { n, .. }, feed } => {
+            let which = if *n > 0 { format!(" #{n}") } else { String::new() };
+            format!("{} from {endpoint}{which}", feed.as_ref().map_or("feed", |feed| feed.what))
         }
         What::Room { purpose: Purpose::Order { venue, leg: market, n }, .. } => {
             format!("orders {} #{n}", leg(*market, *venue))

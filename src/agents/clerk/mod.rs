@@ -92,6 +92,8 @@ pub struct ClerkSettings {
     pub live: bool,
     /// Order links per market.
     pub order_links: usize,
+    /// Sockets per plan of quotes.
+    pub feed_links: usize,
     /// Whether quotes are read in the venue's binary form, where it has them so.
     pub binary: bool,
     /// How the account must stand before orders leave.
