@@ -185,6 +185,7 @@ pub(super) fn run(
     trust: TlsTrust,
 ) -> Result<Finished, BootError> {
     let started = std::time::Instant::now();
+    let trust = if settings.fast { trust } else { trust.by_rustls() };
     let witness = witness::of(settings)?;
     if settings.live && target.key.is_none() {
         return Err(BootError::usage(format!(
@@ -313,6 +314,7 @@ pub(super) fn trader_settings(settings: &Settings, epoch: u32) -> TraderSettings
         legs: settings.legs,
         entries_max: settings.max_entries.map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
         gate: GateLimits::default(),
+        seals: settings.fast,
         stamp_sends: settings.stamps == Stamps::Path,
     }
 }

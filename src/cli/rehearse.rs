@@ -88,18 +88,21 @@ impl Plans {
         }
     }
 
-    fn plan(&self, at: usize) -> Plan {
-        match self {
+    /// The session; `fast`: its engine takes the short ways, if it is to take them at all.
+    fn plan(&self, at: usize, fast: bool) -> Plan {
+        let mut plan = match self {
             Self::Drawn { first, .. } => Plan::drawn(first.wrapping_add(at as u64)),
             Self::Kept(kept) => kept[at].clone(),
             Self::Cells(cells) => cells.chosen[at].plan(),
-        }
+        };
+        plan.setup.fast &= fast;
+        plan
     }
 }
 
 fn rehearse(settings: &Settings, plans: Plans) -> Exit {
     let begun = Instant::now();
-    let (outcomes, covered) = live_through(&plans, settings.jobs, settings.until_broken);
+    let (outcomes, covered) = live_through(&plans, settings);
     let seconds = begun.elapsed().as_secs_f64();
     let sum = Sum::of(&outcomes);
     let (mut told, mut page) = (sum.to_json(), sum.describe(seconds, settings.jobs));
@@ -114,13 +117,14 @@ fn rehearse(settings: &Settings, plans: Plans) -> Exit {
     say(&if settings.json { format!("{told}\n") } else { page });
     let failed: Vec<usize> = (0..outcomes.len()).filter(|at| outcomes[*at].broken.is_some()).collect();
     for at in failed.iter().take(TOLD_MAX) {
-        tell(settings, &plans.plan(*at), &outcomes[*at]);
+        tell(settings, &plans.plan(*at, settings.fast), &outcomes[*at]);
     }
     if failed.is_empty() && unmet == 0 { Exit::Done } else { Exit::Failed }
 }
 
 /// Every session, each on one of so many threads; or those up to the first that breaks, whatever the threads are.
-fn live_through(plans: &Plans, jobs: usize, until_broken: bool) -> (Vec<Outcome>, Coverage) {
+fn live_through(plans: &Plans, settings: &Settings) -> (Vec<Outcome>, Coverage) {
+    let &Settings { jobs, until_broken, fast, .. } = settings;
     let jobs = if jobs == 0 { thread::available_parallelism().map_or(1, usize::from) } else { jobs };
     let (next, end) = (AtomicUsize::new(0), AtomicUsize::new(plans.len()));
     let outcomes = Mutex::new((vec![Outcome::default(); plans.len()], Coverage::default()));
@@ -132,7 +136,7 @@ fn live_through(plans: &Plans, jobs: usize, until_broken: bool) -> (Vec<Outcome>
                     if at >= end.load(Relaxed) {
                         break;
                     }
-                    let mut outcome = run(&plans.plan(at));
+                    let mut outcome = run(&plans.plan(at, fast));
                     if until_broken && outcome.broken.is_some() {
                         end.fetch_min(at + 1, Relaxed);
                     }

@@ -175,6 +175,8 @@ pub struct Settings {
     pub idle: Idle,
     /// What is stamped of each order.
     pub stamps: Stamps,
+    /// Whether the short ways are taken.
+    pub fast: bool,
     /// Warm order links per market.
     pub order_links: u8,
     /// Sockets that bring the same quotes.
@@ -338,6 +340,7 @@ impl Default for Settings {
             cores: Vec::new(),
             idle: Idle::Spin,
             stamps: Stamps::Ends,
+            fast: true,
             order_links: 0,
             feed_links: 1,
             sbe: false,

@@ -4,10 +4,13 @@
 //!        how many links there are, in which form quotes come.
 //! Map:   `table.rs` joins all lines.
 
-use super::settings::{Kind, Layout, Setting, Stamps};
+use super::settings::{Command, Kind, Layout, Setting, Stamps};
 use super::table::{ENGINE, PLAIN};
 use super::value;
 use crate::metal::runner::Idle;
+
+/// An engine, in real time or virtual.
+const ALIVE: &[Command] = &[Command::Demo, Command::Run, Command::Record, Command::Rehearse];
 
 /// In the order help shows them.
 pub(super) const LINES: &[Setting] = &[
@@ -64,6 +67,18 @@ pub(super) const LINES: &[Setting] = &[
             value::choice(v, &[("ends", Stamps::Ends), ("path", Stamps::Path)])
                 .map(|stamps| s.stamps = stamps)
         },
+        ..PLAIN
+    },
+    Setting {
+        name: "fast",
+        section: "engine",
+        kind: Kind::Switch,
+        default: Some("on"),
+        example: "off",
+        help: "Take the short ways, which change no decision: TLS records of our own, quotes read by the layout that is \
+               known, orders sealed ahead. Off: rustls, the general parser, orders sealed when they are fired",
+        on: ALIVE,
+        set: |s, v| value::switch(v).map(|on| s.fast = on),
         ..PLAIN
     },
     Setting {

@@ -91,6 +91,10 @@ impl Holding {
                 let qty = Qty(if held - part < smallest { held } else { part });
                 Next::Unwind { leg: LegKind::Spot, side: shrinking(self.spot), qty }
             }
+            // With no tenth to spare, but enough as the price is: all of it, at a limit that is worth it.
+            Some(_) if spot_quote.is_some_and(|quote| takes(spot, Qty(held), quote.bid)) => {
+                Next::Unwind { leg: LegKind::Spot, side: shrinking(self.spot), qty: Qty(held) }
+            }
             _ => Next::Dust,
         }
     }
@@ -127,6 +131,11 @@ pub fn in_lots(base: i128, instrument: &Instrument, size_factor: Amount) -> i64 
     units - units % instrument.lot.0 + up
 }
 
+/// What an order must be worth at least, quote, 10⁻¹⁸.
+fn least_value(instrument: &Instrument) -> i128 {
+    if planted(Bug::MinimumForgotten) { 0 } else { instrument.notional_min.0 }
+}
+
 /// The smallest quantity the venue takes at about this price, with a tenth to spare for its moves.
 #[must_use]
 pub fn smallest_trade(instrument: &Instrument, price: Price) -> Option<i64> {
@@ -134,10 +143,28 @@ pub fn smallest_trade(instrument: &Instrument, price: Price) -> Option<i64> {
     if one_lot <= 0 {
         return None;
     }
-    let least = if planted(Bug::MinimumForgotten) { 0 } else { instrument.notional_min.0 * 11 / 10 };
+    let least = least_value(instrument) * 11 / 10;
     let lots = (least + one_lot - 1) / one_lot;
     let by_notional = i64::try_from(lots).ok()?.checked_mul(instrument.lot.0)?;
     Some(by_notional.max(instrument.qty_min.0))
+}
+
+/// The lowest limit, on a tick, at which an order of so much is worth what the venue takes at least; `None` where
+/// none is, or it is less than the least quantity.
+#[must_use]
+pub fn least_limit(instrument: &Instrument, qty: Qty) -> Option<Price> {
+    let each = Amount::cost(Price(1), instrument.price_decimals, qty, instrument.qty_decimals)?.0;
+    if qty < instrument.qty_min || each <= 0 {
+        return None;
+    }
+    let units = i64::try_from((least_value(instrument) + each - 1) / each).ok()?;
+    let tick = instrument.tick.0;
+    units.checked_add(tick - 1).map(|up| Price(up - up.rem_euclid(tick)))
+}
+
+/// Whether the venue takes an order of so much that is limited to this price.
+fn takes(instrument: &Instrument, qty: Qty, limit: Price) -> bool {
+    least_limit(instrument, qty).is_some_and(|least| least <= limit)
 }
 
 /// The first part of a larger unwind: what is visible at the touch, in lots, but no less than the venue takes
@@ -176,6 +203,17 @@ pub fn least_unwind(instrument: &Instrument, price: Price) -> Option<i64> {
         return Some(instrument.qty_min.0.max(instrument.lot.0));
     }
     smallest_trade(instrument, price)
+}
+
+/// A size serves while the price is within one part in so many of the one it was taken at.
+const SERVES_WITHIN: u64 = 20;
+
+/// Whether what was sized at a price still is that size at another: a clip in coins is worth what it was sized for,
+/// and binds what was set aside for it, only about there. It is also the collar of an entry against a slow reference
+/// (FAULTS F39): both legs of a pair may be quoted far off the market alike, and then agree with each other.
+#[must_use]
+pub fn serves_at(sized_at: Price, price: Price) -> bool {
+    price.0.abs_diff(sized_at.0) <= sized_at.0.unsigned_abs() / SERVES_WITHIN
 }
 
 /// The size of one entry: a common multiple of both lots nearest below `notional` (quote, 10^-18),
@@ -311,14 +349,46 @@ mod tests {
         let next = holding("0.01004", "-0.01").next(&instruments, PairId(0), Some(&top));
         // 0.00004 BTC is 2.4 USDT: 5.5 USDT are sold instead, 0.00010 BTC after rounding up.
         assert_eq!(next, Next::Unwind { leg: LegKind::Spot, side: Side::Sell, qty: Qty(10) });
-        let next = holding("0.00004", "0").next(&instruments, PairId(0), Some(&top));
-        assert_eq!(next, Next::Dust);
+        // 4.80 USDT are dust; 5.40 are not, though there is no tenth to spare.
+        for (held, expected) in [
+            ("0.00004", Next::Dust),
+            ("0.00008", Next::Dust),
+            ("0.00009", Next::Unwind { leg: LegKind::Spot, side: Side::Sell, qty: Qty(9) }),
+        ] {
+            let next = holding(held, "0").next(&instruments, PairId(0), Some(&top));
+            assert_eq!(next, expected, "{held}");
+        }
         // 0.00004 BTC beside as much of the perp could not be sold later; 0.0002 could.
         for (perp, sold) in [("-0.00004", 1_000), ("-0.0002", 980)] {
             let next = holding("0.01", perp).next(&instruments, PairId(0), Some(&top));
             let qty = Qty(sold);
             assert_eq!(next, Next::Unwind { leg: LegKind::Spot, side: Side::Sell, qty }, "beside {perp}");
         }
+    }
+
+    #[test]
+    fn a_limit_is_worth_the_minimum_and_one_tick_lower_is_not() {
+        let spot = &one_pair().instruments[0];
+        let worth = |limit: i64, qty| {
+            Amount::cost(Price(limit), spot.price_decimals, qty, spot.qty_decimals).unwrap().0
+        };
+        for lots in 1..400 {
+            let qty = Qty(lots * spot.lot.0);
+            let Some(Price(least)) = least_limit(spot, qty) else {
+                assert!(qty < spot.qty_min);
+                continue;
+            };
+            assert!(least % spot.tick.0 == 0 && worth(least, qty) >= spot.notional_min.0, "{qty:?}");
+            assert!(worth(least - spot.tick.0, qty) < spot.notional_min.0, "{qty:?}");
+        }
+        assert_eq!(least_limit(spot, Qty::ZERO), None);
+    }
+
+    #[test]
+    fn a_size_serves_within_a_twentieth_of_its_price() {
+        let serves = |price| serves_at(Price(1_000), Price(price));
+        assert!(serves(950) && serves(1_050) && !serves(949) && !serves(1_051));
+        assert!(!serves_at(Price(0), Price(1)), "never sized");
     }
 
     #[test]

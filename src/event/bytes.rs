@@ -157,7 +157,8 @@ choices! {
     Class { 0 Entry, 1 Exit, 2 Repair, 3 Flatten }
     Closed {
         0 NoQuote, 1 LinkQuiet, 2 StampOld, 3 Disagrees, 4 Crossed, 5 RatioOff, 6 TermsExpired, 7 NoLink, 8 Busy,
-        9 Permit, 10 NoRoom, 11 Killed, 12 Thin, 13 NoClock, 14 Limit, 15 Late, 16 Dear, 17 Caps, 18 PriceRange
+        9 Permit, 10 NoRoom, 11 Killed, 12 Thin, 13 NoClock, 14 Limit, 15 Late, 16 Dear, 17 Caps, 18 PriceRange,
+        19 Unsized, 20 Small
     }
     Command {
         0 Free { pair },

@@ -45,11 +45,15 @@ pub enum Closed {
     Caps,
     /// The touch is where the venue's price range lets no limit reach it.
     PriceRange,
+    /// The price is not about the one that the clip was sized at.
+    Unsized,
+    /// It is worth less than the venue takes.
+    Small,
 }
 
 impl Closed {
     /// All, in the order of their numbers.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::NoQuote,
         Self::LinkQuiet,
         Self::StampOld,
@@ -69,6 +73,8 @@ impl Closed {
         Self::Dear,
         Self::Caps,
         Self::PriceRange,
+        Self::Unsized,
+        Self::Small,
     ];
 
     /// What a person reads.
@@ -94,6 +100,8 @@ impl Closed {
             Self::Dear => "the price ran away",
             Self::Caps => "a cap on capital, margin or cash",
             Self::PriceRange => "outside the venue's price range",
+            Self::Unsized => "the price left the one that the clip was sized at",
+            Self::Small => "worth less than the venue takes",
         }
     }
 }

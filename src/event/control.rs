@@ -153,6 +153,8 @@ pub struct Terms {
     pub valid_until: Nanos,
     /// Entry size of each leg: spot, perp. Spot is sized up for a base-coin fee when bought.
     pub clip: [Qty; 2],
+    /// The perp's price that the clip, and what it binds, was sized at.
+    pub sized_at: Price,
     /// What is held.
     pub held: Option<Held>,
     /// Close what is held at any basis: the operator's word.
@@ -162,7 +164,7 @@ pub struct Terms {
 }
 
 /// Words of a [`Terms`] cell.
-pub const TERMS_WORDS: usize = 15;
+pub const TERMS_WORDS: usize = 16;
 
 impl Terms {
     /// As words for a latest-value cell.
@@ -190,6 +192,7 @@ impl Terms {
             self.bind.spot,
             self.bind.perp,
             self.bind.margin,
+            self.sized_at.0 as u64,
         ]
     }
 
@@ -211,6 +214,7 @@ impl Terms {
             },
             flatten: w[11] != 0,
             bind: Bind { spot: w[12], perp: w[13], margin: w[14] },
+            sized_at: Price(w[15] as i64),
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Owns:  the links, their slots, and who may still have bytes (readiness is told once, by edge, so
 //!        it must be remembered).
-//! Never: reads or writes a link; the room does.
+//! Never: reads or writes a link; the room does. Lets one that always has bytes keep the others waiting: each look
+//!        begins behind the slot that was given out last.
 //! Quirk: a ready slot stays ready until its `recv` brought nothing (or the socket is known to be
 //!        empty), so a room may stop reading a link for want of room and find it again later.
 
@@ -24,8 +25,9 @@ pub struct Links {
     links: Vec<Option<Link>>,
     /// One bit a slot: may be ready. The link itself knows better.
     maybe: Vec<u64>,
-    /// Where [`Links::next_ready`] goes on.
+    /// Where [`Links::next_ready`] goes on, and where it stops, having been all around.
     cursor: usize,
+    end: usize,
     /// Made when the first socket comes: a room of memory links needs no kernel.
     poll: Option<Kernel>,
     sockets: usize,
@@ -48,6 +50,7 @@ impl Links {
             links: Vec::with_capacity(capacity),
             maybe: vec![0; capacity.div_ceil(64).max(1)],
             cursor: 0,
+            end: 0,
             poll: None,
             sockets: 0,
             memories: 0,
@@ -141,24 +144,33 @@ impl Links {
     /// The next slot that may have bytes; each once per [`Links::poll`].
     #[inline]
     pub fn next_ready(&mut self) -> Option<Slot> {
-        loop {
-            let word = self.cursor / 64;
-            let rest = *self.maybe.get(word)? & (!0 << (self.cursor % 64));
+        while self.cursor < self.end {
+            // The second time around, `cursor` and `end` lie behind all slots.
+            let all = self.maybe.len() * 64;
+            let at = if self.cursor < all { self.cursor } else { self.cursor - all };
+            let word = at / 64;
+            let rest = self.maybe[word] & (!0 << (at % 64));
             if rest == 0 {
-                self.cursor = (word + 1) * 64;
+                self.cursor += 64 - at % 64;
                 continue;
             }
             let index = word * 64 + rest.trailing_zeros() as usize;
-            self.cursor = index + 1;
+            self.cursor += index - at + 1;
+            if self.cursor > self.end {
+                break;
+            }
             if self.links[index].as_ref().is_some_and(|link| link.ready) {
                 return Some(Slot(index as u16));
             }
             self.maybe[word] &= !(1 << (index % 64));
         }
+        None
     }
 
     fn look(&mut self, timeout: Duration) {
-        self.cursor = 0;
+        let all = self.maybe.len() * 64;
+        self.cursor %= all;
+        self.end = self.cursor + all;
         if self.memories > 0 {
             self.look_at_memories();
         }
@@ -249,6 +261,32 @@ mod tests {
         assert_eq!(ready(&mut links), [a], "unread, so still ready");
         assert_eq!(links.get_mut(a).unwrap().recv(), Ok(3));
         assert_eq!(ready(&mut links), []);
+    }
+
+    #[test]
+    fn a_link_that_always_has_bytes_keeps_no_other_waiting() {
+        let mut links = Links::new(3);
+        let mut peers = Vec::new();
+        let slots: Vec<_> = (0..3)
+            .map(|id| {
+                let (link, peer) = pair(id);
+                peers.push(peer);
+                links.insert(link)
+            })
+            .collect();
+        let mut read = Vec::new();
+        for turn in 0..9 {
+            peers[0].deliver(b"a quote");
+            peers[2].deliver(if turn == 4 { b"one" } else { b"" });
+            links.poll();
+            // A room that reads once a turn.
+            let Some(slot) = links.next_ready() else { continue };
+            links.get_mut(slot).unwrap().recv().unwrap();
+            read.push(slot);
+        }
+        let [a, b, c] = slots[..] else { unreachable!() };
+        // Each once, as new links; then the busy one, and the other as soon as it has something.
+        assert_eq!(read, [a, b, c, a, c, a, a, a, a]);
     }
 
     #[test]

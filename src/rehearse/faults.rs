@@ -147,7 +147,7 @@ pub static TABLE: &[Injector] = &[
     fault("F32", "I7", "every connection to every door is reset at once", 120, &[r#"{"kind":"cut","door":"spot_rest"}"#, r#"{"kind":"cut","door":"usdm_rest"}"#, r#"{"kind":"cut","door":"spot_ws"}"#, r#"{"kind":"cut","door":"usdm_ws"}"#, r#"{"kind":"cut","door":"spot_ws_api"}"#], Sign::Note("link down"), After::Nothing),
     fault("F37", "I13", "market data comes late", 60, &[r#"{"kind":"lag","ms":[50,4000],"for_ms":[500,8000]}"#], Sign::Gate(FED), After::Nothing),
     fault("F38", "I13", "a quote whose bid lies above its ask", 20, &[r#"{"kind":"crossed_quote","where":"$market"}"#], Sign::Gate(&[Closed::Crossed]), After::Nothing),
-    fault("F39", "I8", "a quote far off the market", 20, &[r#"{"kind":"spike_quote","where":"$market","by_ppm":[-500000,900000]}"#], Sign::Gate(&[Closed::RatioOff]), After::Nothing),
+    fault("F39", "I8", "a quote far off the market", 20, &[r#"{"kind":"spike_quote","where":"$market","by_ppm":[-500000,900000]}"#], Sign::Gate(&[Closed::RatioOff, Closed::Unsized]), After::Nothing),
     fault("F40", "I8", "a quote with a price of 20 digits", 30, &[r#"{"kind":"bad_quote","where":"$market"}"#], Sign::Heard("bad_quote"), After::Nothing),
     fault("F41", "I8", "a book shows next to nothing", 45, &[r#"{"kind":"thin","symbol":"$symbol","fraction_ppm":[0,50000],"for_ms":[200,4000]}"#], Sign::Weighed(Weighed::Thin), After::Nothing),
     fault("F42", "I13", "a quote comes after the one that follows it", 20, &[r#"{"kind":"late_quote","where":"$market"}"#], Sign::Heard("late_quote"), After::Nothing),

@@ -73,7 +73,7 @@ fn head(row: &Value) -> Result<Plan, String> {
 fn told(setup: &Setup) -> Value {
     let legs = LEGS.iter().find(|(_, legs)| *legs == setup.legs).map_or("", |(name, _)| *name);
     let exit_bps = setup.exit_basis.map(|basis| (basis * 10_000).round().to_num::<i64>());
-    json!({
+    let mut told = json!({
         "coins": setup.wanted,
         "ticks_per_s": setup.box_config.ticks_per_s,
         "clock_offset_ms": setup.box_config.clock_offset_ns / MS as i64,
@@ -87,7 +87,12 @@ fn told(setup: &Setup) -> Value {
         "idle_ms": setup.idle_ns / MS,
         "drawn_turns": setup.drawn_turns,
         "segment_bytes": setup.segment_bytes,
-    })
+    });
+    // Never drawn: told where somebody asked for it.
+    if !setup.fast {
+        told["fast"] = false.into();
+    }
+    told
 }
 
 fn read_back(seed: u64, row: &Value) -> Result<Setup, String> {
@@ -117,6 +122,7 @@ fn read_back(seed: u64, row: &Value) -> Result<Setup, String> {
         delay_ns: least..=most,
         idle_ns: whole(row, "idle_ms")? * MS,
         drawn_turns: row["drawn_turns"].as_bool().ok_or("drawn_turns is true or false")?,
+        fast: row["fast"].as_bool().unwrap_or(true),
         segment_bytes: whole(row, "segment_bytes")?,
         ..keyed(seed, box_config)
     })
@@ -137,6 +143,9 @@ mod tests {
             let read = Plan::read(&plan.script()).unwrap();
             assert_eq!(format!("{plan:?}"), format!("{read:?}"), "seed {seed}");
         }
+        let mut slow = Plan::drawn(1);
+        slow.setup.fast = false;
+        assert!(!Plan::read(&slow.script()).unwrap().setup.fast);
     }
 
     #[test]

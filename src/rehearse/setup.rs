@@ -101,6 +101,9 @@ pub struct Setup {
     pub idle_ns: u64,
     /// Whether the order in which rooms turn is drawn anew in each step, and some of them left out.
     pub drawn_turns: bool,
+    /// Whether the short ways are taken, which change no byte: orders sealed ahead, quotes read by the layout that is
+    /// known.
+    pub fast: bool,
     /// Whether every top of book is kept for [`super::World::quotes`].
     pub quotes_out: bool,
     /// Whether what the rooms take in is kept for [`super::World::session`].
@@ -140,6 +143,7 @@ impl Default for Setup {
             delay_ns: 40 * US..=80 * US,
             idle_ns: MS,
             drawn_turns: false,
+            fast: true,
             quotes_out: false,
             record: false,
             segment_bytes: 32 << 10,
@@ -286,6 +290,7 @@ impl Setup {
                 recv_window_ms: self.recv_window_ms,
                 entries_max: self.entries_max,
                 gate: GateLimits::default(),
+                seals: self.fast,
                 stamp_sends: false,
             },
             shadow: ShadowSettings {

@@ -113,10 +113,10 @@ impl Shadow {
                 let why = format!(
                     "pair {name}: {exposure} {name} is more than the bound and less than any leg can trade; no new entries"
                 );
-                if self.books[at].frozen.is_none() {
-                    self.note(why.clone());
+                // Told also where entries are off already: it is another reason, and another thing to do.
+                if self.books[at].frozen.replace(why.clone()).as_ref() != Some(&why) {
+                    self.note(why);
                 }
-                self.books[at].frozen = Some(why);
                 self.resolve(at, proven.perp != Amount::ZERO, now);
             }
             Next::Settled { .. } | Next::Dust => {}

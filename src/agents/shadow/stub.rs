@@ -12,7 +12,7 @@ use crate::event::{Instruments, PairState};
 use crate::units::LegKind;
 
 impl Book {
-    /// Whether what is held could not be left at the present price. Without a quote nothing is left anyway.
+    /// Whether what is held could not be left at the present price; without a quote that is not known.
     pub(super) fn is_stub(&self, instruments: &Instruments) -> bool {
         let Some((held, quotes)) = self.held.zip(self.pulse.map(|pulse| pulse.quotes)) else { return false };
         let least = quotes[LegKind::Spot as usize]

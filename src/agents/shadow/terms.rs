@@ -16,8 +16,6 @@ use crate::metal::bugs::{Bug, planted};
 use crate::units::decimal::pow10_i128;
 use crate::units::{Amount, Direction, LegKind, Nanos, PairId, Price, Qty, Rate, Ratio, VenueId};
 
-/// The clip is computed anew when the price has moved by one part in so many.
-const CLIP_DRIFT: i64 = 20;
 /// No entry while mark and market are further apart than one part in so many.
 const MARK_APART: i64 = 50;
 /// Entry collar, as `agents/trader/pen` prices it, in parts per million.
@@ -59,11 +57,13 @@ impl Book {
 }
 
 impl Book {
-    /// What the trader may close: nothing of a pair that is being put right under its hands, no stub.
+    /// What the trader may close: nothing of a pair that is being put right under its hands, no stub. Which of the two
+    /// it is takes a price: a new process that holds something hears its first quote after the trader does.
     fn closable(&self, instruments: &Instruments) -> Option<Held> {
         let open = matches!(self.state, PairState::Busy | PairState::Unknown);
         let held = self.held.filter(|_| !(open && (self.late || self.mending.forced.is_some())));
-        held.filter(|_| !self.is_stub(instruments))
+        let priced = self.pulse.is_some_and(|pulse| pulse.quotes[LegKind::Spot as usize].is_some());
+        held.filter(|_| priced && !self.is_stub(instruments))
     }
 }
 
@@ -122,7 +122,7 @@ impl Shadow {
         // What is not matched: it goes with the next trade.
         let dust = book.holding.exposure();
         let outdated = book.clip_for.is_none_or(|(price, then, small)| {
-            (perp.bid.0 - price.0).abs() > price.0 / CLIP_DRIFT || dust != then || least != small
+            !pair::serves_at(price, perp.bid) || dust != then || least != small
         });
         if !outdated || book.state.is_open() {
             return;
@@ -160,6 +160,7 @@ impl Shadow {
             generation: instruments.generation,
             clip: book.clip,
             bind: book.bind,
+            sized_at: book.clip_for.map_or(Price(0), |(price, ..)| price),
             held: book.closable(&instruments),
             ..Terms::default()
         };

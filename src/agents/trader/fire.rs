@@ -12,6 +12,7 @@ use super::{Signal, Stall, Trader, signal_prices};
 use crate::agents::Loaded;
 use crate::desk::book::touch;
 use crate::desk::budget::ENTRY_CHARGE;
+use crate::desk::pair::serves_at;
 use crate::event::{
     Bind, Closed, Fired, FiredLeg, Intent, IntentLeg, Made, Permit, Quote, Told, Wire, intent_state, lane,
 };
@@ -70,6 +71,10 @@ impl Trader {
             self.settings.gate.check(&self.books, pair, venues, &self.offsets, now)?;
         }
         let entry = signal.class == Class::Entry;
+        // The mark is looked at where the clip is sized, four times a second; a quote may be off since.
+        if entry && !serves_at(stall.terms.sized_at, perp.bid) {
+            return Err(Closed::Unsized);
+        }
         let bind = if entry { stall.terms.bind.in_direction(signal.direction) } else { Bind::default() };
         if entry && !self.stakes.fits(&self.permit.stakes, venues, &bind) {
             return Err(Closed::Caps);

@@ -7,10 +7,10 @@ use super::Trader;
 use super::fire::{Leg, Round};
 use super::pen::{EXIT_COLLAR_PPM, Paper, Prepared, Wanted, collar_within};
 use crate::desk::book::touch;
-use crate::desk::pair::{least_unwind, slice};
+use crate::desk::pair::{least_limit, least_unwind, slice};
 use crate::event::{Bind, Closed, Command, Made, Told, lane};
 use crate::metal::bugs::{Bug, planted};
-use crate::units::{Class, ClientId, Direction, LegKind, Nanos, Price};
+use crate::units::{Class, ClientId, Direction, LegKind, Nanos, Price, Side};
 
 impl Trader {
     /// Does what the shadow asks for; how much that was.
@@ -95,6 +95,15 @@ impl Trader {
                 slice(qty, visible, row.lot, least_unwind(row, price).ok_or(Closed::Thin)?)
             }
             _ => qty,
+        };
+        let edge = match command {
+            // The venue values an order by its limit: that of a small sale lies no lower than it may. What is not worth
+            // enough at the touch is dust by now, which the shadow hears of with the next quote.
+            Command::Unwind { .. } if !(leg == LegKind::Perp && row.reduce_only_exempt) => {
+                let least = least_limit(row, qty).filter(|least| *least <= price).ok_or(Closed::Small)?;
+                if side == Side::Sell { Some(edge.map_or(least, |edge| edge.max(least))) } else { edge }
+            }
+            _ => edge,
         };
         self.permitted(lane(venue, leg), Class::Repair, now)?;
         let Some(link) = self.links.idle(venue, leg) else {

@@ -74,6 +74,8 @@ pub struct TraderSettings {
     pub entries_max: Option<u32>,
     /// Freshness and sanity.
     pub gate: GateLimits,
+    /// Whether orders that are signed ahead are sealed ahead, too; otherwise each is when it is fired.
+    pub seals: bool,
     /// Whether sends are stamped where their bytes are handed over, too, for measuring.
     pub stamp_sends: bool,
 }
@@ -469,10 +471,12 @@ impl Agent for Trader {
         }
         // Whatever it was: a link may be free or gone, an order made or fired.
         self.unsealed |= work > 0;
-        // What lies sealed is in no recording, and decides nothing: it is no work of a recorded turn, and a
-        // replayed trader, which sends nothing, seals nothing.
-        let sealed = if work == 0 && !self.doors.tap.plays() { self.seal_one() } else { 0 };
+        // What lies sealed is in no recording, and decides nothing: it is no work, of a recorded turn or of any, so a
+        // trader that seals nothing lives through the same turns. A replayed one sends nothing, and seals nothing.
+        if work == 0 && self.settings.seals && !self.doors.tap.plays() {
+            self.seal_one();
+        }
         self.doors.tap.end(work);
-        work + sealed
+        work
     }
 }

@@ -69,10 +69,10 @@ impl Ranking {
 
 impl Trader {
     /// Seals the nearest order that lies unsealed.
-    pub(super) fn seal_one(&mut self) -> usize {
+    pub(super) fn seal_one(&mut self) {
         self.unsealed |= self.look_at_gap();
         if !self.unsealed {
-            return 0;
+            return;
         }
         let idle = self.links.first_idle();
         let mut ranking = Ranking::default();
@@ -90,15 +90,14 @@ impl Trader {
             }
         }
         self.unsealed = false;
-        let Some(nearest) = ranking.nearest else { return 0 };
-        let Some(link) = self.links.links.get_mut(nearest.slot) else { return 0 };
+        let Some(nearest) = ranking.nearest else { return };
+        let Some(link) = self.links.links.get_mut(nearest.slot) else { return };
         if self.sealed_on[nearest.lane] != link.id {
             // What may lie there from an earlier time is nobody's any more.
             link.clear_ahead();
             self.sealed_on[nearest.lane] = link.id;
         }
         self.unsealed = ranking.seal(&mut self.ready, link);
-        usize::from(self.unsealed)
     }
 
     /// What this pair may fire next: its exit, or its entries; each leg where its lane has an idle link.

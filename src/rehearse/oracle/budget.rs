@@ -54,6 +54,11 @@ impl Oracle {
         Ok(())
     }
 
+    /// Until when each market's ban lasts, by what it told last; a request after it was heard has broken I7.
+    pub(super) fn banned_until(&self) -> [Nanos; 2] {
+        self.budget.banned.map(|ban| ban.map_or(Nanos(0), |(_, until)| until))
+    }
+
     /// Of no budget more than nine tenths were used.
     pub(super) fn peaks(&self, standing: &Standing) -> Result<(), Broken> {
         for (market, window, limit, peak) in &standing.peaks {

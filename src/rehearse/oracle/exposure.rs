@@ -90,10 +90,15 @@ impl Oracle {
             }
         }
         let excused_until = if self.exposure.killed { now } else { self.excused_until.min(now) };
+        let banned = self.banned_until();
         for (pair, since) in self.exposure.since.iter_mut().enumerate() {
             let Some(since) = since else { continue };
-            // The window begins when somebody could do something again.
-            *since = (*since).max(excused_until);
+            // The window begins when somebody could do something again: not while the leg that is too large has no way
+            // to its market (R11). The venue's word is what counts: requests that were on their way before anybody had
+            // heard of a ban make it longer than the bench ordered.
+            let held = self.facts.pairs[pair].held;
+            let larger = usize::from(held[1].abs() > held[0].abs());
+            *since = (*since).max(excused_until).max(banned[larger].min(now));
             if now.since(*since) > WINDOW_NS {
                 let (pair, ms) = (&self.facts.pairs[pair], now.since(*since) / MS);
                 let why = format!(
