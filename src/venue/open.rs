@@ -34,6 +34,8 @@ pub struct Open {
     pub feeds: fn(&Instruments, &[PairId]) -> Vec<FeedPlan>,
     /// Reads one message of a market's socket.
     pub decode: fn(&mut Scratch, &Symbols, LegKind, &[u8]) -> Result<Heard, Refused>,
+    /// The same by the general parser alone, whatever its layout: what `decode` falls back to, and must agree with.
+    pub parse: fn(&mut Scratch, &Symbols, LegKind, &[u8]) -> Result<Heard, Refused>,
     /// How its public sockets are asked for a sign of life.
     pub ping: Ping,
     /// Asks a market for its clock.

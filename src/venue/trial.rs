@@ -30,8 +30,6 @@ pub(crate) struct Twin {
 pub(crate) struct Trial {
     pub(crate) open: &'static Open,
     pub(crate) world: Instruments,
-    /// The general parser alone.
-    pub(crate) general: fn(&mut Scratch, &Symbols, LegKind, &[u8]) -> Result<Heard, Refused>,
     pub(crate) twin: Twin,
     /// A quote of each layout that is scanned.
     pub(crate) layouts: Vec<(LegKind, String)>,
@@ -64,7 +62,7 @@ impl Trial {
     }
 
     fn general(&self, leg: LegKind, message: &[u8]) -> Result<Heard, Refused> {
-        (self.general)(&mut self.scratch.borrow_mut(), &self.symbols(), leg, message)
+        (self.open.parse)(&mut self.scratch.borrow_mut(), &self.symbols(), leg, message)
     }
 
     /// The only reading there is of a message's text, by another parser and without a scale's help.

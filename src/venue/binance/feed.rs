@@ -283,7 +283,12 @@ fn scan_mark(symbols: &Symbols, scan: &mut Scan<'_>, wrapped: bool) -> Option<He
 
 /// Reads a message by its keys, whatever their order.
 #[cold]
-fn parse(scratch: &mut Scratch, symbols: &Symbols, leg: LegKind, message: &[u8]) -> Result<Heard, Refused> {
+pub(super) fn parse(
+    scratch: &mut Scratch,
+    symbols: &Symbols,
+    leg: LegKind,
+    message: &[u8],
+) -> Result<Heard, Refused> {
     scratch
         .read(message, |root| heard(symbols, leg, &root))
         .unwrap_or(Err(Refused { field: "", why: Why::NotJson }))

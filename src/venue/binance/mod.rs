@@ -45,6 +45,7 @@ pub static VENUE: Venue = Venue {
         read_listing: listing::read,
         feeds: feed::plans,
         decode: feed::decode,
+        parse: feed::parse,
         ping: Ping::Frame,
         time_request: account::time_request,
         read_time: account::read_time,

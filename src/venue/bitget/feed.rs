@@ -137,7 +137,12 @@ fn stamp(ms: u64) -> Option<Unix> {
 
 /// Reads a message by its keys, whatever their order. A pong is no JSON.
 #[cold]
-fn parse(scratch: &mut Scratch, symbols: &Symbols, leg: LegKind, message: &[u8]) -> Result<Heard, Refused> {
+pub(super) fn parse(
+    scratch: &mut Scratch,
+    symbols: &Symbols,
+    leg: LegKind,
+    message: &[u8],
+) -> Result<Heard, Refused> {
     if message == b"pong" {
         return Ok(Heard::Pong);
     }

@@ -130,7 +130,12 @@ fn scan_book(scan: &mut Scan<'_>, known: Known) -> Option<[i64; 4]> {
 
 /// Reads a message by its keys, whatever their order.
 #[cold]
-fn parse(scratch: &mut Scratch, symbols: &Symbols, leg: LegKind, message: &[u8]) -> Result<Heard, Refused> {
+pub(super) fn parse(
+    scratch: &mut Scratch,
+    symbols: &Symbols,
+    leg: LegKind,
+    message: &[u8],
+) -> Result<Heard, Refused> {
     scratch
         .read(message, |root| heard(symbols, leg, &root))
         .unwrap_or(Err(Refused { field: "", why: Why::NotJson }))

@@ -26,7 +26,6 @@ fn trial() -> Trial {
         open: &OPEN,
         world: instruments(rows),
         scratch: Scratch::new().into(),
-        general: parse,
         twin: Twin {
             symbol: "/topic",
             sequence: "/data/seq",

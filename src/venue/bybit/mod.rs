@@ -31,6 +31,7 @@ pub static OPEN: Open = Open {
     read_listing: listing::read,
     feeds: feed::plans,
     decode: feed::decode,
+    parse: feed::parse,
     ping: Ping::Text(r#"{"op":"ping"}"#),
     time_request: |_| Ask::plain("/v5/market/time".to_owned()),
     read_time: market::read_time,

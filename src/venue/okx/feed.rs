@@ -101,7 +101,12 @@ fn rest_of_level(scan: &mut Scan<'_>) -> Option<()> {
 
 /// Reads a message by its keys, whatever their order. A pong is no JSON.
 #[cold]
-fn parse(scratch: &mut Scratch, symbols: &Symbols, leg: LegKind, message: &[u8]) -> Result<Heard, Refused> {
+pub(super) fn parse(
+    scratch: &mut Scratch,
+    symbols: &Symbols,
+    leg: LegKind,
+    message: &[u8],
+) -> Result<Heard, Refused> {
     if message == b"pong" {
         return Ok(Heard::Pong);
     }

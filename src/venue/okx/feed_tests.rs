@@ -28,7 +28,6 @@ fn trial() -> Trial {
         open: &OPEN,
         world: instruments(rows),
         scratch: Scratch::new().into(),
-        general: parse,
         twin: Twin {
             symbol: "/arg/instId",
             sequence: "/data/0/seqId",

@@ -31,6 +31,7 @@ pub static OPEN: Open = Open {
     read_listing: listing::read,
     feeds: feed::plans,
     decode: feed::decode,
+    parse: feed::parse,
     ping: Ping::Text("ping"),
     time_request: |_| Ask::plain("/api/v5/public/time".to_owned()),
     read_time: market::read_time,
