@@ -1,4 +1,4 @@
-//! A quote decoded and an order written, by us and by the libraries that are known as the fastest, side by side.
+//! A quote decoded, from text and SBE, and an order written, by us and by the libraries known as the fastest, side by side.
 //!
 //! Owns:  the messages, the libraries' plain use, and the claim that all of them understand the same.
 //! Never: favours us: the libraries borrow text from the message, keep their buffers, look up no symbol, and the copy
@@ -28,6 +28,7 @@ const MESSAGES: usize = 256;
 #[derive(Clone, Copy)]
 enum How {
     Ours,
+    Sbe,
     SimdText,
     Simd,
     Sonic,
@@ -36,7 +37,7 @@ enum How {
     OrderPlain,
 }
 
-const VARIANTS: [(&str, How, LegKind); 12] = [
+const VARIANTS: [(&str, How, LegKind); 13] = [
     ("perp quote, contango", How::Ours, LegKind::Perp),
     ("perp quote, simd-json", How::Simd, LegKind::Perp),
     ("perp quote, sonic-rs", How::Sonic, LegKind::Perp),
@@ -49,6 +50,7 @@ const VARIANTS: [(&str, How, LegKind); 12] = [
     ("signed order, format! and ring", How::OrderPlain, LegKind::Perp),
     ("perp quote, simd-json, text only", How::SimdText, LegKind::Perp),
     ("spot quote, simd-json, text only", How::SimdText, LegKind::Spot),
+    ("spot quote in SBE, contango", How::Sbe, LegKind::Spot),
 ];
 
 /// A book ticker of either market.
@@ -101,8 +103,27 @@ fn message(leg: LegKind, dice: &mut Dice) -> Vec<u8> {
     text.into_bytes()
 }
 
+/// The spot quote of a text, as the venue packs it: eight decimals in all numbers, as its text has.
+fn packed(text: &[u8]) -> Vec<u8> {
+    let ticker: Ticker<'_> = serde_json::from_slice(text).unwrap();
+    let mut out: Vec<u8> = [50u16, 10_001, 1, 0].iter().flat_map(|word| word.to_le_bytes()).collect();
+    out.extend(1_789_478_303_557_123i64.to_le_bytes());
+    out.extend(ticker.u.to_le_bytes());
+    out.extend([-8i8, -8].map(|exponent| exponent.to_le_bytes()[0]));
+    for number in [ticker.b, ticker.bid_qty, ticker.a, ticker.ask_qty] {
+        let (_, decimals) = number.split_once('.').unwrap();
+        assert_eq!(decimals.len(), 8);
+        out.extend(number.replace('.', "").parse::<i64>().unwrap().to_le_bytes());
+    }
+    out.push(ticker.s.len() as u8);
+    out.extend(ticker.s.bytes());
+    out
+}
+
 struct Desk {
     messages: [Vec<Vec<u8>>; 2],
+    /// Those of spot, in SBE.
+    packed: Vec<Vec<u8>>,
     symbols: Symbols,
     scratch: Scratch,
     buffers: simd_json::Buffers,
@@ -119,8 +140,11 @@ impl Desk {
         let instruments = instruments();
         let (api, secret) = ("k".repeat(64), "s".repeat(64));
         let row = instruments.get(InstrumentId(1));
+        let messages: [Vec<_>; 2] =
+            LegKind::BOTH.map(|leg| (0..MESSAGES).map(|_| message(leg, dice)).collect());
         Self {
-            messages: LegKind::BOTH.map(|leg| (0..MESSAGES).map(|_| message(leg, dice)).collect()),
+            packed: messages[0].iter().map(|text| packed(text)).collect(),
+            messages,
             symbols: Symbols::new(&instruments, VENUE.id),
             scratch: Scratch::new(),
             buffers: simd_json::Buffers::new(1_024),
@@ -136,11 +160,13 @@ impl Desk {
     /// The mean time of a message, or of an order, in ns.
     fn measure(&mut self, how: How, leg: LegKind) -> f64 {
         // What may be destroyed is made anew; everybody reads warm bytes.
-        let mut copies = self.messages[leg as usize].clone();
+        let binary = matches!(how, How::Sbe);
+        let mut copies = if binary { self.packed.clone() } else { self.messages[leg as usize].clone() };
         let begun = Instant::now();
         for (number, message) in copies.iter_mut().enumerate() {
             match how {
                 How::Ours => _ = black_box(self.ours(leg, message)),
+                How::Sbe => _ = black_box(self.unpacked(message)),
                 How::SimdText => self.by_simd(message, |ticker| _ = black_box(ticker)),
                 How::Simd => self.by_simd(message, |ticker| _ = black_box(ticker.numbers())),
                 How::Sonic => {
@@ -164,6 +190,10 @@ impl Desk {
 
     fn ours(&mut self, leg: LegKind, message: &[u8]) -> Heard {
         (VENUE.decode)(&mut self.scratch, &self.symbols, leg, message).unwrap()
+    }
+
+    fn unpacked(&self, message: &[u8]) -> Heard {
+        (VENUE.binary.decode)(&self.symbols, LegKind::Spot, message).unwrap()
     }
 
     fn by_simd(&mut self, message: &mut [u8], take: impl FnOnce(&Ticker<'_>)) {
@@ -259,6 +289,17 @@ impl Desk {
                 self.by_simd(&mut message.clone(), same);
             }
         }
+        for (text, packed) in self.messages[0].clone().iter().zip(self.packed.clone()) {
+            let (Heard::Quote { stamp, .. }, mut of_text) =
+                (self.unpacked(&packed), self.ours(LegKind::Spot, text))
+            else {
+                panic!("no quote")
+            };
+            if let Heard::Quote { stamp: none, .. } = &mut of_text {
+                *none = stamp;
+            }
+            assert_eq!(self.unpacked(&packed), of_text, "the same but for the stamp, which text lacks");
+        }
         self.write(3);
         self.format(3);
         assert_eq!(std::str::from_utf8(self.order.bytes()).unwrap(), self.text);
@@ -280,7 +321,8 @@ fn main() {
         println!("{name:<36} {:>7.1} ns", median(&mut medians.clone()));
     }
     println!("ratios within rounds, median and bootstrap interval of 95 %");
-    for (above, below) in [(1, 0), (2, 0), (3, 0), (5, 4), (6, 4), (7, 4), (9, 8), (10, 0), (11, 4)] {
+    for (above, below) in [(1, 0), (2, 0), (3, 0), (5, 4), (6, 4), (7, 4), (9, 8), (10, 0), (11, 4), (4, 12)]
+    {
         tell_ratio((VARIANTS[above].0, &medians[above]), (VARIANTS[below].0, &medians[below]), &mut dice);
     }
 }

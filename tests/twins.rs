@@ -1,7 +1,8 @@
 //! What the hot path reads and writes by tricks, against twins that do it slowly and plainly.
 //!
-//! Owns:  twins of the quote decoder (serde_json, digits one by one) and of the order's templates (`format!`, the whole
-//!        text signed at once), and a generator of what they are held against.
+//! Owns:  twins of both quote decoders (serde_json; fields kept from before they were packed; digits one by one) and of
+//!        the order's templates (`format!`, the whole text signed at once), and a generator of what they are held
+//!        against.
 //! Never: takes a share of the engine's arithmetic into a twin.
 //! Run:   a million cases each, always the same; `tools/long/twins.sh` runs ten million others.
 #![allow(clippy::unwrap_used)] // all of it is tests, helpers too
@@ -194,6 +195,118 @@ fn quotes_are_read_as_a_slow_reader_reads_them() {
         let slow = quote_slowly(&text, row);
         let fast = (VENUE.decode)(&mut scratch, &symbols, row.leg, text.as_bytes()).ok();
         assert_eq!(fast, slow, "{text}");
+        taken += u64::from(fast.is_some());
+    }
+    assert!(
+        taken > count / 100 && taken < count,
+        "{taken} of {count} taken: too one-sided to prove anything"
+    );
+}
+
+/// What is packed into an SBE quote.
+struct Packed {
+    time_us: i64,
+    update_id: i64,
+    exponents: [i8; 2],
+    /// Bid, its quantity, ask, its quantity.
+    mantissas: [i64; 4],
+}
+
+/// Mostly such numbers as a venue sends: some digits, padded with zeros; now and then of any size or sign.
+fn mantissa(dice: &mut Dice) -> i64 {
+    let bits = [10, 20, 40][dice.below(3) as usize];
+    let digits = dice.any(bits) as i64;
+    match dice.below(20) {
+        0 => dice.word() as i64,
+        1 => -digits,
+        _ => digits.saturating_mul(10i64.pow(dice.below(11) as u32)),
+    }
+}
+
+fn packed(dice: &mut Dice) -> Packed {
+    let exponent =
+        |dice: &mut Dice| if dice.one_in(20) { dice.word() as i8 } else { -(dice.below(11) as i8) };
+    let odd = |dice: &mut Dice, usual: i64| if dice.one_in(30) { dice.word() as i64 } else { usual };
+    let time_us = 1_700_000_000_000_000 + dice.below(1 << 44) as i64;
+    let update_id = dice.any(63) as i64;
+    Packed {
+        time_us: odd(dice, time_us),
+        update_id: odd(dice, update_id),
+        exponents: [exponent(dice), exponent(dice)],
+        mantissas: std::array::from_fn(|_| mantissa(dice)),
+    }
+}
+
+/// The bytes, by the page: a block that may have grown, then the symbol, then what may have been added to it.
+fn pack(dice: &mut Dice, quote: &Packed, symbol: &str, out: &mut Vec<u8>) {
+    let more = if dice.one_in(4) { dice.below(300) as usize } else { 0 };
+    out.clear();
+    for word in [50 + more as u16, 10_001, 1, dice.below(3) as u16] {
+        out.extend(word.to_le_bytes());
+    }
+    out.extend(quote.time_us.to_le_bytes());
+    out.extend(quote.update_id.to_le_bytes());
+    out.extend(quote.exponents.iter().flat_map(|exponent| exponent.to_le_bytes()));
+    out.extend(quote.mantissas.iter().flat_map(|mantissa| mantissa.to_le_bytes()));
+    out.extend((0..more).map(|_| dice.word() as u8));
+    out.push(symbol.len() as u8);
+    out.extend(symbol.bytes());
+    if dice.one_in(4) {
+        out.extend((0..dice.below(30)).map(|_| dice.word() as u8));
+    }
+}
+
+/// A mantissa and its exponent, written out as a decimal and read digit by digit.
+fn unpacked_slowly(mantissa: i64, exponent: i8, scale: u8, text: &mut String) -> Option<i64> {
+    text.clear();
+    let _ = write!(text, "{mantissa}");
+    if exponent >= 0 {
+        text.extend(std::iter::repeat_n('0', exponent as usize));
+    } else {
+        let places = usize::from(exponent.unsigned_abs());
+        if text.len() <= places {
+            text.insert_str(0, &"0".repeat(places + 1 - text.len()));
+        }
+        text.insert(text.len() - places, '.');
+    }
+    read_slowly(text, scale)
+}
+
+fn packed_slowly(quote: &Packed, row: &Instrument, text: &mut String) -> Option<Heard> {
+    let [p, q] = quote.exponents;
+    let mut read = |at: usize, exponent, scale| unpacked_slowly(quote.mantissas[at], exponent, scale, text);
+    Some(Heard::Quote {
+        instrument: row.id,
+        sequence: u64::try_from(quote.update_id).ok()?,
+        bid: Price(read(0, p, row.price_decimals)?),
+        bid_qty: Qty(read(1, q, row.qty_decimals)?),
+        ask: Price(read(2, p, row.price_decimals)?),
+        ask_qty: Qty(read(3, q, row.qty_decimals)?),
+        // 2015 to 2100, as text's.
+        stamp: Some(Unix(
+            (1_420_070_400_000_000..4_102_444_800_000_000)
+                .contains(&quote.time_us)
+                .then_some(quote.time_us)?
+                * 1_000,
+        )),
+        fallback: false,
+    })
+}
+
+#[test]
+fn packed_quotes_are_read_as_a_slow_reader_reads_them() {
+    let all = Instruments { generation: 1, instruments: rows(), ..Instruments::default() };
+    let symbols = Symbols::new(&all, VenueId(0));
+    let spot: Vec<_> = all.instruments.iter().filter(|row| row.leg == LegKind::Spot).collect();
+    let ((count, mut dice), mut text, mut bytes) = (cases(), String::new(), Vec::new());
+    let mut taken = 0;
+    for _ in 0..count {
+        let row = spot[dice.below(spot.len() as u64) as usize];
+        let quote = packed(&mut dice);
+        pack(&mut dice, &quote, &row.symbol, &mut bytes);
+        let slow = packed_slowly(&quote, row, &mut text);
+        let fast = (VENUE.binary.decode)(&symbols, LegKind::Spot, &bytes).ok();
+        assert_eq!(fast, slow, "{:?} {:?}", quote.exponents, quote.mantissas);
         taken += u64::from(fast.is_some());
     }
     assert!(

@@ -62,6 +62,8 @@ pub struct EngineSettings {
     pub trader: TraderSettings,
     /// The shadow's.
     pub shadow: ShadowSettings,
+    /// Whether quotes are read by the layout that is known; otherwise by the general parser.
+    pub fast: bool,
     /// Whether every top of book is handed out for a file.
     pub quotes_out: bool,
     /// Whether what the rooms take in is handed out for a session file.
@@ -186,6 +188,7 @@ impl Engine {
             ReaderDoors { arrivals: reader_arrivals, dead: reader_dead, feed: feed_in, marks: marks_in },
             clock.clone(),
             reader_entropy,
+            settings.fast,
         );
         let trader_doors = TraderDoors {
             feed: feed_out,

@@ -36,6 +36,8 @@ pub enum Purpose {
     Feed {
         /// Which plan.
         plan: usize,
+        /// Which of the `--feed-links`.
+        n: usize,
     },
     /// Orders of one market.
     Order {

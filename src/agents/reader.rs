@@ -33,6 +33,36 @@ pub struct ReaderCounts {
     pub dropped: u64,
     /// Messages that are no quotes: stamps, marks, confirmations.
     pub others: u64,
+    /// Of each of the `--feed-links`, what it was good for.
+    pub links: [LinkCounts; 2],
+}
+
+/// How often one of two sockets told first what both told, and how long before the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LinkCounts {
+    /// How often.
+    pub first: u64,
+    /// By how much in all, in ns.
+    pub ahead_ns: u64,
+    /// By how much at most, in ns.
+    pub ahead_max_ns: u64,
+}
+
+impl LinkCounts {
+    /// By how much on the mean, in ns.
+    #[must_use]
+    pub fn mean_ns(&self) -> u64 {
+        self.ahead_ns.checked_div(self.first).unwrap_or(0)
+    }
+}
+
+/// The newest quote of an instrument: who told it first, when, and whether the other has told it since.
+#[derive(Clone, Copy, Debug, Default)]
+struct Newest {
+    sequence: u64,
+    received: Nanos,
+    n: usize,
+    both: bool,
 }
 
 /// The room.
@@ -44,6 +74,10 @@ pub struct Reader {
     links: Links,
     feeds: Vec<Option<Live>>,
     scratch: Scratch,
+    /// Whether quotes are read by the layout that is known; otherwise by the general parser.
+    fast: bool,
+    /// By instrument; empty while each plan has one socket.
+    newest: Vec<Newest>,
     /// The earliest moment any session wants something.
     due: Nanos,
     /// What was counted.
@@ -75,9 +109,9 @@ struct Live {
 }
 
 impl Reader {
-    /// A reader without sockets.
+    /// A reader without sockets; `fast`: it takes the short way with quotes, which says the same as the long one.
     #[must_use]
-    pub fn new(doors: ReaderDoors, clock: Clock, entropy: Entropy) -> Self {
+    pub fn new(doors: ReaderDoors, clock: Clock, entropy: Entropy, fast: bool) -> Self {
         let mut feeds = Vec::with_capacity(FEEDS_MAX);
         feeds.resize_with(FEEDS_MAX, || None);
         Self {
@@ -87,6 +121,8 @@ impl Reader {
             links: Links::new(FEEDS_MAX),
             feeds,
             scratch: Scratch::default(),
+            fast,
+            newest: Vec::new(),
             due: Nanos::NEVER,
             counts: ReaderCounts::default(),
             last_refusal: None,
@@ -105,6 +141,9 @@ impl Reader {
             self.feeds.resize_with(at + 1, || None);
         }
         let unconfirmed = card.confirmations;
+        if matches!(handed.purpose, Purpose::Feed { n: 1.., .. }) {
+            self.newest.resize(self.newest.len().max(card.symbols.ids_end()), Newest::default());
+        }
         self.feeds[at] = Some(Live { purpose: handed.purpose, card, socket, unconfirmed });
         // Whatever came with the 101 is read at once.
         self.due = now;
@@ -130,25 +169,35 @@ impl Reader {
     }
 
     fn messages(&mut self, slot: Slot, received: Nanos) -> Result<(), GiveUp> {
-        let Self { links, feeds, scratch, doors, counts, last_refusal, entropy, .. } = self;
+        let Self { links, feeds, scratch, fast, newest, doors, counts, last_refusal, entropy, .. } = self;
         let (Some(link), Some(Some(live))) = (links.get_mut(slot), feeds.get_mut(usize::from(slot.0))) else {
             return Ok(());
         };
         let id = link.id;
-        let Live { purpose: _, card, socket, unconfirmed } = live;
+        let Live { purpose, card, socket, unconfirmed } = live;
         let mut ponged = false;
         let outcome = socket.read(link, received, entropy, |sign| {
-            let Sign::Message(message) = sign else {
-                push_alive(&mut doors.feed, id, received);
-                return Ok(());
+            let told = match sign {
+                Sign::Message(message) => {
+                    let read = if *fast { card.venue.decode } else { card.venue.parse };
+                    read(scratch, &card.symbols, card.leg, message)
+                }
+                Sign::Binary(message) => (card.venue.binary.decode)(&card.symbols, card.leg, message),
+                Sign::Alive => {
+                    push_alive(&mut doors.feed, id, received);
+                    return Ok(());
+                }
             };
-            match (card.venue.decode)(scratch, &card.symbols, card.leg, message) {
+            match told {
                 Ok(Heard::Pong) => {
                     ponged = true;
                     push_alive(&mut doors.feed, id, received);
                     Ok(())
                 }
-                Ok(heard) => take(heard, card, unconfirmed, id, received, doors, counts),
+                Ok(heard) => {
+                    compare(&heard, newest, *purpose, received, counts);
+                    take(heard, card, unconfirmed, id, received, doors, counts)
+                }
                 Err(refused) => {
                     counts.refused += 1;
                     *last_refusal = Some(refused);
@@ -189,6 +238,32 @@ impl Reader {
         link.close();
         // The ring back is as large as the number of links there can be: it is never full.
         let _ = self.doors.dead.push(Dead { link, purpose, why });
+    }
+}
+
+/// Takes note which of two sockets told a quote first; the books drop what comes second.
+#[inline]
+fn compare(
+    heard: &Heard,
+    newest: &mut [Newest],
+    purpose: Purpose,
+    received: Nanos,
+    counts: &mut ReaderCounts,
+) {
+    let (Heard::Quote { instrument, sequence, .. }, Purpose::Feed { n, .. }) = (*heard, purpose) else {
+        return;
+    };
+    let Some(newest) = newest.get_mut(usize::from(instrument.0)) else { return };
+    if sequence > newest.sequence {
+        *newest = Newest { sequence, received, n, both: false };
+    } else if sequence == newest.sequence && n != newest.n && !newest.both {
+        newest.both = true;
+        if let Some(first) = counts.links.get_mut(newest.n) {
+            let ahead = received.since(newest.received);
+            first.first += 1;
+            first.ahead_ns = first.ahead_ns.saturating_add(ahead);
+            first.ahead_max_ns = first.ahead_max_ns.max(ahead);
+        }
     }
 }
 

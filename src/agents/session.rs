@@ -216,7 +216,8 @@ fn put_handed(handed: &Handed, out: &mut Vec<u8>) {
     Blank::new(secrets()).bytes(0, &mut held);
     held.put(out);
     let (kind, market, n) = match *purpose {
-        Purpose::Feed { plan } => (0u8, (VenueId(0), LegKind::Spot), plan),
+        // The taps are the trader's and the shadow's: no feed is handed to them, of whatever `--feed-links`.
+        Purpose::Feed { plan, .. } => (0u8, (VenueId(0), LegKind::Spot), plan),
         Purpose::Order { venue, leg, n } => (1, (venue, leg), n),
         Purpose::Query { venue, leg } => (2, (venue, leg), 0),
         Purpose::User { venue, leg } => (3, (venue, leg), 0),
@@ -246,7 +247,7 @@ pub fn take_handed(mut from: &[u8], tap: &Tap, instruments: &Instruments) -> Opt
         return None;
     }
     let purpose = match kind {
-        0 => Purpose::Feed { plan: n },
+        0 => Purpose::Feed { plan: n, n: 0 },
         1 => Purpose::Order { venue, leg, n },
         2 => Purpose::Query { venue, leg },
         3 => Purpose::User { venue, leg },

@@ -35,8 +35,10 @@ pub enum Then {
 pub enum Sign<'a> {
     /// A ping or a pong: it lives.
     Alive,
-    /// A whole message.
+    /// A whole message of text.
     Message(&'a [u8]),
+    /// A whole message in the venue's binary form.
+    Binary(&'a [u8]),
 }
 
 /// A socket being read.
@@ -131,6 +133,9 @@ impl Socket {
                 Kind::Text | Kind::Binary | Kind::Continuation => {}
             }
             match self.assembler.on(frame) {
+                Ok(Some(message)) if message.kind == Kind::Binary => {
+                    then = heard(Sign::Binary(message.payload))?;
+                }
                 Ok(Some(message)) => then = heard(Sign::Message(message.payload))?,
                 Ok(None) => {}
                 Err(error) => return Err(GiveUp(error.to_string())),

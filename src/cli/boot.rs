@@ -81,7 +81,11 @@ pub(super) fn target(settings: &Settings, venue: &'static Venue) -> Result<Targe
             at.venue, at.name, venue.name
         )));
     }
-    let urls = urls(settings, &venue.open)?;
+    let mut urls = urls(settings, &venue.open)?;
+    if !settings.sbe {
+        // Nobody goes there, so nobody has to say where a test exchange has it.
+        urls.remove(venue.binary.endpoint);
+    }
     let hosts = hosts(&urls)?;
     let mut test = false;
     let key = match settings.key_files.iter().find(|at| at.venue == venue.name) {
@@ -186,6 +190,13 @@ pub(super) fn run(
     if settings.live && target.key.is_none() {
         return Err(BootError::usage(format!(
             "real orders need a key: give one with --key-file {}=FILE, or leave --live out",
+            target.venue.name
+        )));
+    }
+    if settings.sbe && target.key.is_none() {
+        return Err(BootError::usage(format!(
+            "`--feed sbe` needs a key, which the venue wants to see before it sends SBE: give one with --key-file \
+             {}=FILE, or read quotes as JSON with `--feed json`",
             target.venue.name
         )));
     }
@@ -365,11 +376,14 @@ fn engine_settings(
             live: settings.live,
             order_links: usize::from(settings.order_links),
             orders: settings.orders,
+            feed_links: usize::from(settings.feed_links),
+            binary: settings.sbe,
             wants,
             recv_window_ms: settings.recv_window_ms,
         },
         trader: trader_settings(settings, epoch),
         shadow: shadow_settings(settings, epoch, latched, recalled, about),
+        fast: settings.fast,
         quotes_out: settings.quotes_out.is_some(),
         record: settings.record.is_some(),
     }

@@ -52,6 +52,8 @@ impl Lookout {
             live: false,
             order_links: 0,
             orders: Orders::Rest,
+            feed_links: 1,
+            binary: false,
             wants: Wants { leverage: 0, test: false },
             recv_window_ms: settings.recv_window_ms,
         };

@@ -116,6 +116,7 @@ impl End {
                 refused: counted("refused"),
                 dropped: counted("dropped"),
                 others: 0,
+                links: Default::default(),
             },
         }
     }

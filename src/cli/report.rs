@@ -9,6 +9,7 @@ use super::budgets::{self, Bucket};
 use super::pnl;
 pub use super::pnl::Pnl;
 use super::recording::SessionTold;
+use crate::agents::reader::LinkCounts;
 use crate::agents::shadow::{Why, terms::bps_text};
 use crate::agents::trader::Weighed;
 use crate::units::{Amount, decimal};
@@ -222,6 +223,8 @@ pub struct HotPath {
     pub feed_before_ack: u64,
     /// Times that stream was lost.
     pub feed_lost: u64,
+    /// What each of the `--feed-links` was good for.
+    pub feed_links: [LinkCounts; 2],
 }
 
 impl Summary {
@@ -295,6 +298,9 @@ impl Summary {
                 "signed": self.hot_path.signed,
                 "feed_before_ack": self.hot_path.feed_before_ack,
                 "feed_lost": self.hot_path.feed_lost,
+                "feed_links": self.hot_path.feed_links.map(|link| json!({
+                    "first": link.first, "ahead_ns_mean": link.mean_ns(), "ahead_ns_max": link.ahead_max_ns,
+                })),
             },
             "signals": self.signals,
             "why": self.why.iter().map(|why| json!({
@@ -392,6 +398,15 @@ impl Summary {
                 hot.feed_before_ack, hot.feed_lost
             ),
         );
+        let [first, second] = hot.feed_links;
+        if first.first + second.first > 0 {
+            let (all, most_us) = (first.first + second.first, second.ahead_max_ns / 1_000);
+            let told = format!("second socket first {} of {all} times", second.first);
+            page.row(
+                "",
+                &format!("{told}, by {} µs on the mean, {most_us} at most", second.mean_ns() / 1_000),
+            );
+        }
         let refused: Vec<String> = self.gate.iter().map(|(why, n)| format!("{why} {n}")).collect();
         page.list("gate closed", &refused);
         if self.pairs.opened == 0 {

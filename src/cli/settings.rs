@@ -181,6 +181,10 @@ pub struct Settings {
     pub order_links: u8,
     /// What orders travel by.
     pub orders: Orders,
+    /// Sockets that bring the same quotes.
+    pub feed_links: u8,
+    /// Whether quotes are read as SBE, where the venue has them so.
+    pub sbe: bool,
     /// `recvWindow` of orders, in ms.
     pub recv_window_ms: u32,
     /// Which engine of the desk this is, 0–63: part of every order id.
@@ -341,6 +345,8 @@ impl Default for Settings {
             fast: true,
             order_links: 0,
             orders: Orders::Rest,
+            feed_links: 1,
+            sbe: false,
             recv_window_ms: 0,
             instance: 0,
             data_dir: PathBuf::new(),

@@ -82,6 +82,7 @@ pub(super) fn of(
             signed: counts.signed,
             feed_before_ack: counts.feed_before_ack,
             feed_lost: counts.feed_lost,
+            feed_links: reader.links,
         },
         signals: totals.signals,
         why: shadow.why().zip(trader.weighed()).map(|(why, weighed)| WhyPair::of(why, weighed)).collect(),

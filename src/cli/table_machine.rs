@@ -1,7 +1,7 @@
 //! The settings of threads and links, as lines of the table.
 //!
 //! Owns:  the lines that say which rooms share a thread, where it runs, what it does when idle, what is stamped, and
-//!        how many links there are.
+//!        how many links there are, in which form quotes come.
 //! Map:   `table.rs` joins all lines.
 
 use super::settings::{Command, Kind, Layout, Setting, Stamps};
@@ -91,6 +91,30 @@ pub(super) const LINES: &[Setting] = &[
         help: "Warm connections for orders, per market",
         on: ENGINE,
         set: |s, v| value::count(v, 1, 16).map(|n| s.order_links = n as u8),
+        ..PLAIN
+    },
+    Setting {
+        name: "feed",
+        section: "engine",
+        unit: "json|sbe",
+        default: Some("json"),
+        example: "sbe",
+        help: "How spot quotes are read: as text, or as Binance's binary SBE, whose socket wants an API key of the kind \
+               Ed25519 (perps have text only; on paper the venue itself is read as text)",
+        on: ENGINE,
+        set: |s, v| value::choice(v, &[("json", false), ("sbe", true)]).map(|sbe| s.sbe = sbe),
+        ..PLAIN
+    },
+    Setting {
+        name: "feed-links",
+        section: "engine",
+        kind: Kind::Count,
+        unit: "N",
+        default: Some("1"),
+        example: "2",
+        help: "Sockets that bring the same quotes, 1 or 2: the first to tell wins, and one of them may be lost",
+        on: ENGINE,
+        set: |s, v| value::count(v, 1, 2).map(|n| s.feed_links = n as u8),
         ..PLAIN
     },
 ];

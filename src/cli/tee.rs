@@ -154,6 +154,8 @@ impl Watch {
             live: false,
             order_links: 0,
             orders: Orders::Rest,
+            feed_links: 1,
+            binary: false,
             wants: Wants { leverage: 0, test: false },
             recv_window_ms: 1_000,
         };
@@ -171,7 +173,7 @@ impl Watch {
             ReaderDoors { arrivals: reader_arrivals, dead: reader_dead, feed: feed_in, marks: marks_in };
         Self {
             clerk: Clerk::new(settings, doors, clock.clone(), dialer, Entropy::real()),
-            reader: Reader::new(reader, clock.clone(), Entropy::real()),
+            reader: Reader::new(reader, clock.clone(), Entropy::real(), true),
             news,
             feed,
             marks,

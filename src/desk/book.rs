@@ -2,7 +2,7 @@
 //!
 //! Owns:  the latest quote of each instrument, each feed socket's signs of life, and slow means of
 //!        basis and spread per pair.
-//! Never: judges: `gate` does. Never believes a quote whose sequence runs backwards.
+//! Never: judges: `gate` does. Never believes a quote whose sequence runs backwards, or what another socket told before.
 //! Why:   on event-driven feeds a quiet book is silent, so freshness is a property of the socket
 //!        and of agreement with the other leg, not of the quote's age (DESIGN §5).
 
@@ -45,6 +45,8 @@ struct Slow {
 #[derive(Debug, Default)]
 pub struct Books {
     tops: Vec<Option<Quote>>,
+    /// Which other socket told the very same top, later.
+    also: Vec<Option<LinkId>>,
     sockets: Vec<Socket>,
     pairs_of: Vec<ArrayVec<PairId, PAIRS_PER_INSTRUMENT>>,
     legs: Vec<[InstrumentId; 2]>,
@@ -67,6 +69,7 @@ impl Books {
         }
         Self {
             tops: vec![None; instruments.instruments.len()],
+            also: vec![None; instruments.instruments.len()],
             sockets: Vec::with_capacity(32),
             pairs_of,
             legs: instruments.pairs.iter().map(|p| [p.spot, p.perp]).collect(),
@@ -101,16 +104,41 @@ impl Books {
 
     fn on_quote(&mut self, quote: Quote) -> Option<InstrumentId> {
         self.socket_mut(quote.link).heard = quote.received;
-        let top = self.tops.get_mut(usize::from(quote.instrument.0))?;
-        if top.is_some_and(|last| quote.sequence < last.sequence && quote.link == last.link) {
-            self.backwards += 1;
+        let at = usize::from(quote.instrument.0);
+        let last = *self.tops.get(at)?;
+        if let Some(last) = last.filter(|last| quote.sequence <= last.sequence)
+            && self.is_old(&quote, &last)
+        {
             return None;
         }
-        *top = Some(quote);
+        self.tops[at] = Some(quote);
+        self.also[at] = None;
         for pair in self.pairs_of[usize::from(quote.instrument.0)].clone() {
             self.sample(pair, quote.received);
         }
         Some(quote.instrument)
+    }
+
+    /// Whether a quote that is no newer than the last is to be dropped. Where the socket of the last is gone, its
+    /// successor is believed: after a venue's own restart sequences may begin anew.
+    #[cold]
+    fn is_old(&mut self, quote: &Quote, last: &Quote) -> bool {
+        let backwards = quote.sequence < last.sequence;
+        if quote.link == last.link {
+            self.backwards += u64::from(backwards);
+            return backwards;
+        }
+        let beaten = self.socket(last.link).is_some();
+        if beaten && !backwards {
+            self.also[usize::from(quote.instrument.0)] = Some(quote.link);
+        }
+        beaten
+    }
+
+    /// The other socket that told the present top of an instrument, if one did.
+    #[must_use]
+    pub fn also(&self, instrument: InstrumentId) -> Option<LinkId> {
+        *self.also.get(usize::from(instrument.0))?
     }
 
     /// The latest quote of an instrument.
@@ -276,6 +304,25 @@ pub(crate) mod tests {
         assert!(books.on(&Feed::Quote(quote(0, 6, 90, 91, Nanos(2)))).is_none());
         assert_eq!(books.top(InstrumentId(0)).unwrap().bid, Price(100));
         assert_eq!(books.backwards, 1);
+    }
+
+    #[test]
+    fn of_two_sockets_the_first_to_tell_wins_and_the_other_vouches_for_it() {
+        let mut books = Books::new(&one_pair());
+        let told = |link: u32, sequence, bid, at| {
+            Feed::Quote(Quote { link: LinkId(link), ..quote(0, sequence, bid, bid + 1, Nanos(at)) })
+        };
+        assert!(books.on(&told(7, 1, 100, 1)).is_some());
+        assert!(books.on(&told(8, 1, 100, 2)).is_none(), "told already");
+        assert_eq!(books.also(InstrumentId(0)), Some(LinkId(8)));
+        assert!(books.on(&told(8, 2, 101, 3)).is_some(), "the second socket is the first now");
+        assert_eq!(books.also(InstrumentId(0)), None);
+        assert!(books.on(&told(7, 1, 90, 4)).is_none(), "older");
+        assert_eq!((books.also(InstrumentId(0)), books.backwards), (None, 0));
+        let top = books.top(InstrumentId(0)).unwrap();
+        assert_eq!((top.bid, top.received), (Price(101), Nanos(3)));
+        books.on(&Feed::Gone { link: LinkId(8) });
+        assert!(books.on(&told(9, 1, 95, 5)).is_some(), "whoever follows a socket that is gone is believed");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::book::{Books, mid};
 use crate::event::{Closed, Offsets, Quote, lane};
 use crate::metal::bugs::{Bug, planted};
 use crate::units::time::{MS, SEC};
-use crate::units::{LegKind, Nanos, PairId, VenueId};
+use crate::units::{LegKind, LinkId, Nanos, PairId, VenueId};
 
 /// Limits of freshness and sanity.
 #[derive(Clone, Copy, Debug)]
@@ -98,7 +98,23 @@ impl GateLimits {
         if planted(Bug::SilentFeedPasses) {
             return Ok(());
         }
-        let socket = books.socket(quote.link).filter(|s| s.live).ok_or(Closed::LinkQuiet)?;
+        match (self.alive(books, quote.link, lane, offsets, now), books.also(quote.instrument)) {
+            // Another socket told the same: that the first is lost or late makes it no older.
+            (Err(why), Some(also)) => self.alive(books, also, lane, offsets, now).map_err(|_| why),
+            (alive, _) => alive,
+        }
+    }
+
+    /// Whether what a socket told last is what the venue would tell now.
+    fn alive(
+        &self,
+        books: &Books,
+        link: LinkId,
+        lane: usize,
+        offsets: &Offsets,
+        now: Nanos,
+    ) -> Result<(), Closed> {
+        let socket = books.socket(link).filter(|s| s.live).ok_or(Closed::LinkQuiet)?;
         if now.since(socket.heard) > self.link_quiet_max_ns {
             return Err(Closed::LinkQuiet);
         }
@@ -119,7 +135,7 @@ mod tests {
     use super::super::book::tests::{one_pair, quote};
     use super::*;
     use crate::event::Feed;
-    use crate::units::{LinkId, Unix};
+    use crate::units::Unix;
 
     /// Both sockets live, both quotes and stamps at `T`, venue clock equal to ours.
     const T: Nanos = Nanos(100 * SEC);
@@ -207,6 +223,33 @@ mod tests {
         let (mut books, offsets) = world();
         books.on(&Feed::Quote(quote(0, 2, 4_000_001, 4_000_001, T)));
         assert_eq!(verdict(&books, &offsets, T), Err(Closed::Crossed));
+    }
+
+    #[test]
+    fn a_quote_that_two_sockets_told_outlives_one_of_them() {
+        let second = LinkId(9);
+        let twice = || {
+            let (mut books, offsets) = world();
+            books.on(&Feed::Live { link: second });
+            let again = Quote { link: second, ..quote(0, 1, 4_000_000, 4_000_001, T) };
+            assert!(books.on(&Feed::Quote(again)).is_none());
+            stamp(&mut books, second, T, 1);
+            (books, offsets)
+        };
+        let (mut books, offsets) = twice();
+        books.on(&Feed::Gone { link: LinkId(0) });
+        assert_eq!(verdict(&books, &offsets, T), Ok(()));
+        books.on(&Feed::Gone { link: second });
+        assert_eq!(verdict(&books, &offsets, T), Err(Closed::LinkQuiet));
+        // Or of the other.
+        let (mut books, offsets) = twice();
+        books.on(&Feed::Gone { link: second });
+        assert_eq!(verdict(&books, &offsets, T), Ok(()));
+        // One that the second has not told yet dies with the first.
+        let (mut books, offsets) = twice();
+        books.on(&Feed::Quote(quote(0, 2, 4_000_000, 4_000_001, T)));
+        books.on(&Feed::Gone { link: LinkId(0) });
+        assert_eq!(verdict(&books, &offsets, T), Err(Closed::LinkQuiet));
     }
 
     #[test]

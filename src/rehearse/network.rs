@@ -20,13 +20,14 @@ use std::fmt;
 use std::ops::RangeInclusive;
 
 /// The doors by their endpoint names, which are also the names of their hosts in a world.
-pub(super) const DOORS: [(&str, Door); 6] = [
+pub(super) const DOORS: [(&str, Door); 7] = [
     ("spot_rest", Door::SpotRest),
     ("spot_ws", Door::SpotWs),
     ("spot_ws_api", Door::SpotWsApi),
     ("usdm_rest", Door::UsdmRest),
     ("usdm_ws", Door::UsdmWs),
     ("usdm_ws_api", Door::UsdmWsApi),
+    ("spot_sbe", Door::SpotSbe),
 ];
 
 /// Something the venue saw, when, and when the bytes that made it left the host (if any did).
@@ -101,7 +102,7 @@ pub(super) struct Network {
     scratch: Vec<u8>,
     pub(super) weather: Weather,
     /// When bytes from each door reached the engine last.
-    pub(super) heard: [Nanos; 6],
+    pub(super) heard: [Nanos; 7],
     /// What the venue saw and nobody has taken yet, while somebody watches.
     pub(super) witnessed: Vec<Witnessed>,
     seen: Vec<Seen>,
@@ -138,7 +139,7 @@ impl Network {
             hash: digest::Context::new(&digest::SHA256),
             scratch: Vec::new(),
             weather: Weather::default(),
-            heard: [Nanos(0); 6],
+            heard: [Nanos(0); 7],
             witnessed: Vec::new(),
             seen: Vec::new(),
         })
@@ -193,7 +194,9 @@ impl Network {
         }
         let mut leaving = Vec::new();
         let mut said = Vec::new();
-        let left = Left { at: now, fed: [Door::SpotWs, Door::UsdmWs].map(|door| self.heard[door as usize]) };
+        let heard = |door| self.heard[door as usize];
+        let spot = heard(Door::SpotWs).max(heard(Door::SpotSbe));
+        let left = Left { at: now, fed: [spot, heard(Door::UsdmWs)] };
         for (conn, line) in &mut self.lines {
             if line.peer.take(&mut self.scratch) > 0 {
                 if self.weather.mute.contains(&line.door) {

@@ -87,6 +87,10 @@ pub struct Setup {
     pub order_links: usize,
     /// What orders travel by.
     pub orders: Orders,
+    /// Sockets per plan of quotes.
+    pub feed_links: usize,
+    /// Whether spot quotes are read as SBE.
+    pub sbe: bool,
     /// W, in ms.
     pub recv_window_ms: u32,
     /// How long after its deadline the venue may still show an order, in ns.
@@ -134,6 +138,8 @@ impl Default for Setup {
             until_round_trips: None,
             order_links: 2,
             orders: Orders::Rest,
+            feed_links: 1,
+            sbe: false,
             recv_window_ms: 1_000,
             settle_ns: 10 * SEC,
             crashes_max: (3, 600 * SEC),
@@ -271,6 +277,8 @@ impl Setup {
                 live: self.live,
                 order_links: self.order_links,
                 orders: self.orders,
+                feed_links: self.feed_links,
+                binary: self.sbe,
                 wants: Wants {
                     leverage: u32::try_from(self.caps.leverage).unwrap_or(0),
                     test: self.test_key,
@@ -309,6 +317,7 @@ impl Setup {
                 settle_ns: self.settle_ns,
                 crashes_max: self.crashes_max,
             },
+            fast: self.fast,
             quotes_out: self.quotes_out,
             record: self.record,
         }

@@ -27,6 +27,8 @@ pub struct Config {
     pub key: String,
     /// HMAC secret of that key.
     pub secret: String,
+    /// Does that key pass for one of the kind Ed25519 at the door of SBE, which takes no other?
+    pub sbe_key: bool,
     /// USDT in the spot wallet at the start, decimal text.
     pub spot_usdt: String,
     /// BNB in the spot wallet at the start, decimal text. The account's own switch says whether fees are paid with it.
@@ -58,6 +60,7 @@ impl Default for Config {
             spot_raw_5m: 300_000,
             key: "test-key-0000000000000000000000000000000000000000000000000000box".into(),
             secret: "test-secret-0000000000000000000000000000000000000000000000000box".into(),
+            sbe_key: true,
             spot_usdt: "1000000".into(),
             spot_bnb: "0".into(),
             usdm_usdt: "1000000".into(),
@@ -157,6 +160,7 @@ impl Venue {
                 (Door::UsdmRest, "usdm_rest", "https"),
                 (Door::UsdmWs, "usdm_ws", "wss"),
                 (Door::UsdmWsApi, "usdm_ws_api", "wss"),
+                (Door::SpotSbe, "spot_sbe", "wss"),
             ],
             Self::Bybit => &[
                 (Door::Rest, "rest", "https"),
@@ -208,6 +212,8 @@ pub enum Door {
     UsdmWs,
     /// USD-M WebSocket API.
     UsdmWsApi,
+    /// Spot market streams in SBE.
+    SpotSbe,
     /// The one REST host of a venue with a unified account.
     Rest,
     /// Bybit's public streams of spot.
@@ -223,7 +229,9 @@ impl Door {
     #[must_use]
     pub fn market(self) -> Market {
         match self {
-            Self::SpotRest | Self::SpotWs | Self::SpotWsApi | Self::PublicSpot => Market::Spot,
+            Self::SpotRest | Self::SpotWs | Self::SpotWsApi | Self::SpotSbe | Self::PublicSpot => {
+                Market::Spot
+            }
             Self::UsdmRest
             | Self::UsdmWs
             | Self::UsdmWsApi

@@ -10,7 +10,7 @@ use super::conn::Conns;
 use super::faults::Faults;
 use super::fed::FedSymbol;
 use super::horizon::Horizon;
-use super::hub::{Feed, Hub};
+use super::hub::{Event, Feed, Hub};
 use super::limits::Limits;
 use super::listing::{Contract, Listing, SymbolId};
 use super::market::{Book, Day, Mark, Synthetic};
@@ -26,8 +26,10 @@ use super::trading::Refused;
 use super::watch::Watch;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
-use tungstenite::Utf8Bytes;
+use tungstenite::Message;
 
+/// A microsecond, ns.
+pub(super) const US: u64 = 1_000;
 pub(super) const MS: u64 = 1_000_000;
 pub(super) const SECOND: u64 = 1_000_000_000;
 
@@ -85,7 +87,7 @@ pub(super) struct Settled {
 pub(super) struct Lag {
     pub(super) until: u64,
     pub(super) by: u64,
-    pub(super) queue: VecDeque<(u64, ConnId, Utf8Bytes)>,
+    pub(super) queue: VecDeque<(u64, ConnId, Message)>,
 }
 
 /// The exchange in a box. See `SIM_API` and the module's map.
@@ -97,8 +99,8 @@ pub struct Exchange {
     pub(super) listing: Listing,
     pub(super) books: Vec<Book>,
     pub(super) days: Vec<Day>,
-    /// A best quote that is overtaken by the next one of its stream.
-    pub(super) late_quote: Option<(usize, String)>,
+    /// Best quotes that are overtaken by the next one of their stream.
+    pub(super) late_quotes: Vec<(usize, Event)>,
     pub(super) marks: Vec<Mark>,
     pub(super) market: Synthetic,
     /// Do quotes and marks come from outside?
@@ -197,7 +199,7 @@ impl Exchange {
             scheduled: 0,
             books: vec![Book::default(); symbols],
             days: vec![Day::default(); symbols],
-            late_quote: None,
+            late_quotes: Vec::new(),
             marks: vec![Mark::default(); symbols],
             market: Synthetic::new(&listing, config.seed, now),
             fed,
@@ -409,13 +411,13 @@ impl Exchange {
             Due::Socket(conn) => self.on_socket_timer(conn),
             Due::Tape => self.on_tape(),
             Due::Lagged => {
-                if let Some((_, conn, text)) = self.lag.queue.pop_front() {
-                    self.conns.send_text(conn, text);
+                if let Some((_, conn, message)) = self.lag.queue.pop_front() {
+                    self.conns.send(conn, message);
                 }
             }
             Due::Heard(market) => {
-                if let Some((_, conn, text)) = self.private.late[market.index()].queue.pop_front() {
-                    self.conns.send_text(conn, text);
+                if let Some((_, conn, message)) = self.private.late[market.index()].queue.pop_front() {
+                    self.conns.send(conn, message);
                 }
             }
             Due::ListenKey => self.on_listen_key(),

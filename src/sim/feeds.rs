@@ -6,12 +6,12 @@
 use super::config::{ConnId, Market};
 use super::dialect::{self, binance};
 use super::exchange::{Due, Exchange, MS, SECOND};
-use super::hub::Feed;
+use super::hub::{Event, Feed};
 use super::listing::SymbolId;
 use super::market::{Book, Level};
 use super::odd::Odd;
 use super::tape::Player;
-use tungstenite::Utf8Bytes;
+use tungstenite::Message;
 
 impl Exchange {
     pub(super) fn move_book(&mut self, coin: usize, id: SymbolId) {
@@ -56,22 +56,45 @@ impl Exchange {
     pub(super) fn publish_book(&mut self, id: SymbolId) {
         self.days[id].see(self.books[id].bid().price);
         self.hub.book_changed(id, &self.books[id]);
-        if let Some(stream) = self.hub.ticker(id) {
-            let symbol = &self.listing.symbols[id];
-            let odd = self.faults.for_quote(symbol.market);
-            let told = odd.and_then(|odd| odd.told(&self.books[id], symbol.tick));
-            let truth = told.map(|told| std::mem::replace(&mut self.books[id], told));
-            let text = dialect::book_ticker(self, id, odd == Some(Odd::Digits));
-            if let Some(truth) = truth {
-                self.books[id] = truth;
+        let streams = self.hub.tickers(id);
+        if streams == [None; 2] {
+            return;
+        }
+        let symbol = &self.listing.symbols[id];
+        let odd = self.faults.for_quote(symbol.market);
+        let told = odd.and_then(|odd| odd.told(&self.books[id], symbol.tick));
+        let truth = told.map(|told| std::mem::replace(&mut self.books[id], told));
+        let spoil = odd == Some(Odd::Digits);
+        let [text, binary] = streams;
+        let text = text.map(|at| (at, Event::Text(dialect::book_ticker(self, id, spoil))));
+        let binary = binary.map(|at| (at, Event::Binary(binance::best_bid_ask(self, id, spoil).into())));
+        if let Some(truth) = truth {
+            self.books[id] = truth;
+        }
+        let events = text.into_iter().chain(binary);
+        if odd == Some(Odd::Late) {
+            self.late_quotes = events.collect();
+            return;
+        }
+        for (stream, event) in events {
+            self.say(stream, event);
+            if let Some(at) = self.late_quotes.iter().position(|(of, _)| *of == stream) {
+                let (_, late) = self.late_quotes.remove(at);
+                self.say(stream, late);
             }
-            if odd == Some(Odd::Late) {
-                self.late_quote = Some((stream, text));
-                return;
-            }
-            self.publish(stream, text);
-            if let Some((_, late)) = self.late_quote.take_if(|(of, _)| *of == stream) {
-                self.publish(stream, late);
+        }
+    }
+
+    /// Sends an event in the form it has.
+    pub(super) fn say(&mut self, stream: usize, event: Event) {
+        match event {
+            Event::Text(data) => self.publish(stream, data),
+            Event::Binary(bytes) => {
+                self.publish_both(
+                    stream,
+                    || Message::Binary(bytes.clone()),
+                    || Message::Binary(bytes.clone()),
+                );
             }
         }
     }
@@ -124,7 +147,11 @@ impl Exchange {
         let Some(tape) = self.tape.as_mut().filter(|t| !t.started()) else { return };
         let heard = |at: usize| {
             let (market, name) = &tape.streams[at];
-            self.hub.find(*market, name).is_some_and(|s| !self.hub.streams[s].subscribers.is_empty())
+            // The same quotes, if not the same bytes, are told in binary.
+            let binary = name.strip_suffix("bookTicker").filter(|_| *market == Market::Spot);
+            let binary = binary.and_then(|symbol| self.hub.find_binary(&format!("{symbol}bestBidAsk")));
+            let streams = [self.hub.find(*market, name), binary];
+            streams.into_iter().flatten().any(|s| !self.hub.streams[s].subscribers.is_empty())
         };
         if tape.quote_streams().all(heard) {
             tape.start(self.now, clock);
@@ -158,7 +185,8 @@ impl Exchange {
         if let Some(at) = stream.and_then(|(market, name)| self.hub.find(*market, name)) {
             let end = text.len() - 1;
             let inner = text.get(data.start..end).unwrap_or("").to_owned();
-            self.publish_both(at, || inner.clone(), || text.clone());
+            let message = |text: &String| Message::Text(text.into());
+            self.publish_both(at, || message(&inner), || message(&text));
         }
         self.schedule_tape();
     }
@@ -166,31 +194,31 @@ impl Exchange {
     /// Sends an event to the subscribers of a stream, wrapped for those who want it so.
     pub(super) fn publish(&mut self, stream: usize, data: String) {
         let name = self.hub.streams[stream].name.clone();
-        let wrapped = || format!(r#"{{"stream":"{name}","data":{data}}}"#);
-        self.publish_both(stream, || data.clone(), wrapped);
+        let wrapped = || Message::Text(format!(r#"{{"stream":"{name}","data":{data}}}"#).into());
+        self.publish_both(stream, || Message::Text((&data).into()), wrapped);
     }
 
-    fn publish_both(&mut self, stream: usize, raw: impl Fn() -> String, combined: impl Fn() -> String) {
+    fn publish_both(&mut self, stream: usize, raw: impl Fn() -> Message, combined: impl Fn() -> Message) {
         let it = &mut self.hub.streams[stream];
         if self.now < it.muted_until || it.subscribers.is_empty() {
             return;
         }
         let subscribers = std::mem::take(&mut it.subscribers);
-        let mut texts: [Option<Utf8Bytes>; 2] = [None, None];
+        let mut messages: [Option<Message>; 2] = [None, None];
         for conn in &subscribers {
             let Some(socket) = self.conns.get(*conn).and_then(|c| c.socket.as_ref()) else { continue };
             let wraps = socket.combined;
-            let text = texts[usize::from(wraps)]
-                .get_or_insert_with(|| if wraps { combined() } else { raw() }.into())
+            let message = messages[usize::from(wraps)]
+                .get_or_insert_with(|| if wraps { combined() } else { raw() })
                 .clone();
             if self.now < self.lag.until || !self.lag.queue.is_empty() {
                 let last = self.lag.queue.back().map_or(0, |(at, _, _)| *at);
                 let by = if self.now < self.lag.until { self.lag.by } else { 0 };
                 let at = self.now.saturating_add(by).max(last);
-                self.lag.queue.push_back((at, *conn, text));
+                self.lag.queue.push_back((at, *conn, message));
                 self.schedule(at, Due::Lagged);
             } else {
-                self.conns.send_text(*conn, text);
+                self.conns.send(*conn, message);
             }
         }
         self.hub.streams[stream].subscribers = subscribers;
@@ -201,9 +229,9 @@ impl Exchange {
             self.hub.streams[at].timed = false;
             return;
         }
-        let (text, every_ms) = binance::depth_event(self, at);
-        if let Some(text) = text {
-            self.publish(at, text);
+        let (event, every_ms) = binance::depth_event(self, at);
+        if let Some(event) = event {
+            self.say(at, event);
         }
         self.schedule(self.now + every_ms * MS, Due::Depth(at));
     }

@@ -8,11 +8,14 @@ use super::listing::SymbolId;
 use super::market::{Book, Level};
 use super::number::E8;
 use std::collections::BTreeMap;
+use tungstenite::Bytes;
 
 /// What a stream carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Feed {
     AggTrade(SymbolId),
+    /// Best bid and ask in SBE.
+    BestBidAsk(SymbolId),
     BookTicker(SymbolId),
     /// Changes of the book, every so many milliseconds.
     Diff(SymbolId, u64),
@@ -26,11 +29,21 @@ pub(super) enum Feed {
     Trade(SymbolId),
 }
 
+/// What is told to the subscribers of a stream.
+#[derive(Clone, Debug)]
+pub(super) enum Event {
+    /// Text, which combined sockets hear wrapped.
+    Text(String),
+    Binary(Bytes),
+}
+
 /// One stream.
 #[derive(Debug)]
 pub(super) struct Stream {
     pub(super) market: Market,
     pub(super) name: String,
+    /// Are its events binary? Such a stream is another one than that of text of the same name.
+    pub(super) binary: bool,
     pub(super) feed: Feed,
     pub(super) subscribers: Vec<ConnId>,
     /// Host time until which it is silent.
@@ -92,32 +105,49 @@ impl Diff {
 pub(super) struct Hub {
     pub(super) streams: Vec<Stream>,
     names: [BTreeMap<String, usize>; 2],
-    /// Best-quote stream of each symbol.
-    tickers: Vec<Option<usize>>,
+    binary_names: BTreeMap<String, usize>,
+    /// Best-quote streams of each symbol, as text and as binary.
+    tickers: Vec<[Option<usize>; 2]>,
     /// Diff streams of each symbol.
     diffs: Vec<Vec<usize>>,
 }
 
 impl Hub {
     pub(super) fn new(symbols: usize) -> Self {
-        Self { tickers: vec![None; symbols], diffs: vec![Vec::new(); symbols], ..Self::default() }
+        Self { tickers: vec![[None; 2]; symbols], diffs: vec![Vec::new(); symbols], ..Self::default() }
     }
 
     pub(super) fn find(&self, market: Market, name: &str) -> Option<usize> {
         self.names[market.index()].get(name).copied()
     }
 
+    pub(super) fn find_binary(&self, name: &str) -> Option<usize> {
+        self.binary_names.get(name).copied()
+    }
+
     pub(super) fn add(&mut self, market: Market, name: &str, feed: Feed) -> usize {
+        self.names[market.index()].insert(name.to_owned(), self.streams.len());
+        self.keep(market, name, feed, false)
+    }
+
+    /// Adds a stream of binary events, which spot alone has.
+    pub(super) fn add_binary(&mut self, name: &str, feed: Feed) -> usize {
+        self.binary_names.insert(name.to_owned(), self.streams.len());
+        self.keep(Market::Spot, name, feed, true)
+    }
+
+    fn keep(&mut self, market: Market, name: &str, feed: Feed, binary: bool) -> usize {
         let at = self.streams.len();
         match feed {
-            Feed::BookTicker(symbol) => self.tickers[symbol] = Some(at),
+            Feed::BookTicker(symbol) => self.tickers[symbol][0] = Some(at),
+            Feed::BestBidAsk(symbol) => self.tickers[symbol][1] = Some(at),
             Feed::Diff(symbol, _) => self.diffs[symbol].push(at),
             _ => {}
         }
-        self.names[market.index()].insert(name.to_owned(), at);
         self.streams.push(Stream {
             market,
             name: name.to_owned(),
+            binary,
             feed,
             subscribers: Vec::new(),
             muted_until: 0,
@@ -127,9 +157,9 @@ impl Hub {
         at
     }
 
-    /// The best-quote stream of a symbol, if anybody listens.
-    pub(super) fn ticker(&self, symbol: SymbolId) -> Option<usize> {
-        self.tickers[symbol].filter(|at| !self.streams[*at].subscribers.is_empty())
+    /// The best-quote streams of a symbol that anybody listens to: text, binary.
+    pub(super) fn tickers(&self, symbol: SymbolId) -> [Option<usize>; 2] {
+        self.tickers[symbol].map(|it| it.filter(|at| !self.streams[*at].subscribers.is_empty()))
     }
 
     /// A book has changed: the diff streams of its symbol take note.

@@ -157,7 +157,7 @@ impl Exchange {
             let carries_private = match it.door {
                 Door::UsdmWs => route == Some(Route::Private),
                 Door::SpotWsApi => true,
-                Door::SpotWs | Door::PublicSpot | Door::PublicLinear | Door::Public => false,
+                Door::SpotWs | Door::SpotSbe | Door::PublicSpot | Door::PublicLinear | Door::Public => false,
                 _ => continue,
             };
             if carries_private == private {

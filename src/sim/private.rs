@@ -10,6 +10,7 @@ use super::config::{ConnId, Market};
 use super::dialect::binance;
 use super::exchange::{Due, Exchange, Lag, SECOND};
 use super::listing::SymbolId;
+use tungstenite::Message;
 
 /// Life of a listen key: 60 minutes from its last extension.
 const KEY_LIFE_NS: u64 = 3_600 * SECOND;
@@ -155,7 +156,7 @@ impl Exchange {
         let by = if self.now < late.until { late.by } else { 0 };
         let last = late.queue.back().map_or(0, |(at, _, _)| *at);
         let at = self.now.saturating_add(by).max(last);
-        late.queue.push_back((at, conn, text.into()));
+        late.queue.push_back((at, conn, Message::Text(text.into())));
         self.schedule(at, Due::Heard(market));
     }
 

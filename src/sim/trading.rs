@@ -9,6 +9,7 @@ use super::config::Market;
 use super::dialect::binance;
 use super::exchange::Exchange;
 use super::faults::Forced;
+use super::hub::Event;
 use super::listing::SymbolId;
 use super::market::Level;
 use super::matching::{self, Side, Want};
@@ -285,6 +286,8 @@ impl Exchange {
             return;
         }
         let row = &self.listing.symbols[self.log.fills[fill].symbol];
+        let sbe =
+            self.hub.find_binary(&format!("{}@trade", row.lower)).filter(|_| row.market == Market::Spot);
         let names = [(format!("{}@trade", row.lower), false), (format!("{}@aggTrade", row.lower), true)];
         let market = row.market;
         for (name, aggregated) in names {
@@ -292,6 +295,10 @@ impl Exchange {
                 let text = binance::trade_event(self, fill, aggregated);
                 self.publish(stream, text);
             }
+        }
+        if let Some(stream) = sbe {
+            let event = Event::Binary(binance::sbe_trade(self, fill).into());
+            self.say(stream, event);
         }
     }
 

@@ -24,7 +24,7 @@ use super::control;
 use crate::sim::{ConnId, Door, Exchange, Fed, Venue};
 
 /// The most doors a venue has.
-const DOORS_MAX: usize = 6;
+const DOORS_MAX: usize = 7;
 
 const CONTROL: Token = Token(DOORS_MAX);
 const WAKE: Token = Token(DOORS_MAX + 1);

@@ -272,7 +272,7 @@ fn the_ready_line_has_what_a_client_needs_and_secrets_are_private() {
     assert_eq!(line.as_object().unwrap().keys().collect::<Vec<_>>(), ["ca", "control", "venues"]);
     assert_eq!(std::fs::read_to_string(line["ca"].as_str().unwrap()).unwrap(), running.ready.ca_pem);
     let binance = &line["venues"]["binance"];
-    let names = ["spot_rest", "spot_ws", "spot_ws_api", "usdm_rest", "usdm_ws", "usdm_ws_api"];
+    let names = ["spot_rest", "spot_ws", "spot_ws_api", "spot_sbe", "usdm_rest", "usdm_ws", "usdm_ws_api"];
     for name in names {
         let scheme = if name.ends_with("rest") { "https://127.0.0.1:" } else { "wss://127.0.0.1:" };
         assert!(binance[name].as_str().unwrap().starts_with(scheme), "{binance}");

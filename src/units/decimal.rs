@@ -43,6 +43,59 @@ pub const fn pow10_i128(n: u8) -> i128 {
     value
 }
 
+/// What tells multiples of a power of ten, and their quotient, by one multiplication: the inverse of its odd half
+/// modulo 2^64, and the largest quotient there is (Granlund and Montgomery, 1994, §9).
+#[derive(Clone, Copy)]
+struct Tens {
+    inverse: u64,
+    most: u64,
+}
+
+const TENS: [Tens; 19] = {
+    let mut table = [Tens { inverse: 1, most: u64::MAX }; 19];
+    let (mut fives, mut i) = (1u64, 1);
+    while i < 19 {
+        fives *= 5;
+        // Newton's steps double the bits that are right; an odd number is its own inverse in the lowest three.
+        let mut inverse = fives;
+        let mut step = 0;
+        while step < 5 {
+            inverse = inverse.wrapping_mul(2u64.wrapping_sub(fives.wrapping_mul(inverse)));
+            step += 1;
+        }
+        table[i] = Tens { inverse, most: u64::MAX / POW10[i].unsigned_abs() };
+        i += 1;
+    }
+    table
+};
+
+/// A count of 10^`exponent` as one of 10^-`scale`, at most `max`; never negative.
+///
+/// # Errors
+///
+/// [`BadDecimal::Range`], or [`BadDecimal::Precision`] where it would have to be rounded.
+#[inline]
+pub fn rescaled(mantissa: i64, exponent: i8, scale: u8, max: i64) -> Result<i64, BadDecimal> {
+    let value = u64::try_from(mantissa).map_err(|_| BadDecimal::Range)?;
+    if value == 0 {
+        return Ok(0);
+    }
+    let tens = i16::from(exponent) + i16::from(scale);
+    let at = usize::from(tens.unsigned_abs());
+    let value = if tens < 0 {
+        let by = TENS.get(at).ok_or(BadDecimal::Precision)?;
+        let quotient = value.wrapping_mul(by.inverse).rotate_right(u32::from(tens.unsigned_abs()));
+        if quotient > by.most {
+            return Err(BadDecimal::Precision);
+        }
+        quotient
+    } else {
+        let by = POW10.get(at).ok_or(BadDecimal::Range)?;
+        value.checked_mul(by.unsigned_abs()).ok_or(BadDecimal::Range)?
+    };
+    i64::try_from(value).ok().filter(|value| *value <= max).ok_or(BadDecimal::Range)
+}
+
 /// Reads unsigned decimal text as a count of 10^-`scale`, at most `max`.
 ///
 /// # Errors
@@ -198,6 +251,59 @@ mod tests {
         fn long_texts_agree_with_the_naive_reading(text in "[0-9]{1,22}(\\.[0-9]{1,12})?", scale in 0u8..=18) {
             prop_assert_eq!(parse_i128(text.as_bytes(), scale).ok(), naive(&text, usize::from(scale)));
         }
+    }
+
+    /// The obvious way: in an `i128`, digit by digit.
+    fn rescaled_naively(mantissa: i64, exponent: i8, scale: u8, max: i64) -> Option<i64> {
+        let mut value = i128::from(mantissa);
+        let tens = i32::from(exponent) + i32::from(scale);
+        for _ in 0..tens.abs() {
+            if tens > 0 {
+                value = value.checked_mul(10)?;
+            } else if value % 10 == 0 {
+                value /= 10;
+            } else {
+                return None;
+            }
+        }
+        i64::try_from(value).ok().filter(|value| (0..=max).contains(value))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+        #[test]
+        fn a_power_of_ten_is_taken_out_as_by_hand(
+            digits in 0i64..=i64::MAX, shift in 0u32..64, zeros in 0u32..19, sign in 0u8..20, exponent: i8, scale in 0u8..=18,
+            max in prop_oneof![Just(i64::MAX), 0..i64::MAX],
+        ) {
+            let mantissa = (digits >> shift).saturating_mul(10i64.saturating_pow(zeros)) * if sign == 0 { -1 } else { 1 };
+            let near = exponent % 24;
+            for exponent in [exponent, near] {
+                prop_assert_eq!(
+                    rescaled(mantissa, exponent, scale, max).ok(),
+                    rescaled_naively(mantissa, exponent, scale, max)
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_edges_of_rescaling() {
+        for tens in 0..=18i8 {
+            let one = POW10[tens as usize];
+            assert_eq!(rescaled(one, -tens, 0, i64::MAX), Ok(1));
+            assert_eq!(rescaled(1, tens, 0, i64::MAX), Ok(one));
+            for odd in [one - 1, one + 1, i64::MAX] {
+                let naive = rescaled_naively(odd, -tens, 0, i64::MAX);
+                assert_eq!(rescaled(odd, -tens, 0, i64::MAX).ok(), naive, "{odd}e-{tens}");
+            }
+        }
+        assert_eq!(rescaled(i64::MIN, 0, 0, i64::MAX), Err(BadDecimal::Range));
+        assert_eq!(rescaled(0, i8::MAX, 18, 0), Ok(0));
+        assert_eq!(rescaled(1, i8::MIN, 0, i64::MAX), Err(BadDecimal::Precision));
+        assert_eq!(rescaled(1, 19, 0, i64::MAX), Err(BadDecimal::Range));
+        assert_eq!(rescaled(7, 0, 0, 6), Err(BadDecimal::Range));
     }
 
     #[test]

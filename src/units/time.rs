@@ -46,6 +46,16 @@ impl Unix {
         if ms >= Self::SANE_MS.start && ms < Self::SANE_MS.end { Some(Self(ms * 1_000_000)) } else { None }
     }
 
+    /// From a venue's microsecond stamp; `None` where [`Unix::from_ms`] says so.
+    #[must_use]
+    pub const fn from_us(us: i64) -> Option<Self> {
+        if us >= Self::SANE_MS.start * 1_000 && us < Self::SANE_MS.end * 1_000 {
+            Some(Self(us * 1_000))
+        } else {
+            None
+        }
+    }
+
     /// Reads ISO 8601 text with its offset from UTC: `2026-11-22T01:16:04.123Z`, `2026-11-22 03:16:04+02:00`.
     ///
     /// `None` for anything else, a day that no month has, and what [`Unix::from_ms`] calls absurd. Beyond

@@ -1,9 +1,11 @@
 //! What a market data socket is asked for, and what its messages say.
 //!
-//! Owns:  [`FeedPlan`], [`Heard`], and why a message is not believed.
+//! Owns:  [`FeedPlan`], [`Binary`], [`Heard`], and why a message is not believed.
 //! Never: keeps a message: whoever reads one takes what it says, or counts a refusal.
 
-use crate::units::{BadDecimal, InstrumentId, LegKind, Price, Qty, Rate, Unix};
+use super::{Key, Symbols};
+use crate::event::Instruments;
+use crate::units::{BadDecimal, InstrumentId, LegKind, PairId, Price, Qty, Rate, Unix};
 use crate::wire;
 
 /// One socket to open and what to say on it.
@@ -25,6 +27,21 @@ pub struct FeedPlan {
     pub rules: wire::session::Rules,
     /// Whose data it brings.
     pub instruments: Vec<InstrumentId>,
+}
+
+/// A venue's quotes in its own binary form, beside the text of [`super::Open`]. What comes as text on such a socket
+/// is read as on any other.
+pub struct Binary {
+    /// The endpoint whose sockets send it.
+    pub endpoint: &'static str,
+    /// As [`super::Open::feeds`], with sockets of that endpoint wherever there are quotes in this form.
+    pub feeds: fn(&Instruments, &[PairId]) -> Vec<FeedPlan>,
+    /// What their upgrade must carry.
+    pub headers: fn(&Key) -> Vec<(&'static str, String)>,
+    /// Reads one binary message of a market's socket. Allocates nothing.
+    pub decode: fn(&Symbols, LegKind, &[u8]) -> Result<Heard, Refused>,
+    /// What to do when the venue refuses their upgrade.
+    pub advice: &'static str,
 }
 
 /// What one message of a market data socket says.
@@ -102,6 +119,9 @@ pub enum Why {
     /// The message is no JSON.
     #[error("not JSON")]
     NotJson,
+    /// A layout that was never agreed on.
+    #[error("of another schema than the one that is read")]
+    Schema,
     /// A stamp before 2015 or after 2100.
     #[error("absurd stamp")]
     Stamp,

@@ -35,7 +35,7 @@ pub mod witness;
 
 pub use audit::Audit;
 pub use funding::Funding;
-pub use heard::{FeedPlan, Heard, Refused, Why};
+pub use heard::{Binary, FeedPlan, Heard, Refused, Why};
 pub use json::Scratch;
 pub use open::Open;
 pub use order_socket::{OrderSocket, Orders, Said, form};
@@ -77,6 +77,8 @@ pub fn get(id: VenueId) -> &'static Venue {
 pub struct Venue {
     /// What it tells anybody.
     pub open: Open,
+    /// Its quotes in binary form.
+    pub binary: Binary,
     /// What to ask for to learn it again while running, of these instruments or of all.
     pub relisting_requests: fn(&Instruments) -> Vec<Ask>,
     /// Where to ask for the reference price of an instrument's band, best first.

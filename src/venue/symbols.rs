@@ -64,6 +64,12 @@ impl Symbols {
         None
     }
 
+    /// One more than the largest id there is.
+    #[must_use]
+    pub fn ids_end(&self) -> usize {
+        self.slots.iter().flatten().map(|slot| usize::from(slot.known.id.0) + 1).max().unwrap_or(0)
+    }
+
     fn insert(&mut self, new: Slot) {
         let mask = self.slots.len() - 1;
         let mut at = home(&new.key, new.leg) & mask;

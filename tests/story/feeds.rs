@@ -50,6 +50,61 @@ fn market_sockets_that_were_cut_are_redialled_and_trading_goes_on() {
     ended_clean(&world);
 }
 
+/// Of two sockets with the same quotes one may be lost, and kept from coming back: trading goes on, and each quote is
+/// weighed once.
+#[test]
+fn with_two_sockets_the_first_to_tell_wins_and_one_may_be_lost() {
+    for sbe in [false, true] {
+        let door = if sbe { Door::SpotSbe } else { Door::SpotWs };
+        let mut world = live(&Setup { feed_links: 2, sbe, ..steady() });
+        world.run_for(3 * SEC);
+        assert_eq!(world.dialled(door).len(), 2);
+        let counts = *world.reader();
+        let [first, second] = counts.links;
+        assert!(first.first > 10 && second.first > 10, "each chunk's delay is drawn: {counts:?}");
+        assert!(second.mean_ns() > 0 && second.ahead_max_ns <= 40_000, "delays are 40 to 80 µs: {counts:?}");
+        // Each of the pair's quotes came twice.
+        let decisions = world.trader().decisions;
+        assert!(decisions * 2 <= counts.quotes + 20, "{decisions} of {}", counts.quotes);
+        for left in [1, 0] {
+            world.shut(door, true);
+            assert!(world.cut_youngest(door));
+            world.run_for(2 * SEC);
+            let opened = opened_in(&mut world, 5 * SEC);
+            assert_eq!(opened > 0, left > 0, "{opened} opened with {left} sockets left");
+        }
+        world.shut(door, false);
+        world.run_for(30 * SEC);
+        assert!(opened_in(&mut world, 5 * SEC) > 0, "both are back");
+        assert!(world.stop());
+        books_equal_truth(&world);
+        ended_clean(&world);
+    }
+}
+
+/// A start waits for the first socket of each plan, not for the second. Which of them is let in before the door shuts
+/// is the seed's.
+#[test]
+fn a_second_socket_that_is_refused_keeps_nobody_from_trading() {
+    let mut lived = 0;
+    for seed in 1..=6 {
+        let mut world = World::new(&Setup { feed_links: 2, seed, ..steady() }).unwrap();
+        assert!(world.run_until(|world| world.dialled(Door::SpotWs).len() == 1, SEC));
+        world.shut(Door::SpotWs, true);
+        if !world.run_until_live() {
+            let why = world.ended().failed.clone().unwrap_or_default();
+            assert!(why.starts_with("quotes from spot_ws: "), "seed {seed}: {why}");
+            continue;
+        }
+        lived += 1;
+        assert!(opened_in(&mut world, 5 * SEC) > 0, "seed {seed}");
+        assert!(world.stop());
+        books_equal_truth(&world);
+        ended_clean(&world);
+    }
+    assert!(lived > 0, "no seed let the first socket in");
+}
+
 /// F11: 0.1 s doubling, with jitter between a half and the whole of it.
 #[test]
 fn redialling_backs_off_while_the_venue_refuses() {

@@ -8,9 +8,9 @@
 //!        market data · `forced` what the venue takes away · `funding` settled weeks · `hot` the trader's private
 //!        stream · `limits` kill latch, permit · `market` its own rules · `money` funding paid, profit split ·
 //!        `outage` maintenance and bans · `overdue` orders that should have been over · `recovery` crashes ·
-//!        `rehearsed` sessions under faults · `rules` leg repair, R1 to R20 · `seeds` determinism · `start` refusals · `streams`
-//!        private streams · `tape` a real recording · `told` what journal and truth say, side by side ·
-//!        `trade` the demo's setting · `waiting` contingent legs · `ws_orders` orders over a socket.
+//!        `rehearsed` sessions under faults · `rules` leg repair, R1 to R20 · `sbe` binary quotes · `seeds` determinism ·
+//!        `start` refusals · `streams` private streams · `tape` a real recording · `told` what journal and truth say,
+//!        side by side · `trade` the demo's setting · `waiting` contingent legs · `ws_orders` orders over a socket.
 
 #![allow(clippy::unwrap_used)] // all of it is tests, helpers too
 
@@ -36,6 +36,7 @@ mod overdue;
 mod recovery;
 mod rehearsed;
 mod rules;
+mod sbe;
 mod seeds;
 mod session;
 mod start;

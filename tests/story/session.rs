@@ -12,7 +12,7 @@ use contango::units::time::{MS, SEC};
 use contango::venue::Orders;
 use serde_json::json;
 
-fn recorded(setup: Setup) -> Setup {
+pub(crate) fn recorded(setup: Setup) -> Setup {
     Setup { record: true, ..setup }
 }
 
@@ -22,7 +22,7 @@ fn hash(replay: &mut Replay) -> String {
 
 /// Plays what the world recorded: the decisions, the counts and the books are those of the run.
 #[track_caller]
-fn comes_out_the_same(world: &World, setup: &Setup) {
+pub(crate) fn comes_out_the_same(world: &World, setup: &Setup) {
     let mut played = setup.replay(setup, &world.session()).unwrap();
     let (trader, shadow) = played.rooms().unwrap();
     assert!(trader.decisions.lines > 0);

@@ -90,8 +90,15 @@ fn held(quote: &Quote, spot: bool) -> Top {
 #[test]
 fn every_recorded_quote_reaches_the_books_as_recorded_and_in_order() {
     let Some(tape) = tape() else { return };
-    let world = played(&on(&tape));
-    let recorded = recorded(&tape);
+    for sbe in [false, true] {
+        all_reach_the_books(&tape, sbe);
+    }
+}
+
+/// As text, or told anew in binary.
+fn all_reach_the_books(tape: &Tape, sbe: bool) {
+    let world = played(&Setup { sbe, ..on(tape) });
+    let recorded = recorded(tape);
     assert_eq!(recorded.len(), QUOTES);
     let counts = world.reader();
     assert_eq!(counts.quotes, QUOTES as u64);

@@ -13,7 +13,7 @@ use crate::units::time::{MS, SEC};
 use crate::units::{LegKind, Nanos, VenueId};
 use crate::venue::Orders;
 use crate::wire::http;
-use crate::wire::ws::{self, Handshake, Kind};
+use crate::wire::ws::{self, Handshake, Kind, UpgradeError};
 use std::sync::Arc;
 
 /// First wait after a failure; doubles up to the last.
@@ -79,7 +79,11 @@ enum State {
 impl Want {
     /// Whether everything goes on without it.
     fn is_spare(&self) -> bool {
-        matches!(self.what, What::Room { purpose: Purpose::HotUser { .. }, .. })
+        match self.what {
+            What::Room { purpose: Purpose::Feed { n, .. }, .. } => n > 0,
+            What::Room { purpose: Purpose::HotUser { .. }, .. } => true,
+            _ => false,
+        }
     }
 }
 
@@ -95,7 +99,8 @@ impl Clerk {
     pub(super) fn want_rooms(&mut self, instruments: &crate::event::Instruments) {
         let venue = self.settings.target.venue;
         let pairs: Vec<_> = instruments.pairs.iter().map(|pair| pair.id).collect();
-        for (plan, feed) in (venue.feeds)(instruments, &pairs).into_iter().enumerate() {
+        let feeds = if self.settings.binary { venue.binary.feeds } else { venue.feeds };
+        for (plan, feed) in feeds(instruments, &pairs).into_iter().enumerate() {
             let card = FeedCard {
                 venue,
                 leg: feed.leg,
@@ -104,8 +109,13 @@ impl Clerk {
                 rules: feed.rules,
             };
             let (path, subscribe, what) = (feed.path, feed.subscribe, feed.what);
-            let feed_want = Some(Box::new(Feed { path, subscribe, card, what }));
-            self.want(What::Room { purpose: Purpose::Feed { plan }, feed: feed_want }, feed.endpoint);
+            // Marks come once a second: nothing is won by hearing them twice.
+            let links = if what == "quotes" { self.settings.feed_links } else { 1 };
+            for n in 0..links {
+                let (path, subscribe, card) = (path.clone(), subscribe.clone(), card.clone());
+                let feed_want = Some(Box::new(Feed { path, subscribe, card, what }));
+                self.want(What::Room { purpose: Purpose::Feed { plan, n }, feed: feed_want }, feed.endpoint);
+            }
         }
         if self.settings.target.key.is_none() || !self.settings.live {
             return;
@@ -159,8 +169,8 @@ impl Clerk {
             .position(|want| matches!(&want.what, What::Room { purpose: mine, .. } if *mine == purpose))
     }
 
-    /// Whether every wanted link is in its owner's hands. The trader's private stream is worth one try:
-    /// without it the answers alone tell.
+    /// Whether every wanted link is in its owner's hands. The trader's private stream is worth one try, since without
+    /// it the answers alone tell; so is the second socket of a plan.
     pub(super) fn all_given(&self) -> bool {
         let tried = |want: &Want| want.tries > 0 && want.is_spare();
         self.wants.iter().all(|want| matches!(want.state, State::Given) || tried(want))
@@ -278,7 +288,10 @@ impl Clerk {
                             link.consume(used);
                             self.subscribe(at, *link, now);
                         }
-                        Err(error) => self.failed(at, error.to_string(), now),
+                        Err(error) => {
+                            let why = self.refusal(at, &error);
+                            self.failed(at, why, now);
+                        }
                         Ok(None) => match got {
                             Err(error) => self.failed(at, error.to_string(), now),
                             Ok(_) if now.since(since) > OPEN_WITHIN_NS => {
@@ -305,12 +318,31 @@ impl Clerk {
         };
         let mut key = [0; 16];
         self.entropy.fill(&mut key);
-        let (handshake, request) = Handshake::new(link.peer(), &feed.path, key);
+        let binary = &self.settings.target.venue.binary;
+        let shown = self.settings.target.key.as_ref().filter(|_| self.wants[at].endpoint == binary.endpoint);
+        let headers = shown.map_or_else(Vec::new, |key| (binary.headers)(key));
+        let headers: Vec<(&str, &str)> =
+            headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let (handshake, request) = Handshake::with_headers(link.peer(), &feed.path, &headers, key);
         match link.send(&request) {
             Ok(_) => {
                 self.wants[at].state = State::Upgrading { link, handshake: Box::new(handshake), since: now }
             }
             Err(error) => self.failed(at, error.to_string(), now),
+        }
+    }
+
+    /// Why an upgrade came to nothing, with what to do.
+    fn refusal(&self, at: usize, error: &UpgradeError) -> String {
+        let binary = &self.settings.target.venue.binary;
+        match error {
+            // Too many requests are the address's fault, not the key's.
+            UpgradeError::Refused { status: status @ 400..=417, body, .. }
+                if self.wants[at].endpoint == binary.endpoint =>
+            {
+                format!("the upgrade was refused with HTTP {status}: \"{body}\"; {}", binary.advice)
+            }
+            _ => error.to_string(),
         }
     }
 
@@ -429,8 +461,9 @@ fn name(what: &What, endpoint: &str) -> String {
     let leg = |leg: LegKind, venue: VenueId| format!("{} {leg}", crate::venue::get(venue).name);
     match what {
         What::Bulk(_) => format!("requests to {endpoint}"),
-        What::Room { purpose: Purpose::Feed { .. }, feed } => {
-            format!("{} from {endpoint}", feed.as_ref().map_or("feed", |feed| feed.what))
+        What::Room { purpose: Purpose::Feed { n, .. }, feed } => {
+            let which = if *n > 0 { format!(" #{n}") } else { String::new() };
+            format!("{} from {endpoint}{which}", feed.as_ref().map_or("feed", |feed| feed.what))
         }
         What::Room { purpose: Purpose::Order { venue, leg: market, n }, .. } => {
             format!("orders {} #{n}", leg(*market, *venue))

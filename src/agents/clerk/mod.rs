@@ -94,6 +94,10 @@ pub struct ClerkSettings {
     pub order_links: usize,
     /// What orders travel by.
     pub orders: Orders,
+    /// Sockets per plan of quotes.
+    pub feed_links: usize,
+    /// Whether quotes are read in the venue's binary form, where it has them so.
+    pub binary: bool,
     /// How the account must stand before orders leave.
     pub wants: Wants,
     /// W, in ms; part of every order template.

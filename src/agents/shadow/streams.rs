@@ -176,7 +176,7 @@ impl Shadow {
         let lane = lane_of(*purpose).unwrap_or_default();
         let scratch = &mut self.scratch;
         let outcome = socket.read(link, received, entropy, |sign| {
-            if let Sign::Message(message) = sign {
+            if let Sign::Message(message) | Sign::Binary(message) = sign {
                 heard.push((card.venue.user.decode)(scratch, &card.symbols, card.leg, message));
             }
             Ok(())

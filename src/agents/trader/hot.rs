@@ -107,7 +107,7 @@ impl OrderLinks {
         let received = around.clock.now();
         let (told, counts) = (&mut *around.told, &mut *around.counts);
         let outcome = socket.read_some(link, received, around.entropy, |sign| {
-            let Sign::Message(message) = sign else { return Ok(Then::More) };
+            let (Sign::Message(message) | Sign::Binary(message)) = sign else { return Ok(Then::More) };
             match (card.venue.user.decode)(scratch, &card.symbols, card.leg, message) {
                 Ok(UserHeard::Ended) => return Err(GiveUp("the venue ended this private stream".to_owned())),
                 Ok(UserHeard::Rejected { code, .. }) => {

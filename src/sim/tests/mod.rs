@@ -12,6 +12,7 @@ mod open;
 mod outage;
 mod private;
 mod rest;
+mod sbe;
 mod standing;
 mod streams;
 mod tapes;
@@ -184,10 +185,15 @@ impl World {
     }
 
     pub(super) fn socket(&mut self, door: Door, path: &str) -> Socket {
+        self.keyed_socket(door, path, "")
+    }
+
+    /// A socket whose upgrade carries more header lines.
+    pub(super) fn keyed_socket(&mut self, door: Door, path: &str, headers: &str) -> Socket {
         let conn = self.exchange.open(door, self.now);
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: box\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
         );
         self.exchange.receive(conn, request.as_bytes(), self.now);
         let mut out = Vec::new();
@@ -196,7 +202,8 @@ impl World {
         assert!(text.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "no accept key in {text}");
         let end = text.find("\r\n\r\n").expect("a whole head") + 4;
         let context = WebSocketContext::new(Role::Client, None);
-        Socket { conn, context, pipe: Pipe { input: out[end..].to_vec(), output: Vec::new() }, closed: false }
+        let pipe = Pipe { input: out[end..].to_vec(), output: Vec::new() };
+        Socket { conn, context, pipe, binary: Vec::new(), closed: false }
     }
 }
 
@@ -224,6 +231,8 @@ pub(super) struct Socket {
     pub(super) conn: ConnId,
     context: WebSocketContext,
     pipe: Pipe,
+    /// Binary frames that came beside the text.
+    pub(super) binary: Vec<Vec<u8>>,
     pub(super) closed: bool,
 }
 
@@ -275,13 +284,14 @@ impl Socket {
         world.exchange.receive(self.conn, &bytes, world.now);
     }
 
-    /// All text frames that came; pings are answered only where `pong` says so.
+    /// All text frames that came, binary ones being kept in [`Socket::binary`]; pings are answered only where `pong` says so.
     pub(super) fn hear(&mut self, world: &mut World, pong: bool) -> Vec<String> {
         self.closed |= world.exchange.take_output(self.conn, &mut self.pipe.input);
         let mut texts = Vec::new();
         loop {
             match self.context.read(&mut self.pipe) {
                 Ok(Message::Text(text)) => texts.push(text.to_string()),
+                Ok(Message::Binary(bytes)) => self.binary.push(bytes.to_vec()),
                 Ok(_) => {}
                 Err(_) => break,
             }

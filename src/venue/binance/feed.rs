@@ -26,8 +26,26 @@ const STREAMS_PER_FRAME: usize = 100;
 /// Streams on one socket: 1,024 are allowed; the rest is kept for the companion.
 const STREAMS_PER_SOCKET: usize = 1_000;
 
+/// How spot's quotes are asked for.
+#[derive(Debug)]
+pub(super) struct Spot {
+    /// Which endpoint's sockets carry them.
+    pub(super) endpoint: &'static str,
+    /// The stream of a symbol's best bid and ask.
+    pub(super) quotes: &'static str,
+    /// The stream of one symbol beside them whose stamps tell how old a socket's data is.
+    pub(super) companion: &'static str,
+}
+
+const SPOT: Spot = Spot { endpoint: "spot_ws", quotes: "@bookTicker", companion: "@depth@100ms" };
+
 /// The sockets that carry quotes and marks of these pairs.
 pub(super) fn plans(instruments: &Instruments, pairs: &[PairId]) -> Vec<FeedPlan> {
+    plans_of(instruments, pairs, &SPOT)
+}
+
+/// As [`plans`], with spot's quotes in any form.
+pub(super) fn plans_of(instruments: &Instruments, pairs: &[PairId], form: &Spot) -> Vec<FeedPlan> {
     let mut legs = [Vec::new(), Vec::new()];
     for &pair in pairs {
         let pair = instruments.pair(pair);
@@ -40,9 +58,9 @@ pub(super) fn plans(instruments: &Instruments, pairs: &[PairId]) -> Vec<FeedPlan
     let [spot, perp] = legs;
     let mut plans = Vec::new();
     for ids in spot.chunks(STREAMS_PER_SOCKET) {
-        let mut streams = vec![companion(instruments, ids)];
-        streams.extend(names(instruments, ids, "@bookTicker"));
-        plans.push(plan("spot_ws", "/stream", LegKind::Spot, "quotes", streams, ids));
+        let mut streams = vec![companion(instruments, ids, form.companion)];
+        streams.extend(names(instruments, ids, form.quotes));
+        plans.push(plan(form.endpoint, "/stream", LegKind::Spot, "quotes", streams, ids));
     }
     for ids in perp.chunks(STREAMS_PER_SOCKET) {
         let streams = names(instruments, ids, "@bookTicker").collect();
@@ -55,12 +73,12 @@ pub(super) fn plans(instruments: &Instruments, pairs: &[PairId]) -> Vec<FeedPlan
     plans
 }
 
-/// The depth stream whose stamps tell how old a spot socket's data is: the busiest market there is.
-fn companion(instruments: &Instruments, ids: &[InstrumentId]) -> String {
+/// The stream whose stamps tell how old a spot socket's data is: of the busiest market there is.
+fn companion(instruments: &Instruments, ids: &[InstrumentId], stream: &str) -> String {
     let busiest =
         instruments.instruments.iter().find(|row| row.leg == LegKind::Spot && row.symbol == *"BTCUSDT");
     let row = busiest.or_else(|| ids.first().map(|&id| instruments.get(id)));
-    format!("{}@depth@100ms", row.map_or_else(|| "btcusdt".to_owned(), |row| row.symbol.to_ascii_lowercase()))
+    format!("{}{stream}", row.map_or_else(|| "btcusdt".to_owned(), |row| row.symbol.to_ascii_lowercase()))
 }
 
 fn names<'a>(

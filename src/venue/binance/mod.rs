@@ -13,6 +13,7 @@ mod funding;
 mod limits;
 mod listing;
 pub(super) mod orders;
+mod sbe;
 mod standing;
 mod tickers;
 mod user;
@@ -32,6 +33,7 @@ pub static VENUE: Venue = Venue {
         endpoints: &[
             Endpoint { name: "spot_rest", url: "https://api.binance.com", leg: LegKind::Spot },
             Endpoint { name: "spot_ws", url: "wss://stream.binance.com:9443", leg: LegKind::Spot },
+            Endpoint { name: "spot_sbe", url: "wss://stream-sbe.binance.com:9443", leg: LegKind::Spot },
             Endpoint { name: "spot_ws_api", url: "wss://ws-api.binance.com:443", leg: LegKind::Spot },
             Endpoint { name: "usdm_rest", url: "https://fapi.binance.com", leg: LegKind::Perp },
             Endpoint { name: "usdm_ws", url: "wss://fstream.binance.com", leg: LegKind::Perp },
@@ -52,6 +54,7 @@ pub static VENUE: Venue = Venue {
         settled: None,
         counted: limits::counted,
     },
+    binary: sbe::BINARY,
     relisting_requests: listing::again,
     reference_requests: account::reference_requests,
     read_reference: account::read_reference,

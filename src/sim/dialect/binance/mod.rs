@@ -14,6 +14,7 @@ mod params;
 mod refusal;
 mod rest_spot;
 mod rest_usdm;
+mod sbe;
 mod sign;
 mod streams;
 mod ticker;
@@ -23,6 +24,7 @@ mod wallet;
 mod ws_api;
 
 pub(in crate::sim) use order_entry::take_order;
+pub(in crate::sim) use sbe::{best_bid_ask, trade as sbe_trade};
 pub(in crate::sim) use streams::{
     book_ticker, depth_event, mark_events, messages_per_second, on_text, shutdown_notice, spoil_quote,
     trade_event,

@@ -2,19 +2,20 @@
 //!
 //! Owns:  what a stream name means, who listens to a private path, what each market event looks like.
 //! Wire:  binance.md §1, §2, §4, §10; fixtures `*_ws_*`; field order as seen live.
+//! Map:   what an SBE socket carries is in `sbe`.
 //! Quirk: an unknown stream, or one of another route, is acknowledged like a good one and stays silent.
 
 use super::super::super::config::{ConnId, Door, Market};
 use super::super::super::conn::{Route, Subscription};
 use super::super::super::exchange::Exchange;
 use super::super::super::http::{self, Request};
-use super::super::super::hub::Feed;
+use super::super::super::hub::{Event, Feed};
 use super::super::super::listing::{Contract, SymbolId};
 use super::super::super::market::Level;
 use super::super::super::number::Fixed;
 use super::super::super::private::Listener;
 use super::info::list;
-use super::ws_api;
+use super::{sbe, ws_api};
 use serde_json::{Value, json};
 
 /// Streams one connection may carry.
@@ -23,7 +24,7 @@ const STREAMS_MAX: usize = 1024;
 /// Messages a client may send in a second, pings and pongs included.
 pub(in crate::sim) fn messages_per_second(door: Door) -> u32 {
     match door {
-        Door::SpotWs => 5,
+        Door::SpotWs | Door::SpotSbe => 5,
         Door::UsdmWs => 10,
         // The WebSocket API is bounded by weights.
         _ => u32::MAX,
@@ -42,9 +43,12 @@ pub(super) fn on_upgrade(exchange: &mut Exchange, conn: ConnId, door: Door, requ
         _ if let Some((status, extra)) = &shut => Some((*status, extra.as_str())),
         (None, _) => Some((404, "")),
         (Some(_), Err(refusal)) => Some(*refusal),
+        // The page names no status for a missing key, or one of another kind.
+        _ if door == Door::SpotSbe && !may_hear_binary(exchange, request) => Some((401, "")),
         _ if !exchange.limits[door.market().index()].connect(clock) => Some((429, "Retry-After: 300\r\n")),
         _ => None,
     };
+    exchange.signed += u64::from(request.header("x-mbx-apikey").is_some());
     let Some(it) = exchange.conns.get(conn) else { return };
     if let Some((status, extra)) = refusal {
         http::answer(&mut it.out, status, extra, "", "text/plain", false);
@@ -71,6 +75,11 @@ pub(super) fn on_upgrade(exchange: &mut Exchange, conn: ConnId, door: Door, requ
             }
         }
     }
+}
+
+/// Does the upgrade show the key, and is it of the kind that SBE wants?
+fn may_hear_binary(exchange: &Exchange, request: &Request<'_>) -> bool {
+    exchange.config.sbe_key && request.header("x-mbx-apikey") == Some(&exchange.config.key)
 }
 
 /// Lets a private socket hear the events of the key in its path or query. Whether the key is alive is not told.
@@ -197,7 +206,7 @@ fn control_answer(exchange: &mut Exchange, conn: ConnId, text: &str) -> String {
 /// Adds a subscription; `false` when the connection is full.
 fn subscribe(exchange: &mut Exchange, conn: ConnId, name: &str) -> bool {
     let Some(it) = exchange.conns.get(conn) else { return false };
-    let market = it.door.market();
+    let (market, binary) = (it.door.market(), it.door == Door::SpotSbe);
     let Some(socket) = it.socket.as_ref() else { return false };
     if socket.subscriptions.iter().any(|s| s.name == name) {
         return true;
@@ -206,8 +215,9 @@ fn subscribe(exchange: &mut Exchange, conn: ConnId, name: &str) -> bool {
         return false;
     }
     let route = socket.route;
-    let stream = find_stream(exchange, market, name)
-        .filter(|at| market == Market::Spot || travels(exchange.hub.streams[*at].feed, name, route));
+    let found = if binary { find_binary(exchange, name) } else { find_stream(exchange, market, name) };
+    let stream =
+        found.filter(|at| market == Market::Spot || travels(exchange.hub.streams[*at].feed, name, route));
     if let Some(socket) = exchange.conns.get(conn).and_then(|c| c.socket.as_mut()) {
         socket.subscriptions.push(Subscription { name: name.to_owned(), stream });
     }
@@ -247,6 +257,12 @@ fn find_stream(exchange: &mut Exchange, market: Market, name: &str) -> Option<us
         return None;
     }
     Some(exchange.hub.add(market, name, feed))
+}
+
+/// As [`find_stream`], on an SBE socket.
+fn find_binary(exchange: &mut Exchange, name: &str) -> Option<usize> {
+    let found = exchange.hub.find_binary(name);
+    found.or_else(|| Some(exchange.hub.add_binary(name, sbe::feed(exchange, name)?)))
 }
 
 /// What a stream name means.
@@ -330,7 +346,7 @@ pub(in crate::sim) fn spoil_quote(text: &str) -> String {
 }
 
 /// The event that is due on a depth stream, if anything changed, and its interval in ms.
-pub(in crate::sim) fn depth_event(exchange: &mut Exchange, at: usize) -> (Option<String>, u64) {
+pub(in crate::sim) fn depth_event(exchange: &mut Exchange, at: usize) -> (Option<Event>, u64) {
     let now = exchange.clock_ms();
     let stream = &mut exchange.hub.streams[at];
     let (id, every) = match stream.feed {
@@ -352,6 +368,10 @@ pub(in crate::sim) fn depth_event(exchange: &mut Exchange, at: usize) -> (Option
         }
         _ => stream.diff.take(book),
     };
+    if stream.binary {
+        let since = matches!(stream.feed, Feed::Diff(..)).then_some(first);
+        return (Some(Event::Binary(sbe::depth(exchange, id, since, &[bids, asks]).into())), every);
+    }
     let (b, a) = (list(row, &bids), list(row, &asks));
     let text = match (row.market, stream.feed) {
         (Market::Spot, Feed::Partial(..)) => format!(r#"{{"lastUpdateId":{u},"bids":{b},"asks":{a}}}"#),
@@ -362,7 +382,7 @@ pub(in crate::sim) fn depth_event(exchange: &mut Exchange, at: usize) -> (Option
             r#"{{"e":"depthUpdate","E":{now},"T":{t},"s":"{s}","ps":"{s}","U":{first},"u":{u},"pu":{previous},"b":{b},"a":{a},"st":1}}"#
         ),
     };
-    (Some(text), every)
+    (Some(Event::Text(text)), every)
 }
 
 /// The mark price events that are due on a stream: one of a symbol, or the lists of all.
