@@ -233,7 +233,14 @@ mod tests {
             books.on(&Feed::Live { link: second });
             let again = Quote { link: second, ..quote(0, 1, 4_000_000, 4_000_001, T) };
             assert!(books.on(&Feed::Quote(again)).is_none());
-            stamp(&mut books, second, T, 1);
+            let stamp = Unix(T.0 as i64 - MS as i64);
+            books.on(&Feed::Stamp {
+                link: second,
+                venue: VenueId(0),
+                leg: LegKind::Spot,
+                stamp,
+                received: T,
+            });
             (books, offsets)
         };
         let (mut books, offsets) = twice();
