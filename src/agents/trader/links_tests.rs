@@ -93,3 +93,70 @@ proptest! {
         prop_assert_eq!((doubts, buried), (held, held));
     }
 }
+
+/// What a server says: one frame, not masked.
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    [&[first, payload.len() as u8][..], payload].concat()
+}
+
+/// A pong of which the kernel takes a part: nothing else leaves on its link before the rest has, and it leaves whole. And a
+/// socket that the venue will close takes no order any more, but keeps what flies on it until that is answered.
+#[test]
+fn a_pong_leaves_whole_before_an_order_and_a_leaving_socket_takes_none() {
+    let instruments = one_pair();
+    let (mut told, mut told_out) = ring(128);
+    let (mut dead, mut dead_out) = ring(4);
+    let (mut entropy, mut counts) = (Entropy::seeded(1), TraderCounts::default());
+    let ((clock, _time), permit, mut sent) = (Clock::virtual_time(), Permit::default(), [0; LANES]);
+    let mut links = OrderLinks::new(4, 1_000, (0, 1));
+    let (link, mut peer) = memory_pair(LinkId(1), "box", 4_096, 8_192);
+    let (venue, leg, now) = (VenueId(0), LegKind::Perp, clock.now());
+    let venue_row = crate::venue::get(venue);
+    let card = crate::agents::FeedCard {
+        venue: venue_row,
+        leg,
+        symbols: std::sync::Arc::new(crate::venue::Symbols::new(&instruments, venue)),
+        confirmations: 0,
+        rules: (venue_row.order_socket.rules)(leg),
+    };
+    let purpose = Purpose::Order { venue, leg, n: 0 };
+    let mut handed = Handed { link, purpose, feed: Some(card), warm: Vec::new() };
+    let talk = Talk::new(&mut handed, (venue, leg), now, &mut entropy);
+    let slot = links.links.insert(handed.link);
+    links.lines.push(Some(Line { venue, leg, purpose, flying: None, used: now, talk, unflushed: false }));
+    let mut around = Around {
+        told: &mut told,
+        dead: &mut dead,
+        clock: &clock,
+        entropy: &mut entropy,
+        counts: &mut counts,
+        instruments: &instruments,
+        permit: &permit,
+        sent: &mut sent,
+    };
+    peer.limit_outbox(Some(3));
+    peer.deliver(&frame(0x89, b"20:00"));
+    links.turn(now, &mut around);
+    assert_eq!(links.idle(venue, leg), None, "the rest of a pong waits");
+    peer.limit_outbox(None);
+    links.turn(now, &mut around);
+    assert_eq!(links.idle(venue, leg), Some(slot));
+    let mut wire = Vec::new();
+    peer.take(&mut wire);
+    assert_eq!((&wire[..2], wire.len()), (&[0x8a, 0x85][..], 11));
+
+    let flying = Flying::Order { client: id(leg), instrument: InstrumentId(1), begins: false, beaten: false };
+    assert_eq!(links.send(slot, None, (b"an order", Made::Signed), flying, &clock).wire, Wire::All);
+    peer.deliver(&frame(0x81, br#"{"event":{"e":"serverShutdown","E":1}}"#));
+    links.turn(now, &mut around);
+    assert!(links.lines[0].is_some() && links.idle(venue, leg).is_none());
+    let answer = format!(r#"{{"id":"{}","status":400,"error":{{"code":-2019,"msg":"x"}}}}"#, id(leg).0);
+    peer.deliver(&frame(0x81, answer.as_bytes()));
+    links.turn(now, &mut around);
+    assert!(links.lines[0].is_none() && dead_out.pop().is_some(), "gone once nothing flies");
+    let answers: Vec<_> = std::iter::from_fn(|| told_out.pop()).collect();
+    assert!(
+        matches!(answers[..], [Told::Answer(Answer { verdict: Verdict::Refused(_), .. })]),
+        "one answer, and no doubt: {answers:?}"
+    );
+}
