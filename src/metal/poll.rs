@@ -167,10 +167,19 @@ impl Links {
         None
     }
 
+    #[inline]
     fn look(&mut self, timeout: Duration) {
+        self.ask(timeout);
         let all = self.maybe.len() * 64;
-        self.cursor %= all;
-        self.end = self.cursor + all;
+        if self.cursor >= all {
+            self.cursor %= all;
+        }
+        // As a rule nobody has anything: then there is nothing to go around for.
+        let quiet = self.maybe.iter().all(|word| *word == 0);
+        self.end = if quiet { self.cursor } else { self.cursor + all };
+    }
+
+    fn ask(&mut self, timeout: Duration) {
         if self.memories > 0 {
             self.look_at_memories();
         }
