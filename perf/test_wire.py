@@ -12,6 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import load  # noqa: E402
 import wire  # noqa: E402
 
 
@@ -80,5 +81,21 @@ class Arithmetic(unittest.TestCase):
         self.assertEqual(len(wire.judged([{**row, "interval": [5.9, 9.0]}])), 1)
 
 
-if __name__ == "__main__":
-    unittest.main()
+class Load(unittest.TestCase):
+    def test_each_load_is_held_against_the_smallest_of_its_round(self):
+        names = [it["name"] for it in load.loads("engine")]
+        self.assertEqual((len(names), len(set(names))), (12, 12))
+        trials = {name: [[(10 * (at + 1), 20)], [(30 * (at + 1), 50)]] for at, name in enumerate(names)}
+        samples, rounds = samples_of(**trials)
+        for it in rounds:
+            it["fed_per_s"] = {name: 900 + it["round"] * 200 for name in names}
+        ours = dict.fromkeys(names, {"p50": 1_234, "leg 2 more, p50": 56})
+        told = wire.summary(samples, 2, 1)
+        rows = load.table(told, rounds, ours, 2, 1)
+        self.assertEqual([rows[0]["leg1"]["ratio"], rows[0]["sent_per_s"]], [1.0, 1_000.0])
+        # 40 and 20 against 10 and 20 in the one round, 120 and 50 against 30 and 50 in the other.
+        self.assertEqual([rows[3]["leg1"]["ratio"], rows[3]["leg2"]["ratio"]], [(20 / 10 + 50 / 30) / 2, (40 / 20 + 120 / 50) / 2])
+        record = {"date": "d", "commit": "c", "command": "x", "seed": 1, "rounds": rounds, "loads": rows}
+        record["machine"] = {"cores": 2, "cpu": "y", "virtual": True, "memory_gib": 1, "kernel": "6", "load_before": 0}
+        self.assertIn("| 200 | 200,000 | 1,000 | 2 | 0 |", load.page(record))
+        self.assertIn("<polyline", load.plot(record))

@@ -37,6 +37,7 @@ PERF = Path(__file__).resolve().parent
 TOP = PERF.parent
 WIRE, TOKIO = PERF / "target/release/wire", PERF / "tokio_peer/target/release/tokio_peer"
 VENV = PERF / "target/venv"
+RUN = PERF / "target/run"
 TRIALS, WARM_UP = 12, 2
 DISTURBED_PCT = 5.0
 DRAWS = 4_000
@@ -57,7 +58,7 @@ P90_AIM = 1.5
 # p50 in the process, from the quote's ciphertext to the first order's bytes in front of `send`: engine ÷ bare path.
 IN_PROCESS_AIM = 2.0
 COLOURS = {
-    "floor-plain": "#9aa5b1", "floor-rustls": "#616e7c", "floor-warm": "#1f2933", "bare": "#8f5bd6", "engine": "#d64545", "engine-single": "#f29b9b",
+    "floor-plain": "#9aa5b1", "floor-rustls": "#616e7c", "floor-warm": "#1f2933", "bare": "#8f5bd6", "engine": "#d64545", "engine-single": "#f29b9b", "engine-ws": "#b21f66", "engine-slow": "#e3b23c",
     "tokio": "#2f80ed", "asyncio": "#27ab83", "ccxt.pro": "#cb6e17",
 }  # fmt: skip
 
@@ -66,12 +67,16 @@ class Failed(Exception):
     """What keeps the bench from being run. The text says what to do."""
 
 
-def participants(program):
-    """Everyone: the name, the cores it may use (hot core 1, server on 0), and the command."""
-    python = str(VENV / "bin/python")
+def engine_command(program):
+    """The engine as it is measured, hot core 1."""
     # What makes the engine trade this market's jumps, and nothing that would make it faster; what it stamps costs it some 20 ns a leg.
     rule = ["--kappa", "1", "--hold", "1h", "--first-entries", "0", "--min-basis", "50bps", "--exit-basis", "20bps"]
-    engine = [program, "run", "--json", "--live", "--config", str(PERF / "target/engine.toml"), "--out", "{out}", "--data-dir", "{out}/data", "--cores", "1,0", "--stamps", "path", *rule, "{endpoints}"]
+    return [program, "run", "--json", "--live", "--config", str(PERF / "target/engine.toml"), "--out", "{out}", "--data-dir", "{out}/data", "--cores", "1,0", "--stamps", "path", *rule, "{endpoints}"]
+
+
+def participants(program):
+    """Everyone: the name, the cores it may use (hot core 1, server on 0), and the command."""
+    python, engine = str(VENV / "bin/python"), engine_command(program)
     return [
         {"name": "floor-plain", "plain": True, "cores": "1", "command": [str(WIRE), "floor", "plain", "{ready}"]},
         {"name": "floor-rustls", "cores": "1", "command": [str(WIRE), "floor", "rustls", "{ready}"]},
@@ -79,6 +84,8 @@ def participants(program):
         {"name": BARE, "cores": "1", "command": [str(WIRE), "bare", "{ready}", "{out}/in_process"]},
         {"name": ENGINE, "cores": "0,1", "command": engine},
         {"name": "engine-single", "cores": "0,1", "command": [*engine, "--layout", "single"]},
+        {"name": "engine-ws", "cores": "0,1", "command": [*engine, "--orders", "ws"]},
+        {"name": "engine-slow", "cores": "0,1", "command": [*engine, "--fast=off"]},
         {"name": "tokio", "cores": "1", "command": [str(TOKIO), "{ready}"]},
         {"name": "asyncio", "cores": "1", "command": [python, str(PERF / "peers/asyncio_peer.py"), "{ready}"]},
         {"name": "ccxt.pro", "cores": "1", "command": [python, str(PERF / "peers/ccxt_peer.py"), "{ready}"]},
@@ -86,6 +93,9 @@ def participants(program):
 
 
 def build(program, names):
+    """Builds what these need. `program`: the engine, where it is built already."""
+    if len(os.sched_getaffinity(0)) < 2:
+        raise Failed("this needs two cores: one for the server, one for the participant on turn")
     cargo = ["nice", "cargo", "build", "--release", "--locked"]
     jobs = [[*cargo, "--manifest-path", str(PERF / "Cargo.toml")]]
     if program is None:
@@ -154,7 +164,8 @@ def ratios(told, samples, count, seed):
     """Each pair: median of the rounds' ratios and its interval; and the ratio of the p90 of all trials."""
     rows = []
     pairs = [(name, floor) for floor in (FLOOR, "floor-plain", "floor-rustls") for name in told if name != floor]
-    pairs += [(name, ENGINE) for name in told if name not in (ENGINE, "engine-single") and not name.startswith("floor")]
+    pairs += [(name, ENGINE) for name in told if not name.startswith((ENGINE, "floor"))]
+    pairs += [(name, ENGINE) for name in told if name.startswith(f"{ENGINE}-")]
     for above, below in pairs:
         if below not in told:
             continue
@@ -197,15 +208,16 @@ def judged_in_process(told):
     return [] if ratio <= IN_PROCESS_AIM else [f"p50 in the process, {ENGINE} ÷ {BARE}: {ratio:.2f}, at most {IN_PROCESS_AIM:g} wanted"]
 
 
-def in_process(folder, names):
-    """From the read that brought a quote to the first order's `send`, in ns, of those who stamp it: all their fires."""
+def in_process(folder, names, prefix=ENGINE):
+    """From the read that brought a quote to the first order's `send`, in ns, of those who stamp it: all their fires.
+    Engines are those whose names begin so."""
     told = {}
     for name in names:
         own = folder / name
         if name == BARE:
             every = sorted(int(line) for line in (own / "in_process").read_text().split())
             told[name] = {"fires": len(every)} | {label: quantile(every, part) for label, part in list(QUANTILES.items())[:3]}
-        elif name.startswith(ENGINE):
+        elif name.startswith(prefix):
             summary_line = next(line for line in (own / "log").read_text().splitlines() if line.startswith("{"))
             stages = json.loads(summary_line)["latency_ns"]
             told[name] = {"fires": stages["in_process"]["count"]} | {label: stages["in_process"][label] for label in ("p50", "p90", "p99")}
@@ -312,18 +324,59 @@ def finite(value):
     return None if value == math.inf or value != value else value
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def arguments(doc):
+    """What both benches take."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", help="the engine to measure (default: the checkout's release build, built here)")
     parser.add_argument("--commit", help="what it was built from (default: the commit that is checked out)")
     parser.add_argument("--rounds", type=int, default=40, help="said beforehand; none is left out (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=6, help="of turns, quotes and intervals (default: %(default)s)")
-    parser.add_argument("--only", help="names of participants, with commas; the floor-warm and the engine always take part")
     parser.add_argument("--quick", action="store_true", help="2 rounds, and nothing in the record")
     parser.add_argument("--out", default=str(PERF / "record"), help="a folder named by date and machine is made there (default: %(default)s)")
+    return parser
+
+
+def lived_through(chosen, rounds, seed):
+    """Runs all rounds; the samples of each participant, and what is told of each round."""
+    (PERF / "target/engine.toml").write_text("# Real orders, to the bench's own server.\n[engine]\nlive = true\n")
+    shutil.rmtree(RUN, ignore_errors=True)
+    RUN.mkdir(parents=True)
+    plan = {"rounds": rounds, "trials": TRIALS, "warm_up": WARM_UP, "seed": seed, "box_core": 0, "out": str(RUN), "participants": chosen}
+    (RUN / "plan.json").write_text(json.dumps(plan, indent=1))
+    if subprocess.run([str(WIRE), "run", str(RUN / "plan.json")]).returncode:
+        raise Failed(f"the rounds did not run to their end; {RUN} has everyone's log")
+    samples, told = read(RUN / "samples.jsonl")
+    return {it["name"]: samples[it["name"]] for it in chosen}, told
+
+
+def begun(options, script):
+    """How a record begins, and where it goes: the folder, and the stem of its files."""
+    host = machine()
+    commit = options.commit or subprocess.run(["git", "-C", str(TOP), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    date, hour = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H%M").split()
+    command = " ".join([f"perf/{script}.py", *sys.argv[1:]])
+    record = {"date": date, "commit": commit, "command": command, "machine": host, "seed": options.seed, "trials_a_turn": TRIALS, "warm_up": WARM_UP}
+    if options.quick:
+        return record, RUN, script
+    name = re.sub(r"[^a-z0-9]+", "-", f"{host['cpu']} {host['cores']}".lower()).strip("-")
+    return record, Path(options.out) / f"{date}-{name}", f"{script}-{hour}"
+
+
+def keep(record, place, stem, page, plot):
+    """Writes a record down: numbers, page, plot, histograms."""
+    place.mkdir(parents=True, exist_ok=True)
+    (place / f"{stem}.json").write_text(json.dumps(finite(record), indent=1) + "\n")
+    (place / f"{stem}.md").write_text(page)
+    (place / f"{stem}.svg").write_text(plot)
+    shutil.copyfile(RUN / "latency.hlog", place / f"{stem}.hlog")
+    print(page)
+    print(f"written to {place}/{stem}.*")
+
+
+def main():
+    parser = arguments(__doc__)
+    parser.add_argument("--only", help="names of participants, with commas; the floor-warm and the engine always take part")
     options = parser.parse_args()
-    if len(os.sched_getaffinity(0)) < 2:
-        raise Failed("this needs two cores: one for the server, one for the participant on turn")
     rounds = 2 if options.quick else options.rounds
     program = options.program and str(Path(options.program).resolve())
     everyone = participants(program or str(TOP / "target/release/contango"))
@@ -332,38 +385,13 @@ def main():
     if unknown:
         raise Failed(f"nobody is called {', '.join(sorted(unknown))}; there are {', '.join(it['name'] for it in everyone)}")
     build(program, wanted)
-    (PERF / "target/engine.toml").write_text("# Real orders, to the bench's own server.\n[engine]\nlive = true\n")
-    folder = PERF / "target/run"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    chosen = [it for it in everyone if it["name"] in wanted]
-    plan = {"rounds": rounds, "trials": TRIALS, "warm_up": WARM_UP, "seed": options.seed, "box_core": 0, "out": str(folder), "participants": chosen}
-    (folder / "plan.json").write_text(json.dumps(plan, indent=1))
-    host = machine()
-    if subprocess.run([str(WIRE), "run", str(folder / "plan.json")]).returncode:
-        raise Failed(f"the rounds did not run to their end; {folder} has everyone's log")
-    samples, told_rounds = read(folder / "samples.jsonl")
-    samples = {it["name"]: samples[it["name"]] for it in chosen}
+    record, place, stem = begun(options, "wire")
+    samples, told_rounds = lived_through([it for it in everyone if it["name"] in wanted], rounds, options.seed)
     told = summary(samples, rounds, options.seed)
-    commit = options.commit or subprocess.run(["git", "-C", str(TOP), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-    date, hour = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H%M").split()
-    command = " ".join(["perf/wire.py", *sys.argv[1:]])
-    record = {"date": date, "commit": commit, "command": command, "machine": host, "seed": options.seed, "trials_a_turn": TRIALS, "warm_up": WARM_UP}
     record |= {"rounds": told_rounds, "participants": told, "ratios": ratios(told, samples, rounds, options.seed)}
-    record["in_process"] = in_process(folder, told)
+    record["in_process"] = in_process(RUN, told)
     record["missed"] = judged(record["ratios"]) + judged_in_process(record["in_process"])
-    if options.quick:
-        place, stem = folder, "wire"
-    else:
-        name = re.sub(r"[^a-z0-9]+", "-", f"{host['cpu']} {host['cores']}".lower()).strip("-")
-        place, stem = Path(options.out) / f"{date}-{name}", f"wire-{hour}"
-    place.mkdir(parents=True, exist_ok=True)
-    (place / f"{stem}.json").write_text(json.dumps(finite(record), indent=1) + "\n")
-    (place / f"{stem}.md").write_text(page(record))
-    (place / f"{stem}.svg").write_text(plot(record, samples))
-    shutil.copyfile(folder / "latency.hlog", place / f"{stem}.hlog")
-    print(page(record))
-    print(f"written to {place}/{stem}.*")
+    keep(record, place, stem, page(record), plot(record, samples))
     return 1 if record["missed"] else 0
 
 

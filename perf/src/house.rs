@@ -26,6 +26,10 @@ const OPEN_AFTER: Duration = Duration::from_micros(100);
 /// One read.
 const CHUNK: usize = 64 << 10;
 
+/// Doors through which orders come, and what a frame says that is one.
+const ORDERS: [Door; 4] = [Door::SpotRest, Door::UsdmRest, Door::SpotWsApi, Door::UsdmWsApi];
+const PLACE: &[u8] = b"\"method\":\"order.place\"";
+
 /// The first guest's token; below are the doors.
 const GUESTS: usize = 16;
 
@@ -36,8 +40,10 @@ struct Guest {
     conn: Option<ConnId>,
     /// Sealed, and not with the kernel yet.
     out: Vec<u8>,
-    /// Of a REST door: plaintext of which no whole request has been made out yet.
+    /// Of a door that takes orders: plaintext of which no whole request, or frame, has been made out yet.
     request: Vec<u8>,
+    /// Frames come now, not requests.
+    upgraded: bool,
     gone: bool,
 }
 
@@ -79,12 +85,12 @@ pub struct House {
 }
 
 impl House {
-    /// Opens the doors on loopback; without `tls` they speak plaintext.
-    pub fn open(tls: Option<Arc<ServerConfig>>) -> io::Result<Self> {
-        let symbol = |market, tick, step, min_notional, twin, interval_h| FedSymbol {
+    /// Opens the doors of a market of so many pairs on loopback; without `tls` they speak plaintext.
+    pub fn open(tls: Option<Arc<ServerConfig>>, pairs: usize) -> io::Result<Self> {
+        let symbol = |pair: usize, market, tick, step, min_notional, twin, interval_h| FedSymbol {
             market,
-            name: "BTCUSDT".into(),
-            base: "BTC".into(),
+            name: format!("{}USDT", coin(pair)),
+            base: coin(pair),
             tick,
             step,
             max_qty: 1_000 * ONE,
@@ -93,10 +99,14 @@ impl House {
             twin: Some(twin),
             interval_h,
         };
-        let symbols = vec![
-            symbol(Market::Spot, ONE / 100, ONE / 100_000, 5 * ONE, 1, 0),
-            symbol(Market::Usdm, ONE / 10, ONE / 1_000, 50 * ONE, 0, 8),
-        ];
+        let legs = |pair: usize| {
+            let (spot, perp) = (2 * pair, 2 * pair + 1);
+            [
+                symbol(pair, Market::Spot, ONE / 100, ONE / 100_000, 5 * ONE, perp, 0),
+                symbol(pair, Market::Usdm, ONE / 10, ONE / 1_000, 50 * ONE, spot, 8),
+            ]
+        };
+        let symbols = (0..pairs).flat_map(legs).collect();
         let now = unix_ns();
         let config = Config { source: Source::Fed(symbols), spot_orders_10s: 1_000, ..Config::default() };
         let exchange = Exchange::new(config, now).map_err(|error| io::Error::other(error.to_string()))?;
@@ -140,7 +150,7 @@ impl House {
         self.exchange.truth(now)
     }
 
-    /// A best quote of `symbol` (0 spot, 1 perp), prices in the box's units.
+    /// A best quote of the symbol at a place (spot of a pair, then its perp), prices in the box's units.
     pub fn quote(&mut self, symbol: usize, bid: i64, ask: i64, qty: i64) -> Fed {
         self.sequence += 1;
         Fed::Quote { symbol, sequence: self.sequence, bid: (bid, qty), ask: (ask, qty) }
@@ -188,7 +198,7 @@ impl House {
         let (mut legs, mut raws, mut held) = (Legs::default(), Vec::<Raw>::new(), Vec::new());
         while legs.both().is_none() && sent.elapsed() < limit {
             raws.extend(self.read_ready());
-            let orders = raws.iter().filter(|raw| self.is_rest(raw.token)).count();
+            let orders = raws.iter().filter(|raw| self.takes_orders(raw.token)).count();
             if orders < 2 && raws.first().is_none_or(|raw| raw.read.elapsed() < OPEN_AFTER) {
                 continue;
             }
@@ -199,7 +209,8 @@ impl House {
                 if let Some(guest) = self.guests.get_mut(&raw.token)
                     && guest.orders(&plain)
                 {
-                    let leg = if guest.door == Door::SpotRest { &mut legs.spot } else { &mut legs.perp };
+                    let spot = matches!(guest.door, Door::SpotRest | Door::SpotWsApi);
+                    let leg = if spot { &mut legs.spot } else { &mut legs.perp };
                     // A second order of the same leg is none of the trial's.
                     leg.get_or_insert(raw.read - sent);
                 }
@@ -226,8 +237,8 @@ impl House {
         self.now
     }
 
-    fn is_rest(&self, token: usize) -> bool {
-        self.guests.get(&token).is_some_and(|guest| matches!(guest.door, Door::SpotRest | Door::UsdmRest))
+    fn takes_orders(&self, token: usize) -> bool {
+        self.guests.get(&token).is_some_and(|guest| ORDERS.contains(&guest.door))
     }
 
     /// What is there to be read on all ready sockets, each stamped after its read; whoever knocks is let in.
@@ -286,8 +297,17 @@ impl House {
                     continue;
                 }
                 let (tls, door) = (tls.map(Box::new), *door);
-                let (out, request) = (Vec::new(), Vec::new());
-                self.guests.insert(token, Guest { stream, tls, door, conn: None, out, request, gone: false });
+                let guest = Guest {
+                    stream,
+                    tls,
+                    door,
+                    conn: None,
+                    out: Vec::new(),
+                    request: Vec::new(),
+                    upgraded: false,
+                    gone: false,
+                };
+                self.guests.insert(token, guest);
             }
         }
     }
@@ -419,12 +439,23 @@ impl Guest {
 
     /// Whether an order came to its end with this.
     fn orders(&mut self, plain: &[u8]) -> bool {
-        if !matches!(self.door, Door::SpotRest | Door::UsdmRest) {
+        if !ORDERS.contains(&self.door) {
             return false;
         }
         self.request.extend_from_slice(plain);
+        let socket = matches!(self.door, Door::SpotWsApi | Door::UsdmWsApi);
         let mut found = false;
+        while self.upgraded {
+            let Some((whole, text)) = frame(&self.request) else { return found };
+            found |= text.windows(PLACE.len()).any(|it| it == PLACE);
+            self.request.drain(..whole);
+        }
         while let Some(whole) = request_len(&self.request) {
+            if socket {
+                self.request.drain(..whole);
+                self.upgraded = true;
+                return self.orders(&[]);
+            }
             let order = [&b"POST /api/v3/order"[..], b"POST /fapi/v1/order"].iter().any(|head| {
                 self.request.starts_with(head) && matches!(self.request.get(head.len()), Some(b'?' | b' '))
             });
@@ -433,6 +464,26 @@ impl Guest {
         }
         found
     }
+}
+
+/// The coin of a pair.
+fn coin(pair: usize) -> String {
+    if pair == 0 { "BTC".to_owned() } else { format!("C{pair:03}") }
+}
+
+/// Length of a client's first frame, if all of it is there, and what it says unmasked (RFC 6455 §5.2); nothing of one
+/// that is no text.
+fn frame(bytes: &[u8]) -> Option<(usize, Vec<u8>)> {
+    let (kind, short) = (bytes.first()? & 0x0f, usize::from(bytes.get(1)? & 0x7f));
+    let (length, at) = match short {
+        126 => (usize::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?)), 4),
+        127 => (u64::from_be_bytes(bytes.get(2..10)?.try_into().ok()?) as usize, 10),
+        short => (short, 2),
+    };
+    let mask = bytes.get(at..at + 4)?;
+    let text = bytes.get(at + 4..(at + 4).checked_add(length)?)?;
+    let text = text.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
+    Some((at + 4 + length, if kind == 1 { text } else { Vec::new() }))
 }
 
 /// Length of the first request, with its body, if all of it is there.
@@ -460,5 +511,20 @@ mod tests {
         let body = b"POST /fapi/v1/order HTTP/1.1\r\nContent-Length: 3\r\n\r\nabcGET";
         assert_eq!(request_len(body), Some(body.len() - 3));
         assert_eq!(request_len(&body[..body.len() - 4]), None);
+    }
+
+    #[test]
+    fn a_frame_is_unmasked_once_it_is_whole() {
+        let masked = |kind: u8, text: &[u8]| {
+            let mut bytes = vec![0x80 | kind, 0x80 | text.len() as u8, 1, 2, 3, 4];
+            bytes.extend(text.iter().zip([1, 2, 3, 4].iter().cycle()).map(|(byte, mask)| byte ^ mask));
+            bytes
+        };
+        let place = masked(1, PLACE);
+        assert_eq!(frame(&place), Some((place.len(), PLACE.to_vec())));
+        assert_eq!((0..place.len()).find(|to| frame(&place[..*to]).is_some()), None);
+        assert_eq!(frame(&masked(9, b"ping")), Some((10, Vec::new())));
+        let long = [&[0x81, 0x80 | 126, 1, 0, 0, 0, 0, 0][..], &[b'x'; 256]].concat();
+        assert_eq!(frame(&long), Some((264, vec![b'x'; 256])));
     }
 }

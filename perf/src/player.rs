@@ -1,0 +1,261 @@
+//! One participant: its process, and the market it is shown.
+//!
+//! Owns:  starting it with what it needs to find its venue, stopping it, quiet quotes, marks, and the quote that crosses.
+//! Never: looks at the clock between a trial's two stamps (the house does), or lets a participant outlive the bench.
+
+use super::house::{House, Legs, ONE};
+use super::{Dice, Fault, GAP};
+use serde_json::{Value, json};
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+/// Between quiet quotes, µs: from, and how many more at most.
+const PACE_US: (u64, u64) = (1_000, 2_000);
+/// Quotes that are told together at most, where so many a second are wanted.
+const BATCH: u64 = 64;
+/// A leg that is not back within this is missing.
+const LIMIT: Duration = Duration::from_millis(250);
+/// How long a participant may take until it trades.
+const START: Duration = Duration::from_secs(90);
+
+/// One who takes part: a process, and the venue it trades at.
+pub struct Player {
+    pub name: String,
+    pub house: House,
+    pub process: Child,
+    /// Pairs of its market.
+    pairs: usize,
+    /// Quiet quotes each second; `None`: one now and then.
+    rate: Option<u64>,
+    /// Whose perp crosses, and whether it stands above.
+    crossing: usize,
+    pub up: bool,
+    /// How many quotes it was sent, and over which time.
+    pub fed: Flow,
+    next_quote: Instant,
+    next_mark: Instant,
+    /// Settlements that were told already.
+    settled: u64,
+}
+
+/// Quotes over time.
+#[derive(Default)]
+pub struct Flow {
+    quotes: u64,
+    time: Duration,
+}
+
+impl Flow {
+    /// Quotes each second since this was asked last.
+    pub fn take_rate(&mut self) -> u64 {
+        let Self { quotes, time } = std::mem::take(self);
+        (quotes as f64 / time.as_secs_f64().max(1e-9)).round() as u64
+    }
+}
+
+impl Drop for Player {
+    fn drop(&mut self) {
+        self.signal(libc::SIGCONT);
+        self.signal(libc::SIGTERM);
+        let end = Instant::now() + Duration::from_secs(3);
+        while Instant::now() < end && matches!(self.process.try_wait(), Ok(None)) {
+            self.house.serve();
+        }
+        // Whoever is left after that has no more to say.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Player {
+    pub fn start(
+        plan: &Value,
+        out: &Path,
+        ca: &Path,
+        tls: &Arc<rustls::ServerConfig>,
+    ) -> Result<Self, Fault> {
+        let name = plan["name"].as_str().ok_or("a participant needs a name")?.to_owned();
+        let plain = plan["plain"].as_bool().unwrap_or(false);
+        let pairs = plan["pairs"].as_u64().unwrap_or(1).max(1) as usize;
+        let house = House::open((!plain).then(|| Arc::clone(tls)), pairs)?;
+        let folder = out.join(&name);
+        std::fs::create_dir_all(&folder)?;
+        let mut at = house.addresses()?;
+        let account = contango::sim::Config::default();
+        let key_file = folder.join("key.toml");
+        private(
+            &key_file,
+            &format!("env = \"test\"\nkey = \"{}\"\nsecret = \"{}\"\n", account.key, account.secret),
+        )?;
+        let mut endpoints = vec!["--ca".to_owned(), path(ca)];
+        endpoints.extend(["--key-file".to_owned(), format!("binance={}", path(&key_file))]);
+        for (door, url) in &at {
+            let url = url.as_str().unwrap_or_default();
+            endpoints.extend(["--endpoint".to_owned(), format!("binance.{door}={url}")]);
+        }
+        at.insert("key".into(), account.key.into());
+        at.insert("secret".into(), account.secret.into());
+        at.insert("key_file".into(), path(&key_file).into());
+        let ready = folder.join("ready.json");
+        std::fs::write(&ready, json!({"ca": path(ca), "venues": {"binance": at}}).to_string())?;
+
+        let mut words = Vec::new();
+        for word in plan["command"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            match word {
+                "{endpoints}" => words.append(&mut endpoints),
+                word => words.push(word.replace("{ready}", &path(&ready)).replace("{out}", &path(&folder))),
+            }
+        }
+        let cores = plan["cores"].as_str().ok_or("a participant needs cores")?;
+        let log = File::create(folder.join("log"))?;
+        let mut command = Command::new("taskset");
+        command.args(["-c", cores]).args(words).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        // SAFETY: between fork and exec only a plain system call is made. It has the kernel end the participant, stopped or
+        // not, with this process, however that ends.
+        unsafe {
+            command.pre_exec(|| match libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) {
+                0 => Ok(()),
+                _ => Err(std::io::Error::last_os_error()),
+            });
+        }
+        let process = command.spawn()?;
+        let now = Instant::now();
+        Ok(Self {
+            name,
+            house,
+            process,
+            pairs,
+            rate: plan["rate"].as_u64(),
+            crossing: 0,
+            up: false,
+            fed: Flow::default(),
+            next_quote: now,
+            next_mark: now,
+            settled: 0,
+        })
+    }
+
+    pub fn signal(&mut self, signal: i32) {
+        if matches!(self.process.try_wait(), Ok(None)) {
+            // SAFETY: a plain system call; the process is our child and not waited for yet, so the number is its own.
+            unsafe { libc::kill(self.process.id() as i32, signal) };
+        }
+    }
+
+    /// A quote as its pair stands: spot at an even place, its perp behind it.
+    fn quote(&mut self, dice: &mut Dice, symbol: usize) -> contango::sim::Fed {
+        let (pair, perp) = (symbol / 2, symbol % 2 == 1);
+        let tick = if perp { ONE / 10 } else { ONE / 100 };
+        let base = if perp && self.up && pair == self.crossing { 100_510 } else { 100_000 } * ONE;
+        let bid = base + dice.below(10) as i64 * tick;
+        let qty = 10 * ONE + dice.below(8_000) as i64 * ONE / 1_000;
+        self.house.quote(symbol, bid, bid + tick, qty)
+    }
+
+    /// Quiet quotes for so long.
+    pub fn quiet(&mut self, dice: &mut Dice, lasts: Duration) {
+        let begun = Instant::now();
+        let end = begun + lasts;
+        let (mut now, mut quotes) = (begun, 0);
+        while now < end {
+            if now >= self.next_mark {
+                self.next_mark = now + Duration::from_secs(1);
+                self.marks();
+            }
+            let due = match self.rate {
+                Some(rate) => ((now - begun).as_nanos() as u64 * rate / 1_000_000_000).saturating_sub(quotes),
+                None => u64::from(now >= self.next_quote),
+            };
+            if due > 0 {
+                self.next_quote = now + Duration::from_micros(PACE_US.0 + dice.below(PACE_US.1));
+                let places = 2 * self.pairs as u64;
+                let fed: Vec<_> = (0..due.min(BATCH))
+                    .map(|_| {
+                        let at = dice.below(places) as usize;
+                        self.quote(dice, at)
+                    })
+                    .collect();
+                quotes += fed.len() as u64;
+                self.house.feed(&fed);
+            } else {
+                self.house.serve();
+            }
+            now = Instant::now();
+        }
+        self.fed.quotes += quotes;
+        self.fed.time += begun.elapsed();
+    }
+
+    /// A second's mark prices; and, once, a week and more of settlements.
+    fn marks(&mut self) {
+        let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let settlements = clock.as_secs() / 28_800 + 1;
+        let perps = (0..self.pairs).map(|pair| 2 * pair + 1);
+        let mut fed = Vec::new();
+        for symbol in perps {
+            if self.settled != settlements {
+                fed.extend((1..=30).map(|n| contango::sim::Fed::Settled {
+                    symbol,
+                    time_ms: (settlements - n) * 28_800_000,
+                    rate: ONE / 10_000,
+                }));
+            }
+            fed.push(contango::sim::Fed::Mark {
+                symbol,
+                mark: 100_255 * ONE,
+                rate: Some(ONE / 10_000),
+                next_funding_ms: settlements * 28_800_000,
+            });
+        }
+        self.settled = settlements;
+        self.house.feed(&fed);
+    }
+
+    /// One trial: a perp crosses, up or back down.
+    pub fn trial(&mut self, dice: &mut Dice) -> Legs {
+        self.up = !self.up;
+        if self.up {
+            self.crossing = dice.below(self.pairs as u64) as usize;
+        }
+        let crossing = self.quote(dice, 2 * self.crossing + 1);
+        let legs = self.house.trial(crossing, LIMIT);
+        self.next_quote = Instant::now() + Duration::from_micros(PACE_US.0);
+        legs
+    }
+
+    /// Waits until it trades both ways.
+    pub fn arrive(&mut self, dice: &mut Dice) -> Result<(), Fault> {
+        let (begun, mut well) = (Instant::now(), 0);
+        while well < 6 {
+            self.quiet(dice, GAP);
+            well = if self.trial(dice).both().is_some() { well + 1 } else { 0 };
+            if let Some(status) = self.process.try_wait()? {
+                return Err(format!("{} ended by itself ({status}); its folder has a log", self.name).into());
+            }
+            if begun.elapsed() > START {
+                let truth = self.house.truth();
+                return Err(format!("{} does not trade; refused: {}", self.name, truth["refused"]).into());
+            }
+            if well == 0 {
+                self.quiet(dice, Duration::from_millis(300));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn path(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+/// Writes a file that nobody else may read.
+fn private(path: &Path, text: &str) -> Result<(), Fault> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    Ok(file.write_all(text.as_bytes())?)
+}
