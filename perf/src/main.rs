@@ -128,8 +128,8 @@ fn run(plan: &Value) -> Result<(), Fault> {
         let (total, used) = (machine()?, own(&players)?);
         let others =
             (total.0 - busy.0).saturating_sub(used - ours) as f64 * 100.0 / (total.1 - busy.1).max(1) as f64;
-        let fed: BTreeMap<&str, u64> =
-            players.iter_mut().map(|player| (player.name.as_str(), player.fed.take_rate())).collect();
+        let fed: BTreeMap<String, u64> =
+            players.iter_mut().map(|player| (player.name.clone(), player.fed.take_rate())).collect();
         let names: Vec<&str> = order.iter().map(|at| players[*at].name.as_str()).collect();
         writeln!(
             file,
