@@ -153,6 +153,9 @@ def proc(engine, name):
 
 
 def allow_cores():
+    # Whoever starts this in the background of a script may have let both be ignored, and children inherit that.
+    for name in (signal.SIGABRT, signal.SIGQUIT):
+        signal.signal(name, signal.SIG_DFL)
     hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
     resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
 

@@ -23,8 +23,8 @@ use std::time::Instant;
 
 /// The longest message that is read.
 const MESSAGE_MAX: usize = 1 << 20;
-/// A perp that lies so much above its first quote has crossed, in 1/400: half of the trial's 51 bp.
-const BETWEEN: i64 = 400;
+/// Prices that lie further apart than 1/400 are those of both ends of a trial, which are 51 bp apart.
+const APART: i64 = 400;
 /// Compares a price with another as it is.
 const EVEN: Fold = Fold { mantissa: 1 << 62, shift: 62 };
 /// The venue's own lists, as recorded: what a symbol means.
@@ -51,23 +51,25 @@ pub fn run(ready: &Value, out: &Path) -> Result<(), Fault> {
     let mut warm = private_socket()?;
     let mut took = File::create(out)?;
     let (mut fired, mut warmed) = (Instant::now(), Instant::now());
-    let (mut between, mut above, mut after) = (None, false, true);
+    // Whichever end it heard first, the line between them is known once it has heard both.
+    let (mut low, mut high) = (Price::MAX, Price(0));
+    let (mut above, mut after) = (false, true);
     let mut last = None;
     loop {
         if feed.recv()? > 0 {
             let mut newest = None;
             while let Some(frame) = ws::next(feed.inbound(), MESSAGE_MAX)? {
-                if let Ok(Heard::Quote { bid, .. }) =
-                    (VENUE.decode)(&mut scratch, &symbols, LegKind::Perp, frame.payload)
-                {
-                    newest = Some(bid);
+                match (VENUE.decode)(&mut scratch, &symbols, LegKind::Perp, frame.payload)? {
+                    Heard::Quote { bid, .. } => newest = Some(bid),
+                    other => eprintln!("passed over: {other:?}"),
                 }
                 let used = frame.used;
                 feed.consume(used);
             }
             let Some(bid) = newest else { continue };
-            let line = *between.get_or_insert(Price(bid.0 + bid.0 / BETWEEN));
-            if EVEN.at_least(bid, line) != above {
+            (low, high) = (low.min(bid), high.max(bid));
+            let line = Price(low.0 + (high.0 - low.0) / 2);
+            if high.0 - low.0 > low.0 / APART && EVEN.at_least(bid, line) != above {
                 for (at, link) in orders.iter_mut().enumerate() {
                     match sealed[at].take() {
                         Some(ready) => drop(link.send_sealed(ready)?),
