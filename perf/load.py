@@ -18,13 +18,14 @@ from pathlib import Path
 
 import wire
 
-PAIRS = (1, 15, 200)
+# A market of 200 is wanted, too: there the engine has loaded nothing after 90 s, and why is not known yet.
+PAIRS = (1, 15)
 RATES = (1_000, 10_000, 50_000, 200_000)
-COLOURS = {1: "#2f80ed", 15: "#27ab83", 200: "#d64545"}
+COLOURS = {1: "#2f80ed", 15: "#d64545"}
 
 
 def name_of(pairs, rate):
-    return f"{pairs} pairs, {rate:,}/s"
+    return f"{pairs}p-{rate}q"
 
 
 def loads(program):
