@@ -20,6 +20,8 @@ use crate::units::Nanos;
 use crate::units::time::MS;
 use serde_json::{Value, json};
 
+/// The sockets of a market that a start opens at the most: orders, private streams, quotes, marks.
+const STARTS_WITH: u32 = 12;
 /// What a request of a stranger at our address looks like: it weighs 5 on spot.
 const STRANGER: &[u8] = b"GET /api/v3/depth?symbol=BTCUSDT&limit=10 HTTP/1.1\r\nHost: box\r\n\r\n";
 
@@ -239,6 +241,13 @@ impl World {
     pub fn open_at(&self, market: Market) -> Nanos {
         let shut_ns = self.network.exchange.shut_until(market).saturating_sub(self.network.unix(self.now()));
         self.now().plus(shut_ns)
+    }
+
+    /// When a market lets in the sockets of two starts: now, unless too many were opened within five minutes.
+    #[must_use]
+    pub fn sockets_at(&self, market: Market) -> Nanos {
+        let shut = self.network.exchange.sockets_shut_until(market, 2 * STARTS_WITH);
+        self.now().plus(shut.saturating_sub(self.network.unix(self.now())))
     }
 
     /// Whether others, or processes that are gone, used more than half of a market's present minute: normal work

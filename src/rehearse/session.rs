@@ -13,6 +13,7 @@ use crate::event::{Closed, Mode};
 use crate::sim::Market;
 use crate::units::Nanos;
 use crate::units::time::{MS, SEC};
+use crate::venue::Orders;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -141,6 +142,7 @@ impl<'a> Session<'a> {
             instance: super::setup::INSTANCE,
             clip: setup.clip.0,
             lost_after_ns: u64::from(setup.recv_window_ms) * MS + setup.settle_ns,
+            by_socket: setup.orders == Orders::Ws,
             secrets: [setup.key.0.clone(), setup.key.1.clone()],
         };
         let oracle = Oracle::new(&mut world, allowed);
@@ -207,7 +209,9 @@ impl<'a> Session<'a> {
         self.give_up();
         self.world.calm();
         self.oracle.acted(self.world.now(), "calm");
-        let open_at = [Market::Spot, Market::Usdm].map(|market| self.world.open_at(market));
+        // Processes that died have used up sockets, too: the next one needs some.
+        let open_at = [Market::Spot, Market::Usdm]
+            .map(|market| self.world.open_at(market).max(self.world.sockets_at(market)));
         let from = open_at[0].max(open_at[1]);
         if from.since(self.world.now()) > DEAD_NS {
             self.unhealed = true;

@@ -198,7 +198,7 @@ impl Market {
 }
 
 /// A listening port of the box.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Door {
     /// Spot REST.
     SpotRest,

@@ -233,13 +233,19 @@ impl Limits {
         });
     }
 
-    /// Counts a new WebSocket connection; `false` when 300 were opened within 5 minutes.
-    pub(super) fn connect(&mut self, clock: u64) -> bool {
-        let fits = self.connects.fits(clock, 1);
-        if fits {
-            self.connects.charge(clock, 1);
+    /// Counts a new WebSocket connection; when 300 were opened within 5 minutes: seconds to wait.
+    pub(super) fn connect(&mut self, clock: u64) -> Result<(), u64> {
+        if !self.connects.fits(clock, 1) {
+            return Err(self.connects.retry_after_s(clock));
         }
-        fits
+        self.connects.charge(clock, 1);
+        Ok(())
+    }
+
+    /// Seconds until so many new WebSocket connections are let in; 0: now.
+    pub(super) fn connects_in_s(&self, clock: u64, wanted: u32) -> u64 {
+        let mut window = self.connects;
+        if window.fits(clock, wanted) { 0 } else { window.retry_after_s(clock) }
     }
 
     /// Weight used in the running minute.

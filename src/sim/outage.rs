@@ -9,6 +9,7 @@
 use super::config::{Door, Market};
 use super::dialect::binance;
 use super::exchange::{Due, Exchange};
+use super::watch::Seen;
 use tungstenite::protocol::frame::coding::CloseCode;
 
 impl Exchange {
@@ -37,12 +38,18 @@ impl Exchange {
     }
 
     /// Why a door takes no new socket: status and header lines.
-    pub(super) fn refuses_sockets(&self, door: Door) -> Option<(u16, String)> {
+    pub(super) fn refuses_sockets(&mut self, door: Door) -> Option<(u16, String)> {
         let market = door.market();
-        let banned = self.limits[market.index()].banned_for_s(self.clock());
-        banned
-            .map(|seconds| (418, format!("Retry-After: {seconds}\r\n")))
-            .or(self.maintained_until(market).map(|_| (503, String::new())))
+        if let Some(seconds) = self.limits[market.index()].banned_for_s(self.clock()) {
+            return Some(self.sends_away(door, 418, seconds));
+        }
+        self.maintained_until(market).map(|_| (503, String::new()))
+    }
+
+    /// A door wants to hear of no new socket for so many seconds: status and header lines.
+    pub(super) fn sends_away(&mut self, door: Door, status: u16, wait_s: u64) -> (u16, String) {
+        self.watch.see(|| Seen::SentAway { door, status, wait_s });
+        (status, format!("Retry-After: {wait_s}\r\n"))
     }
 
     /// When a due thing happens instead, because its market is in maintenance.

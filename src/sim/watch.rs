@@ -5,7 +5,7 @@
 //! Never: is heard by a client of the venue's doors; keeps anything while nobody watches.
 //! Why:   `truth` is one object over a whole life: too dear to write and read again after every step.
 
-use super::config::Market;
+use super::config::{Door, Market};
 use super::exchange::Exchange;
 use super::limits::Window;
 use super::matching::Side;
@@ -58,6 +58,15 @@ pub enum Seen {
     Throttled {
         /// Spot or USD-M.
         market: Market,
+        /// 429 or 418.
+        status: u16,
+        /// Seconds it was told to wait.
+        wait_s: u64,
+    },
+    /// A new socket was turned away: one of too many, or banned.
+    SentAway {
+        /// Where it was asked for.
+        door: Door,
         /// 429 or 418.
         status: u16,
         /// Seconds it was told to wait.
@@ -250,6 +259,15 @@ impl Exchange {
         let banned = self.limits[market.index()].banned_for_s(self.clock()).unwrap_or(0);
         let banned = if banned == 0 { 0 } else { self.now + banned * super::exchange::SECOND };
         banned.max(self.maintained_until(market).unwrap_or(0))
+    }
+
+    /// Until when (host time, ns) a market lets in fewer than so many new sockets; the past: it does now.
+    #[must_use]
+    pub fn sockets_shut_until(&self, market: Market, wanted: u32) -> u64 {
+        match self.limits[market.index()].connects_in_s(self.clock(), wanted) {
+            0 => 0,
+            seconds => self.now + seconds * super::exchange::SECOND,
+        }
     }
 
     /// How much of a market's request weight is used in the present minute, and its limit.

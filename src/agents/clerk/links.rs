@@ -207,7 +207,9 @@ impl Clerk {
                 continue;
             }
             // A market that wants to hear nothing gets no new connection either, but for its quotes.
-            if self.wants[at].what.market().is_some_and(|leg| self.is_quiet(leg, now)) {
+            if self.shut.is_shut(self.wants[at].endpoint, now)
+                || self.wants[at].what.market().is_some_and(|leg| self.is_quiet(leg, now))
+            {
                 continue;
             }
             // What an upgrade costs, of those that cost.
@@ -288,10 +290,7 @@ impl Clerk {
                             link.consume(used);
                             self.subscribe(at, *link, now);
                         }
-                        Err(error) => {
-                            let why = self.refusal(at, &error);
-                            self.failed(at, why, now);
-                        }
+                        Err(error) => self.refused(at, &error, now),
                         Ok(None) => match got {
                             Err(error) => self.failed(at, error.to_string(), now),
                             Ok(_) if now.since(since) > OPEN_WITHIN_NS => {
@@ -330,6 +329,21 @@ impl Clerk {
             }
             Err(error) => self.failed(at, error.to_string(), now),
         }
+    }
+
+    /// An upgrade came to nothing. Too many are no failure of this link, which a start gives up: it waits.
+    fn refused(&mut self, at: usize, error: &UpgradeError, now: Nanos) {
+        let why = self.refusal(at, error);
+        let endpoint = self.wants[at].endpoint;
+        let Some(seconds) = self.shut.hear(endpoint, error, now) else {
+            self.failed(at, why, now);
+            return;
+        };
+        let want = &mut self.wants[at];
+        want.tries = want.tries.max(1);
+        want.state = State::Down { again: now };
+        let (what, why) = (name(&want.what, endpoint), format!("{why}; that is {seconds} s"));
+        self.tell(News::LinkDown { what, why });
     }
 
     /// Why an upgrade came to nothing, with what to do.

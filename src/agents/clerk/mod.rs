@@ -16,6 +16,7 @@ pub mod history;
 pub mod links;
 pub mod load;
 mod relist;
+mod shut;
 mod user;
 
 use super::courier::Courier;
@@ -143,6 +144,7 @@ pub struct Clerk {
     dialer: Dialer,
     entropy: Entropy,
     wants: Vec<Want>,
+    shut: shut::Shut,
     tickets: u32,
     couriers: BTreeMap<LegKind, Courier<Errand>>,
     stage: Stage,
@@ -185,6 +187,7 @@ impl Clerk {
             dialer,
             entropy,
             wants: Vec::new(),
+            shut: shut::Shut::default(),
             tickets: 0,
             couriers,
             stage: Stage::Listing,

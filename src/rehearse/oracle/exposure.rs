@@ -90,7 +90,11 @@ impl Oracle {
             }
         }
         let excused_until = if self.exposure.killed { now } else { self.excused_until.min(now) };
-        let banned = self.banned_until();
+        let mut shut = self.banned_until();
+        if self.allowed.by_socket {
+            let doors = self.order_doors_shut_until();
+            shut = [shut[0].max(doors[0]), shut[1].max(doors[1])];
+        }
         for (pair, since) in self.exposure.since.iter_mut().enumerate() {
             let Some(since) = since else { continue };
             // The window begins when somebody could do something again: not while the leg that is too large has no way
@@ -98,7 +102,7 @@ impl Oracle {
             // heard of a ban make it longer than the bench ordered.
             let held = self.facts.pairs[pair].held;
             let larger = usize::from(held[1].abs() > held[0].abs());
-            *since = (*since).max(excused_until).max(banned[larger].min(now));
+            *since = (*since).max(excused_until).max(shut[larger].min(now));
             if now.since(*since) > WINDOW_NS {
                 let (pair, ms) = (&self.facts.pairs[pair], now.since(*since) / MS);
                 let why = format!(

@@ -152,7 +152,7 @@ impl Facts {
                 self.payments.extend((*received != 0).then_some((*symbol, *received)));
                 None
             }
-            Seen::Taken { .. } | Seen::Throttled { .. } => None,
+            Seen::Taken { .. } | Seen::Throttled { .. } | Seen::SentAway { .. } => None,
         }
     }
 

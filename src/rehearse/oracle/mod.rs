@@ -61,6 +61,8 @@ pub struct Allowed {
     pub clip: i128,
     /// `recvWindow` plus settling time: earliest age of evidence C, ns.
     pub lost_after_ns: u64,
+    /// Do orders travel on sockets of their own?
+    pub by_socket: bool,
     /// Key and secret, which nothing may tell.
     pub secrets: [String; 2],
 }
@@ -155,6 +157,7 @@ impl Oracle {
             self.arrival(&witnessed, world)?;
             self.attempts(&witnessed)?;
             self.budget(&witnessed)?;
+            self.sent_away(&witnessed)?;
             let moved = self.facts.take(&witnessed);
             self.fill_after_end(&witnessed)?;
             if let Some(pair) = moved {

@@ -6,7 +6,7 @@ use super::books::{End, FiredLeg, Told, Wrote};
 use super::facts::{E10, Id, ONE};
 use super::*;
 use crate::rehearse::{Plan, Witnessed};
-use crate::sim::{Arrived, Filled};
+use crate::sim::{Arrived, Door, Filled};
 use crate::units::time::{MS, SEC};
 
 const SPOT: usize = 0;
@@ -28,6 +28,7 @@ impl Bench {
             instance: 0,
             clip: 500 * ONE,
             lost_after_ns: 11 * SEC,
+            by_socket: false,
             secrets: ["the-key".to_owned(), "the-secret".to_owned()],
         };
         let oracle = Oracle::new(&mut world, allowed);
@@ -231,6 +232,25 @@ fn i7_a_request_that_is_turned_away_is_one_too_many() {
     bench.witness(&bench.at(throttled(418))).unwrap();
     bench.now = bench.now.plus(2 * SEC);
     breaks(7, bench.witness(&bench.at(throttled(418))));
+}
+
+#[test]
+fn i7_a_door_that_sent_a_socket_away_is_not_asked_again_before_its_time() {
+    let mut bench = Bench::new();
+    let away = Seen::SentAway { door: Door::UsdmWs, status: 429, wait_s: 100 };
+    bench.witness(&bench.at(away.clone())).unwrap();
+    bench.now = bench.now.plus(SEC);
+    // What was under way, and another door.
+    bench.witness(&bench.at(away.clone())).unwrap();
+    bench.now = bench.now.plus(20 * SEC);
+    bench.witness(&bench.at(Seen::SentAway { door: Door::UsdmWsApi, status: 429, wait_s: 80 })).unwrap();
+    breaks(7, bench.witness(&bench.at(away.clone())));
+    // The time is over; a process that knows of nothing asks, too.
+    bench.now = bench.now.plus(100 * SEC);
+    bench.witness(&bench.at(away.clone())).unwrap();
+    bench.now = bench.now.plus(20 * SEC);
+    bench.oracle.begun = bench.now;
+    bench.witness(&bench.at(away)).unwrap();
 }
 
 #[test]

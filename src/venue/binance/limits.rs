@@ -89,7 +89,7 @@ const AWAY_S: u32 = 10;
 const BAN_S: u32 = 120;
 
 /// How long a status keeps us away where nothing else says it, if it does.
-pub(super) const fn away_s(status: u16) -> Option<u32> {
+const fn away_s(status: u16) -> Option<u32> {
     match status {
         403 | 429 => Some(AWAY_S),
         418 => Some(BAN_S),

@@ -136,11 +136,12 @@ fn envelope(root: Option<&Object<'_, '_>>, symbols: &Symbols, leg: LegKind) -> R
 /// The answer to a request of ours on this socket.
 fn answer(root: &Object<'_, '_>) -> Result<UserHeard, Unreadable> {
     let error = root.get("error").and_then(|error| error.as_object());
-    let code = error.and_then(|error| int(&error, "code")).and_then(|code| i32::try_from(code).ok());
+    let code = error.as_ref().and_then(|error| int(error, "code")).and_then(|code| i32::try_from(code).ok());
     match (uint(root, "status"), code) {
         (Some(200), _) if root.get("result").is_some() => Ok(UserHeard::Confirmed),
         (Some(status), code) => {
-            let retry_after_s = limits::away_s(u16::try_from(status).unwrap_or(0));
+            let status = u16::try_from(status).unwrap_or(0);
+            let retry_after_s = limits::counted_in(status, error.as_ref()).retry_after_s;
             Ok(UserHeard::Rejected { code: code.unwrap_or(0), retry_after_s })
         }
         (None, _) => Err(Unreadable { instrument: None, refused: Refused { field: "e", why: Why::Missing } }),

@@ -72,7 +72,10 @@ fn line(heard: Result<UserHeard, Unreadable>) -> String {
         Ok(UserHeard::Account) => "account".to_owned(),
         Ok(UserHeard::Paid) => "paid".to_owned(),
         Ok(UserHeard::Confirmed) => "confirmed".to_owned(),
-        Ok(UserHeard::Rejected { code, .. }) => format!("rejected {code}"),
+        Ok(UserHeard::Rejected { code, retry_after_s }) => {
+            let wait = retry_after_s.map(|seconds| format!(", wait {seconds} s"));
+            format!("rejected {code}{}", wait.unwrap_or_default())
+        }
         Ok(UserHeard::Ended) => "ended".to_owned(),
         Ok(UserHeard::Unknown) => "unknown".to_owned(),
         Err(error) => format!("{error}"),
@@ -121,6 +124,8 @@ fn every_spot_event_is_read() {
     assert_eq!(read("spot_wsapi_user_data_subscribe_response.json"), "confirmed");
     assert_eq!(read("spot_wsapi_error_response.json"), "rejected -2010");
     assert_eq!(read("spot_wsapi_session_revoked.json"), "rejected -2015");
+    // 1659146400000 - 1659142907531 ms: a ban is as long as the venue says, and no guess of ours.
+    assert_eq!(read("spot_wsapi_error_418.json"), "rejected -1003, wait 3493 s");
 }
 
 #[test]

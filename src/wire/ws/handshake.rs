@@ -90,6 +90,8 @@ pub enum UpgradeError {
         body: String,
         /// What this status asks for.
         advice: &'static str,
+        /// `Retry-After`, s, where it is told as a number.
+        retry_after_s: Option<u32>,
     },
 }
 
@@ -210,7 +212,9 @@ fn refusal(status: u16, headers: &HeaderMap, body: &[u8]) -> UpgradeError {
         500..=599 => "the venue is in trouble or in maintenance: try again later, with back-off",
         _ => "check host and path of the endpoint",
     };
-    UpgradeError::Refused { status, body: quote(body), advice }
+    let retry_after_s =
+        headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    UpgradeError::Refused { status, body: quote(body), advice, retry_after_s }
 }
 
 /// The start of `bytes` for an error's text: one line, nothing a terminal would act on.

@@ -39,19 +39,22 @@ pub(super) fn on_upgrade(exchange: &mut Exchange, conn: ConnId, door: Door, requ
     let switched = http::upgrade(request);
     let clock = exchange.clock();
     let shut = exchange.refuses_sockets(door);
+    let plain = |(status, extra): (u16, &str)| Some((status, extra.to_owned()));
     let refusal = match (&opening, &switched) {
-        _ if let Some((status, extra)) = &shut => Some((*status, extra.as_str())),
-        (None, _) => Some((404, "")),
-        (Some(_), Err(refusal)) => Some(*refusal),
+        _ if shut.is_some() => shut,
+        (None, _) => plain((404, "")),
+        (Some(_), Err(refusal)) => plain(*refusal),
         // The page names no status for a missing key, or one of another kind.
-        _ if door == Door::SpotSbe && !may_hear_binary(exchange, request) => Some((401, "")),
-        _ if !exchange.limits[door.market().index()].connect(clock) => Some((429, "Retry-After: 300\r\n")),
-        _ => None,
+        _ if door == Door::SpotSbe && !may_hear_binary(exchange, request) => plain((401, "")),
+        _ => {
+            let counted = exchange.limits[door.market().index()].connect(clock);
+            counted.err().map(|seconds| exchange.sends_away(door, 429, seconds))
+        }
     };
     exchange.signed += u64::from(request.header("x-mbx-apikey").is_some());
     let Some(it) = exchange.conns.get(conn) else { return };
     if let Some((status, extra)) = refusal {
-        http::answer(&mut it.out, status, extra, "", "text/plain", false);
+        http::answer(&mut it.out, status, &extra, "", "text/plain", false);
         exchange.conns.close(conn, false);
         return;
     }

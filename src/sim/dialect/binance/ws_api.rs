@@ -147,9 +147,7 @@ fn answer(exchange: &mut Exchange, conn: ConnId, market: Market, text: &str) -> 
     if let Err(throttle) = admitted {
         let refusal = throttled(exchange, market, throttle);
         let (status, wait_s) = (refusal.status, refusal.retry_after_s.unwrap_or(0));
-        if placing {
-            exchange.watch.see(|| Seen::Throttled { market, status, wait_s });
-        }
+        exchange.watch.see(|| Seen::Throttled { market, status, wait_s });
         if let (true, Ok(params)) = (placing, &params) {
             note_refusal(exchange, market, params, &refusal);
         }
