@@ -21,7 +21,7 @@ mod secrets;
 #[cfg(test)]
 mod tests;
 
-use super::World;
+use super::{Witnessed, World};
 use crate::sim::{Market, Seen};
 use crate::units::Nanos;
 use books::Books;
@@ -154,18 +154,21 @@ impl Oracle {
         let now = world.now();
         for witnessed in world.take_witnessed() {
             self.keep(|| format!("{:>13} {:?}", witnessed.at.0 / 1_000, witnessed.seen));
-            self.arrival(&witnessed, world)?;
-            self.attempts(&witnessed)?;
-            self.budget(&witnessed)?;
-            self.sent_away(&witnessed)?;
-            let moved = self.facts.take(&witnessed);
-            self.fill_after_end(&witnessed)?;
-            if let Some(pair) = moved {
-                self.moved(pair, witnessed.at, world)?;
-            }
+            self.witness(&witnessed, world)?;
         }
         self.exposed(now)?;
         self.read(world)
+    }
+
+    /// Looks at one thing that happened at the venue.
+    fn witness(&mut self, witnessed: &Witnessed, world: &World) -> Result<(), Broken> {
+        self.arrival(witnessed, world)?;
+        self.attempts(witnessed)?;
+        self.budget(witnessed)?;
+        self.sent_away(witnessed)?;
+        let moved = self.facts.take(witnessed);
+        self.fill_after_end(witnessed)?;
+        moved.map_or(Ok(()), |pair| self.moved(pair, witnessed.at, world))
     }
 
     /// Reads on in the journal.

@@ -68,12 +68,7 @@ impl Bench {
                 FiredLeg { of, stamp_ms: self.stamp_ms(), decimals: 3, sent: true, ..FiredLeg::default() };
             self.oracle.books.fired.insert(id.number, leg);
         }
-        self.oracle.arrival(witnessed, &self.world)?;
-        self.oracle.attempts(witnessed)?;
-        self.oracle.budget(witnessed)?;
-        let moved = self.oracle.facts.take(witnessed);
-        self.oracle.fill_after_end(witnessed)?;
-        moved.map_or(Ok(()), |pair| self.oracle.moved(pair, witnessed.at, &self.world))
+        self.oracle.witness(witnessed, &self.world)
     }
 
     fn stamp_ms(&self) -> u64 {
