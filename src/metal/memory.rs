@@ -4,6 +4,7 @@
 //! Never: moves a byte by itself; the world's [`MemoryPeer`] does.
 
 use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::inbound::Inbound;
@@ -30,7 +31,7 @@ fn call(which: usize) {
 /// and grows up to `inbound_max`.
 #[must_use]
 pub fn memory_pair(id: LinkId, peer: &str, inbound: usize, inbound_max: usize) -> (Link, MemoryPeer) {
-    let wire = Arc::new(Mutex::new(Wire::default()));
+    let wire = Arc::new(Shared::default());
     let carrier = Carrier::Memory(Memory { wire: Arc::clone(&wire), rest: Vec::new(), open: true });
     let link = Link::new(id, peer.to_owned(), Inbound::new(inbound, inbound_max), carrier);
     (link, MemoryPeer { wire, peer: peer.to_owned() })
@@ -44,7 +45,8 @@ pub fn memory_pair_connecting(
     inbound: usize,
     inbound_max: usize,
 ) -> (Link, MemoryPeer) {
-    let wire = Arc::new(Mutex::new(Wire { held: true, ..Wire::default() }));
+    let wire =
+        Arc::new(Shared { wire: Mutex::new(Wire { held: true, ..Wire::default() }), ..Shared::default() });
     let carrier = Carrier::Memory(Memory { wire: Arc::clone(&wire), rest: Vec::new(), open: false });
     let link = Link::new(id, peer.to_owned(), Inbound::new(inbound, inbound_max), carrier);
     (link, MemoryPeer { wire, peer: peer.to_owned() })
@@ -53,35 +55,42 @@ pub fn memory_pair_connecting(
 /// The world's hand on a memory link.
 #[derive(Debug)]
 pub struct MemoryPeer {
-    wire: Arc<Mutex<Wire>>,
+    wire: Arc<Shared>,
     peer: String,
 }
 
 impl MemoryPeer {
     /// Lets `bytes` arrive at the link. Bytes for a link that is gone are lost, as on a wire.
     pub fn deliver(&mut self, bytes: &[u8]) {
-        let mut wire = lock(&self.wire);
+        let mut wire = self.wire.change();
         if !wire.link_closed {
             wire.inbox.extend_from_slice(bytes);
         }
     }
 
+    /// Whether the link sent something that was not taken, or was closed; a look, without the lock.
+    #[must_use]
+    pub fn has_said(&self) -> bool {
+        self.wire.said.load(Ordering::Acquire)
+    }
+
     /// Appends what the link sent to `out`, and makes room for more; returns how much it was.
     pub fn take(&mut self, out: &mut Vec<u8>) -> usize {
-        let mut wire = lock(&self.wire);
+        let mut wire = self.wire.change();
         let taken = wire.outbox.len();
         out.append(&mut wire.outbox);
+        self.wire.said.store(wire.link_closed, Ordering::Release);
         taken
     }
 
     /// How many untaken bytes the "kernel" holds before a send comes up short; `None`: any number.
     pub fn limit_outbox(&mut self, bytes: Option<usize>) {
-        lock(&self.wire).outbox_max = bytes;
+        self.wire.change().outbox_max = bytes;
     }
 
     /// Lets a connecting link open.
     pub fn open(&mut self) {
-        lock(&self.wire).held = false;
+        self.wire.change().held = false;
     }
 
     /// Ends the stream properly: the link reads what was delivered, then learns of the end.
@@ -104,18 +113,18 @@ impl MemoryPeer {
 
     /// Ends the link with any error, at once: a refused certificate, a timeout.
     pub fn fail(&mut self, error: LinkError) {
-        lock(&self.wire).inbox.clear();
+        self.wire.change().inbox.clear();
         self.end_with(error);
     }
 
     /// Whether the link's owner closed or dropped it.
     #[must_use]
     pub fn link_closed(&self) -> bool {
-        lock(&self.wire).link_closed
+        self.wire.lock().link_closed
     }
 
     fn end_with(&mut self, error: LinkError) {
-        let mut wire = lock(&self.wire);
+        let mut wire = self.wire.change();
         // The first end counts.
         wire.end.get_or_insert(error);
     }
@@ -138,14 +147,34 @@ impl Wire {
     }
 }
 
-/// A panic elsewhere left the bytes as they were, which is whole: each change is one call.
-fn lock(wire: &Mutex<Wire>) -> MutexGuard<'_, Wire> {
-    wire.lock().unwrap_or_else(PoisonError::into_inner)
+/// What both hands hold. The flags are changed under the lock, and spare a look that finds nothing: a world has dozens of
+/// links, and most of them are silent in most turns.
+#[derive(Debug, Default)]
+struct Shared {
+    wire: Mutex<Wire>,
+    /// The world changed something since the link found no news.
+    news: AtomicBool,
+    /// The link sent something, or was closed.
+    said: AtomicBool,
+}
+
+impl Shared {
+    /// A panic elsewhere left the bytes as they were, which is whole: each change is one call.
+    fn lock(&self) -> MutexGuard<'_, Wire> {
+        self.wire.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As [`Shared::lock`], for the world to change something that the link may be waiting for.
+    fn change(&self) -> MutexGuard<'_, Wire> {
+        let wire = self.lock();
+        self.news.store(true, Ordering::Release);
+        wire
+    }
 }
 
 /// The link's side.
 pub(super) struct Memory {
-    wire: Arc<Mutex<Wire>>,
+    wire: Arc<Shared>,
     rest: Vec<u8>,
     /// As last seen by the link.
     open: bool,
@@ -159,7 +188,7 @@ impl Memory {
     pub(super) fn fill(&mut self, inbound: &mut Inbound, peer: &str) -> Result<Fill, LinkError> {
         let _ = self.flush(peer);
         call(1);
-        let mut wire = lock(&self.wire);
+        let mut wire = self.wire.lock();
         if !wire.held {
             self.open = true;
             let spare = inbound.spare();
@@ -180,15 +209,16 @@ impl Memory {
             return Err(LinkError::Busy);
         }
         call(0);
-        let mut wire = lock(&self.wire);
+        let mut wire = self.wire.lock();
         let sent = bytes.len().min(wire.room());
         wire.outbox.extend_from_slice(&bytes[..sent]);
+        self.wire.said.store(true, Ordering::Release);
         self.rest.extend_from_slice(&bytes[sent..]);
         Ok(self.rest.len())
     }
 
     pub(super) fn flush(&mut self, _peer: &str) -> Result<bool, LinkError> {
-        let mut wire = lock(&self.wire);
+        let mut wire = self.wire.lock();
         // A proper end closes one direction; after a cut nothing goes out either.
         if let Some(error) = wire.end.as_ref().filter(|end| !matches!(end, LinkError::Closed { .. })) {
             return Err(error.clone());
@@ -199,6 +229,7 @@ impl Memory {
         call(0);
         let sent = self.rest.len().min(wire.room());
         wire.outbox.extend(self.rest.drain(..sent));
+        self.wire.said.store(true, Ordering::Release);
         Ok(self.rest.is_empty())
     }
 
@@ -207,14 +238,20 @@ impl Memory {
     }
 
     pub(super) fn has_news(&self) -> bool {
-        let wire = lock(&self.wire);
+        if !self.wire.news.load(Ordering::Acquire) {
+            return false;
+        }
+        let wire = self.wire.lock();
         let readable = !wire.held && (!self.open || !wire.inbox.is_empty());
-        readable || wire.end.is_some() || !self.rest.is_empty() && wire.room() > 0
+        let news = readable || wire.end.is_some() || !self.rest.is_empty() && wire.room() > 0;
+        self.wire.news.store(news, Ordering::Release);
+        news
     }
 
     pub(super) fn close(&mut self) {
-        let mut wire = lock(&self.wire);
+        let mut wire = self.wire.lock();
         wire.link_closed = true;
+        self.wire.said.store(true, Ordering::Release);
         wire.inbox.clear();
     }
 }

@@ -198,6 +198,9 @@ impl Network {
         let spot = heard(Door::SpotWs).max(heard(Door::SpotSbe));
         let left = Left { at: now, fed: [spot, heard(Door::UsdmWs)] };
         for (conn, line) in &mut self.lines {
+            if !line.peer.has_said() {
+                continue;
+            }
             if line.peer.take(&mut self.scratch) > 0 {
                 if self.weather.mute.contains(&line.door) {
                     line.stuck.push((left, std::mem::take(&mut self.scratch)));
