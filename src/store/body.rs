@@ -233,10 +233,11 @@ fn leg_body(leg: &FiredLeg, instruments: &Instruments) -> Value {
         Wire::Nothing => "nothing",
     };
     put(&mut body, "wire", json!(wire));
+    // As long with its short ways off, where nothing is sealed ahead: what a slow disk keeps may depend on the length.
     let made = match leg.made {
-        Made::Prepared => "prepared",
-        Made::Signed => "signed",
-        Made::Sealed => "sealed",
+        Made::Prepared => "signed ahead",
+        Made::Sealed => "sealed ahead",
+        Made::Signed => "signed at fire",
     };
     put(&mut body, "made", json!(made));
     body
