@@ -135,6 +135,7 @@ impl Reader {
             return;
         };
         let socket = Socket::new(card.rules, now, self.entropy.u64()).pinging(card.venue.ping);
+        let socket = if card.confirmations > 0 { socket.subscribed(now) } else { socket };
         let slot = self.links.insert(handed.link);
         let at = usize::from(slot.0);
         if at >= self.feeds.len() {
@@ -175,7 +176,7 @@ impl Reader {
         };
         let id = link.id;
         let Live { purpose, card, socket, unconfirmed } = live;
-        let mut ponged = false;
+        let (mut ponged, mut brought, waited) = (false, false, *unconfirmed);
         let outcome = socket.read(link, received, entropy, |sign| {
             let told = match sign {
                 Sign::Message(message) => {
@@ -195,6 +196,7 @@ impl Reader {
                     Ok(())
                 }
                 Ok(heard) => {
+                    brought |= matches!(heard, Heard::Quote { .. } | Heard::Stamp(_) | Heard::Mark { .. });
                     compare(&heard, newest, *purpose, received, counts);
                     take(heard, card, unconfirmed, id, received, doors, counts)
                 }
@@ -207,6 +209,12 @@ impl Reader {
         });
         if ponged {
             socket.ponged(received);
+        }
+        if waited > 0 && *unconfirmed == 0 {
+            socket.confirmed(received);
+        }
+        if brought {
+            socket.brought();
         }
         outcome
     }

@@ -6,6 +6,7 @@
 use crate::metal::entropy::Entropy;
 use crate::metal::link::{Link, Sent};
 use crate::units::Nanos;
+use crate::units::time::SEC;
 use crate::venue::open::Ping;
 use crate::wire::session::{Due, Rules, Session};
 use crate::wire::ws::{self, Assembler, Kind};
@@ -16,6 +17,12 @@ type Control = ArrayVec<u8, 125>;
 
 /// The largest message taken; a full depth diff stays far below.
 const MESSAGE_MAX: usize = 1 << 20;
+
+/// A subscription is confirmed within this time, or the socket is dialled anew (FAULTS F31).
+const CONFIRMED_WITHIN_NS: u64 = 5 * SEC;
+/// What was confirmed brings something within this time: a venue may forget what it confirmed. Quotes of what is worth
+/// trading come more often; a coin without any costs a connection each time, of 300 in five minutes.
+const BRINGS_WITHIN_NS: u64 = 20 * SEC;
 
 /// Why a socket is given back.
 #[derive(Debug)]
@@ -49,6 +56,8 @@ pub struct Socket {
     ping: Ping,
     /// What became of the last frame it sent, since somebody looked.
     spoke: Option<Sent>,
+    /// By when it must have brought what was asked for, and what it is if it has not.
+    owes: Option<(Nanos, &'static str)>,
 }
 
 impl Socket {
@@ -56,13 +65,33 @@ impl Socket {
     #[must_use]
     pub fn new(rules: Rules, now: Nanos, jitter: u64) -> Self {
         let session = Session::new(rules, now, jitter);
-        Self { session, assembler: Assembler::new(MESSAGE_MAX), ping: Ping::Frame, spoke: None }
+        Self { session, assembler: Assembler::new(MESSAGE_MAX), ping: Ping::Frame, spoke: None, owes: None }
     }
 
     /// It pings in this form.
     #[must_use]
     pub fn pinging(self, ping: Ping) -> Self {
         Self { ping, ..self }
+    }
+
+    /// Subscriptions were sent on it, at `now`: it owes confirmations.
+    #[must_use]
+    pub fn subscribed(self, now: Nanos) -> Self {
+        let owes =
+            Some((now.plus(CONFIRMED_WITHIN_NS), "the venue did not confirm a subscription within 5 s"));
+        Self { owes, ..self }
+    }
+
+    /// All was confirmed, at `now`: it owes what was subscribed.
+    pub fn confirmed(&mut self, now: Nanos) {
+        self.owes =
+            Some((now.plus(BRINGS_WITHIN_NS), "a confirmed subscription brought nothing within 20 s"));
+    }
+
+    /// It brought something, or what it brings comes when it comes: it owes nothing more.
+    #[inline]
+    pub fn brought(&mut self) {
+        self.owes = None;
     }
 
     /// What became of the last ping or pong that it sent since this was asked last, if it sent one.
@@ -156,7 +185,7 @@ impl Socket {
     ///
     /// # Errors
     ///
-    /// It stayed quiet, or it is near its age limit: dial anew.
+    /// It stayed quiet, owes something still, or is near its age limit: dial anew.
     pub fn tend(&mut self, link: &mut Link, now: Nanos, entropy: &mut Entropy) -> Result<Nanos, GiveUp> {
         match self.session.due(now) {
             Some(Due::SendPing) => {
@@ -173,7 +202,10 @@ impl Socket {
             }
             None => {}
         }
-        Ok(self.session.next_due())
+        match self.owes {
+            Some((until, why)) if now >= until => Err(GiveUp(format!("{why}; it is dialled anew"))),
+            owes => Ok(owes.map_or(Nanos::NEVER, |(until, _)| until).min(self.session.next_due())),
+        }
     }
 }
 
@@ -206,6 +238,23 @@ mod tests {
             socket.ponged(Nanos(600));
         }
         (sent[0], text, socket.tend(&mut link, Nanos(1_700), &mut entropy).is_err())
+    }
+
+    #[test]
+    fn a_socket_that_owes_something_is_given_up_when_its_time_is_over() {
+        let (mut link, _peer) = memory_pair(LinkId(1), "venue", 1 << 12, 1 << 14);
+        let mut entropy = Entropy::seeded(1);
+        let mut why = |socket: &mut Socket, at_s: u64| {
+            socket.tend(&mut link, Nanos(at_s * SEC), &mut entropy).err().map(|GiveUp(why)| why)
+        };
+        let mut socket = Socket::new(Rules::NONE, Nanos(SEC), 0).subscribed(Nanos(SEC));
+        assert_eq!(why(&mut socket, 5), None);
+        assert!(why(&mut socket, 6).unwrap().contains("did not confirm"));
+        socket.confirmed(Nanos(7 * SEC));
+        assert_eq!(why(&mut socket, 26), None);
+        assert!(why(&mut socket, 27).unwrap().contains("brought nothing"));
+        socket.brought();
+        assert_eq!(why(&mut socket, 1_000), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@
 
 use super::basis::Scales;
 use crate::event::{Feed, Instruments, Quote};
-use crate::units::time::MS;
+use crate::units::time::{MS, SEC};
 use crate::units::{InstrumentId, LegKind, LinkId, Nanos, PairId, Price, Ratio, Unix};
 use arrayvec::ArrayVec;
 
@@ -19,6 +19,9 @@ pub const PAIRS_PER_INSTRUMENT: usize = 4;
 const SAMPLE_NS: u64 = 100 * MS;
 /// A slow mean moves by 1/64 of the gap each sample: a memory of about 6 s.
 const MEAN_SHIFT: u32 = 6;
+
+/// Stamps of one socket's messages run backwards by so much at most, in ns: those of its symbols are made apart.
+const DISORDER_NS: i64 = 5 * SEC as i64;
 
 /// What a feed socket has shown of itself.
 #[derive(Clone, Copy, Debug)]
@@ -91,7 +94,12 @@ impl Books {
             Feed::Stamp { link, stamp, received, .. } => {
                 let socket = self.socket_mut(link);
                 socket.heard = received;
-                if socket.stamped.is_none_or(|(newest, _)| stamp >= newest) {
+                // A connection keeps the order of what it carries. Where a stamp is older by far than one before it, one of
+                // the two is absurd, and if it was the first nothing would ever be newer (FAULTS F7).
+                let is_newest = |(newest, _): (Unix, _)| {
+                    stamp >= newest || stamp.0.saturating_add(DISORDER_NS) < newest.0
+                };
+                if socket.stamped.is_none_or(is_newest) {
                     socket.stamped = Some((stamp, received));
                 }
             }

@@ -192,6 +192,17 @@ mod tests {
     }
 
     #[test]
+    fn an_absurd_stamp_closes_the_gate_until_the_next_message_and_no_longer() {
+        for absurd_ms in [-1_000_000_000_000, 1_000_000_000_000] {
+            let (mut books, offsets) = world();
+            stamp(&mut books, LinkId(1), T.plus(10 * MS), absurd_ms);
+            assert_eq!(verdict(&books, &offsets, T.plus(11 * MS)), Err(Closed::StampOld), "{absurd_ms}");
+            stamp(&mut books, LinkId(1), T.plus(20 * MS), 1);
+            assert_eq!(verdict(&books, &offsets, T.plus(21 * MS)), Ok(()), "{absurd_ms}");
+        }
+    }
+
+    #[test]
     fn no_learned_clock_means_no_entry() {
         let (books, mut offsets) = world();
         offsets.0[1] = None;

@@ -4,7 +4,8 @@
 //! Owns:  reading such an order and carrying it out; what undoes it, and when.
 //! Never: draws anything: `faults` does.
 //! Wire:  {"kind": "cut" | "truncate" | "hold" | "mute_door" | "shut", "door", "ms"} · {"kind": "cut_youngest", "door"} ·
-//!        {"kind": "slow", "us", "ms"} · {"kind": "slice", "bytes", "ms"} · {"kind": "no_room", "bytes", "ms"} ·
+//!        {"kind": "slow", "us", "ms"} · {"kind": "lean", "back", "us", "ms"} · {"kind": "chunk_max", "bytes", "ms"} ·
+//!        {"kind": "drift", "ppm", "ms"} · {"kind": "slice", "bytes", "ms"} · {"kind": "no_room", "bytes", "ms"} ·
 //!        {"kind": "pause", "ms"} · {"kind": "stall", "room", "ms"} · {"kind": "slow_disk", "ms"} ·
 //!        {"kind": "clock", "by_ms", "ms"} · {"kind": "stranger", "times"} · {"kind": "kill_process", "after_ms"} ·
 //!        {"kind": "lose_power", "tail", "after_ms"} · {"kind": "operator", "ask"} · anything the box takes.
@@ -66,6 +67,27 @@ impl World {
                 self.network.weather.slow_ns = number("us") * 1_000;
                 if number("us") > 0 {
                     return until(json!({"kind": "slow", "us": 0}));
+                }
+            }
+            ("lean", _) => {
+                let back = usize::from(order["back"].as_bool().unwrap_or(false));
+                self.network.weather.lean_ns = [0; 2];
+                self.network.weather.lean_ns[back] = number("us") * 1_000;
+                if number("us") > 0 {
+                    return until(json!({"kind": "lean", "us": 0}));
+                }
+            }
+            ("chunk_max", _) => {
+                let bytes = order["bytes"].as_u64().and_then(|bytes| usize::try_from(bytes).ok());
+                self.network.limit_chunks(bytes, now);
+                if bytes.is_some() {
+                    return until(json!({"kind": "chunk_max"}));
+                }
+            }
+            ("drift", _) => {
+                self.drift_ppm = order["ppm"].as_i64().unwrap_or(0);
+                if self.drift_ppm != 0 {
+                    return until(json!({"kind": "drift", "ppm": 0}));
                 }
             }
             ("slice", _) => {
@@ -165,6 +187,7 @@ impl World {
         self.network.exchange.calm();
         self.frozen.clear();
         self.hold_syncs(false);
+        self.drift_ppm = 0;
         self.time.step_unix(-std::mem::take(&mut self.stepped_ns));
     }
 

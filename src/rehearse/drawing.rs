@@ -28,7 +28,8 @@ const UNSURE: [(u16, &str); 6] = [
 ];
 /// Faults that came into the table after seeds were kept: each draws from a stream of its own, so that a seed's other
 /// draws are what they were. A new one goes to the end.
-const LATE: [&str; 6] = ["F72", "F41", "F48", "F38", "F39", "F42"];
+const LATE: [&str; 13] =
+    ["F72", "F41", "F48", "F38", "F39", "F42", "F3", "F4", "F7", "F23", "F31", "F49", "F52"];
 /// Tells the time of a settlement apart from all other draws.
 const SETTLEMENT: u64 = 0x7365_7474_6c65;
 /// A settlement inside a session comes so late at most, s: entries are off for a quarter of an hour before it, and it must
@@ -36,6 +37,10 @@ const SETTLEMENT: u64 = 0x7365_7474_6c65;
 const SETTLES_WITHIN_S: u64 = 70;
 /// Tells apart what orders travel by, and which door of their market a fault strikes then.
 const SOCKETS: u64 = 0x736f_636b_6574;
+/// Tells the calendar at the start apart from all other draws.
+const CALENDAR: u64 = 0x6361_6c65_6e64;
+/// Midnights, in days after 2026-01-01: of an ordinary day, a month, a quarter, a year; around the 29th of February.
+const EDGES_D: [u64; 6] = [1, 31, 90, 365, 789, 790];
 /// Tells those streams apart from all others, and, shifted, from each other.
 const LATE_STREAM: u64 = 0x6c61_7465;
 /// Shortest and longest time with faults.
@@ -124,6 +129,16 @@ impl Draw<'_> {
             }
             "$symbol" => return if self.coin() { self.spot() } else { self.perp() }.into(),
             "$coin" => return self.coin().into(),
+            "$how" => self.pick(&["silent", "refused", "unheeded"]),
+            // The epoch, microseconds for milliseconds, or any time up to the year 2262.
+            "$stamp" => {
+                return match self.range(0, 2) {
+                    0 => 0,
+                    1 => 1_767_225_600_000_000,
+                    _ => self.range(0, 9_223_372_036_854),
+                }
+                .into();
+            }
             // How many unsynced bytes outlive a loss of power: none, some, or all.
             "$tail" => {
                 return match self.range(0, 3) {
@@ -285,6 +300,7 @@ impl Plan {
             coins.remove(at);
         }
         let mut setup = setup(seed, &coins, &mut draw);
+        setup.begins_s = begins_s(seed);
         let mut sockets = Entropy::seeded(seed ^ SOCKETS);
         if sockets.u64().is_multiple_of(3) {
             setup.orders = Orders::Ws;
@@ -346,6 +362,17 @@ fn setup(seed: u64, coins: &[&str], draw: &mut Draw<'_>) -> Setup {
         segment_bytes: [32 << 10, 256 << 10, 16 << 20][draw.range(0, 2) as usize],
         ..keyed(seed, box_config)
     }
+}
+
+/// The calendar at the start: in one session of four so that it comes to an edge on the way, else the year's first second.
+fn begins_s(seed: u64) -> u64 {
+    let mut entropy = Entropy::seeded(seed ^ CALENDAR);
+    let mut draw = Draw { entropy: &mut entropy, coins: &[], sockets: None };
+    if draw.range(0, 3) > 0 {
+        return 0;
+    }
+    let edge = EDGES_D[draw.range(0, EDGES_D.len() as u64 - 1) as usize] * 86_400;
+    edge - draw.range(2, SAFETY_S.1)
 }
 
 /// When the first settlement is: inside the session in one of eight, else where it was drawn.

@@ -59,7 +59,7 @@ pub(super) struct Line {
     /// The engine closed its end; that is on its way to the box.
     leaving: bool,
     /// What arrived while the door was held; `None` stands for the end.
-    held: Vec<Option<Vec<u8>>>,
+    pub(super) held: Vec<Option<Vec<u8>>>,
     /// What was said while nothing got out of the host.
     pub(super) stuck: Vec<(Left, Vec<u8>)>,
 }
@@ -283,10 +283,15 @@ impl Network {
         let of_door: Vec<ConnId> =
             self.lines.iter().filter(|(_, line)| line.door == door).map(|(conn, _)| *conn).collect();
         for conn in of_door {
-            let waited = self.lines.get_mut(&conn).map(|line| std::mem::take(&mut line.held));
-            for chunk in waited.into_iter().flatten() {
-                self.reach_engine(conn, chunk, now);
-            }
+            self.let_through(conn, now);
+        }
+    }
+
+    /// What waited on a connection arrives, unless something holds it still.
+    pub(super) fn let_through(&mut self, conn: ConnId, now: Nanos) {
+        let waited = self.lines.get_mut(&conn).map(|line| std::mem::take(&mut line.held));
+        for chunk in waited.into_iter().flatten() {
+            self.reach_engine(conn, chunk, now);
         }
     }
 
@@ -363,7 +368,11 @@ impl Network {
 
     fn reach_engine(&mut self, conn: ConnId, chunk: Option<Vec<u8>>, now: Nanos) {
         let Some(line) = self.lines.get_mut(&conn) else { return };
-        if self.held.contains(&line.door) {
+        let too_long =
+            chunk.as_ref().is_some_and(|it| self.weather.chunk_max.is_some_and(|most| it.len() > most));
+        // Behind a chunk that does not arrive, none does: TCP keeps the order.
+        let behind = self.weather.chunk_max.is_some() && !line.held.is_empty();
+        if too_long || behind || self.held.contains(&line.door) {
             line.held.push(chunk);
             return;
         }
@@ -400,7 +409,7 @@ impl Network {
 
     /// When what is sent now arrives: behind everything sent before in this direction.
     fn in_order(&mut self, conn: ConnId, direction: usize, now: Nanos) -> Nanos {
-        let at = now.plus(self.delay());
+        let at = now.plus(self.delay() + self.weather.lean_ns[direction]);
         let Some(line) = self.lines.get_mut(&conn) else { return at };
         line.last[direction] = at.max(line.last[direction].plus(1));
         line.last[direction]

@@ -90,6 +90,10 @@ fn told(setup: &Setup) -> Value {
         "drawn_turns": setup.drawn_turns,
         "segment_bytes": setup.segment_bytes,
     });
+    // Scripts from before calendars were drawn begin with the year.
+    if setup.begins_s != 0 {
+        told["begins_s"] = setup.begins_s.into();
+    }
     // Never drawn: told where somebody asked for it.
     if !setup.fast {
         told["fast"] = false.into();
@@ -115,6 +119,7 @@ fn read_back(seed: u64, row: &Value) -> Result<Setup, String> {
     };
     let exit_bps = row["exit_bps"].as_i64().ok_or("exit_bps is a number")?;
     Ok(Setup {
+        begins_s: row["begins_s"].as_u64().unwrap_or(0),
         wanted: Some(coins.collect::<Result<_, _>>()?),
         legs: *legs,
         clip: Amount(i128::from(whole(row, "clip_usdt")?) * ONE),

@@ -57,6 +57,8 @@ pub struct Setup {
     pub test_key: bool,
     /// Whether orders may leave.
     pub live: bool,
+    /// The calendar when it begins, in s after 2026-01-01T00:00:00Z.
+    pub begins_s: u64,
     /// Symbols or coins to trade; `None`: every pair found.
     pub wanted: Option<Vec<String>>,
     /// Which directions may be entered: short, long.
@@ -123,6 +125,7 @@ impl Default for Setup {
             box_config,
             test_key: false,
             live: true,
+            begins_s: 0,
             wanted: None,
             directions: [true, false],
             legs: Legs::Together,

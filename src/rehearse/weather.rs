@@ -16,6 +16,10 @@ pub(super) struct Weather {
     pub(super) mute: Vec<Door>,
     /// Chunks are at most so long; `None`: as they were written.
     pub(super) slice: Option<usize>,
+    /// What goes to the box (0) or comes back (1) takes so much longer, the other way does not.
+    pub(super) lean_ns: [u64; 2],
+    /// Longer chunks never arrive, nor does what follows them on their connection, until the route is mended.
+    pub(super) chunk_max: Option<usize>,
 }
 
 impl Weather {
@@ -45,6 +49,18 @@ impl Network {
         }
     }
 
+    /// Chunks up to this length pass; `None`: all do, and what waited arrives.
+    pub(super) fn limit_chunks(&mut self, most: Option<usize>, now: Nanos) {
+        self.weather.chunk_max = most;
+        if most.is_none() {
+            let waiting: Vec<ConnId> =
+                self.lines.iter().filter(|(_, line)| !line.held.is_empty()).map(|(conn, _)| *conn).collect();
+            for conn in waiting {
+                self.let_through(conn, now);
+            }
+        }
+    }
+
     /// So many bytes fit into the send buffer of every connection that is open now.
     pub(super) fn limit_room(&mut self, bytes: Option<usize>) {
         for line in self.lines.values_mut() {
@@ -68,6 +84,8 @@ impl Network {
     pub(super) fn clear_up(&mut self, now: Nanos) {
         self.weather.slow_ns = 0;
         self.weather.slice = None;
+        self.weather.lean_ns = [0; 2];
+        self.limit_chunks(None, now);
         self.limit_room(None);
         for (_, door) in super::network::DOORS {
             self.mute(door, false, now);

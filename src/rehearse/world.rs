@@ -76,6 +76,8 @@ pub struct World {
     idle_ns: u64,
     /// How far the calendar was stepped, ns.
     pub(super) stepped_ns: i64,
+    /// How much faster than the venue's the calendar runs, in millionths.
+    pub(super) drift_ppm: i64,
     /// Draws the order of turns, where that is drawn.
     turn_order: Option<Entropy>,
 }
@@ -92,6 +94,7 @@ impl World {
 
     fn on(setup: &Setup, (disk, disk_peer): (Disk, DiskPeer)) -> Result<Self, SetupError> {
         let (clock, time) = Clock::virtual_time();
+        time.step_unix((setup.begins_s * SEC) as i64);
         let mut seeds = Entropy::seeded(setup.seed);
         let (dialer, dials) = Dialer::memory();
         let (to_witness, witness) = Dialer::memory();
@@ -117,6 +120,7 @@ impl World {
             firing: Vec::new(),
             idle_ns: setup.idle_ns,
             stepped_ns: 0,
+            drift_ppm: 0,
             turn_order: setup.drawn_turns.then(|| Entropy::seeded(setup.seed ^ TURNS)),
             turns: 0,
             busy_turns: 0,
@@ -249,8 +253,14 @@ impl World {
         let pause = self.now.plus(if worked { BUSY_NS } else { self.idle_ns }).min(until);
         let before = self.network.events;
         loop {
+            let from = self.now;
             self.now = self.network.next_due().min(pause).max(self.now.plus(1)).min(until);
             self.time.set(self.now);
+            if self.drift_ppm != 0 {
+                let by_ns = self.now.since(from) as i64 * self.drift_ppm / 1_000_000;
+                self.stepped_ns += by_ns;
+                self.time.step_unix(by_ns);
+            }
             self.network.happen(self.now);
             let quiet = self.network.events == before;
             if worked || !quiet || self.now >= pause || !self.network.witnessed.is_empty() {

@@ -11,6 +11,7 @@ use super::faults::Faults;
 use super::fed::FedSymbol;
 use super::horizon::Horizon;
 use super::hub::{Event, Feed, Hub};
+use super::kinds::Deaf;
 use super::limits::Limits;
 use super::listing::{Contract, Listing, SymbolId};
 use super::market::{Book, Day, Mark, Synthetic};
@@ -133,6 +134,10 @@ pub struct Exchange {
     pub(super) uncounted: [u64; 2],
     /// Symbols whose books are thin: the share they show, in millionths, and until when, host time.
     pub(super) thin: BTreeMap<SymbolId, (u64, u64)>,
+    /// Perps whose marks are off their market: by how much, in millionths, and until when, host time.
+    pub(super) marks_off: BTreeMap<SymbolId, (i64, u64)>,
+    /// What becomes of subscriptions, by market, and until when, host time.
+    pub(super) deaf: [Option<(Deaf, u64)>; 2],
     pub(super) tick_ns: u64,
     /// Ends of the markets' maintenances, host time, ns.
     pub(super) maintenance: [u64; 2],
@@ -225,6 +230,8 @@ impl Exchange {
             replica: [Behind::default(); 2],
             uncounted: [0; 2],
             thin: BTreeMap::new(),
+            marks_off: BTreeMap::new(),
+            deaf: [None; 2],
             tick_ns: SECOND / u64::from(config.ticks_per_s),
             maintenance: [0; 2],
             horizon: [Market::Spot, Market::Usdm].map(Horizon::of),

@@ -4,171 +4,23 @@
 //! Never: carries a fault out; the caller does.
 
 use super::config::Market;
+use super::kinds::{Deaf, Forced, FundingOrder, Kind};
 use super::matching::Side;
-use super::number::{E8, parse_e8};
+use super::number::parse_e8;
 use super::odd::Odd;
 use super::standing::Change;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
-/// What a fault does.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Kind {
-    /// The order is refused with this code, text and HTTP status; executed all the same if `taken`.
-    Refuse { code: i64, msg: String, status: u16, taken: bool },
-    /// The order meets an empty book.
-    None,
-    /// The order fills only this share, in millionths.
-    Partial { ppm: u64 },
-    /// The order is executed; the connection is cut instead of an answer.
-    DropAck,
-    /// The order is not taken; the connection is cut.
-    Lose,
-    /// The order is taken and left standing for `ms`, filled to this share, in millionths; `acked`: with an answer.
-    Freeze { ms: u64, ppm: u64, acked: bool },
-    /// The answer is 200 with an HTML page.
-    Html { taken: bool },
-    /// The answer is this status and body, with `Retry-After` if that is not 0.
-    Status { status: u16, body: String, taken: bool, retry_after_s: u64 },
-    /// Half of the answer's body is sent, then the connection is cut.
-    Half,
-    /// The answer comes `ms` late.
-    Slow { ms: u64 },
-    /// All market sockets close.
-    CutStreams,
-    /// A stream goes silent.
-    Mute { stream: String, ms: u64 },
-    /// The next best quote is not as it should be.
-    Quote(Odd),
-    /// A symbol's rules are these from now on; `None`: as before. Factors in millionths, sizes in 10⁻⁸.
-    Rules {
-        symbol: String,
-        up_ppm: Option<u64>,
-        down_ppm: Option<u64>,
-        tick: Option<E8>,
-        step: Option<E8>,
-        min_notional: Option<E8>,
-    },
-    /// A symbol's status is this from now on.
-    SymbolStatus { symbol: String, status: &'static str },
-    /// A perp has its day of settlement, so long from now.
-    Delivery { symbol: String, in_ms: u64 },
-    /// A symbol's books show only this share, in millionths, for `for_ms`.
-    Thin { symbol: String, ppm: u64, for_ms: u64 },
-    /// Stream events come late by `ms`, for `for_ms`.
-    Lag { ms: u64, for_ms: u64 },
-    /// The order is executed now; its answer comes `ms` later.
-    DelayAck { ms: u64 },
-    /// Account reads answer from `ms` ago, for `for_ms`.
-    ReplicaLag { ms: u64, for_ms: u64 },
-    /// Private events of the next `ms` are lost.
-    MuteUser { ms: u64 },
-    /// Private events come late by `ms`, for `for_ms`.
-    DelayUser { ms: u64, for_ms: u64 },
-    /// The next private event is sent twice.
-    DupUser,
-    /// The next order with a fill is told last things first.
-    ShuffleUser,
-    /// All sockets that carry private events close.
-    CutUser,
-    /// The listen key expires.
-    ExpireListenKey,
-    /// The venue reduces a position by this share, in millionths.
-    Force { how: Forced, symbol: String, ppm: u64 },
-    /// Somebody else trades on the account.
-    ForeignOrder { symbol: String, rest: bool },
-    /// Funding is paid now, on one perp or all.
-    SettleNow { symbol: Option<String> },
-    /// A perp's funding is another from now on.
-    Funding(FundingOrder),
-    /// The market is out of service.
-    Maintenance { for_ms: u64 },
-    /// Answers of the next `for_ms` tell no counters.
-    NoCounters { for_ms: u64 },
-    /// The market's limits are these from now on; `None`: as before.
-    Limit { weight_1m: Option<u32>, orders_10s: Option<u32> },
-    /// The client's address is banned.
-    Ban { for_ms: u64 },
-    /// The account is changed by somebody at the venue's pages.
-    Account(Box<Change>),
-    /// The venue forgets dead orders after `ms`, and USD-M all history after `history_ms`.
-    Horizon { ms: Option<u64>, history_ms: Option<u64> },
-}
-
-/// What becomes of a perp's funding, or of all perps'.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct FundingOrder {
-    pub(super) symbol: Option<String>,
-    /// The estimate and its mean.
-    pub(super) rate: Option<E8>,
-    /// Hours between settlements.
-    pub(super) interval_h: Option<u64>,
-    /// Are new settlements kept from the history?
-    pub(super) untold: Option<bool>,
-    /// Does the estimate stand still, and was it never another?
-    pub(super) steady: Option<bool>,
-}
-
-/// Why the venue closes a position on its own account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Forced {
-    /// Auto-deleveraging.
-    Adl,
-    /// Margin ran out.
-    Liquidation,
-    /// The contract ends.
-    Settlement,
-}
-
-impl Kind {
-    pub(super) fn name(&self) -> &'static str {
-        match self {
-            Self::Refuse { .. } => "refuse",
-            Self::None => "none",
-            Self::Partial { .. } => "partial",
-            Self::DropAck => "drop_ack",
-            Self::Lose => "lose",
-            Self::Freeze { .. } => "freeze",
-            Self::Html { .. } => "html",
-            Self::Status { .. } => "status",
-            Self::Half => "half",
-            Self::Slow { .. } => "slow",
-            Self::CutStreams => "cut_streams",
-            Self::Mute { .. } => "mute",
-            Self::Quote(odd) => odd.name(),
-            Self::Rules { .. } => "rules",
-            Self::SymbolStatus { .. } => "symbol_status",
-            Self::Delivery { .. } => "delivery",
-            Self::Thin { .. } => "thin",
-            Self::Lag { .. } => "lag",
-            Self::DelayAck { .. } => "delay_ack",
-            Self::ReplicaLag { .. } => "replica_lag",
-            Self::MuteUser { .. } => "mute_user",
-            Self::DelayUser { .. } => "delay_user",
-            Self::DupUser => "dup_user",
-            Self::ShuffleUser => "shuffle_user",
-            Self::CutUser => "cut_user",
-            Self::ExpireListenKey => "expire_listen_key",
-            Self::Force { how: Forced::Adl, .. } => "adl",
-            Self::Force { how: Forced::Liquidation, .. } => "liquidate",
-            Self::Force { how: Forced::Settlement, .. } => "delist",
-            Self::ForeignOrder { .. } => "foreign_order",
-            Self::SettleNow { .. } => "settle_now",
-            Self::Funding(_) => "funding",
-            Self::Maintenance { .. } => "maintenance",
-            Self::NoCounters { .. } => "no_counters",
-            Self::Limit { .. } => "limit",
-            Self::Ban { .. } => "ban",
-            Self::Account(_) => "account",
-            Self::Horizon { .. } => "horizon",
-        }
-    }
-}
+/// The longest burst, in quotes of one symbol.
+const BURST_MAX: u64 = 20_000;
 
 const ALLOWED: &str = "kind is one of refuse (code, msg, status, taken), none, partial (fraction_ppm), drop_ack, lose, freeze \
                        (ms, fraction_ppm, acked: an IOC order stays NEW), \
                        html (taken), status (status, body, taken, retry_after_s), half, slow (ms), cut_streams, mute (stream, ms), bad_quote, crossed_quote, spike_quote (by_ppm: both its prices are off by so much), late_quote \
-                       (it comes after the next one), thin (symbol, fraction_ppm, for_ms), \
+                       (it comes after the next one), stamp_quote (stamp_ms: a perp's quote says it is of then), thin (symbol, fraction_ppm, for_ms), \
+                       burst (symbol, times: so many quotes at once), mark_off (symbol, by_ppm, for_ms), \
+                       deaf (how silent|refused|unheeded, for_ms: to subscriptions), \
                        rules (symbol, up_ppm, down_ppm, tick, step, min_notional: from now on), \
                        symbol_status (symbol, status TRADING|BREAK|HALT|SETTLING), delivery (symbol, in_ms: a perp's \
                        deliveryDate; it trades on until delist), \
@@ -256,10 +108,8 @@ impl Faults {
                 stream: text("stream").ok_or("mute needs stream, such as \"btcusdt@bookTicker\"")?.to_owned(),
                 ms: number("ms", 1_000)?,
             },
-            kind @ ("bad_quote" | "crossed_quote" | "spike_quote" | "late_quote") => {
-                let ppm = members.get("by_ppm").map_or(Some(100_000), Value::as_i64);
-                let ppm = ppm.filter(|ppm| (-999_999..=9_000_000).contains(ppm));
-                Kind::Quote(Odd::of(kind, ppm.ok_or("by_ppm is a whole number from -999999 to 9000000")?))
+            kind @ ("bad_quote" | "crossed_quote" | "spike_quote" | "late_quote" | "stamp_quote") => {
+                Kind::Quote(Odd::of(kind, by_ppm(members)?, number("stamp_ms", 0)?))
             }
             "rules" => {
                 let given = |key: &str| members.get(key).map(|_| number(key, 0)).transpose();
@@ -291,6 +141,24 @@ impl Faults {
                     status: status.ok_or("symbol_status needs status: TRADING, BREAK, HALT or SETTLING")?,
                 }
             }
+            "burst" => Kind::Burst {
+                symbol: text("symbol").ok_or("burst needs symbol, such as \"BTCUSDT\"")?.to_owned(),
+                times: number("times", 100)?.min(BURST_MAX),
+            },
+            "mark_off" => Kind::MarkOff {
+                symbol: text("symbol").ok_or("mark_off needs symbol, such as \"BTCUSDT\"")?.to_owned(),
+                ppm: by_ppm(members)?,
+                for_ms: number("for_ms", 1_000)?,
+            },
+            "deaf" => Kind::Deaf {
+                how: match text("how") {
+                    Some("silent") => Deaf::Silent,
+                    Some("refused") => Deaf::Refused,
+                    Some("unheeded") => Deaf::Unheeded,
+                    _ => return Err(format!("deaf needs how: silent, refused or unheeded; {ALLOWED}")),
+                },
+                for_ms: number("for_ms", 1_000)?,
+            },
             "thin" => Kind::Thin {
                 symbol: text("symbol").ok_or("thin needs symbol, such as \"BTCUSDT\"")?.to_owned(),
                 ppm: number("fraction_ppm", 20_000)?.min(1_000_000),
@@ -435,6 +303,13 @@ impl Faults {
         self.count(&kind);
         Some(kind)
     }
+}
+
+/// How far off a price is, in millionths.
+fn by_ppm(members: &Map<String, Value>) -> Result<i64, String> {
+    let ppm = members.get("by_ppm").map_or(Some(100_000), Value::as_i64);
+    let ppm = ppm.filter(|ppm| (-999_999..=9_000_000).contains(ppm));
+    ppm.ok_or_else(|| "by_ppm is a whole number from -999999 to 9000000".to_owned())
 }
 
 fn read_funding(members: &Map<String, Value>) -> Result<FundingOrder, String> {

@@ -8,7 +8,7 @@ use super::dialect::{self, binance};
 use super::exchange::{Due, Exchange, MS, SECOND};
 use super::hub::{Event, Feed};
 use super::listing::SymbolId;
-use super::market::{Book, Level};
+use super::market::{Book, Coin, Level};
 use super::odd::Odd;
 use super::tape::Player;
 use tungstenite::Message;
@@ -43,7 +43,10 @@ impl Exchange {
         if self.listing.symbols[id].market == Market::Usdm && !self.fed {
             let mid = self.books[id].mid();
             if mid != 0 {
-                self.marks[id].mark += (mid - self.marks[id].mark) / 8;
+                let off = self.marks_off.get(&id).filter(|(_, until)| self.now < *until);
+                let wanted = off.map_or(mid, |(ppm, _)| super::odd::moved(mid, *ppm, 1));
+                let mark = &mut self.marks[id].mark;
+                *mark = if off.is_some() { wanted } else { *mark + (wanted - *mark) / 8 };
             }
         }
         if !self.log.open.is_empty() {
@@ -66,7 +69,10 @@ impl Exchange {
         let truth = told.map(|told| std::mem::replace(&mut self.books[id], told));
         let spoil = odd == Some(Odd::Digits);
         let [text, binary] = streams;
-        let text = text.map(|at| (at, Event::Text(dialect::book_ticker(self, id, spoil))));
+        let mut text = text.map(|at| (at, Event::Text(dialect::book_ticker(self, id, spoil))));
+        if let (Some(Odd::Stamp { ms }), Some((_, Event::Text(text)))) = (odd, &mut text) {
+            *text = binance::stamp_quote(text, ms);
+        }
         let binary = binary.map(|at| (at, Event::Binary(binance::best_bid_ask(self, id, spoil).into())));
         if let Some(truth) = truth {
             self.books[id] = truth;
@@ -96,6 +102,16 @@ impl Exchange {
                     || Message::Binary(bytes.clone()),
                 );
             }
+        }
+    }
+
+    /// So many best quotes of a coin's symbol at once.
+    pub(super) fn burst(&mut self, id: SymbolId, times: u64) {
+        let of = |coin: &Coin| [coin.spot, coin.perp].contains(&Some(id));
+        let Some(coin) = self.market.coins.iter().position(of) else { return };
+        for _ in 0..times {
+            self.move_book(coin, id);
+            self.book_changed(id);
         }
     }
 

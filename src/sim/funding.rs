@@ -8,7 +8,7 @@ use super::chance::Chance;
 use super::config::Market;
 use super::dialect::binance;
 use super::exchange::{Due, Exchange, MS, Settled};
-use super::faults::FundingOrder;
+use super::kinds::FundingOrder;
 use super::listing::SymbolId;
 use super::number::E8;
 use super::watch::Seen;

@@ -9,7 +9,8 @@ use super::config::{Door, Market};
 use super::conn::Route;
 use super::dialect::binance;
 use super::exchange::{Exchange, MS};
-use super::faults::{Faults, Forced, Kind};
+use super::faults::Faults;
+use super::kinds::{Deaf, Forced, Kind};
 use super::listing::SymbolId;
 use super::market::Level;
 use super::matching::Side;
@@ -107,6 +108,21 @@ impl Exchange {
                 let found = self.listed(struck, symbol)?;
                 self.thin.extend(found.into_iter().map(|id| (id, (*ppm, until(*for_ms)))));
             }
+            Kind::Burst { .. } | Kind::MarkOff { .. } if self.tape.is_some() || self.fed => {
+                return Err(format!("{} has no place where quotes come from outside", fault.kind.name()));
+            }
+            Kind::Burst { symbol, times } => {
+                for id in self.listed(struck, symbol)? {
+                    self.burst(id, *times);
+                }
+            }
+            Kind::MarkOff { symbol, ppm, for_ms } => {
+                let id = self.perp(symbol)?;
+                self.marks_off.insert(id, (*ppm, until(*for_ms)));
+            }
+            Kind::Deaf { how, for_ms } => {
+                markets.for_each(|market| self.deaf[market] = Some((*how, until(*for_ms))));
+            }
             Kind::SettleNow { symbol } => self.settle_now(symbol.as_deref())?,
             Kind::Funding(order) => self.order_funding(order)?,
             Kind::Maintenance { for_ms } => struck.for_each(|market| self.maintain(market, until(*for_ms))),
@@ -137,6 +153,11 @@ impl Exchange {
         }
         self.faults.count(&fault.kind);
         Ok(())
+    }
+
+    /// What becomes of a subscription now, if nothing else.
+    pub(super) fn deaf_to(&self, market: Market) -> Option<Deaf> {
+        self.deaf[market.index()].filter(|(_, until)| self.now < *until).map(|(how, _)| how)
     }
 
     /// The symbols of that name on these markets.

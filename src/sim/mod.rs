@@ -25,6 +25,7 @@ mod horizon;
 mod http;
 mod hub;
 mod incidents;
+mod kinds;
 mod limits;
 mod listing;
 mod market;

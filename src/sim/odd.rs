@@ -17,14 +17,17 @@ pub(super) enum Odd {
     Spike { ppm: i64 },
     /// It comes after the one that follows it.
     Late,
+    /// A perp's says that it is of this time, ms.
+    Stamp { ms: u64 },
 }
 
 impl Odd {
-    pub(super) fn of(kind: &str, ppm: i64) -> Self {
+    pub(super) fn of(kind: &str, ppm: i64, stamp_ms: u64) -> Self {
         match kind {
             "crossed_quote" => Self::Crossed,
             "spike_quote" => Self::Spike { ppm },
             "late_quote" => Self::Late,
+            "stamp_quote" => Self::Stamp { ms: stamp_ms },
             _ => Self::Digits,
         }
     }
@@ -35,6 +38,7 @@ impl Odd {
             Self::Crossed => "crossed_quote",
             Self::Spike { .. } => "spike_quote",
             Self::Late => "late_quote",
+            Self::Stamp { .. } => "stamp_quote",
         }
     }
 
@@ -43,7 +47,7 @@ impl Odd {
         let mut told = book.clone();
         let (bid, ask) = (&mut told.bids[0], &mut told.asks[0]);
         match self {
-            Self::Digits | Self::Late => return None,
+            Self::Digits | Self::Late | Self::Stamp { .. } => return None,
             Self::Crossed => std::mem::swap(bid, ask),
             Self::Spike { ppm } => {
                 for level in [&mut *bid, &mut *ask] {
@@ -57,7 +61,7 @@ impl Odd {
 }
 
 /// A price that far off, in whole ticks, at least one.
-fn moved(price: E8, ppm: i64, tick: E8) -> E8 {
+pub(super) fn moved(price: E8, ppm: i64, tick: E8) -> E8 {
     let exact = i128::from(price) * i128::from(1_000_000 + ppm) / 1_000_000;
     let ticks = exact / i128::from(tick.max(1));
     i64::try_from(ticks).unwrap_or(1).max(1).saturating_mul(tick.max(1))

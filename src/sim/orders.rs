@@ -4,7 +4,7 @@
 //! Never: decides whether an order is acceptable.
 
 use super::config::Market;
-use super::faults::Forced;
+use super::kinds::Forced;
 use super::listing::SymbolId;
 use super::matching::Side;
 use super::number::{E8, Money};

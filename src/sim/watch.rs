@@ -247,7 +247,9 @@ impl Exchange {
             self.replica[market].until = 0;
             self.private.muted_until[market] = 0;
             self.private.late[market].until = 0;
+            self.deaf[market] = None;
         }
+        self.marks_off.clear();
         for stream in &mut self.hub.streams {
             stream.muted_until = 0;
         }

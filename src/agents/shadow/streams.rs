@@ -129,6 +129,7 @@ impl Shadow {
         }
         let socket = Socket::new(card.rules, now, self.doors.entropy.u64());
         let unconfirmed = card.confirmations;
+        let socket = if unconfirmed > 0 { socket.subscribed(now) } else { socket };
         let at = usize::from(streams.links.insert(handed.link).0);
         if at >= streams.open.len() {
             streams.open.resize_with(at + 1, || None);
@@ -305,8 +306,12 @@ impl Shadow {
             UserHeard::Confirmed => {
                 let stream = self.streams.open.get_mut(usize::from(slot.0)).and_then(Option::as_mut)?;
                 stream.unconfirmed = stream.unconfirmed.saturating_sub(1);
-                if stream.unconfirmed == 0 && self.streams.lanes[lane] == Flow::Dry {
-                    self.stream_confirmed(lane);
+                if stream.unconfirmed == 0 {
+                    // Hours may pass without an event.
+                    stream.socket.brought();
+                    if self.streams.lanes[lane] == Flow::Dry {
+                        self.stream_confirmed(lane);
+                    }
                 }
             }
             UserHeard::Rejected { code, retry_after_s } => {

@@ -6,9 +6,9 @@
 use super::super::config::{ConnId, Door, Market};
 use super::super::conn::{Route as Place, Subscription};
 use super::super::exchange::{Due, Exchange, MS};
-use super::super::faults::Kind;
 use super::super::http::{self, Request};
 use super::super::hub::Feed;
+use super::super::kinds::Kind;
 use super::super::listing::{Symbol, SymbolId};
 use super::super::number::{E8, Fixed, ONE_E8, decimals_used, mul_div};
 use super::super::rates::Rate;

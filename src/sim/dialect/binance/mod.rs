@@ -27,7 +27,7 @@ pub(in crate::sim) use order_entry::take_order;
 pub(in crate::sim) use sbe::{best_bid_ask, trade as sbe_trade};
 pub(in crate::sim) use streams::{
     book_ticker, depth_event, mark_events, messages_per_second, on_text, shutdown_notice, spoil_quote,
-    trade_event,
+    stamp_quote, trade_event,
 };
 pub(in crate::sim) use user_events::{
     KEY_EXPIRED, account_event, funding_event, key_expired, leverage_event, order_events, wrap_spot,
@@ -36,8 +36,8 @@ pub(in crate::sim) use user_events::{
 
 use super::super::config::{ConnId, Door, Market};
 use super::super::exchange::{Due, Exchange, MS};
-use super::super::faults::Kind;
 use super::super::http::{self, Request};
+use super::super::kinds::Kind;
 use super::super::limits::Throttle;
 use super::super::matching::Side;
 use super::super::watch::Seen;

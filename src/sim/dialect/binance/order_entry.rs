@@ -8,7 +8,7 @@
 
 use super::super::super::config::Market;
 use super::super::super::exchange::{Due, Exchange, MS};
-use super::super::super::faults::Kind;
+use super::super::super::kinds::Kind;
 use super::super::super::listing::Contract;
 use super::super::super::market::Level;
 use super::super::super::matching::Side;

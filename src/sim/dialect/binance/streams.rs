@@ -10,6 +10,7 @@ use super::super::super::conn::{Route, Subscription};
 use super::super::super::exchange::Exchange;
 use super::super::super::http::{self, Request};
 use super::super::super::hub::{Event, Feed};
+use super::super::super::kinds::Deaf;
 use super::super::super::listing::{Contract, SymbolId};
 use super::super::super::market::Level;
 use super::super::super::number::Fixed;
@@ -141,11 +142,22 @@ pub(in crate::sim) fn on_text(exchange: &mut Exchange, conn: ConnId, text: &str)
         ws_api::on_request(exchange, conn, door.market(), text);
         return;
     }
-    let answer = control_answer(exchange, conn, text);
-    exchange.conns.send_text(conn, answer.into());
+    let subscribes = text.contains("\"SUBSCRIBE\"");
+    match exchange.deaf_to(door.market()).filter(|_| subscribes) {
+        Some(Deaf::Silent) => {}
+        Some(Deaf::Refused) => {
+            let no = json!({"code": 2, "msg": "Invalid request: the stream is not available"});
+            exchange.conns.send_text(conn, no.to_string().into());
+        }
+        how => {
+            let answer = control_answer(exchange, conn, text, how.is_none());
+            exchange.conns.send_text(conn, answer.into());
+        }
+    }
 }
 
-fn control_answer(exchange: &mut Exchange, conn: ConnId, text: &str) -> String {
+/// The answer to a control frame; unless `heeded`, nothing comes of a subscription.
+fn control_answer(exchange: &mut Exchange, conn: ConnId, text: &str, heeded: bool) -> String {
     let frame: Value = match serde_json::from_str(text) {
         Ok(frame) => frame,
         Err(error) => return json!({"code": 3, "msg": format!("Invalid JSON: {error}")}).to_string(),
@@ -169,7 +181,7 @@ fn control_answer(exchange: &mut Exchange, conn: ConnId, text: &str) -> String {
             };
             for name in names {
                 let done = if method == "SUBSCRIBE" {
-                    subscribe(exchange, conn, name)
+                    !heeded || subscribe(exchange, conn, name)
                 } else {
                     unsubscribe(exchange, conn, name);
                     true
@@ -346,6 +358,16 @@ pub(in crate::sim) fn spoil_quote(text: &str) -> String {
         Some(format!(r#"{head}"b":"12345678901234567890.12"{rest}"#))
     });
     spoilt.unwrap_or_else(|| text.to_owned())
+}
+
+/// Puts another time into the text of a perp's quote; a spot quote has none.
+pub(in crate::sim) fn stamp_quote(text: &str, ms: u64) -> String {
+    let end = |rest: &str| rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    let stamped = text.split_once(r#""T":"#).and_then(|(head, tail)| {
+        let (between, last) = tail[end(tail)..].split_once(r#""E":"#)?;
+        Some(format!(r#"{head}"T":{ms}{between}"E":{ms}{}"#, &last[end(last)..]))
+    });
+    stamped.unwrap_or_else(|| text.to_owned())
 }
 
 /// The event that is due on a depth stream, if anything changed, and its interval in ms.

@@ -8,7 +8,7 @@
 
 use super::super::super::config::Market;
 use super::super::super::exchange::Exchange;
-use super::super::super::faults::Forced;
+use super::super::super::kinds::Forced;
 use super::super::super::listing::SymbolId;
 use super::super::super::number::{E8, Fixed, Money, mul_div};
 use super::super::super::orders::{Fill, Order, OrderType, Tif};

@@ -7,7 +7,7 @@
 
 use super::super::super::config::{ConnId, Market};
 use super::super::super::exchange::{Due, Exchange, MS};
-use super::super::super::faults::Kind;
+use super::super::super::kinds::Kind;
 use super::super::super::limits::Throttle;
 use super::super::super::watch::Seen;
 use super::params::Params;
