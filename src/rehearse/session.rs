@@ -141,7 +141,7 @@ impl<'a> Session<'a> {
             instance: super::setup::INSTANCE,
             clip: setup.clip.0,
             lost_after_ns: u64::from(setup.recv_window_ms) * MS + setup.settle_ns,
-            secrets: [setup.key.0.clone(), setup.key.1.clone()],
+            secrets: [setup.key.0.clone(), setup.canary().to_owned()],
         };
         let oracle = Oracle::new(&mut world, allowed);
         Ok(Self {

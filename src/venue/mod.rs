@@ -40,7 +40,7 @@ pub use json::Scratch;
 pub use open::Open;
 pub use order_socket::{OrderSocket, Orders, Said, form};
 pub use pairing::{PairError, pair_up};
-pub use sign::Key;
+pub use sign::{Key, KeyKind};
 pub use standing::Standing;
 pub use symbols::Symbols;
 pub use user::{Unreadable, UserHeard, UserPlan, UserStream};
