@@ -38,7 +38,7 @@ pub use funding::Funding;
 pub use heard::{Binary, FeedPlan, Heard, Refused, Why};
 pub use json::Scratch;
 pub use open::Open;
-pub use order_socket::{OrderSocket, Orders, Said, form};
+pub use order_socket::{Logon, OrderSocket, Orders, Said, form};
 pub use pairing::{PairError, pair_up};
 pub use sign::{Key, KeyKind};
 pub use standing::Standing;
