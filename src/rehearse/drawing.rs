@@ -36,6 +36,8 @@ const SETTLEMENT: u64 = 0x7365_7474_6c65;
 const SETTLES_WITHIN_S: u64 = 70;
 /// Tells apart what orders travel by, and which door of their market a fault strikes then.
 const SOCKETS: u64 = 0x736f_636b_6574;
+/// Tells apart whether a session over sockets logs on to them.
+const LOGON: u64 = 0x6c6f_676f_6e00;
 /// Tells those streams apart from all others, and, shifted, from each other.
 const LATE_STREAM: u64 = 0x6c61_7465;
 /// Shortest and longest time with faults.
@@ -288,6 +290,9 @@ impl Plan {
         let mut sockets = Entropy::seeded(seed ^ SOCKETS);
         if sockets.u64().is_multiple_of(3) {
             setup.orders = Orders::Ws;
+            if Entropy::seeded(seed ^ LOGON).u64().is_multiple_of(2) {
+                setup = setup.of_ed25519();
+            }
         }
         let mut sockets = Some(sockets).filter(|_| setup.orders == Orders::Ws);
         let safety_ns = draw.range(SAFETY_S.0, SAFETY_S.1) * SEC;
