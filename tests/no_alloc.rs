@@ -49,6 +49,10 @@ fn the_hot_rooms_allocate_nothing_once_warm() {
     ] {
         trading(Setup { legs, record, orders, ..Setup::seeded(11) });
     }
+    // Logged on, and signed by the other kind of key.
+    for orders in [ws, rest] {
+        trading(Setup { orders, ..Setup::seeded(11) }.of_ed25519());
+    }
 }
 
 /// A quote and an order, ten thousand times, over a real socket: in our hands nothing is allocated, whether the

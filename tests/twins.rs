@@ -11,7 +11,7 @@ use arrayvec::ArrayVec;
 use contango::event::{Instrument, Instruments};
 use contango::units::{Amount, ClientId, InstrumentId, LegKind, Price, Qty, Rate, Side, Unix, VenueId};
 use contango::venue::binance::VENUE;
-use contango::venue::{Heard, Key, OrderSpec, Scratch, Symbols};
+use contango::venue::{Heard, Key, KeyKind, OrderSpec, Scratch, Symbols};
 use contango::wire::ws;
 use std::fmt::Write as _;
 
@@ -383,14 +383,20 @@ fn any_spec(dice: &mut Dice, row: &Instrument) -> OrderSpec {
 /// from under the mask byte by byte.
 #[test]
 fn orders_on_a_socket_are_written_as_a_slow_writer_writes_them() {
-    let key = Key::new("k".repeat(64), "s".repeat(64));
+    let signs = Key::new("k".repeat(64), "s".repeat(64));
+    let logs_on = Key::nobody(KeyKind::Ed25519);
     let window = 1_250;
-    let forms: Vec<_> =
-        rows().into_iter().map(|row| ((VENUE.order_socket.form)(&row, &key, window), row)).collect();
+    // Where the socket is logged on, the same without key and signature.
+    let forms: Vec<_> = [(&signs, true), (&logs_on, false)]
+        .into_iter()
+        .flat_map(|(key, signed)| {
+            rows().into_iter().map(move |row| ((VENUE.order_socket.form)(&row, key, window), row, signed))
+        })
+        .collect();
     let (count, mut dice) = cases();
     let mut out = ArrayVec::<u8, 1024>::new();
     for _ in 0..count {
-        let (form, row) = &forms[dice.below(forms.len() as u64) as usize];
+        let (form, row, signed) = &forms[dice.below(forms.len() as u64) as usize];
         let spec = any_spec(&mut dice, row);
         let mask = (dice.word() as u32).to_le_bytes();
         out.clear();
@@ -401,7 +407,6 @@ fn orders_on_a_socket_are_written_as_a_slow_writer_writes_them() {
         let answer = if row.leg == LegKind::Spot { "FULL" } else { "RESULT" };
         let text = |text: &str| serde_json::Value::from(text);
         let mut params = std::collections::BTreeMap::from([
-            ("apiKey", text(&"k".repeat(64))),
             ("symbol", text(&row.symbol)),
             ("side", text(if spec.side == Side::Buy { "BUY" } else { "SELL" })),
             ("type", text("LIMIT")),
@@ -417,16 +422,22 @@ fn orders_on_a_socket_are_written_as_a_slow_writer_writes_them() {
         if spec.reduce_only {
             params.insert("reduceOnly", text("true"));
         }
+        if *signed {
+            params.insert("apiKey", text(&"k".repeat(64)));
+        }
         let plain = |value: &serde_json::Value| value.as_str().map_or(value.to_string(), str::to_owned);
         let payload: Vec<_> = params.iter().map(|(name, value)| format!("{name}={}", plain(value))).collect();
+        let mut members: Vec<_> = params.iter().map(|(name, value)| format!(r#""{name}":{value}"#)).collect();
         let hmac = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, "s".repeat(64).as_bytes());
         let mut signature = String::new();
         for byte in ring::hmac::sign(&hmac, payload.join("&").as_bytes()).as_ref() {
             let _ = write!(signature, "{byte:02x}");
         }
-        let members: Vec<_> = params.iter().map(|(name, value)| format!(r#""{name}":{value}"#)).collect();
+        if *signed {
+            members.push(format!(r#""signature":"{signature}""#));
+        }
         let expected = format!(
-            r#"{{"id":"{}","method":"order.place","params":{{{},"signature":"{signature}"}}}}"#,
+            r#"{{"id":"{}","method":"order.place","params":{{{}}}}}"#,
             spec.client.0,
             members.join(",")
         );

@@ -26,7 +26,7 @@ pub mod trader;
 use crate::event::Instruments;
 use crate::metal::link::Link;
 use crate::units::{InstrumentId, LegKind, VenueId};
-use crate::venue::{OrderForm, Orders, Symbols, Venue};
+use crate::venue::{KeyKind, OrderForm, Orders, Symbols, Venue};
 use std::sync::Arc;
 
 /// What a connection is for. A dead one goes back to the clerk with it, to be made anew.
@@ -120,10 +120,10 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// What orders travel by; `None`: there are no templates.
+    /// What the templates were made for; `None`: there are none.
     #[must_use]
-    pub fn orders(&self) -> Option<Orders> {
-        self.forms.first().map(OrderForm::orders)
+    pub fn made_for(&self) -> Option<(Orders, KeyKind)> {
+        self.forms.first().map(OrderForm::made_for)
     }
 
     /// The order template of an instrument.

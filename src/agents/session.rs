@@ -16,7 +16,7 @@ use crate::metal::link::Link;
 use crate::metal::tap::{Flag, Tap, Turns};
 use crate::store::session::{self, Room};
 use crate::units::{LegKind, LinkId, VenueId};
-use crate::venue::{self, Key, Orders, Symbols};
+use crate::venue::{self, Key, KeyKind, Orders, Symbols};
 use std::sync::Arc;
 
 /// Rings a room takes from.
@@ -152,29 +152,30 @@ fn tap_terms(terms: &mut [Latest<TERMS_WORDS>], tap: &Tap) {
 
 // ───────────────────────────── instruments ─────────────────────────────
 
+/// What templates can be made for, by the number that says so in a file; 0: there are none.
+const FORMS: [Option<(Orders, KeyKind)>; 5] = [
+    None,
+    Some((Orders::Rest, KeyKind::Hmac)),
+    Some((Orders::Ws, KeyKind::Hmac)),
+    Some((Orders::Rest, KeyKind::Ed25519)),
+    Some((Orders::Ws, KeyKind::Ed25519)),
+];
+
 fn put_loaded(loaded: &Arc<Loaded>, out: &mut Vec<u8>) {
-    let orders: u8 = match loaded.orders() {
-        None => 0,
-        Some(Orders::Rest) => 1,
-        Some(Orders::Ws) => 2,
-    };
-    orders.put(out);
+    let at = FORMS.iter().position(|form| *form == loaded.made_for());
+    (at.unwrap_or(0) as u8).put(out);
     loaded.instruments.put(out);
 }
 
 /// Instruments as they were, with templates of nobody's key.
 #[must_use]
 pub fn take_loaded(mut from: &[u8], recv_window_ms: u32) -> Option<Loaded> {
-    let orders = match u8::take(&mut from)? {
-        0 => None,
-        1 => Some(Orders::Rest),
-        2 => Some(Orders::Ws),
-        _ => return None,
-    };
+    let made_for = *FORMS.get(usize::from(u8::take(&mut from)?))?;
     let instruments: Instruments = Bytes::take(&mut from)?;
     sound(&instruments)?;
-    let key = nobody();
-    let form = |row| orders.map(|orders| venue::form(orders, row, "recorded", &key, recv_window_ms));
+    // As long as a real one, so that every order takes the same room.
+    let key = Key::nobody(made_for.map_or(KeyKind::Hmac, |(_, kind)| kind));
+    let form = |row| made_for.map(|(orders, _)| venue::form(orders, row, "recorded", &key, recv_window_ms));
     let forms = instruments.instruments.iter().filter_map(form).collect();
     from.is_empty().then_some(Loaded { instruments: Arc::new(instruments), forms })
 }
@@ -197,12 +198,6 @@ pub fn sound(instruments: &Instruments) -> Option<()> {
         usize::from(pair.id.0) == n && there(pair.spot) && there(pair.perp) && pair.price_factor > 0
     });
     (row_holds && pair_holds).then_some(())
-}
-
-/// The key a replayed room signs with; as long as a real one, so that every order takes the same room.
-#[must_use]
-pub fn nobody() -> Key {
-    Key::new("n".repeat(64), "nobody".to_owned())
 }
 
 // ───────────────────────────── links ─────────────────────────────

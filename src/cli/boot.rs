@@ -37,7 +37,7 @@ use crate::store::{epoch, latch, segments};
 use crate::units::time::SEC;
 use crate::units::{Rate, Ratio};
 use crate::venue::standing::Wants;
-use crate::venue::{self, Key, Open, Venue};
+use crate::venue::{self, Open, Venue};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -103,7 +103,7 @@ pub(super) fn target(settings: &Settings, venue: &'static Venue) -> Result<Targe
                 })?;
             }
             test = file.env == Env::Test;
-            Some(Arc::new(Key::new(file.key.clone(), file.secret.to_string())))
+            Some(Arc::new(file.key))
         }
     };
     Ok(Target { venue, hosts, key, test })

@@ -7,6 +7,8 @@
 //! Quirk: the permissions are those of the opened file, so a swap between look and read is no use.
 
 use super::config::{nearest, place};
+use crate::venue::Key;
+use crate::venue::sign::PEM;
 use std::fmt;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
@@ -17,8 +19,8 @@ use zeroize::Zeroizing;
 /// Largest key file; a real one is a few hundred bytes.
 const FILE_MAX: u64 = 16 * 1024;
 /// What each kind of file holds, for messages.
-const KEY_FORM: &str =
-    "a key file holds three lines: env = \"test\" (or \"live\"), key = \"…\", secret = \"…\"";
+const KEY_FORM: &str = "a key file holds three values: env = \"test\" (or \"live\"), key = \"…\", and secret = \"…\" of a key of HMAC, or \
+     secret = '''…''' around the PEM of a private key of Ed25519";
 const HEADER_FORM: &str =
     "a file of --confirm-key-file holds two lines: header = \"Authorization\", secret = \"Bearer …\"";
 
@@ -35,10 +37,8 @@ pub enum Env {
 pub struct KeyFile {
     /// What it is for.
     pub env: Env,
-    /// The public part.
-    pub key: String,
-    /// The secret part; wiped when dropped.
-    pub secret: Zeroizing<String>,
+    /// The key; its secret was wiped once it could sign.
+    pub key: Key,
 }
 
 impl fmt::Debug for KeyFile {
@@ -120,11 +120,12 @@ impl KeyFile {
                         _ => return Err(form(at, "env is neither \"live\" nor \"test\"".to_owned())),
                     });
                 }
-                "key" | "secret" if written.is_empty() || !written.bytes().all(|b| b.is_ascii_graphic()) => {
-                    return Err(form(at, format!("{} is empty or has spaces", name.get_ref())));
+                "key" if !is_word(written) => return Err(form(at, "key is empty or has spaces".to_owned())),
+                "secret" if !is_word(written) && !written.contains(PEM) => {
+                    return Err(form(at, "secret is empty, or has spaces and is no PEM".to_owned()));
                 }
                 "key" => key = Some(written.to_string()),
-                "secret" => secret = Some(Zeroizing::new(written.to_string())),
+                "secret" => secret = Some((at, Zeroizing::new(written.to_string()))),
                 // A secret may stand where a name should: what is written there is not shown.
                 other => {
                     let near = nearest(other, ["env", "key", "secret"].into_iter());
@@ -136,7 +137,10 @@ impl KeyFile {
             }
         }
         match (env, key, secret) {
-            (Some(env), Some(key), Some(secret)) => Ok(Self { env, key, secret }),
+            (Some(env), Some(key), Some((at, secret))) => {
+                let key = Key::read(key, secret.to_string()).map_err(|error| form(at, error.to_string()))?;
+                Ok(Self { env, key })
+            }
             (env, key, _) => {
                 let missing = if env.is_none() {
                     "env"
@@ -251,6 +255,11 @@ fn read(path: &Path, flag: &'static str) -> Result<Zeroizing<String>, KeyError> 
     Ok(text)
 }
 
+/// Whether it is printable ASCII without spaces.
+fn is_word(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic())
+}
+
 /// The table a text holds, or where it is none: the parser's own message may quote the text.
 fn table(text: &str) -> Result<toml::Spanned<DeTable<'_>>, usize> {
     DeTable::parse(text).map_err(|error| error.span().map_or(0, |span| span.start))
@@ -270,6 +279,7 @@ fn host(url: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::venue::KeyKind;
     use std::fs::{Permissions, set_permissions, write};
 
     const SOUND: &str = "env = \"test\"\nkey = \"test-key-1\"\nsecret = \"s3cr3t-value\"\n";
@@ -285,12 +295,38 @@ mod tests {
     #[test]
     fn a_sound_key_file_is_read_and_never_shown() {
         let key = loaded(SOUND, 0o600).unwrap();
-        assert_eq!(
-            (key.env, key.key.as_str(), key.secret.as_str()),
-            (Env::Test, "test-key-1", "s3cr3t-value")
-        );
+        assert_eq!((key.env, key.key.api(), key.key.kind()), (Env::Test, "test-key-1", KeyKind::Hmac));
+        let same = Key::new("test-key-1".to_owned(), "s3cr3t-value".to_owned());
+        assert_eq!(key.key.sign(b"payload"), same.sign(b"payload"));
         let shown = format!("{key:?}");
         assert!(!shown.contains("s3cr3t") && !shown.contains("test-key-1"), "{shown}");
+    }
+
+    #[test]
+    fn a_private_key_is_known_by_its_pem_and_never_shown() {
+        let line = "MC4CAQAwBQYDK2VwBCIEIIJEYWtGBrhACmb9Dvy+qa8WEf0lQOl1s4CLIAB9m89u";
+        let file = |begin: &str, line: &str| {
+            format!(
+                "env = \"test\"\nkey = \"k\"\nsecret = '''\n-----BEGIN {begin}-----\n{line}\n-----END {begin}-----\n'''\n"
+            )
+        };
+        let key = loaded(&file("PRIVATE KEY", line), 0o600).unwrap().key;
+        assert_eq!(key.kind(), KeyKind::Ed25519);
+        // The one pair whose private half the page publishes (`signing_vectors.json`).
+        let vectors = include_str!("../../tests/fixtures/binance/signing_vectors.json");
+        let vectors: serde_json::Value = serde_json::from_str(vectors).unwrap();
+        let vector =
+            vectors.as_array().unwrap().iter().find(|v| v["name"] == "spot_fix_logon_ed25519").unwrap();
+        let payload = vector["payload"].as_str().unwrap();
+        assert_eq!(key.sign(payload.as_bytes()).in_json(), vector["signature"]);
+        for (begin, line) in [("RSA PRIVATE KEY", line), ("PUBLIC KEY", line), ("PRIVATE KEY", &line[..60])] {
+            let error = loaded(&file(begin, line), 0o600).unwrap_err().to_string();
+            let told = error.contains("key.toml:3:") && error.contains("openssl genpkey -algorithm ed25519");
+            assert!(told && !error.contains("MC4C"), "{error}");
+        }
+        let spaces = "env = \"test\"\nkey = \"k\"\nsecret = \"s3cr3t value\"\n";
+        let error = loaded(spaces, 0o600).unwrap_err().to_string();
+        assert!(error.contains("has spaces and is no PEM") && !error.contains("s3cr3t"), "{error}");
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub(super) fn run(settings: &Settings) -> Result<Exit, BootError> {
         seed: settings.seed,
         source: sim::Source::Fed(tee.symbols.clone()),
         leverage: settings.leverage,
+        secret: super::sim::secret(settings),
         wire_ns: settings.paper_rtt_ns,
         ..sim::Config::default()
     };

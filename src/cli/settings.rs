@@ -8,7 +8,7 @@ pub use crate::carry::backtest::Leave;
 use crate::metal::runner::Idle;
 use crate::rehearse::cells::List;
 use crate::units::{Amount, Rate};
-use crate::venue::{Open, Orders};
+use crate::venue::{KeyKind, Open, Orders};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -267,6 +267,8 @@ pub struct Settings {
     pub ticks_per_s: u32,
     /// Coins that trade in the box's synthetic market.
     pub coins: usize,
+    /// The kind of key the box's account has; `None`: the one that what is read of it asks for.
+    pub box_key: Option<KeyKind>,
     /// The port of `--listen`; 0: one that the kernel picks. `None`: nothing is listened on.
     pub listen_port: Option<u16>,
     /// `--notional` of a scan, in USDT.
@@ -388,6 +390,7 @@ impl Default for Settings {
             spot_order_limit: 0,
             ticks_per_s: 0,
             coins: 0,
+            box_key: None,
             listen_port: None,
             notional: Amount::ZERO,
             min_turnover: Amount::ZERO,

@@ -6,6 +6,7 @@
 use super::boot::BootError;
 use super::{Exit, Settings, say};
 use crate::metal::latch::{Latch, stop_on_signals};
+use crate::venue::KeyKind;
 use crate::{sim, simnet};
 use std::time::{Duration, Instant};
 
@@ -36,10 +37,20 @@ pub(super) fn config(settings: &Settings) -> Result<sim::Config, BootError> {
         spot_orders_10s: settings.spot_order_limit,
         ticks_per_s: settings.ticks_per_s,
         leverage: settings.leverage,
+        secret: secret(settings),
         more_coins: settings.coins.saturating_sub(12),
         script: script.unwrap_or_default(),
         ..sim::Config::default()
     })
+}
+
+/// What the holder of the box's account signs with.
+pub(super) fn secret(settings: &Settings) -> String {
+    let wanted = if settings.sbe { KeyKind::Ed25519 } else { KeyKind::Hmac };
+    match settings.box_key.unwrap_or(wanted) {
+        KeyKind::Hmac => sim::Config::default().secret,
+        KeyKind::Ed25519 => sim::Config::ED25519.to_owned(),
+    }
 }
 
 /// What a summary calls the box's market.

@@ -6,6 +6,7 @@
 use super::settings::{Command, Kind, Setting};
 use super::table::PLAIN;
 use super::value;
+use crate::venue::KeyKind;
 
 const BOX: &[Command] = &[Command::Sim];
 /// Who has doors.
@@ -97,6 +98,19 @@ pub(super) const LINES: &[Setting] = &[
         help: "Coins that trade in the box's synthetic market; those beyond 18 are made up",
         on: BOX,
         set: |s, v| value::count(v, 12, 2_000).map(|n| s.coins = n as usize),
+        ..PLAIN
+    },
+    Setting {
+        name: "box-key",
+        section: "box",
+        unit: "hmac|ed25519",
+        example: "ed25519",
+        help: "The kind of key the box's account has; unless told, ed25519 with `--feed sbe`, else hmac",
+        on: BOXES,
+        set: |s, v| {
+            let kinds = [("hmac", KeyKind::Hmac), ("ed25519", KeyKind::Ed25519)];
+            value::choice(v, &kinds).map(|kind| s.box_key = Some(kind))
+        },
         ..PLAIN
     },
     Setting {

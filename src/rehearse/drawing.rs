@@ -41,6 +41,8 @@ const SOCKETS: u64 = 0x736f_636b_6574;
 const CALENDAR: u64 = 0x6361_6c65_6e64;
 /// Midnights, in days after 2026-01-01: of an ordinary day, a month, a quarter, a year; around the 29th of February.
 const EDGES_D: [u64; 6] = [1, 31, 90, 365, 789, 790];
+/// Tells apart whether a session over sockets logs on to them.
+const LOGON: u64 = 0x6c6f_676f_6e00;
 /// Tells those streams apart from all others, and, shifted, from each other.
 const LATE_STREAM: u64 = 0x6c61_7465;
 /// Shortest and longest time with faults.
@@ -304,6 +306,9 @@ impl Plan {
         let mut sockets = Entropy::seeded(seed ^ SOCKETS);
         if sockets.u64().is_multiple_of(3) {
             setup.orders = Orders::Ws;
+            if Entropy::seeded(seed ^ LOGON).u64().is_multiple_of(2) {
+                setup = setup.of_ed25519();
+            }
         }
         let mut sockets = Some(sockets).filter(|_| setup.orders == Orders::Ws);
         let safety_ns = draw.range(SAFETY_S.0, SAFETY_S.1) * SEC;

@@ -98,6 +98,9 @@ fn told(setup: &Setup) -> Value {
     if !setup.fast {
         told["fast"] = false.into();
     }
+    if setup.key.1 == sim::Config::ED25519 {
+        told["key"] = "ed25519".into();
+    }
     told
 }
 
@@ -118,7 +121,7 @@ fn read_back(seed: u64, row: &Value) -> Result<Setup, String> {
         ..sim::Config::default()
     };
     let exit_bps = row["exit_bps"].as_i64().ok_or("exit_bps is a number")?;
-    Ok(Setup {
+    let setup = Setup {
         begins_s: row["begins_s"].as_u64().unwrap_or(0),
         wanted: Some(coins.collect::<Result<_, _>>()?),
         legs: *legs,
@@ -138,7 +141,12 @@ fn read_back(seed: u64, row: &Value) -> Result<Setup, String> {
         fast: row["fast"].as_bool().unwrap_or(true),
         segment_bytes: whole(row, "segment_bytes")?,
         ..keyed(seed, box_config)
-    })
+    };
+    match row["key"].as_str() {
+        None => Ok(setup),
+        Some("ed25519") => Ok(setup.of_ed25519()),
+        Some(_) => Err("key is ed25519, or is not told".to_owned()),
+    }
 }
 
 fn whole(row: &Value, key: &str) -> Result<u64, String> {
@@ -156,6 +164,8 @@ mod tests {
             let read = Plan::read(&plan.script()).unwrap();
             assert_eq!(format!("{plan:?}"), format!("{read:?}"), "seed {seed}");
         }
+        let kinds = |text: &str| (0..200).filter(|seed| Plan::drawn(*seed).script().contains(text)).count();
+        assert!((20..50).contains(&kinds(r#""key":"ed25519""#)) && kinds(r#""orders":"ws""#) > 50);
         let mut slow = Plan::drawn(1);
         slow.setup.fast = false;
         assert!(!Plan::read(&slow.script()).unwrap().setup.fast);
@@ -171,8 +181,9 @@ mod tests {
             let why = Plan::read(&first.to_string()).unwrap_err();
             assert!(why.starts_with("line 1: ") && why.contains(key), "{why}");
         }
-        // What orders travel by is the one that came later.
-        for (key, _) in first["setup"].as_object().unwrap().iter().filter(|(key, _)| *key != "orders") {
+        // What orders travel by, and by which key, came later.
+        let later = |key: &str| matches!(key, "orders" | "key");
+        for (key, _) in first["setup"].as_object().unwrap().iter().filter(|(key, _)| !later(key)) {
             let mut first = first.clone();
             first["setup"].as_object_mut().unwrap().remove(key);
             let why = Plan::read(&first.to_string()).unwrap_err();

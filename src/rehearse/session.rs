@@ -143,7 +143,7 @@ impl<'a> Session<'a> {
             clip: setup.clip.0,
             lost_after_ns: u64::from(setup.recv_window_ms) * MS + setup.settle_ns,
             by_socket: setup.orders == Orders::Ws,
-            secrets: [setup.key.0.clone(), setup.key.1.clone()],
+            secrets: [setup.key.0.clone(), setup.canary().to_owned()],
         };
         let oracle = Oracle::new(&mut world, allowed);
         Ok(Self {

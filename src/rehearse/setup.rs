@@ -32,6 +32,7 @@ use crate::store::segments::{self, JournalError};
 use crate::store::{latch, session};
 use crate::units::time::{MS, SEC, US};
 use crate::units::{Amount, Ratio};
+use crate::venue::sign::NotEd25519;
 use crate::venue::standing::Wants;
 use crate::venue::witness::{FORM, Map};
 use crate::venue::{self, Key, Orders};
@@ -172,6 +173,9 @@ pub enum SetupError {
     /// The disk in memory refused.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// The engine's secret is no key.
+    #[error(transparent)]
+    Key(#[from] NotEd25519),
     /// There was no memory for the intent records.
     #[error("no memory for the intent records ({0}); free some on this host")]
     Intents(#[from] io::Error),
@@ -182,6 +186,14 @@ impl Setup {
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
         Self { seed, ..Self::default() }
+    }
+
+    /// As it is, but the account's key is one of Ed25519.
+    #[must_use]
+    pub fn of_ed25519(mut self) -> Self {
+        self.key.1 = sim::Config::ED25519.to_owned();
+        self.box_config.secret.clone_from(&self.key.1);
+        self
     }
 
     /// The rooms of a session that a world of the setup `recorded` wrote, played to its end with the settings of
@@ -195,7 +207,8 @@ impl Setup {
         let whole = session::check(file).map_err(|error| told(&error))?;
         let begun = Begun::of(&whole.head).map_err(|what| format!("no {what}"))?;
         let recalled = segments::recalled(&whole.journal).ok_or("its journal can't be read")?;
-        let EngineSettings { trader, shadow, .. } = self.engine(begun.epoch, begun.latched.clone(), recalled);
+        let EngineSettings { trader, shadow, .. } =
+            self.engine(begun.epoch, begun.latched.clone(), recalled).map_err(|error| told(&error))?;
         let what_if = self.policy != recorded.policy;
         let mut replay = Replay::new(Made { trader, shadow, begun, what_if, heard: u64::MAX });
         for block in session::Blocks::new(file).map_err(|error| told(&error))? {
@@ -232,7 +245,7 @@ impl Setup {
             session_begun = session::begin(&head);
             session::journal(&journal.bytes(&disk)?, &mut session_begun);
         }
-        let settings = self.engine(epoch, latch.latched, journal.recalled().clone());
+        let settings = self.engine(epoch, latch.latched, journal.recalled().clone())?;
         let ground = Ground {
             clock: clock.clone(),
             dialer,
@@ -246,30 +259,41 @@ impl Setup {
         Ok((Engine::build(settings, ground, Latch::new(), Latch::new()), session_begun))
     }
 
+    /// The line of the engine's secret that is one: of a PEM what stands between its frame.
+    #[must_use]
+    pub fn canary(&self) -> &str {
+        self.key.1.lines().find(|line| !line.starts_with("-----")).unwrap_or_default()
+    }
+
     /// Whom the clerk asks: the world's own witness, in the form of DESIGN §7.
     fn witness(&self) -> Option<WitnessSettings> {
         let (_, every_ns) = self.confirm?;
         Some(WitnessSettings {
             host: Host { tls: false, name: "witness".to_owned(), port: PORT },
             path: "/v1/arbitrage/spot-perp".to_owned(),
-            header: Some(SecretHeader::new("X-Secret".to_owned(), self.key.1.clone().into())),
+            header: Some(SecretHeader::new("X-Secret".to_owned(), self.canary().to_owned().into())),
             map: Map::parse(FORM).ok()?,
             every_ns,
         })
     }
 
     /// The rooms' own settings, for the run of this epoch that begins latched or not, on these books.
-    pub(super) fn engine(&self, epoch: u32, latched: Option<Latched>, recalled: Recalled) -> EngineSettings {
+    pub(super) fn engine(
+        &self,
+        epoch: u32,
+        latched: Option<Latched>,
+        recalled: Recalled,
+    ) -> Result<EngineSettings, NotEd25519> {
         let venue = &venue::binance::VENUE;
         let host = |name: &'static str| (name, Host { tls: false, name: name.to_owned(), port: PORT });
-        let key = Key::new(self.key.0.clone(), self.key.1.clone());
+        let key = Key::read(self.key.0.clone(), self.key.1.clone())?;
         let target = Target {
             venue,
             hosts: venue.endpoints.iter().map(|endpoint| host(endpoint.name)).collect(),
             key: Some(Arc::new(key)),
             test: self.test_key,
         };
-        EngineSettings {
+        Ok(EngineSettings {
             clerk: ClerkSettings {
                 target,
                 rooms: true,
@@ -323,6 +347,6 @@ impl Setup {
             fast: self.fast,
             quotes_out: self.quotes_out,
             record: self.record,
-        }
+        })
     }
 }

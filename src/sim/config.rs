@@ -25,10 +25,9 @@ pub struct Config {
     pub spot_raw_5m: u32,
     /// API key of the one account.
     pub key: String,
-    /// HMAC secret of that key.
+    /// What the holder of that key signs with: a private key of Ed25519 in PEM, of which the box keeps the public half,
+    /// or any other text, by HMAC. Which it is decides of which kind the key is.
     pub secret: String,
-    /// Does that key pass for one of the kind Ed25519 at the door of SBE, which takes no other?
-    pub sbe_key: bool,
     /// USDT in the spot wallet at the start, decimal text.
     pub spot_usdt: String,
     /// BNB in the spot wallet at the start, decimal text. The account's own switch says whether fees are paid with it.
@@ -48,6 +47,13 @@ pub struct Config {
     pub script: Script,
 }
 
+impl Config {
+    /// A private key that is nobody's secret: the one the venue's page publishes.
+    pub const ED25519: &str = "-----BEGIN PRIVATE KEY-----\n\
+        MC4CAQAwBQYDK2VwBCIEIIJEYWtGBrhACmb9Dvy+qa8WEf0lQOl1s4CLIAB9m89u\n\
+        -----END PRIVATE KEY-----\n";
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -60,7 +66,6 @@ impl Default for Config {
             spot_raw_5m: 300_000,
             key: "test-key-0000000000000000000000000000000000000000000000000000box".into(),
             secret: "test-secret-0000000000000000000000000000000000000000000000000box".into(),
-            sbe_key: true,
             spot_usdt: "1000000".into(),
             spot_bnb: "0".into(),
             usdm_usdt: "1000000".into(),
@@ -260,8 +265,10 @@ pub enum ConfigError {
     /// The host time or the offset puts the box's clock before 1970.
     #[error("the box's clock would stand before 1970; choose another clock_offset_ns")]
     Clock,
-    /// The key or the secret is empty.
-    #[error("the account needs a key and a secret; set both")]
+    /// The key or the secret is empty, or a PEM of something else.
+    #[error(
+        "the account needs a key, and a secret that is a text or a private key of Ed25519 in PEM; set both"
+    )]
     Key,
     /// No leverage the venue lets set.
     #[error("leverage = {0} is outside 1 to 125; choose one within")]

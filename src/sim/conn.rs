@@ -40,6 +40,8 @@ pub(super) struct Socket {
     pub(super) combined: bool,
     /// Does it want answers without rate limits?
     pub(super) terse: bool,
+    /// Since when it is logged on, ms of the box's clock.
+    pub(super) authorized: Option<u64>,
     /// Number of its next subscription to the account.
     pub(super) next_subscription: u64,
     pub(super) subscriptions: Vec<Subscription>,
@@ -269,6 +271,7 @@ impl Conn {
             route,
             combined,
             terse: false,
+            authorized: None,
             next_subscription: 0,
             subscriptions: Vec::new(),
             opened: now,

@@ -4,6 +4,7 @@
 //! Never: knows a path, a field name or an error code of a venue: that is the dialect's.
 //! Order: things due at the same instant happen in the order in which they were scheduled.
 
+use super::account_key::AccountKey;
 use super::accounts::Accounts;
 use super::config::{Config, ConfigError, ConnId, Door, Market, Source};
 use super::conn::Conns;
@@ -126,7 +127,7 @@ pub struct Exchange {
     pub(super) signed: u64,
     pub(super) conns: Conns,
     pub(super) hub: Hub,
-    pub(super) signer: ring::hmac::Key,
+    pub(super) account_key: AccountKey,
     pub(super) lag: Lag,
     pub(super) private: Private,
     pub(super) replica: [Behind; 2],
@@ -154,9 +155,8 @@ impl Exchange {
     ///
     /// [`ConfigError`] names the setting to change.
     pub fn new(mut config: Config, now: u64) -> Result<Self, ConfigError> {
-        if config.key.is_empty() || config.secret.is_empty() {
-            return Err(ConfigError::Key);
-        }
+        let account_key = AccountKey::of(&config.secret).filter(|_| !config.key.is_empty());
+        let account_key = account_key.ok_or(ConfigError::Key)?;
         if !(1..=125).contains(&config.leverage) {
             return Err(ConfigError::Leverage(config.leverage));
         }
@@ -224,7 +224,7 @@ impl Exchange {
             signed: 0,
             conns: Conns::default(),
             hub,
-            signer: ring::hmac::Key::new(ring::hmac::HMAC_SHA256, config.secret.as_bytes()),
+            account_key,
             lag: Lag::default(),
             private: Private::default(),
             replica: [Behind::default(); 2],

@@ -11,6 +11,7 @@
 //!        `outage` and `script` inject, `replica` remembers, `horizon` forgets, `standing` holds the key's rights
 //!        and the account's modes, `truth` tells at the end and `watch` as it happens, `naked` measures.
 
+mod account_key;
 mod accounts;
 mod chance;
 mod config;

@@ -17,6 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The switches, as a careful desk leaves them.
 #[derive(Clone, Debug)]
 pub(super) struct Standing {
+    /// Is the key one that the venue knows?
+    pub(super) key: bool,
     /// May the key withdraw?
     pub(super) withdraws: bool,
     /// Does the key work from listed addresses only?
@@ -40,6 +42,7 @@ pub(super) struct Standing {
 impl Default for Standing {
     fn default() -> Self {
         Self {
+            key: true,
             withdraws: false,
             bound: true,
             trades: [true; 2],
@@ -56,6 +59,7 @@ impl Default for Standing {
 /// A change ordered from outside; what is `None` stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Change {
+    key: Option<bool>,
     withdraw: Option<bool>,
     ip_restrict: Option<bool>,
     spot: Option<bool>,
@@ -73,7 +77,7 @@ pub(super) struct Change {
 }
 
 /// The names, for whoever writes one wrong.
-pub(super) const MEMBERS: &str = "withdraw, ip_restrict, spot, futures, hedge, multi_assets, spot_burn, fee_burn, sapi, \
+pub(super) const MEMBERS: &str = "key, withdraw, ip_restrict, spot, futures, hedge, multi_assets, spot_burn, fee_burn, sapi, \
                                   isolated, leverage, maintenance, symbol";
 
 impl Change {
@@ -87,6 +91,7 @@ impl Change {
         for (name, value) in members {
             let flag = || value.as_bool().map(Some).ok_or_else(|| format!("{name} is true or false"));
             match name.as_str() {
+                "key" => change.key = flag()?,
                 "withdraw" => change.withdraw = flag()?,
                 "ip_restrict" => change.ip_restrict = flag()?,
                 "spot" => change.spot = flag()?,
@@ -138,6 +143,7 @@ impl Exchange {
         let it = &mut self.standing;
         let ([may_spot, may_usdm], [burns_spot, burns_usdm]) = (&mut it.trades, &mut it.burns);
         for (switch, wanted) in [
+            (&mut it.key, change.key),
             (&mut it.withdraws, change.withdraw),
             (&mut it.bound, change.ip_restrict),
             (may_spot, change.spot),

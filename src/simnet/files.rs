@@ -67,8 +67,11 @@ fn write_private(path: &Path, text: &str) -> io::Result<()> {
 
 /// The text of a key file for the box's one account.
 pub(super) fn key_toml(key: &str, secret: &str) -> String {
-    // A JSON string is also a TOML basic string.
-    let quote = |text: &str| serde_json::Value::from(text).to_string();
+    // A JSON string is also a TOML basic string; a PEM is written as its owner would write it.
+    let quote = |text: &str| match text.contains('\n') {
+        true => format!("'''\n{text}'''"),
+        false => serde_json::Value::from(text).to_string(),
+    };
     format!(
         "# A key of the exchange in a box; it opens nothing else.\n\
          env = \"test\"\nkey = {}\nsecret = {}\n",

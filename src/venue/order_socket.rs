@@ -3,9 +3,9 @@
 //! Owns:  the choice, and what a venue says of its order socket.
 //! Never: sends. Frames and masks are the pen's, which request flies is the trader's.
 
-use super::{Judged, Key, OrderForm, Scratch};
+use super::{Judged, Key, KeyKind, OrderForm, Scratch};
 use crate::event::{Counted, FillList, Instrument};
-use crate::units::{ClientId, LegKind};
+use crate::units::{ClientId, LegKind, Unix};
 use crate::wire::session::Rules;
 
 /// What orders travel by.
@@ -29,11 +29,28 @@ pub struct OrderSocket {
     pub weight: fn(LegKind) -> u32,
     /// What it owes.
     pub rules: fn(LegKind) -> Rules,
+    /// How it is logged on to.
+    pub logon: Logon,
     /// The order template of one instrument: key and `recvWindow` in ms are fixed in it. It renders the message; whoever
-    /// sends it puts a frame around it.
+    /// sends it puts a frame around it. With a key that logs on, no message of it is signed.
     pub form: fn(&Instrument, &Key, u32) -> OrderForm,
     /// Reads a message, where this order flies. Fills go into the list, as with `Venue::read_answer`.
     pub read: fn(&[u8], Option<Flies<'_>>, &mut Scratch, &mut FillList) -> Said,
+}
+
+/// How a socket is told once whose orders come on it.
+#[derive(Clone, Copy, Debug)]
+pub struct Logon {
+    /// Keys of this kind do it; with any other each order is signed.
+    pub kind: KeyKind,
+    /// Request weight.
+    pub weight: u32,
+    /// The message, stamped so.
+    pub message: fn(&Key, Unix) -> String,
+    /// Reads a message that may be the answer: `None` if it is none, else whether the socket is logged on, or why not.
+    pub read: fn(&[u8]) -> Option<Result<(), String>>,
+    /// What an operator does about a refusal.
+    pub advice: &'static str,
 }
 
 /// An order on its way: its id, and what it is of.

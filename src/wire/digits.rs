@@ -1,4 +1,4 @@
-//! Numbers and digests as text, written in place: decimals, integers, hex, base64.
+//! Numbers and digests as text, written in place: decimals, integers, hex, base64; and base64 read.
 //!
 //! Owns:  the writers orders and signatures are made with, checked against `format!`.
 //! Never: allocates (given room), rounds, or writes half a number into a full buffer.
@@ -115,6 +115,39 @@ pub fn write_base64(out: &mut impl Sink, bytes: &[u8]) -> Result<(), Full> {
     }
 }
 
+/// Reads padded base64 (RFC 4648 §4), white space left out, into `out`; how many bytes that were. `None`: it is none, or
+/// longer than `out`. Of what it is keeps no copy elsewhere.
+pub fn read_base64(text: &str, out: &mut [u8]) -> Option<usize> {
+    let (mut bits, mut held, mut digits, mut padding, mut length) = (0u32, 0, 0usize, 0usize, 0);
+    for letter in text.bytes().filter(|letter| !letter.is_ascii_whitespace()) {
+        digits += 1;
+        let value = match letter {
+            b'=' => {
+                padding += 1;
+                continue;
+            }
+            _ if padding > 0 => return None,
+            b'A'..=b'Z' => letter - b'A',
+            b'a'..=b'z' => letter - b'a' + 26,
+            b'0'..=b'9' => letter - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        bits = bits << 6 | u32::from(value);
+        held += 6;
+        if held >= 8 {
+            held -= 8;
+            *out.get_mut(length)? = (bits >> held) as u8;
+            length += 1;
+            bits &= (1 << held) - 1;
+        }
+    }
+    // Whole groups, as much padding as they need, and no bit set that no byte has.
+    let whole = digits.is_multiple_of(4) && padding < 3 && padding * 2 == held && bits == 0;
+    whole.then_some(length)
+}
+
 /// Writes `count` zeros; the caller has made sure that they fit.
 #[inline]
 pub(super) fn put_zeros(out: &mut impl Sink, count: usize) -> Result<(), Full> {
@@ -204,6 +237,25 @@ mod tests {
             let mut out = Vec::new();
             write_base64(&mut out, plain.as_bytes()).unwrap();
             assert_eq!(out, text.as_bytes());
+            let mut read = [0; 6];
+            let length = read_base64(&format!(" {text}\r\n"), &mut read).unwrap();
+            assert_eq!(&read[..length], plain.as_bytes());
+        }
+        for wrong in [
+            "Z",
+            "Zg",
+            "Zg=",
+            "Zg===",
+            "Zh==",
+            "Zm9=",
+            "Zm9v=",
+            "A===",
+            "====",
+            "Zg==Zg==",
+            "Zm-v",
+            "Zm9vYmFyZg==",
+        ] {
+            assert_eq!(read_base64(wrong, &mut [0; 6]), None, "{wrong}");
         }
     }
 

@@ -59,7 +59,7 @@ impl Desk {
     fn order(&mut self, leg: LegKind, order: &str) -> Value {
         let path = if leg == LegKind::Spot { "/api/v3/order" } else { "/fapi/v1/order" };
         let payload = format!("{order}&timestamp={}", self.at().as_ms());
-        let signature = String::from_utf8(key().sign(payload.as_bytes()).to_vec()).unwrap();
+        let signature = key().sign(payload.as_bytes()).in_url();
         let headers = vec![("X-MBX-APIKEY".into(), key().api().to_owned())];
         let ask = Ask {
             method: "POST",

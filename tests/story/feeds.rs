@@ -56,7 +56,7 @@ fn market_sockets_that_were_cut_are_redialled_and_trading_goes_on() {
 fn with_two_sockets_the_first_to_tell_wins_and_one_may_be_lost() {
     for sbe in [false, true] {
         let door = if sbe { Door::SpotSbe } else { Door::SpotWs };
-        let mut world = live(&Setup { feed_links: 2, sbe, ..steady() });
+        let mut world = live(&Setup { feed_links: 2, sbe, ..steady() }.of_ed25519());
         world.run_for(3 * SEC);
         assert_eq!(world.dialled(door).len(), 2);
         let counts = *world.reader();

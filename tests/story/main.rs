@@ -6,8 +6,8 @@
 //!        `carry` the rules · `classes` every class of answer · `confirm` a witness's word ·
 //!        `control` the operator's word · `disk` a slow one · `doubt` fates unknown · `feeds` bad and lost
 //!        market data · `forced` what the venue takes away · `funding` settled weeks · `hot` the trader's private
-//!        stream · `limits` kill latch, permit · `market` its own rules · `money` funding paid, profit split ·
-//!        `outage` maintenance and bans · `overdue` orders that should have been over · `recovery` crashes ·
+//!        stream · `limits` kill latch, permit · `logon` keys of Ed25519 · `market` its own rules · `money` funding paid,
+//!        profit split · `outage` maintenance and bans · `overdue` orders that should have been over · `recovery` crashes ·
 //!        `rehearsed` sessions under faults · `rules` leg repair, R1 to R20 · `sbe` binary quotes · `seeds` determinism ·
 //!        `start` refusals · `streams` private streams · `tape` a real recording · `told` what journal and truth say,
 //!        side by side · `trade` the demo's setting · `waiting` contingent legs · `ws_orders` orders over a socket.
@@ -29,6 +29,7 @@ mod forced;
 mod funding;
 mod hot;
 mod limits;
+mod logon;
 mod market;
 mod money;
 mod outage;

@@ -3,14 +3,14 @@
 use crate::session::{comes_out_the_same, recorded};
 use crate::told::{books_equal_truth, ended_clean, live, struck};
 use contango::rehearse::{Setup, World};
-use contango::sim::{self, Door};
+use contango::sim::Door;
 use contango::units::time::SEC;
 use serde_json::json;
 
 /// Three pairs on SBE.
 fn binary() -> Setup {
     let coins = ["SOL", "XRP", "DOGE"];
-    Setup { sbe: true, wanted: Some(coins.map(str::to_owned).to_vec()), ..Setup::default() }
+    Setup { sbe: true, wanted: Some(coins.map(str::to_owned).to_vec()), ..Setup::default() }.of_ed25519()
 }
 
 /// Closes round trips until so many are there.
@@ -69,8 +69,7 @@ fn a_socket_that_is_cut_or_told_to_go_is_dialled_again() {
 
 #[test]
 fn a_key_that_may_not_listen_ends_the_start_and_the_venue_s_rule_is_told() {
-    let box_config = sim::Config { sbe_key: false, ..sim::Config::default() };
-    let setup = Setup { box_config, ..binary() };
+    let setup = Setup { sbe: true, ..Setup::default() };
     let mut world = World::new(&setup).unwrap();
     assert!(!world.run_until_live());
     let why = world.ended().failed.clone().unwrap_or_default();

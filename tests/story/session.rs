@@ -68,9 +68,11 @@ fn with_any_legs_and_seed_all_comes_out_the_same() {
 
 #[test]
 fn faults_cuts_and_the_operator_are_part_of_what_a_room_took_in() {
-    // By requests, and by frames, whose masks are part of it, too.
+    // By requests, and by frames, whose masks are part of it, too; signed, and on sockets that are logged on.
     for orders in [Orders::Rest, Orders::Ws] {
-        under_faults(&recorded(Setup { legs: Legs::PerpFirst, orders, ..Setup::seeded(7) }));
+        let setup = recorded(Setup { legs: Legs::PerpFirst, orders, ..Setup::seeded(7) });
+        under_faults(&setup);
+        under_faults(&setup.of_ed25519());
     }
 }
 

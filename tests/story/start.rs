@@ -31,6 +31,15 @@ fn a_wrong_secret_is_refused_and_the_key_is_named() {
 }
 
 #[test]
+fn another_private_key_is_refused_and_the_key_is_named() {
+    let mut setup = Setup::default().of_ed25519();
+    let flipped = setup.key.1.replace("IIJEYW", "IIJEYX");
+    assert_ne!(setup.key.1, flipped);
+    setup.key.1 = flipped;
+    refused(&setup, &["binance refused this key", "-1022", "check key, secret"]);
+}
+
+#[test]
 fn an_unknown_key_is_refused_and_the_key_is_named() {
     let good = sim::Config::default();
     let setup = Setup { key: ("another key".to_owned(), good.secret.clone()), ..Setup::default() };

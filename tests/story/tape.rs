@@ -97,7 +97,7 @@ fn every_recorded_quote_reaches_the_books_as_recorded_and_in_order() {
 
 /// As text, or told anew in binary.
 fn all_reach_the_books(tape: &Tape, sbe: bool) {
-    let world = played(&Setup { sbe, ..on(tape) });
+    let world = played(&Setup { sbe, ..on(tape) }.of_ed25519());
     let recorded = recorded(tape);
     assert_eq!(recorded.len(), QUOTES);
     let counts = world.reader();

@@ -1,35 +1,36 @@
 //! From a wanted connection to a live one in its owner's hands, and back again.
 //!
-//! Owns:  the list of wanted links, their dialling, TLS, upgrade and subscription, and the jittered
-//!        back-off between tries (FAULTS F11: 0.1 → 30 s).
+//! Owns:  the list of wanted links, their dialling, TLS and hand-over, and the jittered back-off between tries
+//!        (FAULTS F11: 0.1 → 30 s). What is said on a socket before that is `upgrade`'s.
 //! Never: dials twice for one want, or lets a failure at start go on for ever without saying so.
 
 use super::Clerk;
 use super::user::SETTLED_NS;
+use crate::agents::socket::Socket;
 use crate::agents::{Dead, FeedCard, Handed, Purpose};
 use crate::event::News;
-use crate::metal::link::{Link, LinkState, Sent};
+use crate::metal::link::{Link, LinkState};
 use crate::units::time::{MS, SEC};
 use crate::units::{LegKind, Nanos, VenueId};
 use crate::venue::Orders;
 use crate::wire::http;
-use crate::wire::ws::{self, Handshake, Kind, UpgradeError};
+use crate::wire::ws::Handshake;
 use std::sync::Arc;
 
 /// First wait after a failure; doubles up to the last.
 const BACKOFF_FIRST_NS: u64 = 100 * MS;
 const BACKOFF_LAST_NS: u64 = 30 * SEC;
-/// TLS and upgrade together must be done in this time.
-const OPEN_WITHIN_NS: u64 = 5 * SEC;
+/// TLS and upgrade together must be done in this time, and a logon behind them in as much.
+pub(super) const OPEN_WITHIN_NS: u64 = 5 * SEC;
 /// Failures of one link in a row before a start is given up.
 const START_TRIES: u32 = 4;
 
 /// A connection that should exist.
 #[derive(Debug)]
 pub struct Want {
-    what: What,
-    endpoint: &'static str,
-    state: State,
+    pub(super) what: What,
+    pub(super) endpoint: &'static str,
+    pub(super) state: State,
     tries: u32,
     /// When it was last handed over.
     given: Nanos,
@@ -61,18 +62,19 @@ impl What {
 
 #[derive(Debug)]
 pub(super) struct Feed {
-    path: String,
-    subscribe: Vec<String>,
-    card: FeedCard,
+    pub(super) path: String,
+    pub(super) subscribe: Vec<String>,
+    pub(super) card: FeedCard,
     what: &'static str,
 }
 
 #[derive(Debug)]
-enum State {
+pub(super) enum State {
     Down { again: Nanos },
     Dialling { ticket: u32 },
     Opening { link: Box<Link>, since: Nanos },
     Upgrading { link: Box<Link>, handshake: Box<Handshake>, since: Nanos },
+    LoggingOn { link: Box<Link>, socket: Box<Socket>, since: Nanos },
     Given,
 }
 
@@ -212,14 +214,17 @@ impl Clerk {
             {
                 continue;
             }
-            // What an upgrade costs, of those that cost.
-            let socket = self.settings.target.venue.order_socket.weight;
+            // What an upgrade costs, of those that cost, and a logon.
+            let socket = &self.settings.target.venue.order_socket;
+            let logs_on =
+                self.settings.target.key.as_ref().is_some_and(|key| key.kind() == socket.logon.kind);
             let paid = match self.wants[at].what {
                 What::Room { purpose: Purpose::User { leg, .. } | Purpose::HotUser { leg, .. }, .. } => {
                     Some((leg, (self.settings.target.venue.user.plan)(leg).weights.to_vec()))
                 }
                 What::Room { purpose: Purpose::Order { leg, .. }, feed: Some(_) } => {
-                    Some((leg, vec![socket(leg)]))
+                    let logon = logs_on.then_some(socket.logon.weight);
+                    Some((leg, std::iter::once((socket.weight)(leg)).chain(logon).collect()))
                 }
                 _ => None,
             };
@@ -304,83 +309,17 @@ impl Clerk {
                         },
                     }
                 }
+                State::LoggingOn { mut link, socket, since } => {
+                    let got = link.recv();
+                    work += self.log_on(at, (link, socket, since), got, now);
+                }
                 other => self.wants[at].state = other,
             }
         }
         work
     }
 
-    fn opened(&mut self, at: usize, mut link: Box<Link>, now: Nanos) {
-        let What::Room { feed: Some(feed), .. } = &self.wants[at].what else {
-            self.hand_over(at, *link);
-            return;
-        };
-        let mut key = [0; 16];
-        self.entropy.fill(&mut key);
-        let binary = &self.settings.target.venue.binary;
-        let shown = self.settings.target.key.as_ref().filter(|_| self.wants[at].endpoint == binary.endpoint);
-        let headers = shown.map_or_else(Vec::new, |key| (binary.headers)(key));
-        let headers: Vec<(&str, &str)> =
-            headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let (handshake, request) = Handshake::with_headers(link.peer(), &feed.path, &headers, key);
-        match link.send(&request) {
-            Ok(_) => {
-                self.wants[at].state = State::Upgrading { link, handshake: Box::new(handshake), since: now }
-            }
-            Err(error) => self.failed(at, error.to_string(), now),
-        }
-    }
-
-    /// An upgrade came to nothing. Too many are no failure of this link, which a start gives up: it waits.
-    fn refused(&mut self, at: usize, error: &UpgradeError, now: Nanos) {
-        let why = self.refusal(at, error);
-        let endpoint = self.wants[at].endpoint;
-        let Some(seconds) = self.shut.hear(endpoint, error, now) else {
-            self.failed(at, why, now);
-            return;
-        };
-        let want = &mut self.wants[at];
-        want.tries = want.tries.max(1);
-        want.state = State::Down { again: now };
-        let (what, why) = (name(&want.what, endpoint), format!("{why}; that is {seconds} s"));
-        self.tell(News::LinkDown { what, why });
-    }
-
-    /// Why an upgrade came to nothing, with what to do.
-    fn refusal(&self, at: usize, error: &UpgradeError) -> String {
-        let binary = &self.settings.target.venue.binary;
-        match error {
-            // Too many requests are the address's fault, not the key's.
-            UpgradeError::Refused { status: status @ 400..=417, body, .. }
-                if self.wants[at].endpoint == binary.endpoint =>
-            {
-                format!("the upgrade was refused with HTTP {status}: \"{body}\"; {}", binary.advice)
-            }
-            _ => error.to_string(),
-        }
-    }
-
-    /// Subscribes and hands over. The owner reads the confirmations, with the first quotes behind them.
-    fn subscribe(&mut self, at: usize, mut link: Link, now: Nanos) {
-        let mut frames = Vec::new();
-        let signed = self.signed_subscription(&self.wants[at].what);
-        let What::Room { feed: Some(feed), .. } = &self.wants[at].what else { return };
-        for text in signed.as_ref().unwrap_or(&feed.subscribe) {
-            let mask = (self.entropy.u64() as u32).to_le_bytes();
-            if let Err(error) = ws::write_frame(&mut frames, Kind::Text, text.as_bytes(), mask) {
-                let why = error.to_string();
-                self.failed(at, why, now);
-                return;
-            }
-        }
-        let sent = if frames.is_empty() { Ok(Sent::All) } else { link.send(&frames) };
-        match sent {
-            Ok(_) => self.hand_over(at, link),
-            Err(error) => self.failed(at, error.to_string(), now),
-        }
-    }
-
-    fn hand_over(&mut self, at: usize, mut link: Link) {
+    pub(super) fn hand_over(&mut self, at: usize, mut link: Link) {
         self.hasten(at);
         let want = &mut self.wants[at];
         want.state = State::Given;
@@ -427,14 +366,14 @@ impl Clerk {
         self.tell(News::LinkUp { link: id, what });
     }
 
-    /// A door that was shut lets one connection in: the others for its requests need not wait out what they had
-    /// backed off meanwhile. A repair may wait for one of them (R11).
+    /// A market that was shut lets one connection in: the others for its requests, and for its orders wherever those
+    /// travel, need not wait out what they had backed off meanwhile. A repair may wait for one of them (R11).
     fn hasten(&mut self, at: usize) {
-        let (endpoint, now) = (self.wants[at].endpoint, self.clock.now());
+        let (market, now) = (self.wants[at].what.market(), self.clock.now());
         let requests = |want: &Want| {
             let orders = matches!(want.what, What::Room { purpose: Purpose::Order { .. }, .. });
             let asks = matches!(want.what, What::Bulk(_) | What::Room { feed: None, .. });
-            want.endpoint == endpoint && (orders || asks)
+            want.what.market() == market && (orders || asks)
         };
         if !requests(&self.wants[at]) {
             return;
@@ -452,6 +391,15 @@ impl Clerk {
         if let Some(at) = at {
             self.failed(at, why, now);
         }
+    }
+
+    /// A door turned this link away: it is dialled as soon as the door wants to hear of it.
+    pub(super) fn put_off(&mut self, at: usize, why: &str, now: Nanos) {
+        let want = &mut self.wants[at];
+        want.tries = want.tries.max(1);
+        want.state = State::Down { again: now };
+        let what = name(&want.what, want.endpoint);
+        self.tell(News::LinkDown { what, why: why.to_owned() });
     }
 
     pub(super) fn failed(&mut self, at: usize, why: String, now: Nanos) {

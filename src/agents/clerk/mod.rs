@@ -3,7 +3,7 @@
 //! Owns:  dialling with jittered back-off, upgrades and subscriptions, the hand-over of live links, the
 //!        immutable `Instruments`, the clock offsets.
 //! Never: reads a quote, sends an order, or gives up on a link while the run lasts.
-//! Map:   `links` from wanted to handed over · `errands` requests, within what may be asked · `load`
+//! Map:   `links` from wanted to handed over · `upgrade` upgrades, subscriptions, logons · `errands` requests, within what may be asked · `load`
 //!        listings, fees · `clocks` what time it is · `history` settled funding · `relist` rules that change
 //!        while running · `user` tickets and signatures of private streams · `account` what must be so before
 //!        orders leave · `confirm` the witness outside of the venue.
@@ -17,6 +17,7 @@ pub mod links;
 pub mod load;
 mod relist;
 mod shut;
+mod upgrade;
 mod user;
 
 use super::courier::Courier;

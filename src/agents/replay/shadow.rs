@@ -8,7 +8,7 @@ use crate::agents::begun::Found;
 use crate::agents::engine::{
     COMMAND_SLOTS, INTENT_SLOTS, LINK_SLOTS, MARK_SLOTS, NEWS_SLOTS, PAIRS_MAX, RECORD_SLOTS, TOLD_SLOTS,
 };
-use crate::agents::session::{door, nobody, sound, take_handed};
+use crate::agents::session::{door, sound, take_handed};
 use crate::agents::shadow::operator::OperatorDoors;
 use crate::agents::shadow::{Shadow, ShadowDoors, ShadowSettings};
 use crate::agents::{Dead, Handed};
@@ -26,6 +26,7 @@ use crate::metal::ring::{Consumer, Producer, ring};
 use crate::metal::runner::Agent;
 use crate::metal::tap::{Tap, Turn};
 use crate::units::Nanos;
+use crate::venue::{Key, KeyKind};
 use std::io;
 use std::sync::Arc;
 
@@ -108,7 +109,7 @@ impl ReplayedShadow {
             tap: tap.clone(),
         };
         let (_, intents) = IntentsMemory::recorded(INTENT_SLOTS, found.origin, &found.left)?.halves();
-        let key = has_key.then(|| Arc::new(nobody()));
+        let key = has_key.then(|| Arc::new(Key::nobody(KeyKind::Hmac)));
         let clock = Clock::virtual_time().0;
         let room = Shadow::new(settings, doors, clock, key, Latch::new(), Latch::new(), intents);
         let shadow = Self {

@@ -80,17 +80,32 @@ impl World {
         self.now / MS
     }
 
-    pub(super) fn sign(payload: &str) -> String {
-        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, Config::default().secret.as_bytes());
+    /// A box whose account has a key of Ed25519.
+    pub(super) fn of_ed25519() -> Self {
+        Self::with(Config { secret: Config::ED25519.to_owned(), ..Config::default() })
+    }
+
+    /// The signature of the account's holder.
+    pub(super) fn sign(&self, payload: &str) -> String {
+        let secret = &self.exchange.config.secret;
+        if secret == Config::ED25519 {
+            return base64(seed_of_the_page().sign(payload.as_bytes()).as_ref());
+        }
+        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret.as_bytes());
         let tag = ring::hmac::sign(&key, payload.as_bytes());
         tag.as_ref().iter().map(|b| format!("{b:02x}")).collect()
+    }
+
+    /// It, as it stands in a URL.
+    pub(super) fn sign_url(&self, payload: &str) -> String {
+        self.sign(payload).replace('+', "%2B").replace('/', "%2F").replace('=', "%3D")
     }
 
     /// The bytes of a signed request.
     pub(super) fn signed_bytes(&self, method: &str, path: &str, params: &str) -> String {
         let join = if params.is_empty() { "" } else { "&" };
         let payload = format!("{params}{join}timestamp={}", self.stamp());
-        let payload = format!("{payload}&signature={}", Self::sign(&payload));
+        let payload = format!("{payload}&signature={}", self.sign_url(&payload));
         self.keyed_bytes(method, path, &payload)
     }
 
@@ -151,7 +166,7 @@ impl World {
         }
         members.insert("apiKey".into(), key.into());
         members.insert("timestamp".into(), stamp.into());
-        members.insert("signature".into(), Self::sign(&payload.join("&")).into());
+        members.insert("signature".into(), self.sign(&payload.join("&")).into());
         serde_json::json!({"id": id, "method": method, "params": members}).to_string()
     }
 
@@ -205,6 +220,29 @@ impl World {
         let pipe = Pipe { input: out[end..].to_vec(), output: Vec::new() };
         Socket { conn, context, pipe, binary: Vec::new(), closed: false }
     }
+}
+
+/// The one pair whose private half the page publishes.
+fn seed_of_the_page() -> ring::signature::Ed25519KeyPair {
+    let vectors = include_str!("../../../tests/fixtures/binance/signing_vectors.json");
+    let vectors: Value = serde_json::from_str(vectors).expect("JSON");
+    let vector = vectors.as_array().expect("rows").iter().find(|v| v["private_key_pem"] == Config::ED25519);
+    let hex = vector.expect("the box's pair")["private_key_seed_hex"].as_str().expect("a seed");
+    let seed: Vec<u8> =
+        (0..32).map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).expect("hex")).collect();
+    ring::signature::Ed25519KeyPair::from_seed_unchecked(&seed).expect("a key")
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let group = |three: &[u8]| -> String {
+        let bits =
+            three.iter().fold(0usize, |bits, byte| bits << 8 | usize::from(*byte)) << (8 * (3 - three.len()));
+        let digit =
+            |at: usize| if at > three.len() { '=' } else { char::from(ALPHABET[bits >> (18 - 6 * at) & 63]) };
+        (0..4).map(digit).collect()
+    };
+    bytes.chunks(3).map(group).collect()
 }
 
 pub(super) fn order_path(market: Market) -> &'static str {

@@ -98,7 +98,12 @@ fn small_orders_fail_the_notional_filter_of_their_market() {
 
 #[test]
 fn key_stamp_window_and_signature_are_checked() {
-    let mut world = World::new();
+    for mut world in [World::new(), World::of_ed25519()] {
+        key_stamp_window_and_signature(&mut world);
+    }
+}
+
+fn key_stamp_window_and_signature(world: &mut World) {
     let path = "/api/v3/account";
     let no_key = format!("GET {path}?timestamp=1&signature=x HTTP/1.1\r\nHost: box\r\n\r\n");
     let answer = world.send(SPOT, &no_key).unwrap();
@@ -108,7 +113,7 @@ fn key_stamp_window_and_signature_are_checked() {
     assert_eq!((answer.status, answer.code()), (401, -2015));
     let stamp = world.stamp();
     let mut code = |params: String| {
-        let signed = format!("{params}&signature={}", World::sign(&params));
+        let signed = format!("{params}&signature={}", world.sign_url(&params));
         let bytes = world.keyed_bytes("GET", path, &signed);
         world.send(SPOT, &bytes).unwrap().code()
     };

@@ -113,9 +113,10 @@ fn the_reader_of_these_tests_reads_the_pages_samples() {
 }
 
 #[test]
-fn without_the_key_nobody_listens() {
-    let mut world = World::new();
-    for headers in ["", "X-MBX-APIKEY: another\r\n"] {
+fn without_a_key_of_its_kind_nobody_listens() {
+    let bad = [(true, String::new()), (true, "X-MBX-APIKEY: another\r\n".to_owned()), (false, key())];
+    for (ed25519, headers) in bad {
+        let mut world = if ed25519 { World::of_ed25519() } else { World::new() };
         let conn = world.exchange.open(Door::SpotSbe, world.now);
         let request = format!(
             "GET /stream HTTP/1.1\r\nHost: box\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -126,12 +127,12 @@ fn without_the_key_nobody_listens() {
         assert!(world.exchange.take_output(conn, &mut out), "the connection ends");
         assert!(String::from_utf8_lossy(&out).starts_with("HTTP/1.1 401"));
     }
-    world.keyed_socket(Door::SpotSbe, "/ws/btcusdt@bestBidAsk", &key());
+    World::of_ed25519().keyed_socket(Door::SpotSbe, "/ws/btcusdt@bestBidAsk", &key());
 }
 
 #[test]
 fn answers_are_text_quotes_are_binary_and_both_markets_of_form_tell_the_same() {
-    let mut world = World::new();
+    let mut world = World::of_ed25519();
     let mut text = world.socket(Door::SpotWs, "/ws/btcusdt@bookTicker");
     let mut raw = world.keyed_socket(Door::SpotSbe, "/ws/btcusdt@bestBidAsk", &key());
     let mut combined = world.keyed_socket(Door::SpotSbe, "/stream", &key());
@@ -170,7 +171,7 @@ fn answers_are_text_quotes_are_binary_and_both_markets_of_form_tell_the_same() {
 
 #[test]
 fn depth_and_trades_have_the_pages_layout() {
-    let mut world = World::new();
+    let mut world = World::of_ed25519();
     let streams = "btcusdt@depth20/btcusdt@depth/btcusdt@trade";
     let mut socket = world.keyed_socket(Door::SpotSbe, &format!("/stream?streams={streams}"), &key());
     world.run(SECOND);
@@ -200,7 +201,7 @@ fn depth_and_trades_have_the_pages_layout() {
 
 #[test]
 fn its_sockets_are_cut_muted_spoilt_and_shut_as_those_of_text() {
-    let mut world = World::new();
+    let mut world = World::of_ed25519();
     let mut socket = world.keyed_socket(Door::SpotSbe, "/stream?streams=btcusdt@bestBidAsk", &key());
     let mut after = |world: &mut World, order: Value| {
         world.exchange.fault(&order).unwrap();

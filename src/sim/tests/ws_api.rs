@@ -103,6 +103,107 @@ fn what_is_wrong_with_a_signed_request_is_told_as_documented() {
     }
 }
 
+/// The answer's code, 0 if it is good.
+fn code(answer: &Value) -> i64 {
+    answer["error"]["code"].as_i64().unwrap_or(0)
+}
+
+const APIS: [(Market, Door, &str); 2] =
+    [(SPOT, Door::SpotWsApi, "/ws-api/v3"), (Market::Usdm, Door::UsdmWsApi, "/ws-fapi/v1")];
+
+/// An order without key and signature.
+fn bare(world: &World, id: u64, stamp: bool) -> String {
+    let mut params = json!({
+        "symbol": "ETHUSDT", "side": "BUY", "type": "MARKET", "quantity": "0.010", "newClientOrderId": id.to_string(),
+    });
+    if stamp {
+        params["timestamp"] = world.stamp().into();
+    }
+    json!({"id": id, "method": "order.place", "params": params}).to_string()
+}
+
+#[test]
+fn a_connection_that_is_logged_on_needs_no_signature_but_a_stamp() {
+    for (market, door, path) in APIS {
+        let mut world = World::of_ed25519();
+        let mut socket = world.socket(door, path);
+        let mut other = world.socket(door, path);
+        world.run(SECOND);
+        let order = bare(&world, 1, true);
+        assert_eq!(code(&ask(&mut world, &mut socket, &order)), -1102, "not yet");
+        let request = world.ws_request("l", "session.logon", &[]);
+        let forged = request.replace("\"signature\":\"", "\"signature\":\"A");
+        assert_eq!(code(&ask(&mut world, &mut socket, &forged)), -1022);
+        let order = bare(&world, 2, true);
+        assert_eq!(code(&ask(&mut world, &mut socket, &order)), -1102, "a forged logon is none");
+        let on = ask(&mut world, &mut socket, &request);
+        let recorded = match market {
+            SPOT => include_str!("../../../tests/fixtures/binance/spot_wsapi_session_logon_response.json"),
+            _ => include_str!("../../../tests/fixtures/binance/futures_wsapi_session_logon_response.json"),
+        };
+        let recorded: Value = serde_json::from_str(recorded).unwrap();
+        let names = |it: &Value| it["result"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        assert_eq!((&on["status"], names(&on)), (&json!(200), names(&recorded)));
+        assert_eq!(on["result"]["authorizedSince"], world.stamp());
+        assert_eq!(on["result"]["connectedSince"], world.stamp() - 1_000);
+        let signed = world.exchange.signed;
+        let order = bare(&world, 3, true);
+        let placed = ask(&mut world, &mut socket, &order);
+        assert_eq!((code(&placed), &placed["result"]["clientOrderId"]), (0, &json!("3")));
+        assert_eq!(world.exchange.signed, signed, "it carried neither key nor signature");
+        let (order, stale) = (bare(&world, 4, false), bare(&world, 5, true));
+        assert_eq!(code(&ask(&mut world, &mut socket, &order)), -1102, "the stamp stays mandatory");
+        world.run(6 * SECOND);
+        assert_eq!(code(&ask(&mut world, &mut socket, &stale)), -1021);
+        let order = bare(&world, 6, true);
+        assert_eq!(code(&ask(&mut world, &mut other, &order)), -1102, "another connection is not logged on");
+        // A request that is signed all the same is held against its signature.
+        let request = world.ws_request("s", "session.logon", &[]).replace("session.logon", "order.place");
+        assert_eq!(code(&ask(&mut world, &mut socket, &request)), -1102, "the symbol is missing");
+        let status = |world: &mut World, socket: &mut Socket| {
+            ask(world, socket, r#"{"id":1,"method":"session.status"}"#)["result"]["apiKey"].clone()
+        };
+        assert_eq!(status(&mut world, &mut socket), Config::default().key);
+        let out = ask(&mut world, &mut socket, r#"{"id":1,"method":"session.logout"}"#);
+        assert_eq!((&out["status"], &out["result"]["authorizedSince"]), (&json!(200), &Value::Null));
+        assert_eq!(status(&mut world, &mut socket), Value::Null);
+        let order = bare(&world, 7, true);
+        assert_eq!(code(&ask(&mut world, &mut socket, &order)), -1102);
+    }
+}
+
+#[test]
+fn a_logon_by_hmac_is_refused() {
+    for (_, door, path) in APIS {
+        let mut world = World::new();
+        let mut socket = world.socket(door, path);
+        let request = world.ws_request("l", "session.logon", &[]);
+        let answer = ask(&mut world, &mut socket, &request);
+        assert_eq!((&answer["status"], code(&answer)), (&json!(400), -4056));
+        let order = bare(&world, 1, true);
+        assert_eq!(code(&ask(&mut world, &mut socket, &order)), -1102);
+    }
+}
+
+#[test]
+fn a_key_that_dies_is_told_under_no_id_and_never_comes_back() {
+    for (market, door, path) in APIS {
+        let mut world = World::of_ed25519();
+        let mut socket = world.socket(door, &format!("{path}?returnRateLimits=false"));
+        let request = world.ws_request("l", "session.logon", &[]);
+        assert_eq!(code(&ask(&mut world, &mut socket, &request)), 0);
+        world.exchange.fault(&json!({"kind": "account", "key": false})).unwrap();
+        let order = bare(&world, 1, true);
+        let text = include_str!("../../../tests/fixtures/binance/spot_wsapi_session_revoked.json");
+        let recorded: Value = serde_json::from_str(text).unwrap();
+        assert_eq!(ask(&mut world, &mut socket, &order), recorded);
+        assert_eq!(world.truth()["orders"], json!([]));
+        assert_eq!(code(&ask(&mut world, &mut socket, &order)), -1102, "it is logged on no more");
+        assert_eq!(code(&ask(&mut world, &mut socket, &request)), -2015);
+        assert_eq!(world.signed(market, "GET", order_path(market), "symbol=ETHUSDT&orderId=1").code(), -2015);
+    }
+}
+
 #[test]
 fn an_order_is_found_as_rest_finds_it() {
     let mut world = World::new();

@@ -150,10 +150,7 @@ pub(super) fn signed(
 ) -> Ask {
     let join = if query.is_empty() { "" } else { "&" };
     let query = format!("{query}{join}recvWindow={window_ms}&timestamp={}", at.as_ms());
-    let mut whole = format!("{path}?{query}&signature=");
-    for byte in key.sign(query.as_bytes()) {
-        whole.push(char::from(byte));
-    }
+    let whole = format!("{path}?{query}&signature={}", key.sign(query.as_bytes()).in_url());
     let headers = vec![(KEY_HEADER.into(), key.api().to_owned())];
     Ask { method: "GET", endpoint: rest(leg), path: whole, weight, headers }
 }
@@ -277,7 +274,7 @@ mod tests {
         let (query, signature) = ask.path.split_once("&signature=").unwrap();
         assert_eq!((ask.endpoint, query, ask.weight), (endpoint, path, weight));
         let payload = query.split_once('?').unwrap().1;
-        assert_eq!(signature.as_bytes(), key().sign(payload.as_bytes()));
+        assert_eq!(signature, key().sign(payload.as_bytes()).in_url());
         assert_eq!(ask.headers, [(std::borrow::Cow::from("X-MBX-APIKEY"), "public".to_owned())]);
     }
 

@@ -53,7 +53,7 @@ fn asks(ask: &Ask, what: &str, query: &str, weight: u32) {
     let (payload, signature) = ask.path.split_once('?').unwrap().1.split_once("&signature=").unwrap();
     let join = if query.is_empty() { "" } else { "&" };
     assert_eq!(payload, format!("{query}{join}recvWindow=5000&timestamp=1772694601600"));
-    assert_eq!(signature.as_bytes(), key().sign(payload.as_bytes()));
+    assert_eq!(signature, key().sign(payload.as_bytes()).in_url());
     assert_eq!(ask.headers, [(std::borrow::Cow::from("X-MBX-APIKEY"), "public".to_owned())]);
 }
 

@@ -12,6 +12,7 @@ mod feed;
 mod funding;
 mod limits;
 mod listing;
+mod logon;
 pub(super) mod orders;
 mod sbe;
 mod standing;
@@ -72,6 +73,7 @@ pub static VENUE: Venue = Venue {
         // §1.
         weight: |leg| if leg == LegKind::Spot { 2 } else { 5 },
         rules: limits::private_rules,
+        logon: logon::LOGON,
         form: orders::OrderForm::on_socket,
         read: answers::read_said,
     },

@@ -6,17 +6,21 @@
 //!        that would need it are left out at load.
 //! Wire:  binance.md §9, "LIMIT IOC, ready to copy", and §8: the body is signed as it is sent, in any
 //!        order of parameters, the signature last. So what is constant comes first and is hashed once. On a socket
-//!        the parameters are signed in the order of their names, and the JSON keeps that order.
+//!        the parameters are signed in the order of their names, and the JSON keeps that order; a key of Ed25519 logs
+//!        on to the socket instead (§10), and its orders there carry neither key nor signature.
 
 use super::account::KEY_HEADER;
 use crate::event::Instrument;
 use crate::metal::bugs::{Bug, planted};
 use crate::units::{LegKind, Price, Qty, Side, Unix};
-use crate::venue::sign::{HEX, Signer};
-use crate::venue::{Key, OrderSpec, Orders};
+use crate::venue::sign::{ESCAPED, SIGNATURE, Secret, Signer, ed25519, escaped};
+use crate::venue::{Key, KeyKind, OrderSpec, Orders};
 use crate::wire::Full;
-use crate::wire::template::{Builder, Template, TemplateError, write_decimal};
+use crate::wire::template::{Builder, Rendered, Template, TemplateError, write_decimal};
 use arrayvec::ArrayVec;
+use ring::signature::Ed25519KeyPair;
+use std::fmt;
+use std::sync::Arc;
 
 /// Widest number: 19 digits, a dot, and a zero before it where there are 18 decimals and more.
 const NUMBER_MAX: usize = 21;
@@ -34,6 +38,7 @@ const STAMP: usize = 3;
 #[derive(Clone, Debug)]
 pub struct OrderForm {
     orders: Orders,
+    kind: KeyKind,
     price_decimals: u8,
     qty_decimals: u8,
     /// Buy, sell.
@@ -42,21 +47,30 @@ pub struct OrderForm {
     reducing: Option<[Form; 2]>,
 }
 
-/// One side's request: its template, and a signer that has behind it how what is signed begins.
+/// One side's request: its template, and how it is signed.
 #[derive(Clone, Debug)]
 struct Form {
     template: Template,
-    signer: Signer,
     signs: Signs,
 }
 
-/// What a signature covers.
-#[derive(Clone, Debug)]
+/// How an order is signed.
+#[derive(Clone)]
 enum Signs {
-    /// The body, of which the signer has seen so many bytes.
-    Body(usize),
-    /// A text of its own, of which this is what the signer has not seen.
-    Beside(Template),
+    /// Its body by HMAC, of which the signer has seen so many bytes.
+    Body(Signer, usize),
+    /// A text of its own by HMAC, of which this is what the signer has not seen.
+    Beside(Signer, Template),
+    /// Its body by Ed25519, which takes it whole.
+    Whole(Arc<Ed25519KeyPair>),
+    /// Not at all: its socket is logged on.
+    LoggedOn,
+}
+
+impl fmt::Debug for Signs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Signs(..)")
+    }
 }
 
 /// An order that can't be rendered. Nothing was written.
@@ -87,20 +101,23 @@ impl OrderForm {
     /// If the symbol would need percent-encoding: the listing leaves such symbols out.
     #[must_use]
     pub fn new(row: &Instrument, host: &str, key: &Key, window_ms: u32) -> Self {
-        Self::of(row, Orders::Rest, |side, reduce| Form::request(row, host, key, window_ms, side, reduce))
+        let form = |side, reduce| Form::request(row, host, key, window_ms, side, reduce);
+        Self::of(row, (Orders::Rest, key.kind()), form)
     }
 
-    /// As [`OrderForm::new`], as a request of the WebSocket API.
+    /// As [`OrderForm::new`], as a request of the WebSocket API; with a key of Ed25519 for a socket that is logged on.
     ///
     /// # Panics
     ///
     /// As [`OrderForm::new`].
     #[must_use]
     pub fn on_socket(row: &Instrument, key: &Key, window_ms: u32) -> Self {
-        Self::of(row, Orders::Ws, |side, reduce| Form::message(row, key, window_ms, side, reduce))
+        Self::of(row, (Orders::Ws, key.kind()), |side, reduce| {
+            Form::message(row, key, window_ms, side, reduce)
+        })
     }
 
-    fn of(row: &Instrument, orders: Orders, form: impl Fn(Side, bool) -> Form) -> Self {
+    fn of(row: &Instrument, (orders, kind): (Orders, KeyKind), form: impl Fn(Side, bool) -> Form) -> Self {
         assert!(
             row.symbol.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'),
             "the listing leaves out symbols that a form would have to encode"
@@ -108,6 +125,7 @@ impl OrderForm {
         let sides = |reduce| [Side::Buy, Side::Sell].map(|side| form(side, reduce));
         Self {
             orders,
+            kind,
             price_decimals: row.price_decimals,
             qty_decimals: row.qty_decimals,
             plain: sides(false),
@@ -120,6 +138,12 @@ impl OrderForm {
     #[must_use]
     pub const fn orders(&self) -> Orders {
         self.orders
+    }
+
+    /// What it was made for: what it travels by, and the kind of its key.
+    #[must_use]
+    pub const fn made_for(&self) -> (Orders, KeyKind) {
+        (self.orders, self.kind)
     }
 
     /// Appends the whole request, signed; of one on a socket its text, without a frame. Allocates nothing.
@@ -151,24 +175,31 @@ impl OrderForm {
         let values: [&[u8]; 4] = [&client, &qty, &price, &stamp];
         let start = out.len();
         let rendered = form.template.render(&values, out)?;
-        let sealed = form
-            .sign(&values, &out[rendered.signed.clone()])
-            .and_then(|signature| rendered.seal(out, &signature));
-        sealed.inspect_err(|_| out.truncate(start))?;
+        form.sign(&values, &rendered, out).inspect_err(|_| out.truncate(start))?;
         Ok(())
     }
 }
 
 impl Form {
+    /// Puts the signature into the request rendered in `out`.
     #[inline]
-    fn sign(&self, values: &[&[u8]], body: &[u8]) -> Result<[u8; HEX], TemplateError> {
+    fn sign(&self, values: &[&[u8]], rendered: &Rendered, out: &mut [u8]) -> Result<(), TemplateError> {
+        let body = &out[rendered.signed.clone()];
         match &self.signs {
-            Signs::Body(seen) => Ok(self.signer.finish(&body[*seen..])),
-            Signs::Beside(payload) => {
+            Signs::Body(signer, seen) => {
+                let signature = signer.finish(&body[*seen..]);
+                rendered.seal(out, &signature)
+            }
+            Signs::Beside(signer, payload) => {
                 let mut text = ArrayVec::<u8, PAYLOAD_MAX>::new();
                 payload.render(values, &mut text)?;
-                Ok(self.signer.finish(&text))
+                rendered.seal(out, &signer.finish(&text))
             }
+            Signs::Whole(pair) => {
+                let signature = escaped(&ed25519(pair, body));
+                rendered.seal(out, &signature)
+            }
+            Signs::LoggedOn => Ok(()),
         }
     }
 
@@ -184,6 +215,12 @@ impl Form {
              &selfTradePreventionMode=EXPIRE_TAKER{reduce}&recvWindow={window_ms}&newClientOrderId=",
             row.symbol
         );
+        let (signs, width) = match key.secret() {
+            Secret::Hmac(key) => {
+                (Signs::Body(Signer::new(key, constant.as_bytes()), constant.len()), SIGNATURE)
+            }
+            Secret::Ed25519(pair) => (Signs::Whole(Arc::clone(pair)), ESCAPED),
+        };
         let template = Builder::default()
             .text(&format!(
                 "POST {path} HTTP/1.1\r\nHost: {host}\r\n{KEY_HEADER}: {}\r\n\
@@ -203,21 +240,24 @@ impl Form {
             .field(STAMP, NUMBER_MAX)
             .signed_end()
             .text("&signature=")
-            .signature(HEX)
+            .signature(width)
             .build()
-            .expect("one body, one length, one signature; a body of 24 symbol bytes is below 500");
-        Self { template, signer: key.signer(constant.as_bytes()), signs: Signs::Body(constant.len()) }
+            .expect("one body, one length, one signature; a body of 24 symbol bytes is below 700");
+        Self { template, signs }
     }
 
     /// The request's id is the order's own, so that the answer names it whatever else it says.
     fn message(row: &Instrument, key: &Key, window_ms: u32, side: Side, reduce: bool) -> Self {
         let (answer, side, force, symbol) = (answer(row.leg), word(side), force(), &row.symbol);
-        let api = serde_json::Value::from(key.api());
         let flag = if reduce { r#""reduceOnly":"true","# } else { "" };
-        let template = Builder::default()
+        let shown = match key.kind() {
+            KeyKind::Hmac => format!(r#""apiKey":{},"#, serde_json::Value::from(key.api())),
+            KeyKind::Ed25519 => String::new(),
+        };
+        let message = Builder::default()
             .text(r#"{"id":""#)
             .field(CLIENT, crate::units::ClientId::DIGITS)
-            .text(&format!(r#"","method":"order.place","params":{{"apiKey":{api},"newClientOrderId":""#))
+            .text(&format!(r#"","method":"order.place","params":{{{shown}"newClientOrderId":""#))
             .field(CLIENT, crate::units::ClientId::DIGITS)
             .text(&format!(r#"","newOrderRespType":"{answer}","price":""#))
             .field(PRICE, NUMBER_MAX)
@@ -226,10 +266,15 @@ impl Form {
             .text(&format!(
                 r#"","recvWindow":{window_ms},{flag}"selfTradePreventionMode":"EXPIRE_TAKER","side":"{side}","symbol":"{symbol}","timeInForce":"{force}","timestamp":"#
             ))
-            .field(STAMP, NUMBER_MAX)
+            .field(STAMP, NUMBER_MAX);
+        let Secret::Hmac(secret) = key.secret() else {
+            let template = message.text(r#","type":"LIMIT"}}"#).build().expect("fields and text");
+            return Self { template, signs: Signs::LoggedOn };
+        };
+        let template = message
             .signed_end()
             .text(r#","type":"LIMIT","signature":""#)
-            .signature(HEX)
+            .signature(SIGNATURE)
             .text(r#""}}"#)
             .build()
             .expect("one signature, behind the mark");
@@ -249,7 +294,7 @@ impl Form {
             .build()
             .expect("fields and text");
         let begins = format!("apiKey={}&newClientOrderId=", key.api());
-        Self { template, signer: key.signer(begins.as_bytes()), signs: Signs::Beside(payload) }
+        Self { template, signs: Signs::Beside(Signer::new(secret, begins.as_bytes()), payload) }
     }
 }
 
@@ -321,10 +366,10 @@ mod tests {
         );
         let (payload, signature) = body.rsplit_once("&signature=").unwrap();
         assert_eq!(pairs(payload), pairs(vector["payload"].as_str().unwrap()));
-        assert_eq!(signature.as_bytes(), key.sign(payload.as_bytes()));
+        assert_eq!(signature, key.sign(payload.as_bytes()).in_url());
         assert_eq!(
-            key.sign(vector["payload"].as_str().unwrap().as_bytes()),
-            vector["signature"].as_str().unwrap().as_bytes(),
+            key.sign(vector["payload"].as_str().unwrap().as_bytes()).in_url(),
+            vector["signature"].as_str().unwrap(),
             "the page's own order of parameters signs as the page says"
         );
     }
@@ -369,7 +414,7 @@ mod tests {
              &selfTradePreventionMode=EXPIRE_TAKER&reduceOnly=true&recvWindow=250\
              &newClientOrderId=5782622041802803856&quantity=0.010&price=66600.10&timestamp=1772694601600"
         );
-        assert_eq!(signature.as_bytes(), key.sign(payload.as_bytes()));
+        assert_eq!(signature, key.sign(payload.as_bytes()).in_url());
     }
 
     /// On a socket: the page's own parameters, in its own order, with its own signature; and the JSON has each of them as
@@ -420,10 +465,72 @@ mod tests {
             })
             .collect();
         assert!(payload.is_sorted() && payload.contains(&"newOrderRespType=FULL".to_owned()));
-        assert_eq!(key.sign(payload.join("&").as_bytes()), params["signature"].as_str().unwrap().as_bytes());
+        assert_eq!(key.sign(payload.join("&").as_bytes()).in_json(), params["signature"].as_str().unwrap());
         let mut out = ArrayVec::new();
         assert_eq!(spot.render(&spec, &mut out), Err(DoesNotFit::ReduceOnly));
         assert!(out.is_empty());
+    }
+
+    /// With a key of Ed25519 the page's own order is signed as its vectors are, percent-encoded; on a socket it is the page's
+    /// message after a logon, with neither key nor signature, and otherwise the one that HMAC signs.
+    #[test]
+    fn a_key_of_ed25519_signs_requests_and_leaves_messages_bare() {
+        let vector = vector("spot_fix_logon_ed25519");
+        let pem = vector["private_key_pem"].as_str().unwrap();
+        let key = Key::read("public".to_owned(), pem.to_owned()).unwrap();
+        let spec = OrderSpec {
+            client: ClientId(5_782_622_041_802_803_840),
+            side: Side::Buy,
+            qty: Qty(1_000_000),
+            limit: Price(6_670_000),
+            reduce_only: false,
+            stamp: STAMP,
+        };
+        let spot = instrument(LegKind::Spot, "BTCUSDT", 2, 8);
+        let form = OrderForm::new(&spot, "venue.example", &key, 1_000);
+        assert_eq!(form.made_for(), (Orders::Rest, KeyKind::Ed25519));
+        let text = render(&form, &spec);
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.ends_with(&format!("Content-Length: {:03}", body.len())), "{head}");
+        let (payload, signature) = body.rsplit_once("&signature=").unwrap();
+        assert!(payload.ends_with("&timestamp=1772694601600"));
+        assert_eq!(signature, key.sign(payload.as_bytes()).in_url());
+
+        // binance.md §9, "WS API after session.logon", but for the id, which is the order's own.
+        let form = OrderForm::on_socket(&spot, &key, 1_000);
+        assert_eq!(form.made_for(), (Orders::Ws, KeyKind::Ed25519));
+        let page = r#"{"id":"7","method":"order.place","params":{"symbol":"BTCUSDT","side":"BUY","type":"LIMIT","timeInForce":"IOC","quantity":"0.01000000","price":"66700.00","newClientOrderId":"5782622041802803840","newOrderRespType":"FULL","selfTradePreventionMode":"EXPIRE_TAKER","recvWindow":1000,"timestamp":1772694601600}}"#;
+        let mut page: serde_json::Value = serde_json::from_str(page).unwrap();
+        page["id"] = "5782622041802803840".into();
+        let bare = render(&form, &spec);
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&bare).unwrap(), page);
+
+        let hmac = Key::new("k".repeat(64), "secret".to_owned());
+        let perp = instrument(LegKind::Perp, "BTCUSDT", 2, 8);
+        for (row, reduce_only) in [(&spot, false), (&perp, false), (&perp, true)] {
+            let spec = OrderSpec { reduce_only, ..spec };
+            let text = |key| -> serde_json::Value {
+                serde_json::from_str(&render(&OrderForm::on_socket(row, key, 1_000), &spec)).unwrap()
+            };
+            let mut signed = text(&hmac);
+            let params = signed["params"].as_object_mut().unwrap();
+            assert!(params.remove("apiKey").is_some() && params.remove("signature").is_some());
+            assert_eq!(text(&key), signed);
+        }
+        let longest = OrderForm::new(
+            &instrument(LegKind::Perp, &"X".repeat(24), 18, 18),
+            "h",
+            &Key::nobody(KeyKind::Ed25519),
+            u32::MAX,
+        );
+        let widest = OrderSpec {
+            qty: Qty(i64::MAX),
+            limit: Price(i64::MAX),
+            stamp: Unix(i64::MAX),
+            reduce_only: true,
+            ..spec
+        };
+        assert!(render(&longest, &widest).contains("&quantity=9.223372036854775807&price=9.22"));
     }
 
     #[test]

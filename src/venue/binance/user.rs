@@ -90,11 +90,7 @@ fn subscribe(leg: LegKind, key: &Key, at: Unix) -> Vec<String> {
     }
     // What is signed are the parameters in the order of their names.
     let (api, at) = (key.api(), at.as_ms());
-    let payload = format!("apiKey={api}&timestamp={at}");
-    let mut signature = String::new();
-    for byte in key.sign(payload.as_bytes()) {
-        signature.push(char::from(byte));
-    }
+    let signature = key.sign(format!("apiKey={api}&timestamp={at}").as_bytes()).in_json();
     let api = serde_json::Value::from(api);
     let mut frame = String::new();
     // Writing to a String can't fail.

@@ -207,10 +207,10 @@ fn each_market_is_opened_its_own_way() {
     assert_eq!(path(LegKind::Spot, ""), "/ws-api/v3?returnRateLimits=false");
     let frames = subscribe(LegKind::Spot, &key, at);
     let frame: Value = serde_json::from_str(&frames[0]).unwrap();
-    let signature: Vec<u8> = key.sign(b"apiKey=public&timestamp=1747385641636").to_vec();
+    let signature = key.sign(b"apiKey=public&timestamp=1747385641636").in_json();
     assert_eq!(frame["method"], "userDataStream.subscribe.signature");
     assert_eq!(frame["params"]["timestamp"], 1_747_385_641_636_u64);
-    assert_eq!(frame["params"]["signature"].as_str().unwrap().as_bytes(), signature);
+    assert_eq!(frame["params"]["signature"], signature);
     assert_eq!(ticket(LegKind::Spot, &key, false), None);
 
     assert_eq!(subscribe(LegKind::Perp, &key, at), Vec::<String>::new());

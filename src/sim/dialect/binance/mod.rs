@@ -279,7 +279,7 @@ fn may_trade(exchange: &Exchange, market: Market) -> Result<(), Refusal> {
     if exchange.standing.trades[market.index()] {
         return Ok(());
     }
-    Err(Refusal::new(-2015, "Invalid API-key, IP, or permissions for action."))
+    Err(Refusal::key())
 }
 
 /// The fault that the answer to a request meets, if any, and whether the request is carried out all the same; `order`:

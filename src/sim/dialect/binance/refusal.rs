@@ -48,6 +48,10 @@ impl Refusal {
         Self::new(-1130, format!("Data sent for parameter '{name}' is not valid."))
     }
 
+    pub(super) fn key() -> Self {
+        Self::new(-2015, "Invalid API-key, IP, or permissions for action.")
+    }
+
     pub(super) fn symbol() -> Self {
         Self::new(-1121, "Invalid symbol.")
     }

@@ -1,8 +1,9 @@
-//! Signed requests: key header, stamp, receive window, HMAC-SHA256 over query and body as sent.
+//! Signed requests: key header, stamp, receive window, a signature over query and body as sent.
 //!
 //! Owns:  who may pass.
 //! Wire:  binance.md §8; vectors in `signing_vectors.json`.
-//! Quirk: query and body are joined with no separator; `signature` is left out wherever it stands.
+//! Quirk: query and body are joined with no separator; `signature` is left out wherever it stands. A connection of the
+//!        WebSocket API that is logged on needs neither key nor signature, but still the stamp (§10).
 
 use super::super::super::config::Market;
 use super::super::super::exchange::Exchange;
@@ -32,7 +33,7 @@ pub(super) fn check(
     params: &Params<'_>,
 ) -> Result<(), Refusal> {
     check_key(exchange, request.header("x-mbx-apikey"))?;
-    let signature = check_stamp(exchange, market, params)?;
+    let signature = sent_signature(exchange, market, params)?;
     let mut payload = without_signature(request.query).into_owned();
     payload.push_str(&without_signature(request.body));
     check_signature(exchange, &payload, signature)
@@ -45,7 +46,7 @@ pub(super) fn check(
 /// As [`check`].
 pub(super) fn check_sorted(exchange: &Exchange, market: Market, params: &Params<'_>) -> Result<(), Refusal> {
     check_key(exchange, Some(params.need("apiKey")?))?;
-    let signature = check_stamp(exchange, market, params)?;
+    let signature = sent_signature(exchange, market, params)?;
     check_signature(exchange, &params.sorted_payload(), signature)
 }
 
@@ -53,28 +54,39 @@ pub(super) fn check_sorted(exchange: &Exchange, market: Market, params: &Params<
 ///
 /// # Errors
 ///
-/// -2014 for none, -2015 for one that is not ours.
+/// -2014 for none, -2015 for one that is not ours, or not any more.
 pub(super) fn check_key(exchange: &Exchange, key: Option<&str>) -> Result<(), Refusal> {
     let key = key.filter(|k| !k.is_empty());
     let key = key.ok_or_else(|| Refusal::new(-2014, "API-key format invalid."))?;
-    if key == exchange.config.key {
-        Ok(())
-    } else {
-        Err(Refusal::new(-2015, "Invalid API-key, IP, or permissions for action."))
-    }
+    if exchange.standing.key && key == exchange.config.key { Ok(()) } else { Err(Refusal::key()) }
 }
 
-/// Checks stamp and window, and hands out the signature that was sent.
-fn check_stamp<'a>(exchange: &Exchange, market: Market, params: &'a Params<'_>) -> Result<&'a str, Refusal> {
+/// The signature that was sent, of a request whose stamp is in time.
+fn sent_signature<'a>(
+    exchange: &Exchange,
+    market: Market,
+    params: &'a Params<'_>,
+) -> Result<&'a str, Refusal> {
     params.need("timestamp")?;
-    let stamp = params.number("timestamp")?.unwrap_or(0);
+    params.number("timestamp")?;
     let signature = params.need("signature")?;
-    in_time(stamp, window_us(market, params)?, exchange.clock())?;
+    check_stamp(exchange, market, params)?;
     Ok(signature)
 }
 
+/// Checks stamp and window: all that a request owes on a connection that is logged on.
+///
+/// # Errors
+///
+/// As [`check`].
+pub(super) fn check_stamp(exchange: &Exchange, market: Market, params: &Params<'_>) -> Result<(), Refusal> {
+    params.need("timestamp")?;
+    let stamp = params.number("timestamp")?.unwrap_or(0);
+    in_time(stamp, window_us(market, params)?, exchange.clock())
+}
+
 fn check_signature(exchange: &Exchange, payload: &str, signature: &str) -> Result<(), Refusal> {
-    if verify(&exchange.signer, payload, signature) {
+    if exchange.account_key.verify(payload, signature) {
         Ok(())
     } else {
         Err(Refusal::new(-1022, "Signature for this request is not valid."))
@@ -114,12 +126,6 @@ fn in_time(stamp: u64, window_us: u64, clock: u64) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Is `signature` the HMAC of `payload`?
-fn verify(key: &ring::hmac::Key, payload: &str, signature: &str) -> bool {
-    let Some(tag) = unhex(signature) else { return false };
-    ring::hmac::verify(key, payload.as_bytes(), &tag).is_ok()
-}
-
 fn without_signature(text: &str) -> Cow<'_, str> {
     if !text.contains("signature=") {
         return Cow::Borrowed(text);
@@ -133,21 +139,9 @@ fn without_signature(text: &str) -> Cow<'_, str> {
     Cow::Owned(kept.join("&"))
 }
 
-fn unhex(text: &str) -> Option<[u8; 32]> {
-    let bytes = text.as_bytes();
-    if bytes.len() != 64 {
-        return None;
-    }
-    let mut tag = [0; 32];
-    for (byte, pair) in tag.iter_mut().zip(bytes.chunks(2)) {
-        let digit = |c: u8| char::from(c).to_digit(16);
-        *byte = (digit(pair[0])? * 16 + digit(pair[1])?) as u8;
-    }
-    Some(tag)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::super::super::account_key::AccountKey;
     use super::*;
     use serde_json::Value;
 
@@ -155,8 +149,8 @@ mod tests {
     fn every_rest_hmac_vector_passes_and_none_with_a_bit_flipped() {
         let text = include_str!("../../../../tests/fixtures/binance/signing_vectors.json");
         let vectors: Value = serde_json::from_str(text).unwrap();
-        let verify = |key: &ring::hmac::Key, query: &str, body: &str, signature: &str| {
-            verify(key, &(without_signature(query) + &*without_signature(body)), signature)
+        let verify = |key: &AccountKey, query: &str, body: &str, signature: &str| {
+            key.verify(&(without_signature(query) + &*without_signature(body)), signature)
         };
         let mut seen = 0;
         for vector in vectors.as_array().unwrap() {
@@ -165,7 +159,7 @@ mod tests {
                 continue;
             }
             let field = |key: &str| vector[key].as_str().unwrap();
-            let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, field("secret_key").as_bytes());
+            let key = AccountKey::of(field("secret_key")).unwrap();
             let (payload, signature) = (field("payload"), field("signature"));
             let body = format!("{payload}&signature={signature}");
             assert!(verify(&key, "", &body, signature), "{name}");
@@ -194,14 +188,14 @@ mod tests {
                 continue;
             }
             let field = |key: &str| vector[key].as_str().unwrap();
-            let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, field("secret_key").as_bytes());
+            let key = AccountKey::of(field("secret_key")).unwrap();
             let pairs = field("payload").split('&').filter_map(|p| p.split_once('='));
             let mut pairs: Vec<_> = pairs.map(|(n, v)| (n.into(), v.into())).collect();
             pairs.reverse();
             pairs.push(("signature".into(), field("signature").into()));
             let params = Params::of(pairs);
             assert_eq!(params.sorted_payload(), field("payload"));
-            assert!(verify(&key, &params.sorted_payload(), field("signature")));
+            assert!(key.verify(&params.sorted_payload(), field("signature")));
             seen += 1;
         }
         assert!(seen >= 3, "only {seen} vectors");

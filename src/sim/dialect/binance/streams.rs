@@ -5,6 +5,7 @@
 //! Map:   what an SBE socket carries is in `sbe`.
 //! Quirk: an unknown stream, or one of another route, is acknowledged like a good one and stays silent.
 
+use super::super::super::account_key::AccountKey;
 use super::super::super::config::{ConnId, Door, Market};
 use super::super::super::conn::{Route, Subscription};
 use super::super::super::exchange::Exchange;
@@ -16,7 +17,7 @@ use super::super::super::market::Level;
 use super::super::super::number::Fixed;
 use super::super::super::private::Listener;
 use super::info::list;
-use super::{sbe, ws_api};
+use super::{sbe, sign, ws_api};
 use serde_json::{Value, json};
 
 /// Streams one connection may carry.
@@ -83,7 +84,8 @@ pub(super) fn on_upgrade(exchange: &mut Exchange, conn: ConnId, door: Door, requ
 
 /// Does the upgrade show the key, and is it of the kind that SBE wants?
 fn may_hear_binary(exchange: &Exchange, request: &Request<'_>) -> bool {
-    exchange.config.sbe_key && request.header("x-mbx-apikey") == Some(&exchange.config.key)
+    let key = request.header("x-mbx-apikey");
+    matches!(exchange.account_key, AccountKey::Ed25519(_)) && sign::check_key(exchange, key).is_ok()
 }
 
 /// Lets a private socket hear the events of the key in its path or query. Whether the key is alive is not told.

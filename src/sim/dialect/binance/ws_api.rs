@@ -1,10 +1,13 @@
 //! The WebSocket API door: one JSON request in, one answer out, matched by `id` alone.
 //!
-//! Owns:  the envelope, weights and rate-limit block, the methods the box knows, subscriptions to the account.
+//! Owns:  the envelope, weights and rate-limit block, the methods the box knows, who is logged on, subscriptions to the
+//!        account.
 //! Never: has a way of its own to an order: `order.place` runs what `POST …/order` runs, under the same faults.
 //! Wire:  binance.md §8 (payload: parameters sorted by name), §10, §11; fixtures `spot_wsapi_*`.
-//! Quirk: the venue takes `session.logon` from Ed25519 keys only; the box's key is HMAC, so every request is signed.
+//! Quirk: `session.logon` is for keys of Ed25519 only; the page names no code for others, and clients tell of -4056. A
+//!        connection whose key has died since answers the next request under no id at all.
 
+use super::super::super::account_key::AccountKey;
 use super::super::super::config::{ConnId, Market};
 use super::super::super::exchange::{Due, Exchange, MS};
 use super::super::super::kinds::Kind;
@@ -37,6 +40,9 @@ struct Method {
 /// The method that has faults, counters and a place in the truth.
 const PLACE: &str = "order.place";
 
+/// The method that is signed on every connection.
+const LOGON: &str = "session.logon";
+
 const SPOT_METHODS: &[Method] = &[
     Method {
         name: PLACE,
@@ -54,6 +60,9 @@ const SPOT_METHODS: &[Method] = &[
         signed: true,
         run: |exchange, _, params| exchange.on_replica(Market::Spot, |x| rest_spot::query(x, params)),
     },
+    Method { name: LOGON, weight: 2, allowed: &[], signed: true, run: log_on },
+    Method { name: "session.status", weight: 2, allowed: &[], signed: false, run: session },
+    Method { name: "session.logout", weight: 2, allowed: &[], signed: false, run: log_out },
     Method { name: "session.subscriptions", weight: 2, allowed: &[], signed: false, run: subscriptions },
     Method {
         name: "userDataStream.subscribe.signature",
@@ -79,6 +88,9 @@ const USDM_METHODS: &[Method] = &[
         signed: true,
         run: |exchange, _, params| rest_usdm::place(exchange, params),
     },
+    Method { name: LOGON, weight: 2, allowed: &[], signed: true, run: log_on },
+    Method { name: "session.status", weight: 2, allowed: &[], signed: false, run: session },
+    Method { name: "session.logout", weight: 2, allowed: &[], signed: false, run: log_out },
     Method { name: "ping", weight: 1, allowed: &[], signed: false, run: |_, _, _| Ok("{}".into()) },
     Method { name: "time", weight: 1, allowed: &[], signed: false, run: time },
 ];
@@ -157,6 +169,14 @@ fn answer(exchange: &mut Exchange, conn: ConnId, market: Market, text: &str) -> 
         };
         let error = error(exchange, &refusal, until);
         return Said::plain(envelope(exchange, market, &id, refusal.status, &error, (shows, placing)));
+    }
+    if !exchange.standing.key && log_off(exchange, conn).is_some() {
+        let refusal = Refusal::key();
+        if let (true, Ok(params)) = (placing, &params) {
+            note_refusal(exchange, market, params, &refusal);
+        }
+        let error = error(exchange, &refusal, None);
+        return Said::plain(envelope(exchange, market, &Value::Null, refusal.status, &error, (false, false)));
     }
     let (Some(method), Ok(params)) = (method, &params) else {
         let refusal = match (name, params) {
@@ -267,7 +287,12 @@ fn run(
     params: &Params<'_>,
 ) -> Outcome {
     if method.signed {
-        sign::check_sorted(exchange, market, params)?;
+        let bare = method.name != LOGON && ["apiKey", "signature"].iter().all(|it| params.get(it).is_none());
+        if bare && authorized(exchange, conn).is_some_and(|since| since.is_some()) {
+            sign::check_stamp(exchange, market, params)?;
+        } else {
+            sign::check_sorted(exchange, market, params)?;
+        }
     }
     if method.name == PLACE {
         may_trade(exchange, market)?;
@@ -321,6 +346,50 @@ fn envelope(
 
 fn time(exchange: &mut Exchange, _: ConnId, _: &Params<'_>) -> Outcome {
     Ok(format!(r#"{{"serverTime":{}}}"#, exchange.clock_ms()))
+}
+
+/// Since when a connection is logged on.
+fn authorized(exchange: &mut Exchange, conn: ConnId) -> Option<&mut Option<u64>> {
+    Some(&mut exchange.conns.get(conn)?.socket.as_mut()?.authorized)
+}
+
+fn log_off(exchange: &mut Exchange, conn: ConnId) -> Option<u64> {
+    authorized(exchange, conn)?.take()
+}
+
+fn log_on(exchange: &mut Exchange, conn: ConnId, params: &Params<'_>) -> Outcome {
+    if !matches!(exchange.account_key, AccountKey::Ed25519(_)) {
+        return Err(Refusal::new(-4056, "HMAC_SHA256 API key is not supported."));
+    }
+    let now = exchange.clock_ms();
+    if let Some(since) = authorized(exchange, conn) {
+        *since = Some(now);
+    }
+    session(exchange, conn, params)
+}
+
+fn log_out(exchange: &mut Exchange, conn: ConnId, params: &Params<'_>) -> Outcome {
+    log_off(exchange, conn);
+    session(exchange, conn, params)
+}
+
+/// How a connection stands.
+fn session(exchange: &mut Exchange, conn: ConnId, _: &Params<'_>) -> Outcome {
+    let (now, clock_ms) = (exchange.now, exchange.clock_ms());
+    let hears = exchange.private.spot.iter().any(|(other, _)| *other == conn);
+    let it = exchange.conns.get(conn).and_then(|it| Some((it.door.market(), it.socket.as_ref()?)));
+    let Some((market, socket)) = it else { return Err(Refusal::cut()) };
+    let mut told = json!({
+        "apiKey": socket.authorized.map(|_| &exchange.config.key),
+        "authorizedSince": socket.authorized,
+        "connectedSince": clock_ms - (now - socket.opened) / MS,
+        "returnRateLimits": !socket.terse,
+        "serverTime": clock_ms,
+    });
+    if market == Market::Spot {
+        told["userDataStream"] = hears.into();
+    }
+    Ok(told.to_string())
 }
 
 /// One subscription per account and connection; there is one account.
