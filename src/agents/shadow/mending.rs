@@ -179,7 +179,8 @@ impl Shadow {
         if planted(Bug::RefusalEndsRepair) {
             book.retry_at = Nanos::NEVER;
         }
-        if refused == Some(RefusalKind::Band) {
+        // The band moves with its reference: one that met nobody at the edge may have kept to an edge of long ago.
+        if refused == Some(RefusalKind::Band) || refused.is_none() && book.mending.banded {
             book.mending.banded = true;
             self.doubt_band(instrument, now);
             return;
