@@ -8,7 +8,7 @@ use super::setup::INSTANCE;
 use crate::agents::reader::ReaderCounts;
 use crate::agents::shadow::{Ended, Shadow};
 use crate::agents::trader::{TraderCounts, Weighed};
-use crate::event::{Quote, Reply};
+use crate::event::{Closed, Quote, Reply};
 use crate::sim::Door;
 use crate::store::{segments, session};
 use crate::units::{ClientId, Nanos};
@@ -58,6 +58,23 @@ impl World {
             .trader
             .weighed()
             .fold([0; Weighed::TEXTS.len()], |sum, pair| std::array::from_fn(|at| sum[at] + pair[at]))
+    }
+
+    /// What kept this process's entries off most often: before a signal, and at the gate.
+    #[must_use]
+    pub fn why_still(&self) -> String {
+        let most = |counts: &[u64]| {
+            counts.iter().enumerate().max_by_key(|(_, times)| **times).map_or(0, |(at, _)| at)
+        };
+        let (weighed, closed) = (self.weighed(), self.trader().closed);
+        let (before, gate) = (most(&weighed), most(&closed));
+        format!(
+            "{} {} times, {} {} times",
+            Weighed::TEXTS[before],
+            weighed[before],
+            Closed::ALL[gate].text(),
+            closed[gate]
+        )
     }
 
     /// Of each watched turn in which orders left: how many, and what reader and trader asked of the kernel in

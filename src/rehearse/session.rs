@@ -257,7 +257,8 @@ impl<'a> Session<'a> {
                 }
                 let shadow = self.world.shadow();
                 let frozen: Vec<_> = shadow.why().filter_map(|it| it.frozen).collect();
-                let what = restless.first().map_or("nothing was traded", String::as_str);
+                let still = || format!("nothing was traded ({})", self.world.why_still());
+                let what = restless.into_iter().next().unwrap_or_else(still);
                 let mode = shadow.mode();
                 let why =
                     format!("60 s after the last fault: {what} ({mode:?} {} {frozen:?})", shadow.mode_why());
