@@ -193,11 +193,11 @@ fn ten_thousand_quotes_of_which_the_last_crosses_are_acted_on_once_and_at_once()
 
 #[test]
 fn what_crossed_and_crosses_no_more_is_not_acted_on_however_the_reads_fall() {
-    // 64 KiB hold some 450 quotes: far more than the trader once took in a turn; 4 KiB cut the burst anywhere.
-    for read in [READ, 1 << 16] {
-        for crossing in [1, 200, 300, 420] {
+    // 64 KiB hold some 450 quotes, which the trader once took in three turns; 4 KiB cut any of these anywhere.
+    for (read, after) in [(READ, 100), (READ, 9_000), (1 << 16, 100), (1 << 16, 9_000)] {
+        for crossing in [1, 110, 240, 300] {
             let mut burst = Burst::begin(read);
-            let quotes = joined(&[perps(crossing, QUIET), perps(30, CROSSED), perps(9_000, QUIET)]);
+            let quotes = joined(&[perps(crossing, QUIET), perps(30, CROSSED), perps(after, QUIET)]);
             let outcome = burst.live([(0, quotes)]);
             assert!(outcome.fired.is_none(), "{read}, {crossing}: {outcome:?}");
             assert_eq!((outcome.unread, burst.sent()), (0, [0, 0]));
