@@ -55,17 +55,8 @@ def table(told, rounds, ours, count, seed):
 
 
 def page(record):
-    host, rounds = record["machine"], record["rounds"]
     out = [
-        "# Cost against load",
-        "",
-        f"{record['date']}, commit {record['commit']}; {host['cores']} cores of {host['cpu']}{' (virtual)' if host['virtual'] else ''}, "
-        f"{host['memory_gib']} GiB, Linux {host['kernel']}; load before it {host['load_before']}.",
-        f"Command: `{record['command']}`. What is measured and how: the head of `perf/load.py`. Loopback.",
-        "",
-        f"{len(rounds)} rounds as said beforehand, {wire.TRIALS} trials a turn after {wire.WARM_UP} that are not counted, seed {record['seed']}; "
-        f"{sum(it['disturbed'] for it in rounds)} rounds disturbed by other work (over {wire.DISTURBED_PCT:g} %), all of them counted.",
-        "",
+        *wire.head(record, "Cost against load", "load"),
         "| pairs | quotes/s wanted | sent | leg | missing | p50 µs | p90 | p99 | ÷ smallest load (95 %) | in the process, p50 ns |",
         "|---:|---:|---:|---|---:|---:|---:|---:|---|---:|",
     ]
@@ -78,7 +69,7 @@ def page(record):
                 f"| {row['pairs']} | {row['rate']:,} | {row['sent_per_s']:,.0f} | {leg[-1]} | {it['missing']} | {cells} | "
                 f"{it['ratio']:.2f} ({it['interval'][0]:.2f}–{it['interval'][1]:.2f}) | {own:,} |"
             )
-    out += ["", f"Others' share of the machine, round by round: {', '.join(str(it['others_pct']) for it in rounds)} %.", ""]
+    out += ["", wire.others(record), ""]
     return "\n".join(out)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import burst  # noqa: E402
 import load  # noqa: E402
 import wire  # noqa: E402
 
@@ -99,3 +100,23 @@ class Load(unittest.TestCase):
         record["machine"] = {"cores": 2, "cpu": "y", "virtual": True, "memory_gib": 1, "kernel": "6", "load_before": 0}
         self.assertIn("| 15 | 200,000 | 1,000 | 2 | 0 |", load.page(record))
         self.assertIn("<polyline", load.plot(record))
+
+
+class Burst(unittest.TestCase):
+    def test_what_acts_on_a_quote_that_was_taken_back_is_counted_and_judged(self):
+        samples, rounds = samples_of(last=[[(90_000, 95_000)], [(99_000, 101_000)]], back=[[(None, None)], [(None, None)]])
+        told = wire.summary(samples, 2, 1)
+        row = {"warm_up": False, "early": 0, "lasted_us": 10_000}
+        lines = [{**row, "name": name, "spot_ns": ns, "perp_ns": ns} for name, ns in (("last", 90_000), ("last", 99_000), ("back", None), ("back", None))]
+        lines.append({"round": 0, "order": ["last", "back"]})
+        counts = burst.counted(map(json.dumps, lines))
+        self.assertEqual([counts["last"]["orders"], counts["back"]["orders"], counts["back"]["bursts"]], [4, 0, 2])
+        self.assertEqual(burst.judged(told, counts), [])
+        record = {"date": "d", "commit": "c", "command": "x", "seed": 1, "rounds": rounds, "participants": told, "counts": counts, "missed": []}
+        record["machine"] = {"cores": 2, "cpu": "y", "virtual": True, "memory_gib": 1, "kernel": "6", "load_before": 0}
+        self.assertIn("| back | 2 | 0 | 0 | 10.0 and 10.0 ms |", burst.page(record))
+        lines[2]["perp_ns"], lines[0]["early"] = 1_000_000, 1
+        counts = burst.counted(map(json.dumps, lines))
+        slow, _ = samples_of(last=[[(90_000, 95_000)], [(100_001, 101_000)]])
+        missed = burst.judged(wire.summary(slow, 2, 1), counts)
+        self.assertEqual([len(missed), "p99" in missed[0], missed[2][:8]], [3, True, "1 orders"])

@@ -241,19 +241,30 @@ def us(ns):
     return "∞" if ns == math.inf else f"{ns / 1000:.1f}" if ns < 1e6 else f"{ns / 1000:,.0f}"
 
 
-def page(record):
+def head(record, title, script):
+    """How the page of any of these benches begins."""
     host, rounds = record["machine"], record["rounds"]
-    disturbed = sum(it["disturbed"] for it in rounds)
-    out = [
-        "# Wire to wire",
+    return [
+        f"# {title}",
         "",
         f"{record['date']}, commit {record['commit']}; {host['cores']} cores of {host['cpu']}{' (virtual)' if host['virtual'] else ''}, "
         f"{host['memory_gib']} GiB, Linux {host['kernel']}; load before it {host['load_before']}.",
-        f"Command: `{record['command']}`. What is measured and how: the head of `perf/wire.py`. Loopback.",
+        f"Command: `{record['command']}`. What is measured and how: the head of `perf/{script}.py`. Loopback.",
         "",
         f"{len(rounds)} rounds as said beforehand, {TRIALS} trials a turn after {WARM_UP} that are not counted, seed {record['seed']}; "
-        f"{disturbed} rounds disturbed by other work on the machine (over {DISTURBED_PCT:g} %), all of them counted.",
+        f"{sum(it['disturbed'] for it in rounds)} rounds disturbed by other work on the machine (over {DISTURBED_PCT:g} %), all of them counted.",
         "",
+    ]
+
+
+def others(record):
+    """How much of the machine was not the bench's."""
+    return f"Others' share of the machine, round by round: {', '.join(str(it['others_pct']) for it in record['rounds'])} %."
+
+
+def page(record):
+    out = [
+        *head(record, "Wire to wire", "wire"),
         "| µs (interval of 95 %) | leg | trials | missing | p50 | p90 | p99 | p99.9 |",
         "|---|---|---|---|---|---|---|---|",
     ]
@@ -274,7 +285,7 @@ def page(record):
     if record["in_process"]:
         out += ["", "In the process, from the quote's ciphertext to the first order's bytes in front of `send`, ns, of all fires:", "", "| | fires | p50 | p90 | p99 | leg 2 after leg 1's `send`, p50 |", "|---|---|---|---|---|---|"]
         out += [f"| {name} | {it['fires']} | {it['p50']:,} | {it['p90']:,} | {it['p99']:,} | {it.get('leg 2 more, p50', '')} |" for name, it in record["in_process"].items()]
-    out += ["", f"Others' share of the machine, round by round: {', '.join(str(it['others_pct']) for it in rounds)} %.", ""]
+    out += ["", others(record), ""]
     out += [f"Aims missed: {'; '.join(record['missed']) or 'none'}.", ""]
     return "\n".join(out)
 
@@ -325,7 +336,7 @@ def finite(value):
 
 
 def arguments(doc):
-    """What both benches take."""
+    """What all of these benches take."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", help="the engine to measure (default: the checkout's release build, built here)")
     parser.add_argument("--commit", help="what it was built from (default: the commit that is checked out)")

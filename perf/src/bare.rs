@@ -6,10 +6,10 @@
 
 use super::Fault;
 use super::floor::{ANSWERS, WARM_EVERY, dial, order, private_socket, subscribe};
-use contango::event::Fold;
+use contango::event::{Fold, Instruments};
 use contango::metal::clock::Clock;
 use contango::metal::dial::Dialer;
-use contango::metal::link::Link;
+use contango::metal::link::{Link, Sealed};
 use contango::metal::tls::TlsTrust;
 use contango::units::{LegKind, Price};
 use contango::venue::binance::VENUE;
@@ -46,37 +46,16 @@ pub fn run(ready: &Value, out: &Path) -> Result<(), Fault> {
     let bytes = [order("/api/v3/order", "BUY"), order("/fapi/v1/order", "SELL")];
     subscribe(&mut feed)?;
 
-    let symbols = symbols()?;
-    let (mut scratch, mut sealed) = (Scratch::default(), [None, None]);
+    let (mut path, mut sealed) = (Bare::new()?, [None, None]);
     let mut warm = private_socket()?;
     let mut took = File::create(out)?;
     let (mut fired, mut warmed) = (Instant::now(), Instant::now());
-    // Whichever end it heard first, the line between them is known once it has heard both.
-    let (mut low, mut high) = (Price::MAX, Price(0));
-    let (mut above, mut after) = (false, true);
+    let mut after = true;
     let mut last = None;
     loop {
         if feed.recv()? > 0 {
-            let mut newest = None;
-            while let Some(frame) = ws::next(feed.inbound(), MESSAGE_MAX)? {
-                match (VENUE.decode)(&mut scratch, &symbols, LegKind::Perp, frame.payload)? {
-                    Heard::Quote { bid, .. } => newest = Some(bid),
-                    other => eprintln!("passed over: {other:?}"),
-                }
-                let used = frame.used;
-                feed.consume(used);
-            }
-            let Some(bid) = newest else { continue };
-            (low, high) = (low.min(bid), high.max(bid));
-            let line = Price(low.0 + (high.0 - low.0) / 2);
-            if high.0 - low.0 > low.0 / APART && EVEN.at_least(bid, line) != above {
-                for (at, link) in orders.iter_mut().enumerate() {
-                    match sealed[at].take() {
-                        Some(ready) => drop(link.send_sealed(ready)?),
-                        None => drop(link.send(&bytes[at])?),
-                    }
-                }
-                above = !above;
+            if path.crossed(&mut feed)? {
+                fire(&mut orders, &mut sealed, &bytes)?;
                 last = feed.seen().zip(orders[0].handed());
                 (fired, after) = (Instant::now(), true);
             }
@@ -103,10 +82,64 @@ pub fn run(ready: &Value, out: &Path) -> Result<(), Fault> {
     }
 }
 
-fn symbols() -> Result<Symbols, Fault> {
+/// From bytes to a decision.
+pub struct Bare {
+    symbols: Symbols,
+    scratch: Scratch,
+    /// Whichever end it heard first, the line between them is known once it has heard both.
+    low: Price,
+    high: Price,
+    above: bool,
+}
+
+impl Bare {
+    pub fn new() -> Result<Self, Fault> {
+        let symbols = Symbols::new(&instruments()?, VENUE.id);
+        Ok(Self { symbols, scratch: Scratch::default(), low: Price::MAX, high: Price(0), above: false })
+    }
+
+    /// Takes in what the feed holds; whether the newest of it lies on the other side of the line.
+    #[inline]
+    pub fn crossed(&mut self, feed: &mut Link) -> Result<bool, Fault> {
+        let mut newest = None;
+        while let Some(frame) = ws::next(feed.inbound(), MESSAGE_MAX)? {
+            match (VENUE.decode)(&mut self.scratch, &self.symbols, LegKind::Perp, frame.payload)? {
+                Heard::Quote { bid, .. } => newest = Some(bid),
+                other => eprintln!("passed over: {other:?}"),
+            }
+            let used = frame.used;
+            feed.consume(used);
+        }
+        let Some(bid) = newest else { return Ok(false) };
+        (self.low, self.high) = (self.low.min(bid), self.high.max(bid));
+        let line = Price(self.low.0 + (self.high.0 - self.low.0) / 2);
+        let crossed = self.high.0 - self.low.0 > self.low.0 / APART && EVEN.at_least(bid, line) != self.above;
+        self.above ^= crossed;
+        Ok(crossed)
+    }
+}
+
+/// Hands both orders to the kernel, as they lie sealed where they do.
+#[inline]
+pub fn fire(
+    orders: &mut [Link; 2],
+    sealed: &mut [Option<Sealed>; 2],
+    bytes: &[Vec<u8>; 2],
+) -> Result<(), Fault> {
+    for (at, link) in orders.iter_mut().enumerate() {
+        match sealed[at].take() {
+            Some(ready) => drop(link.send_sealed(ready)?),
+            None => drop(link.send(&bytes[at])?),
+        }
+    }
+    Ok(())
+}
+
+/// The one pair of the bench.
+pub fn instruments() -> Result<Instruments, Fault> {
     let mut listings = Vec::new();
     for (leg, body) in LegKind::BOTH.into_iter().zip(LISTINGS) {
         listings.push((VENUE.read_listing)(leg, &mut body.to_vec())?);
     }
-    Ok(Symbols::new(&pair_up(1, &listings, Some(&["BTCUSDT".to_owned()]))?, VENUE.id))
+    Ok(pair_up(1, &listings, Some(&["BTCUSDT".to_owned()]))?)
 }

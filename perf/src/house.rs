@@ -1,6 +1,6 @@
 //! A venue for one participant: the exchange in a box behind its own doors, served by the driver's thread alone.
 //!
-//! Owns:  listeners, connections and their TLS; the two stamps of a trial: before the crossing quote is written, and
+//! Owns:  listeners, connections and their TLS; the two stamps of a trial: before the last of its quotes is written, and
 //!        after the read that brought an order to its end.
 //! Never: parks (the driver spins on it while its participant is on turn), or lets what it has to do with the first
 //!        order delay the stamp of the second: until both are read, nothing is handed to the exchange.
@@ -59,6 +59,10 @@ struct Raw {
 pub struct Legs {
     pub spot: Option<Duration>,
     pub perp: Option<Duration>,
+    /// Orders that were read before that stamp.
+    pub early: usize,
+    /// From the first write to that stamp.
+    pub lasted: Duration,
 }
 
 impl Legs {
@@ -186,17 +190,30 @@ impl House {
         self.bury();
     }
 
-    /// Writes a crossing quote, and waits until both orders are read, at most so long.
-    pub fn trial(&mut self, crossing: Fed, limit: Duration) -> Legs {
-        let now = self.tick();
-        self.exchange.feed(&[crossing], now);
-        let told = self.seal_dirty();
-        let sent = Instant::now();
-        for token in told {
-            self.push(token);
-        }
+    /// Writes quotes batch by batch, over so long, of which the last crosses; and waits until both orders are read, at
+    /// most so long.
+    pub fn trial(&mut self, batches: &[Vec<Fed>], lasts: Duration, limit: Duration) -> Legs {
+        let steps = self.seal_all(batches);
         let (mut legs, mut raws, mut held) = (Legs::default(), Vec::<Raw>::new(), Vec::new());
+        let begun = Instant::now();
+        let mut sent = begun;
+        let gaps = steps.len().max(2) as u32 - 1;
+        for (at, step) in steps.into_iter().enumerate() {
+            while begun.elapsed() * gaps < lasts * at as u32 {
+                raws.extend(self.read_ready());
+            }
+            sent = Instant::now();
+            for (token, bytes) in step {
+                if let Some(guest) = self.guests.get_mut(&token) {
+                    guest.out.extend_from_slice(&bytes);
+                    guest.write();
+                }
+            }
+        }
+        legs.lasted = sent - begun;
         while legs.both().is_none() && sent.elapsed() < limit {
+            // What a full socket did not take at once.
+            self.guests.values_mut().filter(|guest| !guest.out.is_empty()).for_each(Guest::write);
             raws.extend(self.read_ready());
             let orders = raws.iter().filter(|raw| self.takes_orders(raw.token)).count();
             if orders < 2 && raws.first().is_none_or(|raw| raw.read.elapsed() < OPEN_AFTER) {
@@ -212,7 +229,10 @@ impl House {
                     let spot = matches!(guest.door, Door::SpotRest | Door::SpotWsApi);
                     let leg = if spot { &mut legs.spot } else { &mut legs.perp };
                     // A second order of the same leg is none of the trial's.
-                    leg.get_or_insert(raw.read - sent);
+                    match raw.read.checked_duration_since(sent) {
+                        Some(took) => _ = leg.get_or_insert(took),
+                        None => legs.early += 1,
+                    }
                 }
                 held.push((raw.token, plain));
             }
@@ -347,6 +367,19 @@ impl House {
             told.push(token);
         }
         told
+    }
+
+    /// Takes batches in, and seals what each makes the exchange say; nothing of it is written yet.
+    fn seal_all(&mut self, batches: &[Vec<Fed>]) -> Vec<Vec<(usize, Vec<u8>)>> {
+        let mut steps = Vec::with_capacity(batches.len());
+        for batch in batches {
+            let now = self.tick();
+            self.exchange.feed(batch, now);
+            let told = self.seal_dirty();
+            let take = |token| Some((token, std::mem::take(&mut self.guests.get_mut(&token)?.out)));
+            steps.push(told.into_iter().filter_map(take).collect());
+        }
+        steps
     }
 
     fn deliver(&mut self) {
@@ -487,7 +520,7 @@ fn frame(bytes: &[u8]) -> Option<(usize, Vec<u8>)> {
 }
 
 /// Length of the first request, with its body, if all of it is there.
-fn request_len(bytes: &[u8]) -> Option<usize> {
+pub fn request_len(bytes: &[u8]) -> Option<usize> {
     let head = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     let text = String::from_utf8_lossy(&bytes[..head]).to_ascii_lowercase();
     let length = text.split("\r\ncontent-length:").nth(1).and_then(|rest| rest.split("\r\n").next());

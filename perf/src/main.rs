@@ -4,7 +4,8 @@
 //! Never: judges: `wire.py` does, from the samples.
 //! Map:   `player` is a participant's process and market, `house` its venue, which stamps, `cert` what that is trusted by ·
 //!        participants of its own:
-//!        `floor` (`wire floor KIND READY`), `bare` (`wire bare READY OUT`). `wire run PLAN` does the rounds.
+//!        `floor` (`wire floor KIND READY`), `bare` (`wire bare READY OUT`). `wire run PLAN` does the rounds. Apart:
+//!        `inproc` (`wire inproc [QUOTES]`), which measures in one process.
 //! Rounds: every participant lives through all of them and has its turn in each, in an order drawn from the seed; who is
 //!        not on turn is stopped (SIGSTOP) and its venue stands still, so that nothing but one participant and the
 //!        server runs. Starting each anew would cost more than all trials, and would measure cold programs.
@@ -13,9 +14,11 @@ mod bare;
 mod cert;
 mod floor;
 mod house;
+mod inproc;
 mod player;
 
 use contango::cli::hist;
+use contango::metal::alloc::Counting;
 use contango::units::Unix;
 use hdrhistogram::Histogram;
 use player::Player;
@@ -27,6 +30,10 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
+
+/// For `inproc`; elsewhere nobody is watched.
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
 
 type Fault = Box<dyn Error>;
 
@@ -42,7 +49,8 @@ fn main() {
         ["run", plan] => read(plan).and_then(|plan| run(&plan)),
         ["floor", kind, ready] => read(ready).and_then(|ready| floor::run(kind, &ready)),
         ["bare", ready, out] => read(ready).and_then(|ready| bare::run(&ready, Path::new(out))),
-        _ => Err("wire run PLAN | wire floor KIND READY | wire bare READY OUT; wire.py does it all".into()),
+        ["inproc", ref quotes @ ..] => inproc::run(quotes),
+        _ => Err("wire run PLAN | wire floor KIND READY | wire bare READY OUT; wire.py does these | wire inproc [QUOTES]".into()),
     };
     if let Err(error) = done {
         eprintln!("wire: {error}");
@@ -102,10 +110,11 @@ fn run(plan: &Value) -> Result<(), Fault> {
             for trial in 0..warm_up + trials {
                 player.quiet(&mut dice, GAP);
                 let entering = !player.up;
-                let legs = player.trial(&mut dice);
+                let legs = player.measured(&mut dice);
                 let ns = |leg: Option<Duration>| leg.map(|leg| leg.as_nanos() as u64);
                 let line = json!({"round": round, "name": player.name, "warm_up": trial < warm_up,
-                    "way": if entering { "in" } else { "out" }, "spot_ns": ns(legs.spot), "perp_ns": ns(legs.perp)});
+                    "way": if entering { "in" } else { "out" }, "spot_ns": ns(legs.spot), "perp_ns": ns(legs.perp),
+                    "early": legs.early, "lasted_us": legs.lasted.as_micros() as u64});
                 writeln!(file, "{line}")?;
                 // Missing legs are in no histogram: the samples and the record count them.
                 if let Some((first, second)) = legs.both().filter(|_| trial >= warm_up) {

@@ -20,6 +20,12 @@ const PACE_US: (u64, u64) = (1_000, 2_000);
 const BATCH: u64 = 64;
 /// A leg that is not back within this is missing.
 const LIMIT: Duration = Duration::from_millis(250);
+/// Quotes of a burst that are written together.
+const STEP: u64 = 20;
+/// In a burst that ends as it began, every so manieth batch crosses and comes back, and the last one.
+const CROSSES_EVERY: usize = 50;
+/// An order is waited for so long after a burst that nothing may act on.
+const NOTHING: Duration = Duration::from_millis(20);
 /// How long a participant may take until it trades.
 const START: Duration = Duration::from_secs(90);
 
@@ -35,12 +41,24 @@ pub struct Player {
     /// Whose perp crosses, and whether it stands above.
     crossing: usize,
     pub up: bool,
+    /// What a trial is, where that is more than one quote.
+    burst: Option<Burst>,
     /// How many quotes it was sent, and over which time.
     pub fed: Flow,
     next_quote: Instant,
     next_mark: Instant,
     /// Settlements that were told already.
     settled: u64,
+}
+
+/// Quotes over a short time, as they come after a jump.
+#[derive(Clone, Copy)]
+struct Burst {
+    quotes: u64,
+    lasts: Duration,
+    /// Batches cross and come back in one write, the last one too: nothing is to be acted on. Otherwise the last quote
+    /// crosses, and no other.
+    back: bool,
 }
 
 /// Quotes over time.
@@ -133,6 +151,11 @@ impl Player {
             rate: plan["rate"].as_u64(),
             crossing: 0,
             up: false,
+            burst: plan["burst"].as_object().map(|burst| Burst {
+                quotes: burst["quotes"].as_u64().unwrap_or(0),
+                lasts: Duration::from_micros(burst["us"].as_u64().unwrap_or(0)),
+                back: burst["back"].as_bool().unwrap_or(false),
+            }),
             fed: Flow::default(),
             next_quote: now,
             next_mark: now,
@@ -223,7 +246,34 @@ impl Player {
             self.crossing = dice.below(self.pairs as u64) as usize;
         }
         let crossing = self.quote(dice, 2 * self.crossing + 1);
-        let legs = self.house.trial(crossing, LIMIT);
+        let legs = self.house.trial(&[vec![crossing]], Duration::ZERO, LIMIT);
+        self.next_quote = Instant::now() + Duration::from_micros(PACE_US.0);
+        legs
+    }
+
+    /// One trial as its plan has it.
+    pub fn measured(&mut self, dice: &mut Dice) -> Legs {
+        let Some(burst) = self.burst else { return self.trial(dice) };
+        let (steps, places) = ((burst.quotes / STEP) as usize, 2 * self.pairs as u64);
+        let perp = 2 * self.crossing + 1;
+        let mut batches = Vec::with_capacity(steps);
+        for at in 1..=steps {
+            let mut batch: Vec<_> = (1..STEP)
+                .map(|_| {
+                    let place = dice.below(places) as usize;
+                    self.quote(dice, place)
+                })
+                .collect();
+            let crosses = at == steps || burst.back && at.is_multiple_of(CROSSES_EVERY);
+            self.up ^= crosses;
+            batch.push(self.quote(dice, perp));
+            if crosses && burst.back {
+                self.up ^= true;
+                batch.push(self.quote(dice, perp));
+            }
+            batches.push(batch);
+        }
+        let legs = self.house.trial(&batches, burst.lasts, if burst.back { NOTHING } else { LIMIT });
         self.next_quote = Instant::now() + Duration::from_micros(PACE_US.0);
         legs
     }

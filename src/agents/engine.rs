@@ -29,15 +29,15 @@ use crate::store::session::Room;
 use std::sync::Arc;
 
 /// Feed items between reader and trader: some ms of the busiest burst recorded.
-pub(super) const FEED_SLOTS: usize = 1 << 14;
+pub(crate) const FEED_SLOTS: usize = 1 << 14;
 /// Marks between reader and shadow: one per symbol and second.
-pub(super) const MARK_SLOTS: usize = 1 << 12;
+pub(crate) const MARK_SLOTS: usize = 1 << 12;
 /// What the trader tells.
-pub(super) const TOLD_SLOTS: usize = 1 << 12;
+pub(crate) const TOLD_SLOTS: usize = 1 << 12;
 /// What the shadow wishes.
-pub(super) const COMMAND_SLOTS: usize = 1 << 10;
+pub(crate) const COMMAND_SLOTS: usize = 1 << 10;
 /// Links on their way, all there can be.
-pub(super) const LINK_SLOTS: usize = 1 << 8;
+pub(crate) const LINK_SLOTS: usize = 1 << 8;
 /// Records between shadow and scribe; beyond it the shadow keeps them.
 pub(super) const RECORD_SLOTS: usize = 1 << 13;
 /// The clerk's news.

@@ -3,7 +3,8 @@
 //! Owns:  the feed links, from the moment the clerk hands them over until they die.
 //! Never: decides, connects, allocates per message, or waits for the trader: a full ring drops the
 //!        quote and counts it, since an older quote is worth nothing to anybody.
-//! Why:   one `recv` a turn, then the trader looks: acting on what was read comes before reading more.
+//! Why:   one `recv` a turn, then the trader looks: acting on what was read comes before reading more, unless that is
+//!        known to be old, which the reader tells ([`Feed::Behind`]).
 
 use super::socket::{GiveUp, Sign, Socket};
 use super::{Dead, FeedCard, Handed, Purpose};
@@ -16,6 +17,7 @@ use crate::metal::ring::{Consumer, Producer};
 use crate::metal::runner::Agent;
 use crate::units::{LinkId, Nanos};
 use crate::venue::{Heard, Scratch};
+use arrayvec::ArrayVec;
 
 /// Feed sockets one reader can hold without allocating.
 const FEEDS_MAX: usize = 64;
@@ -78,6 +80,8 @@ pub struct Reader {
     fast: bool,
     /// By instrument; empty while each plan has one socket.
     newest: Vec<Newest>,
+    /// Whose last read left bytes behind; as a rule nobody's.
+    behind: ArrayVec<Slot, FEEDS_MAX>,
     /// The earliest moment any session wants something.
     due: Nanos,
     /// What was counted.
@@ -123,6 +127,7 @@ impl Reader {
             scratch: Scratch::default(),
             fast,
             newest: Vec::new(),
+            behind: ArrayVec::new(),
             due: Nanos::NEVER,
             counts: ReaderCounts::default(),
             last_refusal: None,
@@ -166,6 +171,20 @@ impl Reader {
         };
         if let Err(GiveUp(why)) = outcome {
             self.drop_feed(at, slot, id, why);
+        }
+    }
+
+    /// Tells of every link that is known to have newer bytes than were read.
+    fn tell_behind(&mut self, read: Slot) {
+        let Self { links, behind, doors, .. } = self;
+        behind.retain(|slot| *slot != read);
+        if links.get(read).is_some_and(Link::has_more) {
+            // A link beyond all planned ones: the trader then decides a read early.
+            let _ = behind.try_push(read);
+        }
+        for link in behind.iter().filter_map(|slot| links.get(*slot)) {
+            // Lossy, as above.
+            let _ = doors.feed.push(Feed::Behind { link: link.id });
         }
     }
 
@@ -338,6 +357,7 @@ impl Agent for Reader {
         self.links.poll();
         if let Some(slot) = self.links.next_ready() {
             self.read(slot);
+            self.tell_behind(slot);
             work += 1;
         }
         if now >= self.due {

@@ -173,7 +173,8 @@ choices! {
         1 Stamp { link, venue, leg, stamp, received },
         2 Alive { link, at },
         3 Live { link },
-        4 Gone { link }
+        4 Gone { link },
+        5 Behind { link }
     }
     Header { 0 Orders10s, 1 OrdersLong, 2 Weight1m }
     Kind { 0 Orders, 1 Raw, 2 Weight }
@@ -442,6 +443,7 @@ mod tests {
             Feed::Alive { link: LinkId(1), at: Nanos(2) },
             Feed::Live { link: LinkId(1) },
             Feed::Gone { link: LinkId(1) },
+            Feed::Behind { link: LinkId(1) },
         ]
         .iter()
         .map(comes_back)

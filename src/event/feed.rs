@@ -61,6 +61,12 @@ pub enum Feed {
         /// Which socket.
         link: LinkId,
     },
+    /// The socket's last read filled its room: newer bytes wait, so what it brought is known to be old. Told in every
+    /// turn with a read, until one has brought the rest.
+    Behind {
+        /// Which socket.
+        link: LinkId,
+    },
 }
 
 const _: () = assert!(size_of::<Quote>() <= 64, "a quote is one cache line");

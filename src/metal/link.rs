@@ -120,6 +120,13 @@ impl Link {
         }
     }
 
+    /// Right after a [`Link::recv`]: whether it is known to have left something behind, bytes or the end.
+    #[inline]
+    #[must_use]
+    pub fn has_more(&self) -> bool {
+        self.ready
+    }
+
     /// When the kernel last handed over bytes: before they were opened, so that opening counts as ours. `None` where
     /// no kernel does.
     #[inline]

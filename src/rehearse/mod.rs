@@ -7,12 +7,14 @@
 //!        what a world is made of. Sessions: `drawing` a seed becomes a plan, `script` a plan as text, `faults`
 //!        the table it is drawn from, `elsewhere` those that are not in it, `moment` the state of an order a fault waits
 //!        for, `act` carries them out, `session` lives through it, `oracle` judges. `cells`: sessions enumerated, not drawn.
+//!        Apart: `hot` reader and trader without the other rooms.
 
 mod act;
 pub mod cells;
 mod drawing;
 pub mod elsewhere;
 pub mod faults;
+pub mod hot;
 mod moment;
 mod network;
 pub mod oracle;

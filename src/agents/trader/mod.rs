@@ -3,7 +3,7 @@
 //! Owns:  the books, the signal, the gate at the moment of sending, prepared orders, the order links,
 //!        client order ids, and the counters that the permit's ceilings are compared with.
 //! Never: judges what became of an order (the shadow does), clears a pair's BUSY, sends with an
-//!        expired permit, decides on a quote when a newer one is already in the ring.
+//!        expired permit, decides on a quote when a newer one is already in the ring, or known to be readable.
 //! Map:   `pen` limits, rendering, fitting · `ready` orders signed ahead · `seal` and sealed ahead · `fire` the
 //!        way out · `mend` what the shadow wishes · `contingent` the leg that waits for a proven fill · `proof` what proves it · `links`
 //!        answers, warmth · `talk` requests or frames · `hot` its private stream · `pairset` what an idle turn still looks at ·
@@ -40,6 +40,7 @@ use crate::metal::runner::Agent;
 use crate::metal::tap::{Flag, Tap};
 use crate::units::time::MS;
 use crate::units::{Class, Direction, InstrumentId, LegKind, LinkId, Nanos, PairId, Price, Qty, VenueId};
+use arrayvec::ArrayVec;
 use contingent::{Armed, Legs};
 pub use counts::{TraderCounts, Weighed};
 use links::{Around, OrderLinks};
@@ -49,8 +50,8 @@ use proof::Proof;
 use shelf::Shelf;
 use std::sync::Arc;
 
-/// Feed items taken from the ring per turn; bounds how long links and commands wait.
-const FEED_PER_TURN_MAX: usize = 256;
+/// Pairs acted on in one turn (a further one waits for its next quote), and sockets that are waited for.
+const AT_ONCE_MAX: usize = 16;
 /// How often each pair's books are told to the shadow.
 const PULSE_NS: u64 = 250 * MS;
 /// Order links one trader can hold without allocating.
@@ -183,6 +184,8 @@ pub struct Trader {
     unranked: PairSet,
     gap_of: usize,
     unsealed: bool,
+    /// Pairs whose signal stands on quotes that are known to be old.
+    waiting: ArrayVec<PairId, AT_ONCE_MAX>,
     /// On which link each lane's orders lie sealed.
     sealed_on: [LinkId; LANES],
     /// What was counted.
@@ -234,6 +237,7 @@ impl Trader {
             unranked: PairSet::default(),
             gap_of: 0,
             unsealed: false,
+            waiting: ArrayVec::new(),
             sealed_on: [LinkId::default(); LANES],
             counts: TraderCounts::default(),
         }
@@ -284,15 +288,20 @@ impl Trader {
         self.loaded = Some(loaded);
     }
 
-    /// Takes quotes in, then acts on what stands after the newest of them.
+    /// Takes in all that was read, then acts on what stands after the newest of it.
     fn quotes(&mut self, now: Nanos) -> usize {
-        let mut taken = 0;
-        let mut signals = arrayvec::ArrayVec::<PairId, 16>::new();
-        while taken < FEED_PER_TURN_MAX {
-            let Some(item) = self.doors.feed.pop() else { break };
-            taken += 1;
+        let mut signals = std::mem::take(&mut self.waiting);
+        let mut work = signals.len();
+        let mut behind = ArrayVec::<LinkId, AT_ONCE_MAX>::new();
+        while let Some(item) = self.doors.feed.pop() {
+            work += 1;
             self.counts.taken += 1;
-            let Some(instrument) = self.books.on(&item) else { continue };
+            let Some(instrument) = self.books.on(&item) else {
+                if let Feed::Behind { link } = item {
+                    let _ = behind.try_push(link);
+                }
+                continue;
+            };
             self.counts.quotes += 1;
             if let (Some(tee), Feed::Quote(quote)) = (&mut self.doors.tee, item) {
                 self.counts.tee_lost += u64::from(tee.push(quote).is_err());
@@ -316,11 +325,19 @@ impl Trader {
         }
         for pair in signals {
             match self.signal(pair) {
+                Ok(signal) if self.is_old(pair, signal, &behind) => self.waiting.push(pair),
                 Ok(signal) => self.act(pair, signal, now),
                 Err(_) => self.counts.conflated += 1,
             }
         }
-        taken
+        work
+    }
+
+    /// Whether newer quotes of a pair than the signal's are known to be readable. The operator's word is held up by
+    /// nothing: it holds at any quote.
+    fn is_old(&self, pair: PairId, signal: Signal, behind: &[LinkId]) -> bool {
+        let mut tops = self.books.tops(pair).into_iter().flatten();
+        signal.class != Class::Flatten && tops.any(|quote| behind.contains(&quote.link))
     }
 
     /// Whether the standing quotes pass a threshold of the pair. The whole hot decision.
