@@ -302,7 +302,7 @@ impl Plan {
             coins.remove(at);
         }
         let mut setup = setup(seed, &coins, &mut draw);
-        setup.begins_s = begins_s(seed);
+        setup.begins_s = begins_s(seed, setup.box_config.settle_in_ns / SEC);
         let mut sockets = Entropy::seeded(seed ^ SOCKETS);
         if sockets.u64().is_multiple_of(3) {
             setup.orders = Orders::Ws;
@@ -369,15 +369,17 @@ fn setup(seed: u64, coins: &[&str], draw: &mut Draw<'_>) -> Setup {
     }
 }
 
-/// The calendar at the start: in one session of four so that it comes to an edge on the way, else the year's first second.
-fn begins_s(seed: u64) -> u64 {
+/// The calendar at the start: the first settlement is at a full hour, as venues have it; in every second session that
+/// comes to one, at a midnight that is an edge of the calendar, too.
+fn begins_s(seed: u64, settle_in_s: u64) -> u64 {
     let mut entropy = Entropy::seeded(seed ^ CALENDAR);
     let mut draw = Draw { entropy: &mut entropy, coins: &[], sockets: None };
-    if draw.range(0, 3) > 0 {
-        return 0;
-    }
-    let edge = EDGES_D[draw.range(0, EDGES_D.len() as u64 - 1) as usize] * 86_400;
-    edge - draw.range(2, SAFETY_S.1)
+    let hour = if settle_in_s <= SETTLES_WITHIN_S && draw.coin() {
+        EDGES_D[draw.range(0, EDGES_D.len() as u64 - 1) as usize] * 86_400
+    } else {
+        settle_in_s.next_multiple_of(3_600)
+    };
+    hour - settle_in_s
 }
 
 /// When the first settlement is: inside the session in one of eight, else where it was drawn.

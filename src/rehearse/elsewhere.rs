@@ -12,7 +12,7 @@ pub const LAST: u8 = 120;
 #[rustfmt::skip]
 pub static ELSEWHERE: &[(u8, &str)] = &[
     (5, "open: a world has one clock for all rooms; that a counter is invariant is checked at a start (`metal/clock`)"),
-    (8, "drawn with the world: in one session of four the calendar comes to a midnight on the way, of a month, a quarter, a year or around a leap day"),
+    (8, "drawn with the world: the first settlement is at a full hour; one session in eight comes to it, half of those at a midnight of a month, a quarter, a year or around a leap day"),
     (9, "a world has no name look-up; one that fails is a unit test of `metal/dial`"),
     (10, "a world has no name look-up and no certificates; one that does not hold is refused by `metal/tls_tests`"),
     (18, "TLS is framing in a world; certificates that don't hold are `metal/tls_tests`"),
