@@ -273,11 +273,17 @@ impl World {
         self.now().plus(shut.saturating_sub(self.network.unix(self.now())))
     }
 
+    /// How much of a market's request weight is used in the present minute, and its limit.
+    #[must_use]
+    pub fn weight_used(&self, market: Market) -> (u32, u32) {
+        self.network.exchange.weight_used(market)
+    }
+
     /// Whether others, or processes that are gone, used more than half of a market's present minute: normal work
     /// ends at 60 % (DESIGN §5), so a start waits for the next one.
     #[must_use]
     pub fn is_spent(&self) -> bool {
-        let used = [Market::Spot, Market::Usdm].map(|market| self.network.exchange.weight_used(market));
+        let used = [Market::Spot, Market::Usdm].map(|market| self.weight_used(market));
         used.iter().any(|(used, limit)| *used > limit / 2)
     }
 

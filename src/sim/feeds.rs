@@ -8,7 +8,7 @@ use super::dialect::{self, binance};
 use super::exchange::{Due, Exchange, MS, SECOND};
 use super::hub::{Event, Feed};
 use super::listing::SymbolId;
-use super::market::{Book, Coin, Level};
+use super::market::{Book, Level};
 use super::odd::Odd;
 use super::tape::Player;
 use tungstenite::Message;
@@ -105,12 +105,13 @@ impl Exchange {
         }
     }
 
-    /// So many best quotes of a coin's symbol at once.
+    /// So many best quotes of a symbol at once: its prices stay, since a market that runs away meets its own price band.
     pub(super) fn burst(&mut self, id: SymbolId, times: u64) {
-        let of = |coin: &Coin| [coin.spot, coin.perp].contains(&Some(id));
-        let Some(coin) = self.market.coins.iter().position(of) else { return };
-        for _ in 0..times {
-            self.move_book(coin, id);
+        let step = self.listing.symbols[id].step;
+        for n in 0..times {
+            let book = &mut self.books[id];
+            book.update_id += 1;
+            book.bids[0].qty += if n % 2 == 0 { step } else { -step };
             self.book_changed(id);
         }
     }

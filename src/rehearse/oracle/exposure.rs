@@ -6,6 +6,7 @@
 use super::super::World;
 use super::facts::ONE;
 use super::{Broken, Oracle, broken};
+use crate::sim::Market;
 use crate::units::Nanos;
 use crate::units::time::{MS, SEC};
 
@@ -15,6 +16,12 @@ const WINDOW_NS: u64 = 8 * SEC + 100 * MS;
 /// From the earliest moment of evidence C to its last question answered: two searches 2 s apart, then the
 /// account; and what venue and host may differ by.
 const PROOF_MS: u64 = 6_000;
+
+/// Questions end at 90 % of a limit, and those of a repair a little earlier where processes begin (DESIGN §5).
+const CROWDED_PERCENT: u64 = 85;
+/// Those of a start end at 60 %, and it asks for a good part of that: so long it waits for another minute.
+const BEGINS_PERCENT: u64 = 50;
+const BEGINS_NS: u64 = 90 * SEC;
 
 /// Once the kill latch is cleared: the account is read, and the trader hears of it, before a repair can leave.
 const UNLATCHED_NS: u64 = 3 * SEC;
@@ -28,11 +35,15 @@ pub(super) struct Exposure {
     out: usize,
     /// A person pressed kill and has not resumed.
     killed: bool,
+    /// Strangers have left nothing of a market's minute for questions: spot, USD-M.
+    crowded: [bool; 2],
+    /// When they last had, of either.
+    crowded_at: Nanos,
 }
 
 impl Exposure {
     pub(super) fn new(pairs: usize) -> Self {
-        Self { since: vec![None; pairs], out: 0, killed: false }
+        Self { since: vec![None; pairs], out: 0, killed: false, crowded: [false; 2], crowded_at: Nanos(0) }
     }
 }
 
@@ -79,6 +90,22 @@ impl Oracle {
         }
     }
 
+    /// Looks at what others have left of each market's minute, while a pair waits for it.
+    pub(super) fn look_at_minutes(&mut self, world: &World) {
+        if self.exposure.out == 0 || !self.budget.disturbed {
+            return;
+        }
+        let begins = world.now().since(self.begun) < BEGINS_NS;
+        let percent = if begins { BEGINS_PERCENT } else { CROWDED_PERCENT };
+        self.exposure.crowded = [Market::Spot, Market::Usdm].map(|market| {
+            let (used, limit) = world.weight_used(market);
+            u64::from(used) * 100 > u64::from(limit) * percent
+        });
+        if self.exposure.crowded != [false; 2] {
+            self.exposure.crowded_at = world.now();
+        }
+    }
+
     /// Time passed.
     pub(super) fn exposed(&mut self, now: Nanos) -> Result<(), Broken> {
         if self.exposure.out == 0 {
@@ -90,6 +117,7 @@ impl Oracle {
             }
         }
         let excused_until = if self.exposure.killed { now } else { self.excused_until.min(now) };
+        let crowded = self.exposure.crowded;
         let mut shut = self.banned_until();
         if self.allowed.by_socket {
             let doors = self.order_doors_shut_until();
@@ -102,7 +130,9 @@ impl Oracle {
             // heard of a ban make it longer than the bench ordered.
             let held = self.facts.pairs[pair].held;
             let larger = usize::from(held[1].abs() > held[0].abs());
-            *since = (*since).max(excused_until).max(shut[larger].min(now));
+            // What becomes of a repair is heard by asking, and asking is what strangers have left no room for.
+            let heard_of = if crowded[larger] { now } else { shut[larger].min(now) };
+            *since = (*since).max(excused_until).max(heard_of);
             if now.since(*since) > WINDOW_NS {
                 let (pair, ms) = (&self.facts.pairs[pair], now.since(*since) / MS);
                 let why = format!(
@@ -120,12 +150,18 @@ impl Oracle {
     fn in_doubt(&self, pair: usize, now: Nanos) -> bool {
         let calendar_ms = (self.calendar + now.0) / MS;
         let names = self.facts.pairs[pair].rows.map(|row| self.facts.rows[row].name.as_str());
+        let banned = self.banned_until();
+        let may_ask = self.begun.max(self.exposure.crowded_at).max(banned[0]).max(banned[1]);
         self.books.open.iter().any(|client| {
             let Some(fired) = self.books.fired.get(client) else { return false };
             let mine = names[usize::from(fired.of.0 == "perp")] == fired.of.1;
             let executed = self.facts.orders.get(client).map_or(0, |order| order.executed);
-            let proof_due_ms = fired.stamp_ms + self.allowed.lost_after_ns / MS + PROOF_MS;
-            mine && executed == 0 && calendar_ms < proof_due_ms
+            let lost_after_ms = self.allowed.lost_after_ns / MS + PROOF_MS;
+            let proof_due_ms = fired.stamp_ms + lost_after_ms;
+            // A process that finds the order waits as long again, from when it may ask.
+            let recalled = fired.stamp_ms < (self.calendar + self.begun.0) / MS;
+            let found_ms = if recalled { (self.calendar + may_ask.0) / MS + lost_after_ms } else { 0 };
+            mine && executed == 0 && calendar_ms < proof_due_ms.max(found_ms)
         })
     }
 

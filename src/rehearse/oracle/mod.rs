@@ -156,6 +156,7 @@ impl Oracle {
             self.keep(|| format!("{:>13} {:?}", witnessed.at.0 / 1_000, witnessed.seen));
             self.witness(&witnessed, world)?;
         }
+        self.look_at_minutes(world);
         self.exposed(now)?;
         self.read(world)
     }
