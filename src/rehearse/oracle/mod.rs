@@ -225,6 +225,8 @@ impl Oracle {
         let latched = match ask {
             "kill" => Latched::Killed,
             "halt" if self.latched.0 != Latched::Killed => Latched::Halted,
+            // One that is heard in the moment of a kill is refused: the person has to look, and resume again.
+            "resume" if self.latched == (Latched::Killed, now) => return,
             "resume" => Latched::Trading,
             _ => return,
         };
