@@ -162,7 +162,7 @@ choices! {
     }
     Command {
         0 Free { pair },
-        1 Unwind { pair, last, leg, side, qty, collar_ppm, sliced, edge },
+        1 Unwind { pair, last, leg, side, qty, collar_ppm, sliced, edge, until },
         2 Complete { pair, last, leg, side, qty, worst, until },
         3 Proven { pair, client, executed, net }
     }
@@ -486,6 +486,7 @@ mod tests {
                 collar_ppm: 4,
                 sliced: true,
                 edge: Some(Price(5)),
+                until: Nanos(6),
             },
             Command::Complete {
                 pair,

@@ -38,6 +38,8 @@ pub enum Command {
         sliced: bool,
         /// Its limit lies no further out than this: the edge of the venue's price band, where that was read.
         edge: Option<Price>,
+        /// It leaves by then or not at all: later the shadow knows more, and asks again.
+        until: Nanos,
     },
     /// Try the missing leg of an entry once more: the next attempt of the same intent, on its opening
     /// side, limit IOC. Declined unless both quotes are fresh, the price is within `worst` and it is

@@ -16,7 +16,9 @@ use crate::units::time::{MS, SEC};
 use crate::units::{Amount, Class, ClientId, LegKind, Nanos, PairId, Qty};
 use std::sync::Arc;
 
-/// An unwind that was asked for and not heard of again.
+/// An unwind leaves within this time, or is declined: what it was asked for may have been put right meanwhile.
+const UNWIND_WITHIN_NS: u64 = 500 * MS;
+/// An unwind that was asked for and not heard of again; it can't leave any more then.
 const ASKED_LOST_NS: u64 = SEC;
 
 impl Shadow {
@@ -99,15 +101,19 @@ impl Shadow {
         if !matches!(next, Next::Settled { .. }) && self.complete(at, proven, next, now) {
             return;
         }
+        // A repair that the trader has not answered yet may leave still: a pair that was settled meanwhile would be traded
+        // beside it, and the same coins sold twice.
+        let asked = self.books[at].asked.is_some();
         match next {
             // R6, R7: the other leg's proven quantity is taken back; a leg in doubt is left alone, since
             // two orders of it might both fill.
             Next::Unwind { leg, .. } if doubted[leg as usize] && !planted(Bug::DoubtedLegUnwound) => {}
             Next::Unwind { leg, side, qty } => self.unwind(at, leg, side, qty, now),
+            Next::Settled { .. } if asked => {}
             Next::Settled { hedged } if all_booked => self.resolve(at, hedged, now),
             // Before the first quote nobody can say what is too small to trade: the pair waits for it.
             Next::Dust if quote.is_none() => {}
-            Next::Dust if all_booked => {
+            Next::Dust if all_booked && !asked => {
                 let name = row.name;
                 let exposure = proven.exposure();
                 let why = format!(
@@ -144,6 +150,7 @@ impl Shadow {
             collar_ppm: book.mending.collar_ppm(),
             sliced: book.mending.sliced(),
             edge: edge.filter(|_| book.mending.banded),
+            until: now.plus(UNWIND_WITHIN_NS),
         };
         // A full ring: asked again at the next tick.
         if self.doors.commands.push(command).is_ok() {

@@ -40,8 +40,8 @@ impl Trader {
         work
     }
 
-    /// Sends one order that makes a leg smaller, or the missing one larger. Of an unwind no freshness is
-    /// asked: a late one is better than none, and its limit holds it.
+    /// Sends one order that makes a leg smaller, or the missing one larger. Of an unwind's quote no freshness is
+    /// asked: an old one is better than none, and its limit holds it.
     ///
     /// # Errors
     ///
@@ -82,6 +82,7 @@ impl Trader {
                 let room = (worst.0 - touch.0).saturating_mul(side.sign());
                 (true, collar_within(room, touch, row.tick, EXIT_COLLAR_PPM).ok_or(Closed::Dear)?, None)
             }
+            Command::Unwind { until, .. } if now > until => return Err(Closed::Late),
             Command::Unwind { collar_ppm, edge, .. } => (false, collar_ppm, edge),
             Command::Free { .. } | Command::Proven { .. } => return Ok(()),
         };
