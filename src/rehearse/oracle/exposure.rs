@@ -39,11 +39,20 @@ pub(super) struct Exposure {
     crowded: [bool; 2],
     /// When they last had, of either.
     crowded_at: Nanos,
+    /// When the present process had read the account, and asks about the orders it found.
+    recalled_at: Nanos,
 }
 
 impl Exposure {
     pub(super) fn new(pairs: usize) -> Self {
-        Self { since: vec![None; pairs], out: 0, killed: false, crowded: [false; 2], crowded_at: Nanos(0) }
+        Self {
+            since: vec![None; pairs],
+            out: 0,
+            killed: false,
+            crowded: [false; 2],
+            crowded_at: Nanos(0),
+            recalled_at: Nanos(0),
+        }
     }
 }
 
@@ -88,6 +97,11 @@ impl Oracle {
         if left {
             self.excuse(now.plus(UNLATCHED_NS));
         }
+    }
+
+    /// The present process told what it found.
+    pub(super) fn recalled(&mut self, now: Nanos) {
+        self.exposure.recalled_at = now;
     }
 
     /// Looks at what others have left of each market's minute, while a pair waits for it.
@@ -151,7 +165,7 @@ impl Oracle {
         let calendar_ms = (self.calendar + now.0) / MS;
         let names = self.facts.pairs[pair].rows.map(|row| self.facts.rows[row].name.as_str());
         let banned = self.banned_until();
-        let may_ask = self.begun.max(self.exposure.crowded_at).max(banned[0]).max(banned[1]);
+        let may_ask = self.exposure.recalled_at.max(self.exposure.crowded_at).max(banned[0]).max(banned[1]);
         self.books.open.iter().any(|client| {
             let Some(fired) = self.books.fired.get(client) else { return false };
             let mine = names[usize::from(fired.of.0 == "perp")] == fired.of.1;
@@ -159,7 +173,7 @@ impl Oracle {
             let lost_after_ms = self.allowed.lost_after_ns / MS + PROOF_MS;
             let proof_due_ms = fired.stamp_ms + lost_after_ms;
             // A process that finds the order waits as long again, from when it may ask.
-            let recalled = fired.stamp_ms < (self.calendar + self.begun.0) / MS;
+            let recalled = fired.run < self.books.runs;
             let found_ms = if recalled { (self.calendar + may_ask.0) / MS + lost_after_ms } else { 0 };
             mine && executed == 0 && calendar_ms < proof_due_ms.max(found_ms)
         })

@@ -186,6 +186,9 @@ impl Oracle {
                 let news = if world.now() > self.begun { noted } else { self.books.notes.len() };
                 for at in news..self.books.notes.len() {
                     let (now, text) = (world.now().0 / 1_000, self.books.notes[at].1.clone());
+                    if text.starts_with("recalled: ") {
+                        self.recalled(world.now());
+                    }
                     self.keep(|| format!("{now:>13} noted {text}"));
                 }
                 for news in wrote.drain(..) {
