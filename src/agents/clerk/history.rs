@@ -198,7 +198,9 @@ impl Clerk {
             AGAIN_NS << perp.tries.min(DOUBLINGS)
         } else {
             perp.tries = 0;
-            u64::try_from(HOUR_NS - age.rem_euclid(HOUR_NS) + LAG_NS).unwrap_or(0)
+            // Venues settle at full hours; one that settled off them, and so may again, is asked as many hours later, too.
+            let to_hour = |since: i64| HOUR_NS - since.rem_euclid(HOUR_NS);
+            u64::try_from(to_hour(age).min(to_hour(time.0)) + LAG_NS).unwrap_or(0)
         };
         perp.due = now.plus(wait);
         if !fresh.is_empty() {

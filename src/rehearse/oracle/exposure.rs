@@ -131,6 +131,9 @@ impl Oracle {
             }
         }
         let excused_until = if self.exposure.killed { now } else { self.excused_until.min(now) };
+        // After a loss of power nothing is mended before what was sent and not written down can appear no more.
+        let proof_ns = self.allowed.lost_after_ns + PROOF_MS * MS;
+        let knows_at = self.exposure.recalled_at.plus(if self.lost_power { proof_ns } else { 0 });
         let crowded = self.exposure.crowded;
         let mut shut = self.banned_until();
         if self.allowed.by_socket {
@@ -146,7 +149,7 @@ impl Oracle {
             let larger = usize::from(held[1].abs() > held[0].abs());
             // What becomes of a repair is heard by asking, and asking is what strangers have left no room for.
             let heard_of = if crowded[larger] { now } else { shut[larger].min(now) };
-            *since = (*since).max(excused_until).max(heard_of);
+            *since = (*since).max(excused_until).max(heard_of).max(knows_at.min(now));
             if now.since(*since) > WINDOW_NS {
                 let (pair, ms) = (&self.facts.pairs[pair], now.since(*since) / MS);
                 let why = format!(
