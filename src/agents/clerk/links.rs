@@ -20,6 +20,9 @@ use std::sync::Arc;
 /// First wait after a failure; doubles up to the last.
 const BACKOFF_FIRST_NS: u64 = 100 * MS;
 const BACKOFF_LAST_NS: u64 = 30 * SEC;
+/// A market's first order link is tried again this soon at the latest: a repair may wait for it (R11), and when it is up
+/// the others are dialled at once.
+const PROBE_LAST_NS: u64 = 3 * SEC;
 /// TLS and upgrade together must be done in this time, and a logon behind them in as much.
 pub(super) const OPEN_WITHIN_NS: u64 = 5 * SEC;
 /// Failures of one link in a row before a start is given up.
@@ -404,7 +407,9 @@ impl Clerk {
 
     pub(super) fn failed(&mut self, at: usize, why: String, now: Nanos) {
         let want = &mut self.wants[at];
-        let wait = (BACKOFF_FIRST_NS << want.tries.min(9)).min(BACKOFF_LAST_NS);
+        let probes = matches!(want.what, What::Room { purpose: Purpose::Order { n: 0, .. }, .. });
+        let last = if probes { PROBE_LAST_NS } else { BACKOFF_LAST_NS };
+        let wait = (BACKOFF_FIRST_NS << want.tries.min(9)).min(last);
         // Half fixed, half drawn, so that links that died together do not come back together.
         let wait = wait / 2 + self.entropy.u64() % (wait / 2 + 1);
         want.tries += 1;
