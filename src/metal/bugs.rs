@@ -68,7 +68,7 @@ bugs! {
     13 ClipDoubled "desk/pair.rs" "I1 I5" "an entry of twice the size"
     14 SilentFeedPasses "desk/gate.rs" "I13" "the gate does not ask whether a feed is alive"
     15 HeadersIgnored "desk/budget.rs" "I7" "the venue's own counters are not believed"
-    16 RetryAfterIgnored "desk/budget.rs" "I7" "a market that asked to be left alone is asked on"
+    16 RetryAfterIgnored "desk/budget.rs" "I7 I19" "a market that asked to be left alone is asked on"
     17 ReduceOnlyDropped "agents/trader/mend.rs" "I9" "a repair of the perp is no reduce-only order"
     18 AttemptReused "agents/trader/mend.rs" "I10" "a repair has the id of the order before it"
     19 ExitSideFlipped "agents/trader/ready.rs" "I1 I9" "an exit opens once more"

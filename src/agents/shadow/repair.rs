@@ -103,7 +103,7 @@ impl Shadow {
         }
         // A repair that the trader has not answered yet may leave still: a pair that was settled meanwhile would be traded
         // beside it, and the same coins sold twice.
-        let asked = self.books[at].asked.is_some();
+        let asked = self.books[at].asked.is_some() && !planted(Bug::UnprovenUnwound);
         match next {
             // R6, R7: the other leg's proven quantity is taken back; a leg in doubt is left alone, since
             // two orders of it might both fill.
