@@ -67,6 +67,7 @@ impl Shadow {
         // Legs with an order presumed dead: they are not touched before its fate is proven.
         let mut doubted = [false; 2];
         let window_ns = u64::from(self.settings.recv_window_ms) * MS;
+        let waits = !planted(Bug::UnprovenUnwound);
         for tracked in self.orders.values().filter(|t| t.order.pair == pair) {
             let order = &tracked.order;
             if order.closed() {
@@ -75,7 +76,7 @@ impl Shadow {
             all_booked = false;
             let instrument = instruments.get(order.leg.instrument);
             if !order.ended() {
-                if !order.presumed_dead(window_ns, now) && !planted(Bug::UnprovenUnwound) {
+                if waits && !order.presumed_dead(window_ns, now) {
                     return;
                 }
                 doubted[instrument.leg as usize] = true;
@@ -103,7 +104,7 @@ impl Shadow {
         }
         // A repair that the trader has not answered yet may leave still: a pair that was settled meanwhile would be traded
         // beside it, and the same coins sold twice.
-        let asked = self.books[at].asked.is_some() && !planted(Bug::UnprovenUnwound);
+        let asked = waits && self.books[at].asked.is_some();
         match next {
             // R6, R7: the other leg's proven quantity is taken back; a leg in doubt is left alone, since
             // two orders of it might both fill.
