@@ -41,6 +41,13 @@ impl Scales {
         (scales.perp < 1 << 50 && scales.spot < 1 << 50 && scales.spot > 0).then_some(scales)
     }
 
+    /// The spot price that a perp price is worth, rounded down.
+    #[must_use]
+    pub fn spot_at(self, perp: Price) -> Price {
+        let spot = i128::from(perp.0) * i128::from(self.perp) / i128::from(self.spot);
+        Price(i64::try_from(spot).unwrap_or(i64::MAX))
+    }
+
     /// The executable basis perp/(m·spot) − 1, rounded down; `None` without a positive spot price.
     #[must_use]
     pub fn basis(self, perp: Price, spot: Price) -> Option<Ratio> {
@@ -127,6 +134,14 @@ mod tests {
             let common = a.max(b);
             Scales { perp: 10i64.pow(common - a), spot: 10i64.pow(common - b) * m }
         })
+    }
+
+    #[test]
+    fn a_perp_price_is_worth_so_much_of_spot() {
+        // 1000PEPE at 0.0123456, spot with eight decimals, and no such name.
+        let pepe = Scales { perp: 10, spot: 1_000 };
+        assert_eq!(pepe.spot_at(Price(123_456)), Price(1_234), "0.00001234, rounded down");
+        assert_eq!(Scales { perp: 1, spot: 1 }.spot_at(Price(35_021)), Price(35_021));
     }
 
     proptest! {

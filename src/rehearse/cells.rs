@@ -15,6 +15,7 @@ use crate::agents::trader::contingent::Legs;
 use crate::sim;
 use crate::units::Amount;
 use crate::units::time::{MS, SEC, US};
+use crate::venue::Orders;
 
 /// Which list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +49,17 @@ enum Kind {
 
 /// The coins of cells, in turns. One has a name multiplier.
 const COINS: [&str; 4] = ["XRP", "BTC", "PEPE", "SOL"];
+
+/// How orders travel: every list once for each.
+const WAYS: [Orders; 2] = [Orders::Rest, Orders::Ws];
+
+/// The end of a cell's name.
+const fn way_name(orders: Orders) -> &'static str {
+    match orders {
+        Orders::Rest => "",
+        Orders::Ws => "/ws",
+    }
+}
 
 impl Cell {
     /// All cells of a list.
@@ -88,17 +100,20 @@ impl Cell {
 }
 
 /// One pair, a slow and quiet box, a network slow enough for orders to be on it when something happens.
-fn setup(seed: u64, coin: &str, legs: Legs) -> Setup {
+/// Over sockets, every other world logs on to them.
+fn setup(seed: u64, coin: &str, legs: Legs, orders: Orders) -> Setup {
     let box_config = sim::Config { ticks_per_s: 4, settle_in_ns: 50 * 60 * SEC, ..sim::Config::default() };
-    Setup {
+    let setup = Setup {
         wanted: Some(vec![coin.to_owned()]),
         legs,
+        orders,
         clip: Amount(500 * 10i128.pow(u32::from(Amount::SCALE))),
         crashes_max: (1_000, 600 * SEC),
         delay_ns: 200 * US..=2 * MS,
         idle_ns: 10 * MS,
         ..keyed(seed, box_config)
-    }
+    };
+    if orders == Orders::Ws && seed.is_multiple_of(2) { setup.of_ed25519() } else { setup }
 }
 
 #[cfg(test)]
@@ -108,7 +123,7 @@ mod tests {
 
     #[test]
     fn every_cell_has_a_name_of_its_own_and_most_can_be() {
-        for (list, all, applicable) in [(List::Aimed, 3_264, 3_127), (List::Small, 70_452, 58_716)] {
+        for (list, all, applicable) in [(List::Aimed, 6_624, 6_348), (List::Small, 82_188, 68_112)] {
             let cells = Cell::all(list);
             let names: BTreeSet<String> = cells.iter().map(Cell::name).collect();
             assert_eq!(names.len(), cells.len());

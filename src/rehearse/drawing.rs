@@ -4,12 +4,14 @@
 //! Never: draws anything once the session runs: dropping a fault leaves all others as they were.
 
 use super::Setup;
-use super::faults::{Level, PACKS, TABLE, index_of};
+use super::faults::{After, Level, PACKS, TABLE, TWIN_EPOCH, index_of};
+use super::setup::INSTANCE;
 use crate::agents::trader::contingent::Legs;
 use crate::metal::entropy::Entropy;
 use crate::sim;
+use crate::units::id::ClientIdParts;
 use crate::units::time::{MS, SEC, US};
-use crate::units::{Amount, Ratio};
+use crate::units::{Amount, ClientId, LegKind, Ratio};
 use crate::venue::Orders;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -28,8 +30,8 @@ const UNSURE: [(u16, &str); 6] = [
 ];
 /// Faults that came into the table after seeds were kept: each draws from a stream of its own, so that a seed's other
 /// draws are what they were. A new one goes to the end.
-const LATE: [&str; 13] =
-    ["F72", "F41", "F48", "F38", "F39", "F42", "F3", "F4", "F7", "F23", "F31", "F49", "F52"];
+const LATE: [&str; 14] =
+    ["F72", "F41", "F48", "F38", "F39", "F42", "F3", "F4", "F7", "F23", "F31", "F49", "F52", "F116"];
 /// Tells the time of a settlement apart from all other draws.
 const SETTLEMENT: u64 = 0x7365_7474_6c65;
 /// A settlement inside a session comes so late at most, s: entries are off for a quarter of an hour before it, and it must
@@ -131,6 +133,18 @@ impl Draw<'_> {
             }
             "$symbol" => return if self.coin() { self.spot() } else { self.perp() }.into(),
             "$coin" => return self.coin().into(),
+            // Of a run of this engine that was never begun here.
+            "$twin" => {
+                let sequence = self.range(1, u64::from(ClientId::SEQUENCE_MAX)) as u32;
+                let parts = ClientIdParts {
+                    instance: INSTANCE,
+                    epoch: TWIN_EPOCH,
+                    sequence,
+                    leg: LegKind::Spot,
+                    attempt: 0,
+                };
+                return ClientId::new(parts).map(|id| id.0.to_string()).into();
+            }
             "$how" => self.pick(&["silent", "refused", "unheeded"]),
             // The epoch, microseconds for milliseconds, or any time up to the year 2262.
             "$stamp" => {
@@ -158,11 +172,7 @@ impl Draw<'_> {
 
     /// A REST door, or the socket beside it, where orders travel by that: one as often as the other.
     fn door_of_orders(&mut self, door: &'static str) -> &'static str {
-        let socket = match door {
-            "spot_rest" => "spot_ws_api",
-            "usdm_rest" => "usdm_ws_api",
-            other => return other,
-        };
+        let Some(socket) = socket_beside(door) else { return door };
         let meant = self.sockets.as_mut().is_some_and(|sockets| sockets.u64().is_multiple_of(2));
         if meant { socket } else { door }
     }
@@ -256,13 +266,30 @@ impl Draw<'_> {
     }
 }
 
+/// The door of sockets that orders may travel over instead of this REST door.
+fn socket_beside(rest: &str) -> Option<&'static str> {
+    match rest {
+        "spot_rest" => Some("spot_ws_api"),
+        "usdm_rest" => Some("usdm_ws_api"),
+        _ => None,
+    }
+}
+
 /// One strike of a fault on the orders and links of one leg, each order with how much later it comes, ns.
-pub(super) fn strike_on(injector: usize, coin: &'static str, perp: bool, seed: u64) -> Vec<(u64, Value)> {
+pub(super) fn strike_on(
+    injector: usize,
+    coin: &'static str,
+    perp: bool,
+    orders: Orders,
+    seed: u64,
+) -> Vec<(u64, Value)> {
     let mut entropy = Entropy::seeded(seed ^ 0x6169_6d65_6400_0000);
     let coins = [coin];
     let mut draw = Draw { entropy: &mut entropy, coins: &coins, sockets: None };
     let (market, rest, streams) =
         if perp { ("usdm", "usdm_rest", "usdm_ws") } else { ("spot", "spot_rest", "spot_ws") };
+    // Where the leg's orders travel.
+    let rest = if orders == Orders::Ws { socket_beside(rest).unwrap_or(rest) } else { rest };
     let door = if draw.coin() { rest } else { streams };
     let symbol = if perp { draw.perp() } else { draw.spot() };
     let mut made: BTreeMap<String, Value> = [
@@ -323,7 +350,9 @@ impl Plan {
         for (number, injector) in (0..).zip(LATE.iter().filter_map(|name| index_of(name))) {
             let mut entropy = Entropy::seeded(seed ^ LATE_STREAM << number);
             let mut draw = Draw { entropy: &mut entropy, coins: &coins, sockets: sockets.as_mut() };
-            let level = draw.level();
+            // As for all others: what ends trading for good does so in few sessions.
+            let rare = TABLE[injector].after == After::NoEntries && draw.range(0, 7) != 0;
+            let level = if rare { Level::Off } else { draw.level() };
             draw.strikes(injector, level, spread, safety_ns, &mut strikes);
         }
         if setup.orders == Orders::Ws {
@@ -405,7 +434,7 @@ fn levels(draw: &mut Draw<'_>) -> Vec<Level> {
                 return Level::Off;
             }
             let drawn = draw.level();
-            let ends = it.after == super::faults::After::NoEntries;
+            let ends = it.after == After::NoEntries;
             if ends && !grave { Level::Off } else { drawn }
         })
         .collect();

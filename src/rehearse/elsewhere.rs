@@ -65,7 +65,6 @@ pub static ELSEWHERE: &[(u8, &str)] = &[
     (109, "a key without its rights is `tests/story/account`; an account that is restricted under way is open"),
     (110, "fees are paid in the coin bought in every session; other fee coins and gifts are `tests/story/money` and `tests/story/audit`"),
     (115, "time is virtual: host cores are measured by `doctor`"),
-    (116, "open: a second engine at once in a world; every start takes the lock of its folder (`metal/disk`)"),
     (117, "every session ends with a stop while orders may be live; a blocked log is `tests/story/control`"),
     (119, "rights of the key are `tests/story/account`; hostile bytes are `tests/fuzz`; strangers' orders are F82"),
     (120, "every line and journal byte of every session is searched for the key and secret (I17); `tools/canary.py` does it to real processes"),

@@ -10,6 +10,9 @@ use crate::event::Closed;
 use crate::sim::Market;
 use serde_json::Value;
 
+/// The epoch that a second engine of this instance claims to have (F116); no session comes to it by itself.
+pub(super) const TWIN_EPOCH: u32 = 1_000_000;
+
 /// How often a fault strikes in a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
@@ -36,6 +39,8 @@ pub enum Sign {
     Note(&'static str),
     /// Modes in the journal of this name.
     Mode(&'static str),
+    /// Modes in the journal with these words for a reason.
+    Reason(&'static str),
     /// Signals that the gate refused for one of these reasons.
     Gate(&'static [Closed]),
     /// Quotes that brought no signal for this reason.
@@ -63,6 +68,7 @@ impl Sign {
             Self::Answer(words) => format!("took it for what it is: {words}"),
             Self::Note(words) => format!("told: {words}"),
             Self::Mode(name) => format!("was {}", name.replace('_', " ")),
+            Self::Reason(words) => format!("halted: \"{words}\""),
             Self::Gate(reasons) => format!("let no entry pass: {}", closed(reasons)),
             Self::Weighed(why) => format!("saw no signal: {}", Weighed::TEXTS[why as usize]),
             Self::Paid => "booked every payment once".to_owned(),
@@ -193,6 +199,7 @@ pub static TABLE: &[Injector] = &[
     fault("F112", "I10 I18", "the power goes, with some of what was not synced", 150, &[r#"{"kind":"lose_power","tail":"$tail","after_ms":[0,3000]}"#], Sign::Restart, After::Shut),
     fault("F113", "I16 I18", "the disk is slow", 60, &[r#"{"kind":"slow_disk","ms":[100,6000]}"#], Sign::Gate(&[Closed::Permit]), After::Nothing),
     fault("F114", "I16 I19", "a room stands still", 60, &[r#"{"kind":"stall","room":"$room","ms":[20,3000]}"#], Sign::Gate(STALL), After::Shut),
+    fault("F116", "I2 I10", "a second engine trades on the account under this one's instance", 400, &[r#"{"kind":"foreign_order","symbol":"$spot","market":"spot","client_side":"BUY","client_id":"$twin"}"#], Sign::Reason("another engine uses instance"), After::NoEntries),
     fault("F118a", "I5 I6 I8 I9", "kill is pressed, and left again", 300, &[r#"{"kind":"operator","ask":"kill"}"#, r#"{"kind":"operator","ask":"resume","later_ms":[500,12000]}"#], Sign::Mode("killed"), After::Shut),
     fault("F118b", "I5 I6 I8 I9", "halt is ordered, and left again", 240, &[r#"{"kind":"operator","ask":"halt"}"#, r#"{"kind":"operator","ask":"resume","later_ms":[500,12000]}"#], Sign::Mode("halted"), After::Nothing),
     fault("F118c", "I5 I6 I8 I9", "flatten is ordered, then resume", 300, &[r#"{"kind":"operator","ask":"flatten"}"#, r#"{"kind":"operator","ask":"resume","later_ms":[500,12000]}"#], Sign::Mode("reduce_only"), After::Nothing),

@@ -441,6 +441,7 @@ impl<'a> Session<'a> {
             }
             Sign::Note(words) => oracle.noted(words),
             Sign::Mode(name) => oracle.modes(name),
+            Sign::Reason(words) => oracle.reasons(words),
             Sign::Gate(reasons) => reasons.iter().map(|reason| self.gate[*reason as usize]).sum(),
             Sign::Weighed(why) => self.weighed[why as usize],
             Sign::Paid => oracle.payments(),

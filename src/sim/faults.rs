@@ -26,7 +26,7 @@ const ALLOWED: &str = "kind is one of refuse (code, msg, status, taken), none, p
                        deliveryDate; it trades on until delist), \
                        lag (ms, for_ms), delay_ack (ms), replica_lag (ms, for_ms), mute_user (ms), delay_user \
                        (ms, for_ms), dup_user, shuffle_user, cut_user, expire_listen_key, adl and liquidate \
-                       (symbol, fraction_ppm), delist (symbol), foreign_order (symbol, rest), settle_now (symbol, or none for \
+                       (symbol, fraction_ppm), delist (symbol), foreign_order (symbol, rest, client_id), settle_now (symbol, or none for \
                        all), funding (symbol, or none for all; rate per interval as decimal text, interval_h 1|2|4|8, \
                        untold: whether new settlements are kept from the history, \
                        steady: whether the rate stands still and the history holds no other), maintenance (for_ms: 503 on every request but the system status, sockets closed, \
@@ -192,6 +192,7 @@ impl Faults {
                         rest.as_bool().ok_or_else(|| format!("rest is true or false; {ALLOWED}"))?
                     }
                 },
+                client_id: text("client_id").map(str::to_owned),
             },
             "settle_now" => Kind::SettleNow { symbol: text("symbol").map(str::to_owned) },
             "funding" => Kind::Funding(read_funding(members)?),

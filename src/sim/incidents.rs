@@ -78,9 +78,10 @@ impl Exchange {
                 }
             }
             Kind::Force { how, symbol, ppm } => self.force(*how, symbol, *ppm)?,
-            Kind::ForeignOrder { symbol, rest } => {
+            Kind::ForeignOrder { symbol, rest, client_id } => {
                 let side = fault.side.unwrap_or(Side::Buy);
-                self.foreign_order(fault.market.unwrap_or(Market::Spot), symbol, side, *rest)?;
+                let market = fault.market.unwrap_or(Market::Spot);
+                self.foreign_order(market, symbol, side, *rest, client_id.clone())?;
             }
             Kind::Account(change) => self.change_standing(change)?,
             Kind::Rules { symbol, up_ppm, down_ppm, tick, step, min_notional } => {
@@ -235,7 +236,14 @@ impl Exchange {
     }
 
     /// An order of somebody else with access to the account: a small market order, or one that rests out of reach.
-    fn foreign_order(&mut self, market: Market, name: &str, side: Side, rest: bool) -> Result<(), String> {
+    fn foreign_order(
+        &mut self,
+        market: Market,
+        name: &str,
+        side: Side,
+        rest: bool,
+        client_id: Option<String>,
+    ) -> Result<(), String> {
         let found = self.listing.find(market, name);
         let symbol = found.ok_or_else(|| format!("symbol {name:?} is not listed on {}", market.name()))?;
         let row = &self.listing.symbols[symbol];
@@ -253,7 +261,7 @@ impl Exchange {
         let order = NewOrder {
             market,
             symbol,
-            client_id: format!("web_{:018}", self.log.orders.len() + 1),
+            client_id: client_id.unwrap_or_else(|| format!("web_{:018}", self.log.orders.len() + 1)),
             side,
             kind: if rest { OrderType::Limit } else { OrderType::Market },
             tif: Tif::Gtc,

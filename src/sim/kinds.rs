@@ -77,8 +77,8 @@ pub(super) enum Kind {
     ExpireListenKey,
     /// The venue reduces a position by this share, in millionths.
     Force { how: Forced, symbol: String, ppm: u64 },
-    /// Somebody else trades on the account.
-    ForeignOrder { symbol: String, rest: bool },
+    /// Somebody else trades on the account, under a client order id of their own or a given one.
+    ForeignOrder { symbol: String, rest: bool, client_id: Option<String> },
     /// Funding is paid now, on one perp or all.
     SettleNow { symbol: Option<String> },
     /// A perp's funding is another from now on.

@@ -240,6 +240,24 @@ fn resume_compares_the_books_with_the_venue_before_an_entry() {
     );
 }
 
+/// F116: an order with our mark, of a run that never began here, is a second engine's or tells of an old copy of the
+/// books: both would repair what the other does. Its first event on a private stream halts, and nobody touches it.
+#[test]
+fn an_order_of_a_run_that_never_began_here_halts() {
+    let mut world = live(&Setup::seeded(5));
+    assert!(world.run_until(|world| orders(world) > 0, 20 * SEC));
+    // Instance 0, epoch 1 000 000, sequence 77, its spot leg (FAULTS 7.2).
+    let twin = (0b101_u64 << 60 | 1_000_000 << 34 | 77 << 6).to_string();
+    let order = json!({"kind": "foreign_order", "symbol": "SOLUSDT", "market": "spot", "client_id": twin});
+    world.fault(&order).unwrap();
+    world.run_for(SEC);
+    assert_eq!(world.shadow().mode(), Mode::Halted);
+    let told = records(&world, Kind::Mode);
+    let why = told.last().unwrap()["why"].as_str().unwrap();
+    assert!(why.contains("has epoch 1000000") && why.contains("another engine uses instance 0"), "{why}");
+    assert!(records(&world, Kind::Fill).iter().all(|fill| fill["client_id"] != twin.as_str()), "not ours");
+}
+
 #[test]
 fn halted_nothing_is_entered_or_left_and_a_restart_stays_halted() {
     let setup = Setup::seeded(5);

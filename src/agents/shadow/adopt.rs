@@ -7,6 +7,7 @@ use super::Shadow;
 use super::recon::fill_of;
 use crate::event::{Answer, Counted, Fired, FiredLeg, Made, Record, Source, Wire};
 use crate::units::decimal::pow10_i128;
+use crate::units::id::ClientIdParts;
 use crate::units::time::SEC;
 use crate::units::{Amount, Class, ClientId, Direction, InstrumentId, LinkId, Nanos, PairId, Price, Qty};
 use crate::venue::audit::{OrderRow, TradeRow, Whose};
@@ -74,9 +75,8 @@ impl Shadow {
     fn adopt(&mut self, row: &OrderRow, now: Nanos) -> Option<ClientId> {
         let (Some(instrument), Some(verdict)) = (row.instrument, row.verdict) else { return None };
         let pair = self.pair_of(instrument)?;
-        let (instance, epoch) = self.settings.identity;
-        let (client, parts) = match row.whose {
-            Whose::Ours(client) => (client, client.parts()),
+        let client = match row.whose {
+            Whose::Ours(client) => client,
             // Its trades are booked, where it made any.
             Whose::Forced(_) => return None,
             Whose::Foreign => {
@@ -84,7 +84,29 @@ impl Shadow {
                 return None;
             }
         };
-        let Some(parts) = parts.filter(|parts| parts.instance == instance) else {
+        let parts = self.parts_of_ours(client, instrument, now)?;
+        if !self.orders.contains_key(&client) && !self.past.contains_key(&client) {
+            if self.was_booked(instrument, client, row) {
+                return None;
+            }
+            self.adopt_unwritten(row, client, parts.sequence, parts.attempt, pair, now)?;
+        }
+        let (order_id, counted, source) = (row.order_id, Counted::default(), Source::Query);
+        let answer = Answer { client, instrument, received: now, verdict, order_id, counted, source };
+        self.on_answer(&answer, now);
+        Some(client)
+    }
+
+    /// The parts of an id with our mark, if it is of this engine. Another one's order bars its market; that of a run
+    /// which was never begun here halts: two engines would each repair what the other does (F116).
+    pub(super) fn parts_of_ours(
+        &mut self,
+        client: ClientId,
+        instrument: InstrumentId,
+        now: Nanos,
+    ) -> Option<ClientIdParts> {
+        let (instance, epoch) = self.settings.identity;
+        let Some(parts) = client.parts().filter(|parts| parts.instance == instance) else {
             self.bar(Some(instrument), "an order of another engine", now);
             return None;
         };
@@ -97,16 +119,7 @@ impl Shadow {
             self.halt(why, now);
             return None;
         }
-        if !self.orders.contains_key(&client) && !self.past.contains_key(&client) {
-            if self.was_booked(instrument, client, row) {
-                return None;
-            }
-            self.adopt_unwritten(row, client, parts.sequence, parts.attempt, pair, now)?;
-        }
-        let (order_id, counted, source) = (row.order_id, Counted::default(), Source::Query);
-        let answer = Answer { client, instrument, received: now, verdict, order_id, counted, source };
-        self.on_answer(&answer, now);
-        Some(client)
+        Some(parts)
     }
 
     /// Whether an earlier run closed an order so long ago that its trades are not known one by one any more: a

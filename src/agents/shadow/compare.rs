@@ -218,6 +218,7 @@ impl Shadow {
         let mut again = BTreeSet::new();
         let mut different = Vec::new();
         let mut foreign = Vec::new();
+        let mut done = Vec::new();
         for (instrument, verdict) in verdicts {
             if !self.still(of_lane, instrument) {
                 // An order that stays in doubt for a minute does not hold up the others.
@@ -233,7 +234,10 @@ impl Shadow {
                 different.push((instrument, text));
             } else if self.end_the_lost(of_lane, instrument, now) {
                 self.recon.confirmed.insert(instrument);
-                foreign.extend(verdict.text().map(|text| (instrument, text)));
+                match verdict.text() {
+                    Some(text) => foreign.push((instrument, text)),
+                    None => done.push(instrument),
+                }
             } else {
                 // The trades were read before the order was known to be missing.
                 again.insert(instrument);
@@ -250,6 +254,16 @@ impl Shadow {
         }
         // What was asked for meanwhile is read before the round ends.
         if lagging || !again.is_empty() || !round.todo.is_empty() {
+            // What is equal is proven, and no part of this any more: its pair is traded again, and no order of it may
+            // hold up the others.
+            let asked = |of: &InstrumentId| {
+                round
+                    .todo
+                    .iter()
+                    .any(|item| matches!(item, Item::Trades { instrument, .. } if instrument == of))
+            };
+            done.retain(|of| !round.whole && !again.contains(of) && !asked(of));
+            round.scope.retain(|of| !done.contains(of));
             let from = TradesFrom::Time(round.since);
             round.todo.extend(again.into_iter().map(|instrument| Item::Trades { instrument, from }));
             round.rest_until = now.plus(PAUSE_NS << round.repeats.min(REPEATS_SLOWED));

@@ -2,11 +2,12 @@
 //!
 //! Owns:  taking a new generation of instruments into the books, what can't be traded for now, and the reference
 //!        price of a band that a repair met.
-//! Never: gives up what is held of a market that is shut (F106), or guesses a reference price.
+//! Never: gives up what is held of a market that is shut (F106), or lets a quote be its own reference.
 
 use super::budget::lane_name;
-use super::{Question, Shadow};
+use super::{Book, Question, Shadow};
 use crate::agents::courier::Letter;
+use crate::desk::basis::Scales;
 use crate::desk::budget::Line;
 use crate::desk::pair::band_edge;
 use crate::event::{Headers, Instruments, Limit, PairState, lane};
@@ -17,6 +18,8 @@ use std::sync::Arc;
 
 /// How long before a contract is settled its pair is closed (F105).
 const BEFORE_END_NS: i64 = 24 * 3_600 * SEC as i64;
+/// How old a reference price may be: a mark comes every second, a venue's own is a mean of minutes.
+const REFERENCE_NS: u64 = 10 * SEC;
 
 impl Shadow {
     /// A market was listed again.
@@ -126,7 +129,7 @@ impl Shadow {
         self.permit_due = now;
     }
 
-    /// A repair was refused for its limit: where the band lies is asked for before the next leaves.
+    /// A repair was refused for its limit, or met nobody within it: where the band lies is asked for.
     pub(super) fn doubt_band(&mut self, instrument: InstrumentId, now: Nanos) {
         self.ask_reference(instrument, 0, now);
     }
@@ -156,7 +159,7 @@ impl Shadow {
         let of_lane = lane(row.venue, row.leg);
         self.hear_counted(&Headers { lane: of_lane, counted: letter.counted, sent: letter.sent }, now);
         match (venue::get(row.venue).read_reference)(row, &mut letter.body) {
-            Ok(Some(reference)) => _ = self.references.insert(instrument, reference),
+            Ok(Some(reference)) => _ = self.references.insert(instrument, (reference, now)),
             Ok(None) => self.ask_reference(instrument, nth + 1, now),
             // Refused again without it, and asked again.
             Err(error) => self.note(format!(
@@ -168,9 +171,27 @@ impl Shadow {
         }
     }
 
-    /// The furthest limit of the next unwind of a leg, where a refusal made us ask for the band.
-    pub(super) fn edge(&self, pair: PairId, leg: LegKind, side: Side) -> Option<Price> {
-        let row = self.instruments.leg(pair, leg);
-        band_edge(row, *self.references.get(&row.id)?, side)
+    /// The furthest limit of the next unwind of a leg: no quote is believed further than the venue's band goes around
+    /// a slow reference (FAULTS F39, I8). That is the mark, until the venue's own was asked for: the mark may be off, too.
+    pub(super) fn edge(&self, at: usize, leg: LegKind, side: Side, now: Nanos) -> Option<Price> {
+        let Book { pair, mending, .. } = &self.books[at];
+        let row = self.instruments.leg(*pair, leg);
+        let asked = self.references.get(&row.id).filter(|_| mending.banded || mending.missed);
+        let asked =
+            asked.filter(|(_, read)| now.since(*read) <= REFERENCE_NS).map(|(reference, _)| *reference);
+        let by_mark = || self.mark_of(at, leg, now).filter(|_| !mending.missed);
+        band_edge(row, asked.or_else(by_mark)?, side)
+    }
+
+    /// The perp's latest mark as a price of a leg.
+    fn mark_of(&self, at: usize, leg: LegKind, now: Nanos) -> Option<Price> {
+        let book = &self.books[at];
+        let mark = book.mark.filter(|mark| now.since(mark.received) <= REFERENCE_NS)?;
+        if leg == LegKind::Perp {
+            return Some(mark.mark);
+        }
+        let pair = self.instruments.pair(book.pair);
+        let [spot, perp] = [pair.spot, pair.perp].map(|id| self.instruments.get(id));
+        Some(Scales::new(pair, spot, perp)?.spot_at(mark.mark))
     }
 }

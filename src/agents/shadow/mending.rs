@@ -52,6 +52,8 @@ pub(super) struct Mending {
     refused: u32,
     /// One was refused for its limit: the next ones keep to the edge of the band, and to what is visible.
     pub(super) banded: bool,
+    /// The last one met nobody.
+    pub(super) missed: bool,
     /// The completion of this intent.
     pub(super) completion: Completion,
 }
@@ -179,9 +181,11 @@ impl Shadow {
         if planted(Bug::RefusalEndsRepair) {
             book.retry_at = Nanos::NEVER;
         }
-        // The band moves with its reference: one that met nobody at the edge may have kept to an edge of long ago.
-        if refused == Some(RefusalKind::Band) || refused.is_none() && book.mending.banded {
-            book.mending.banded = true;
+        book.mending.banded |= refused == Some(RefusalKind::Band);
+        book.mending.missed = refused.is_none();
+        // The band moves with its reference: one that met nobody may have kept to an edge of long ago, or of a mark
+        // that is off.
+        if refused == Some(RefusalKind::Band) || book.mending.missed {
             self.doubt_band(instrument, now);
             return;
         }

@@ -286,8 +286,8 @@ pub struct Shadow {
     shut: BTreeMap<InstrumentId, String>,
     /// Perps that are settled for good, and when.
     ending: BTreeMap<InstrumentId, Unix>,
-    /// Reference prices of bands that an order met, as read last.
-    references: BTreeMap<InstrumentId, Price>,
+    /// Reference prices of bands that an order met, as read last, and when.
+    references: BTreeMap<InstrumentId, (Price, Nanos)>,
     /// Counts up whenever the listings should be read again.
     relist: u64,
     /// Markets whose margin is to be read, and when it is asked for next.

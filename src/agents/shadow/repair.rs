@@ -13,7 +13,7 @@ use crate::event::{Bind, Command, Mode, PairState};
 use crate::metal::bugs::{Bug, planted};
 use crate::metal::crash;
 use crate::units::time::{MS, SEC};
-use crate::units::{Amount, Class, ClientId, LegKind, Nanos, PairId, Qty};
+use crate::units::{Amount, Class, ClientId, LegKind, Nanos, PairId, Price, Qty};
 use std::sync::Arc;
 
 /// An unwind leaves within this time, or is declined: what it was asked for may have been put right meanwhile.
@@ -91,7 +91,9 @@ impl Shadow {
                 }
             }
         }
+        // An empty side has no price: what can't be sold to it now is no dust.
         let quote = self.books[at].pulse.and_then(|pulse| pulse.quotes[LegKind::Spot as usize]);
+        let quote = quote.filter(|quote| quote.bid > Price(0));
         let next = proven.next(&instruments, pair, quote.as_ref());
         let mending = &mut self.books[at].mending;
         if matches!(next, Next::Unwind { .. }) {
@@ -133,7 +135,7 @@ impl Shadow {
     fn unwind(&mut self, at: usize, leg: LegKind, side: crate::units::Side, qty: Qty, now: Nanos) {
         let lane = self.lane_of(self.books[at].pair, leg);
         let qty = self.sized(at, leg, side, qty, now);
-        let edge = self.edge(self.books[at].pair, leg, side);
+        let edge = self.edge(at, leg, side, now);
         // A repair that can't leave is not asked for (R9: `Retry-After` first).
         if !self.lanes[lane].may_repair(now) || self.mode() == Mode::Killed {
             return;
@@ -150,7 +152,7 @@ impl Shadow {
             qty,
             collar_ppm: book.mending.collar_ppm(),
             sliced: book.mending.sliced(),
-            edge: edge.filter(|_| book.mending.banded),
+            edge,
             until: now.plus(UNWIND_WITHIN_NS),
         };
         // A full ring: asked again at the next tick.

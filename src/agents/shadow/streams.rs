@@ -337,13 +337,8 @@ impl Shadow {
         now: Nanos,
     ) {
         if !self.orders.contains_key(&client) && !self.past.contains_key(&client) {
-            let (instance, epoch) = self.settings.identity;
-            let parts = client.parts().filter(|parts| parts.instance == instance && parts.epoch <= epoch);
-            let Some(parts) = parts else {
-                self.bar(Some(instrument), "an order of another engine", now);
-                return;
-            };
-            if parts.epoch < epoch {
+            let Some(parts) = self.parts_of_ours(client, instrument, now) else { return };
+            if parts.epoch < self.settings.identity.1 {
                 self.on_earlier(instrument, heard, now);
                 return;
             }

@@ -1,4 +1,5 @@
-//! One fault, struck while the order of one leg is in one state: every fault, every state, both legs, in and out.
+//! One fault, struck while the order of one leg is in one state: every fault, every state, both legs, in and out, over
+//! both ways that orders travel by.
 //!
 //! Owns:  what brings an order into a state, and which cells can't be.
 //! Never: plants another fault than that one and the one that makes the state.
@@ -7,9 +8,10 @@ use super::super::drawing::strike_on;
 use super::super::faults::{TABLE, index_of};
 use super::super::moment::{Moment, State};
 use super::super::{Plan, Strike};
-use super::{COINS, setup};
+use super::{COINS, WAYS, setup, way_name};
 use crate::agents::trader::contingent::Legs;
 use crate::units::time::{SEC, US};
+use crate::venue::Orders;
 use serde_json::{Value, json};
 
 /// How long the fault may take to strike and last, on the way in and on the way out, s.
@@ -23,6 +25,8 @@ pub(super) struct Cell {
     /// Whether the order of unknown fate was taken.
     taken: bool,
     way_out: bool,
+    /// How orders travel.
+    orders: Orders,
     number: usize,
 }
 
@@ -35,13 +39,18 @@ pub(super) fn all() -> impl Iterator<Item = Cell> {
     let legs = [(false, false), (false, true), (true, false), (true, true)];
     let moments: Vec<_> =
         states.flat_map(|state| legs.map(|(perp, way_out)| (state, perp, way_out))).collect();
-    let cells =
-        (0..TABLE.len()).flat_map(move |injector| moments.clone().into_iter().map(move |it| (injector, it)));
-    cells.enumerate().map(|(number, (injector, ((state, taken), perp, way_out)))| {
-        // Short: in by buying spot and selling the perp.
-        let moment = Moment { perp, buys: perp == way_out, state };
-        Cell { injector, moment, taken, way_out, number }
-    })
+    let each = move |orders| {
+        let moments = moments.clone();
+        (0..TABLE.len())
+            .flat_map(move |injector| moments.clone().into_iter().map(move |it| (orders, injector, it)))
+    };
+    WAYS.into_iter().flat_map(each).enumerate().map(
+        |(number, (orders, injector, ((state, taken), perp, way_out)))| {
+            // Short: in by buying spot and selling the perp.
+            let moment = Moment { perp, buys: perp == way_out, state };
+            Cell { injector, moment, taken, way_out, orders, number }
+        },
+    )
 }
 
 impl Cell {
@@ -53,7 +62,8 @@ impl Cell {
             (State::Unknown, false) => "-lost",
             _ => "",
         };
-        format!("{}/{}{variant}/{leg}/{way}", TABLE[self.injector].name, self.moment.state.name())
+        let (fault, state) = (TABLE[self.injector].name, self.moment.state.name());
+        format!("{fault}/{state}{variant}/{leg}/{way}{}", way_name(self.orders))
     }
 
     pub(super) fn ruled_out(&self) -> Option<&'static str> {
@@ -120,7 +130,7 @@ impl Cell {
         let coin = COINS[self.number / 4 % COINS.len()];
         let lead =
             self.lead().and_then(|(name, order)| Some(Strike { at_ns: 0, injector: index_of(name)?, order }));
-        let aimed = strike_on(self.injector, coin, self.moment.perp, seed).into_iter();
+        let aimed = strike_on(self.injector, coin, self.moment.perp, self.orders, seed).into_iter();
         let aimed = aimed.map(|(later_ns, order)| Strike {
             at_ns: 0,
             injector: self.injector,
@@ -128,7 +138,7 @@ impl Cell {
         });
         Plan {
             seed,
-            setup: setup(seed, coin, self.legs()),
+            setup: setup(seed, coin, self.legs(), self.orders),
             safety_ns: SAFETY_S[usize::from(self.way_out)] * SEC,
             strikes: lead.into_iter().chain(aimed).collect(),
         }

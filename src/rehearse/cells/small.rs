@@ -3,16 +3,17 @@
 //!
 //! Owns:  the events, the sequences, what both legs meet.
 //! Never: leaves a sequence out: those that can't differ from another are told with their reason.
-//! Model: when the first leg is on the wire, nothing comes back any more from four doors: answers and private events of
-//!        both markets. Then one event after another, 20 ms apart: a door lets through what waited, 400 ms pass (orders
+//! Model: when the first leg is on the wire, nothing comes back any more from the doors of answers and private events of
+//!        both markets: four of them, or three where orders travel over sockets, since spot's are one door then. Then one event after another, 20 ms apart: a door lets through what waited, 400 ms pass (orders
 //!        are asked about), the process dies. What is not let through comes 2 s after it was held.
 
 use super::super::faults::index_of;
 use super::super::moment::{Moment, State};
 use super::super::{Plan, Strike};
-use super::{COINS, setup};
+use super::{COINS, WAYS, setup, way_name};
 use crate::agents::trader::contingent::Legs;
 use crate::units::time::SEC;
+use crate::venue::Orders;
 use serde_json::{Value, json};
 
 /// Until everything that was held comes by itself, ms.
@@ -33,14 +34,26 @@ enum Event {
     Death,
 }
 
-const EVENTS: [Event; 6] = [
-    Event::Door("spot_rest"),
-    Event::Door("usdm_rest"),
-    Event::Door("spot_ws_api"),
-    Event::Door("usdm_ws"),
-    Event::Patience,
-    Event::Death,
-];
+/// What may happen, by how orders travel.
+const fn events(orders: Orders) -> &'static [Event] {
+    match orders {
+        Orders::Rest => &[
+            Event::Door("spot_rest"),
+            Event::Door("usdm_rest"),
+            Event::Door("spot_ws_api"),
+            Event::Door("usdm_ws"),
+            Event::Patience,
+            Event::Death,
+        ],
+        Orders::Ws => &[
+            Event::Door("spot_ws_api"),
+            Event::Door("usdm_ws_api"),
+            Event::Door("usdm_ws"),
+            Event::Patience,
+            Event::Death,
+        ],
+    }
+}
 
 /// What an order meets.
 const MET: [&str; 6] = ["full", "partial", "none", "refused", "unknown-taken", "unknown-lost"];
@@ -51,17 +64,22 @@ pub(super) struct Cell {
     /// What each leg meets: spot, perp.
     met: [usize; 2],
     events: Vec<Event>,
+    /// How orders travel.
+    orders: Orders,
     number: usize,
 }
 
 /// Every cell there could be.
 pub(super) fn all() -> impl Iterator<Item = Cell> {
-    let sequences = sequences(&EVENTS);
-    let cells = (0..MET.len() * MET.len()).flat_map(move |met| {
-        let met = [met / MET.len(), met % MET.len()];
-        sequences.clone().into_iter().map(move |events| (met, events))
-    });
-    cells.enumerate().map(|(number, (met, events))| Cell { met, events, number })
+    let each = |orders| {
+        let sequences = sequences(events(orders));
+        (0..MET.len() * MET.len()).flat_map(move |met| {
+            let met = [met / MET.len(), met % MET.len()];
+            sequences.clone().into_iter().map(move |events| (orders, met, events))
+        })
+    };
+    let cells = WAYS.into_iter().flat_map(each).enumerate();
+    cells.map(|(number, (orders, met, events))| Cell { met, events, orders, number })
 }
 
 /// Every sequence of these events, each event at most once: none of them first.
@@ -89,7 +107,8 @@ impl Cell {
         };
         let events: Vec<&str> = self.events.iter().map(event).collect();
         let [spot, perp] = self.met.map(|met| MET[met]);
-        format!("{spot}/{perp}/{}", if events.is_empty() { "nothing".to_owned() } else { events.join("+") })
+        let events = if events.is_empty() { "nothing".to_owned() } else { events.join("+") };
+        format!("{spot}/{perp}/{events}{}", way_name(self.orders))
     }
 
     pub(super) fn ruled_out(&self) -> Option<&'static str> {
@@ -131,8 +150,8 @@ impl Cell {
             put(fault, order);
         }
         let moment = Moment { perp: true, buys: false, state: State::Wire };
-        for door in EVENTS {
-            if let Event::Door(door) = door {
+        for event in events(self.orders) {
+            if let Event::Door(door) = event {
                 put("F13", moment.aim(json!({"kind": "hold", "door": door, "ms": HELD_MS}), 0));
             }
         }
@@ -148,6 +167,6 @@ impl Cell {
             }
         }
         let coin = COINS[self.number % COINS.len()];
-        Plan { seed, setup: setup(seed, coin, Legs::Together), safety_ns: 10 * SEC, strikes }
+        Plan { seed, setup: setup(seed, coin, Legs::Together, self.orders), safety_ns: 10 * SEC, strikes }
     }
 }

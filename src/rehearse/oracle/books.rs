@@ -81,8 +81,8 @@ pub(super) struct Books {
     pub(super) notes: Vec<(u64, String)>,
     /// How many of them earlier runs wrote.
     pub(super) notes_before: usize,
-    /// When a mode was written, and which.
-    pub(super) modes: Vec<(u64, String)>,
+    /// When a mode was written, which, and why.
+    pub(super) modes: Vec<(u64, String, String)>,
     /// The last one of those that the latch file holds, too.
     pub(super) latched: String,
     /// What nobody could explain at the last look at the account.
@@ -219,7 +219,7 @@ impl Books {
                 self.pairs.insert(text("pair"), (text("state"), text("spot"), text("perp")));
             }
             Kind::Mode => {
-                self.modes.push((at_us, text("mode")));
+                self.modes.push((at_us, text("mode"), text("why")));
                 if body.contains_key("by") {
                     self.latched = text("mode");
                 }

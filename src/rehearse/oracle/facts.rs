@@ -4,6 +4,7 @@
 //! Never: asks the engine anything.
 
 use super::super::Witnessed;
+use super::super::faults::TWIN_EPOCH;
 use crate::sim::{Arrived, Filled, Market, Row, Seen};
 use crate::units::Nanos;
 use std::collections::BTreeMap;
@@ -161,7 +162,7 @@ impl Facts {
     }
 
     fn fill(&mut self, fill: &Filled, at: Nanos) -> Option<usize> {
-        let ours = Id::read(&fill.client_id).is_some();
+        let ours = Id::read(&fill.client_id).is_some_and(|id| id.epoch != TWIN_EPOCH);
         if !ours && !fill.forced {
             self.foreign.push(fill.clone());
             return None;

@@ -228,8 +228,9 @@ impl Oracle {
         let latched = match ask {
             "kill" => Latched::Killed,
             "halt" if self.latched.0 != Latched::Killed => Latched::Halted,
-            // One that is heard in the moment of a kill is refused: the person has to look, and resume again.
-            "resume" if self.latched == (Latched::Killed, now) => return,
+            // One that is heard in the moment of a kill is refused: the person has to look, and resume again. A process
+            // that has begun since knows the kill from its latch file.
+            "resume" if self.latched == (Latched::Killed, now) && self.begun != now => return,
             "resume" => Latched::Trading,
             _ => return,
         };
@@ -292,7 +293,13 @@ impl Oracle {
     /// How often the journal tells of a mode.
     #[must_use]
     pub fn modes(&self, name: &str) -> u64 {
-        self.books.modes.iter().filter(|(_, mode)| mode == name).count() as u64
+        self.books.modes.iter().filter(|(_, mode, _)| mode == name).count() as u64
+    }
+
+    /// How often the journal tells of a mode with these words for a reason.
+    #[must_use]
+    pub fn reasons(&self, words: &str) -> u64 {
+        self.books.modes.iter().filter(|(_, _, why)| why.contains(words)).count() as u64
     }
 
     /// Orders that a fault of this kind met, and that have an end in the journal.
