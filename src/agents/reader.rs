@@ -8,7 +8,7 @@
 
 use super::socket::{GiveUp, Sign, Socket};
 use super::{Dead, FeedCard, Handed, Purpose};
-use crate::event::{Feed, Mark, Quote};
+use crate::event::{Arrived, Feed, Mark, Quote};
 use crate::metal::clock::Clock;
 use crate::metal::entropy::Entropy;
 use crate::metal::link::Link;
@@ -101,6 +101,8 @@ pub struct ReaderDoors {
     pub feed: Producer<Feed>,
     /// To the shadow.
     pub marks: Producer<Mark>,
+    /// To the trader, where packets are stamped.
+    pub packets: Option<Producer<Arrived>>,
 }
 
 /// A socket being read.
@@ -134,13 +136,16 @@ impl Reader {
         }
     }
 
-    fn arrive(&mut self, handed: Handed, now: Nanos) {
+    fn arrive(&mut self, mut handed: Handed, now: Nanos) {
         let Some(card) = handed.feed else {
             self.give_back(handed.link, handed.purpose, "no feed card; this is a bug".to_owned());
             return;
         };
         let socket = Socket::new(card.rules, now, self.entropy.u64()).pinging(card.venue.ping);
         let socket = if card.confirmations > 0 { socket.subscribed(now) } else { socket };
+        if self.doors.packets.is_some() {
+            handed.link.stamp_arrivals();
+        }
         let slot = self.links.insert(handed.link);
         let at = usize::from(slot.0);
         if at >= self.feeds.len() {
@@ -163,6 +168,12 @@ impl Reader {
         // The kernel's bytes, not yet opened: what opening takes is in every figure from here on.
         let received = link.seen().map_or_else(|| self.clock.now(), |seen| self.clock.at(seen));
         let id = link.id;
+        if let (Some(packets), Some(at)) = (&mut self.doors.packets, link.arrived()) {
+            let since = self.clock.now().since(received);
+            let waited_ns = u64::try_from(self.clock.unix().0 - at.0).unwrap_or(0).saturating_sub(since);
+            // Lossy: it measures.
+            let _ = packets.push(Arrived { received, at, waited_ns });
+        }
         let outcome = self.messages(slot, received);
         let outcome = match got {
             Ok(_) => outcome,

@@ -99,6 +99,8 @@ pub enum Stamps {
     Ends,
     /// Its bytes handed to `send` as well.
     Path,
+    /// And by the kernel: the packets that brought the quote and took the order.
+    Kernel,
 }
 
 /// Which directions may be entered.

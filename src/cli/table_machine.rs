@@ -57,14 +57,15 @@ pub(super) const LINES: &[Setting] = &[
     Setting {
         name: "stamps",
         section: "engine",
-        unit: "ends|path",
+        unit: "ends|path|kernel",
         default: Some("ends"),
         example: "path",
         help: "What is stamped of each order: a quote read and send returned; or, for measuring, its bytes handed to \
-               send as well, which costs some 20 ns",
+               send as well, which costs some 20 ns; or, by the kernel, also the packets that brought the quote and took \
+               the order, which costs a slower read of every quote and system calls in idle turns",
         on: ENGINE,
         set: |s, v| {
-            value::choice(v, &[("ends", Stamps::Ends), ("path", Stamps::Path)])
+            value::choice(v, &[("ends", Stamps::Ends), ("path", Stamps::Path), ("kernel", Stamps::Kernel)])
                 .map(|stamps| s.stamps = stamps)
         },
         ..PLAIN

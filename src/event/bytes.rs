@@ -143,6 +143,7 @@ structs! {
     Limit { lane, kind, window_ns, limit, header }
     Mark { instrument, mark, funding, next_funding, stamp, received }
     Opinion { pair, rate, direction, stated }
+    Packets { second, rx_to_read_ns, wire_to_wire_ns }
     Pair { id, name, spot, perp, price_factor, size_factor }
     Pulse { pair, quotes, spread_ppb, weighed, gate }
     Quote { instrument, link, sequence, bid, bid_qty, ask, ask_qty, received }
@@ -216,7 +217,8 @@ choices! {
         7 Headers(headers),
         8 CalledOff { pair },
         9 Latch { set, turn, at },
-        10 Declined { pair, why }
+        10 Declined { pair, why },
+        11 Packets(packets)
     }
     Verdict {
         0 Terminal { executed }, 1 Open { executed }, 2 Refused(refusal), 3 Duplicate, 4 NotFound, 5 Unknown(doubt)
@@ -472,6 +474,7 @@ mod tests {
             Told::CalledOff { pair },
             Told::Latch { set: true, turn: 1, at: Nanos(2) },
             Told::Declined { pair, why: Closed::Late },
+            Told::Packets(Packets { second: true, rx_to_read_ns: 1, wire_to_wire_ns: 2 }),
         ];
         all.extend(told.iter().map(comes_back));
         let last = (1, 2);
