@@ -1,6 +1,6 @@
 //! The rooms on threads of their own, over real sockets: the demo as a process, and what it says of itself.
 //!
-//! Owns:  the claims of `--stamps kernel`.
+//! Owns:  the claims of `--stamps kernel` and of `--layout split`.
 //! Never: waits for a time of day: a run ends with so many round trips.
 #![allow(clippy::unwrap_used)] // all of it is tests, helpers too
 
@@ -10,7 +10,8 @@ use std::process::Command;
 /// How it went, from its summary.
 struct Demo {
     summary: Value,
-    _folder: tempfile::TempDir,
+    /// What the box did, by its own count.
+    truth: Value,
 }
 
 impl Demo {
@@ -27,13 +28,33 @@ impl Demo {
         assert_eq!(output.status.code(), Some(0), "{error}");
         let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert!(summary["pairs"]["closed"].as_u64().unwrap() >= 8, "{summary}");
-        Self { summary, _folder: folder }
+        let truth = std::fs::read(folder.path().join("truth.json")).unwrap();
+        Self { summary, truth: serde_json::from_slice(&truth).unwrap() }
     }
 
     /// One figure of a stage.
     fn stage(&self, stage: &str, figure: &str) -> u64 {
         self.summary["latency_ns"][stage][figure].as_u64().unwrap()
     }
+}
+
+#[test]
+fn a_reader_and_a_trader_on_threads_of_their_own_book_what_the_box_did() {
+    let demo = Demo::run(&["--layout", "split", "--seed", "12"]);
+    let summary = &demo.summary;
+    let sent = summary["orders"]["sent"].as_u64().unwrap();
+    assert_eq!(sent, demo.truth["orders"].as_array().unwrap().len() as u64, "{summary}");
+    assert_eq!(summary["fills"]["booked"], summary["fills"]["venue"], "{summary}");
+    assert_eq!(
+        summary["fills"]["booked"].as_u64().unwrap(),
+        demo.truth["fills"].as_array().unwrap().len() as u64
+    );
+    assert_eq!(summary["orders"]["unknown_now"], 0, "{summary}");
+    assert_eq!(summary["exposure"]["naked_now"], 0, "{summary}");
+    assert_eq!(demo.truth["naked"]["now"], serde_json::json!([]), "what is open is hedged");
+    assert_eq!(summary["hot_path"]["allocations"], 0, "{}", summary["hot_path"]);
+    assert!(demo.stage("tick_to_wire", "count") >= 16, "{summary}");
+    assert_eq!(demo.stage("wire_to_wire", "count"), 0, "nobody asked the kernel");
 }
 
 /// Both stamps are the calendar's, the rest of the path is the counter's: a fire is what its parts add up to only if

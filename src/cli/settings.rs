@@ -88,6 +88,8 @@ impl Command {
 pub enum Layout {
     /// Reader and trader share the hot thread.
     Fused,
+    /// Each of them has a thread of its own.
+    Split,
     /// Every room in one loop.
     Single,
 }

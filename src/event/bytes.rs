@@ -175,7 +175,8 @@ choices! {
         2 Alive { link, at },
         3 Live { link },
         4 Gone { link },
-        5 Behind { link }
+        5 Behind { link },
+        6 Abreast { link }
     }
     Header { 0 Orders10s, 1 OrdersLong, 2 Weight1m }
     Kind { 0 Orders, 1 Raw, 2 Weight }
@@ -446,6 +447,7 @@ mod tests {
             Feed::Live { link: LinkId(1) },
             Feed::Gone { link: LinkId(1) },
             Feed::Behind { link: LinkId(1) },
+            Feed::Abreast { link: LinkId(1) },
         ]
         .iter()
         .map(comes_back)

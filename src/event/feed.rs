@@ -61,9 +61,14 @@ pub enum Feed {
         /// Which socket.
         link: LinkId,
     },
-    /// The socket's last read filled its room: newer bytes wait, so what it brought is known to be old. Told in every
-    /// turn with a read, until one has brought the rest.
+    /// The socket's last read filled its room: newer bytes wait, so what it brought is known to be old, until it is
+    /// [`Feed::Abreast`] or [`Feed::Gone`].
     Behind {
+        /// Which socket.
+        link: LinkId,
+    },
+    /// A read has brought the rest of what was behind.
+    Abreast {
         /// Which socket.
         link: LinkId,
     },

@@ -192,6 +192,8 @@ pub struct Trader {
     unsealed: bool,
     /// Pairs whose signal stands on quotes that are known to be old.
     waiting: ArrayVec<PairId, AT_ONCE_MAX>,
+    /// Sockets with newer bytes than were read.
+    behind: ArrayVec<LinkId, AT_ONCE_MAX>,
     /// On which link each lane's orders lie sealed.
     sealed_on: [LinkId; LANES],
     /// Where packets are stamped.
@@ -250,6 +252,7 @@ impl Trader {
             gap_of: 0,
             unsealed: false,
             waiting: ArrayVec::new(),
+            behind: ArrayVec::new(),
             sealed_on: [LinkId::default(); LANES],
             packets,
             counts: TraderCounts::default(),
@@ -305,14 +308,11 @@ impl Trader {
     fn quotes(&mut self, now: Nanos) -> usize {
         let mut signals = std::mem::take(&mut self.waiting);
         let mut work = signals.len();
-        let mut behind = ArrayVec::<LinkId, AT_ONCE_MAX>::new();
         while let Some(item) = self.doors.feed.pop() {
             work += 1;
             self.counts.taken += 1;
             let Some(instrument) = self.books.on(&item) else {
-                if let Feed::Behind { link } = item {
-                    let _ = behind.try_push(link);
-                }
+                self.hear_of_reads(&item);
                 continue;
             };
             self.counts.quotes += 1;
@@ -338,7 +338,7 @@ impl Trader {
         }
         for pair in signals {
             match self.signal(pair) {
-                Ok(signal) if self.is_old(pair, signal, &behind) => self.waiting.push(pair),
+                Ok(signal) if self.is_old(pair, signal) => self.waiting.push(pair),
                 Ok(signal) => self.act(pair, signal, now),
                 Err(_) => self.counts.conflated += 1,
             }
@@ -348,9 +348,19 @@ impl Trader {
 
     /// Whether newer quotes of a pair than the signal's are known to be readable. The operator's word is held up by
     /// nothing: it holds at any quote.
-    fn is_old(&self, pair: PairId, signal: Signal, behind: &[LinkId]) -> bool {
+    fn is_old(&self, pair: PairId, signal: Signal) -> bool {
         let mut tops = self.books.tops(pair).into_iter().flatten();
-        signal.class != Class::Flatten && tops.any(|quote| behind.contains(&quote.link))
+        signal.class != Class::Flatten && tops.any(|quote| self.behind.contains(&quote.link))
+    }
+
+    /// Which sockets are known to have newer bytes than were read.
+    fn hear_of_reads(&mut self, item: &Feed) {
+        match *item {
+            // Beyond so many it is not waited for.
+            Feed::Behind { link } => _ = self.behind.try_push(link),
+            Feed::Abreast { link } | Feed::Gone { link } => self.behind.retain(|behind| *behind != link),
+            _ => {}
+        }
     }
 
     /// Whether the standing quotes pass a threshold of the pair. The whole hot decision.

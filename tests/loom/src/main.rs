@@ -141,6 +141,21 @@ fn claimed_room_is_kept() {
     assert_eq!(consumer.pop(), Some(1));
 }
 
+/// What is put is seen with the rest of it or not at all.
+fn what_was_put_is_seen_together() {
+    let (mut producer, mut consumer) = ring::<usize>(2);
+    let putting = thread::spawn(move || {
+        producer.put(1).unwrap();
+        producer.put(2).unwrap();
+        producer.show();
+    });
+    match consumer.pop() {
+        Some(first) => assert_eq!((first, consumer.pop()), (1, Some(2))),
+        None => assert_eq!(consumer.len_seen() % 2, 0),
+    }
+    putting.join().unwrap();
+}
+
 /// What nobody popped is dropped with the ring, once, whichever end goes last.
 fn the_rest_is_dropped_once() {
     let token = loom::sync::Arc::new(());
@@ -198,6 +213,7 @@ fn main() {
     assert!(caught.is_err(), "a data race was not seen: these stories prove nothing");
     all_orders("values cross once and in order", values_cross_once_and_in_order);
     all_orders("claimed room is kept", claimed_room_is_kept);
+    all_orders("what was put is seen together", what_was_put_is_seen_together);
     all_orders("the rest is dropped once", the_rest_is_dropped_once);
     all_orders("values are seen whole and never backwards", values_are_seen_whole_and_never_backwards);
 }
