@@ -22,8 +22,10 @@ pub struct Full<T>(pub T);
 #[derive(Debug)]
 pub struct Producer<T> {
     shared: Arc<Shared<T>>,
-    /// Where the next value goes; the truth of `shared.tail`.
+    /// Where the next value goes.
     tail: usize,
+    /// Up to where the consumer sees; the truth of `shared.tail`.
+    shown: usize,
     /// The head when we last looked: the consumer's cache line is asked for only when this one
     /// says "full".
     head_seen: usize,
@@ -62,7 +64,7 @@ pub fn ring<T: Send>(capacity: usize) -> (Producer<T>, Consumer<T>) {
         tail: CachePadded::new(AtomicUsize::new(0)),
     });
     (
-        Producer { shared: Arc::clone(&shared), tail: 0, head_seen: 0, tap: None },
+        Producer { shared: Arc::clone(&shared), tail: 0, shown: 0, head_seen: 0, tap: None },
         Consumer { shared, head: 0, tail_seen: 0, tap: None },
     )
 }
@@ -76,7 +78,7 @@ impl<T> Producer<T> {
     #[inline]
     pub fn push(&mut self, value: T) -> Result<(), Full<T>> {
         self.write(value)?;
-        self.shared.tail.store(self.tail, Release);
+        self.show();
         Ok(())
     }
 
@@ -97,8 +99,9 @@ impl<T> Producer<T> {
     /// Shows the consumer all that was put, at once.
     #[inline]
     pub fn show(&mut self) {
-        // The line is the consumer's to look at as well: it is not written for nothing.
-        if self.shared.tail.load(Relaxed) != self.tail {
+        // The consumer looks at that line: it is not written for nothing.
+        if self.shown != self.tail {
+            self.shown = self.tail;
             self.shared.tail.store(self.tail, Release);
         }
     }
@@ -114,7 +117,7 @@ impl<T> Producer<T> {
         let slot = &self.shared.slots[self.tail & (self.shared.slots.len() - 1)];
         // SAFETY: this slot is ours alone. `has_room` saw `tail - head < len` through an acquire
         // load of `head`, so the consumer has moved its value out and can't return here before
-        // the release store of `push` or `show` shows it the new tail. There is no second
+        // the release store of `show` shows it the new tail. There is no second
         // producer: `write` takes `&mut self`, and `Producer` isn't `Clone`.
         slot.with(|slot| unsafe { (*slot).write(value) });
         self.tail = self.tail.wrapping_add(1);
