@@ -31,6 +31,8 @@ struct Burst {
     time: VirtualTime,
     feeds: [MemoryPeer; 2],
     orders: [MemoryPeer; 2],
+    /// Turns of the trader to one of the reader: on a thread of its own it has more.
+    trader_turns: usize,
     sequence: u64,
     /// Quotes that were made readable.
     delivered: u64,
@@ -79,8 +81,18 @@ impl Burst {
             orders.push(peer);
         }
         let [feeds, orders] = [feeds, orders].map(|peers| <[MemoryPeer; 2]>::try_from(peers).unwrap());
-        let mut burst =
-            Self { hot, clock, time, feeds, orders, sequence: 0, delivered: 0, reads: 0, reads_at_newest: 0 };
+        let mut burst = Self {
+            hot,
+            clock,
+            time,
+            feeds,
+            orders,
+            trader_turns: 1,
+            sequence: 0,
+            delivered: 0,
+            reads: 0,
+            reads_at_newest: 0,
+        };
         burst.feeds[0].deliver(&Hot::stamp(burst.clock.now()));
         burst.deliver(&[(LegKind::Spot, QUIET), (LegKind::Perp, QUIET)]);
         for _ in 0..100 {
@@ -102,7 +114,7 @@ impl Burst {
         }
     }
 
-    /// One turn of the thread that both rooms share.
+    /// One turn of the reader, and what the trader has of them meanwhile.
     fn turn(&mut self) -> Option<Fired> {
         let now = self.clock.now();
         let before = memory_calls()[1];
@@ -115,7 +127,9 @@ impl Burst {
         } else {
             self.reads_at_newest = self.reads_at_newest.min(self.reads);
         }
-        self.hot.trader.do_work(now);
+        for _ in 0..self.trader_turns {
+            self.hot.trader.do_work(now);
+        }
         std::iter::from_fn(|| self.hot.told()).find_map(|told| match told {
             Told::Fired(fired) => Some(fired),
             _ => None,
@@ -240,6 +254,18 @@ fn a_socket_that_is_behind_is_waited_for_and_one_that_is_not_is_not() {
     let spot = [vec![(LegKind::Spot, QUIET); 400], vec![(LegKind::Spot, CROSSED - 10)]].concat();
     let outcome = burst.live([(0, joined(&[perps(40, CROSSED), spot]))]);
     assert!(outcome.fired.is_none() && outcome.unread == 0, "{outcome:?}");
+}
+
+#[test]
+fn a_trader_that_turns_between_the_reads_waits_just_so() {
+    let mut burst = Burst::begin(READ);
+    burst.trader_turns = 3;
+    let perp = joined(&[perps(1, CROSSED), perps(600, CROSSED), perps(1, QUIET)]);
+    let outcome = burst.live([(0, perp), (2, vec![(LegKind::Spot, QUIET)])]);
+    assert!(outcome.fired.is_none() && outcome.unread == 0, "{outcome:?}");
+    let outcome = burst.live([(0, perps(300, CROSSED))]);
+    assert_eq!(outcome.fired.unwrap().quotes[1], burst.sequence);
+    assert_eq!((outcome.unread, outcome.reads_after), (0, 0));
 }
 
 #[test]

@@ -46,6 +46,8 @@ pub(super) const NEWS_SLOTS: usize = 1 << 12;
 const LINE_SLOTS: usize = 1 << 10;
 /// Quotes on their way to a file.
 const TEE_SLOTS: usize = 1 << 16;
+/// Reads whose packets are stamped, of a few turns of the trader.
+const PACKET_SLOTS: usize = 1 << 8;
 /// Questions of operators, each waiting for its reply.
 const ASK_SLOTS: usize = 1 << 6;
 /// Pairs one trader can hold.
@@ -68,6 +70,8 @@ pub struct EngineSettings {
     pub quotes_out: bool,
     /// Whether what the rooms take in is handed out for a session file.
     pub record: bool,
+    /// Whether the kernel stamps packets of quotes and orders, for measuring.
+    pub packets: bool,
 }
 
 /// What the rooms stand on.
@@ -166,6 +170,12 @@ impl Engine {
         } else {
             (None, None)
         };
+        let (packets_in, packets_out) = if settings.packets {
+            let (packets_in, packets_out) = ring(PACKET_SLOTS);
+            (Some(packets_in), Some(packets_out))
+        } else {
+            (None, None)
+        };
         let ([trader_tap, shadow_tap], taken) = if settings.record {
             let ((trader, its), (shadow, of_it)) = (Tap::record(), Tap::record());
             ([trader, shadow], Some(Taken::new([(Room::Trader, its), (Room::Shadow, of_it)])))
@@ -185,7 +195,13 @@ impl Engine {
         let (intents, intents_reader) = memory.halves();
 
         let reader = Reader::new(
-            ReaderDoors { arrivals: reader_arrivals, dead: reader_dead, feed: feed_in, marks: marks_in },
+            ReaderDoors {
+                arrivals: reader_arrivals,
+                dead: reader_dead,
+                feed: feed_in,
+                marks: marks_in,
+                packets: packets_in,
+            },
             clock.clone(),
             reader_entropy,
             settings.fast,
@@ -201,6 +217,7 @@ impl Engine {
             told: told_in,
             dead: trader_dead,
             tee: tee_in,
+            packets: packets_out,
             entropy: trader_entropy,
             tap: trader_tap,
         };

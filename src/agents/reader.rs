@@ -4,11 +4,12 @@
 //! Never: decides, connects, allocates per message, or waits for the trader: a full ring drops the
 //!        quote and counts it, since an older quote is worth nothing to anybody.
 //! Why:   one `recv` a turn, then the trader looks: acting on what was read comes before reading more, unless that is
-//!        known to be old, which the reader tells ([`Feed::Behind`]).
+//!        known to be old, which the reader tells ([`Feed::Behind`]). A turn is shown to the trader whole: on a thread of
+//!        its own it would else decide on the first of two quotes that came together.
 
 use super::socket::{GiveUp, Sign, Socket};
 use super::{Dead, FeedCard, Handed, Purpose};
-use crate::event::{Feed, Mark, Quote};
+use crate::event::{Arrived, Feed, Mark, Quote};
 use crate::metal::clock::Clock;
 use crate::metal::entropy::Entropy;
 use crate::metal::link::Link;
@@ -80,8 +81,8 @@ pub struct Reader {
     fast: bool,
     /// By instrument; empty while each plan has one socket.
     newest: Vec<Newest>,
-    /// Whose last read left bytes behind; as a rule nobody's.
-    behind: ArrayVec<Slot, FEEDS_MAX>,
+    /// Whose last read left bytes behind, as the trader was told; as a rule nobody's.
+    behind: ArrayVec<(Slot, LinkId), FEEDS_MAX>,
     /// The earliest moment any session wants something.
     due: Nanos,
     /// What was counted.
@@ -101,6 +102,8 @@ pub struct ReaderDoors {
     pub feed: Producer<Feed>,
     /// To the shadow.
     pub marks: Producer<Mark>,
+    /// To the trader, where packets are stamped.
+    pub packets: Option<Producer<Arrived>>,
 }
 
 /// A socket being read.
@@ -134,13 +137,16 @@ impl Reader {
         }
     }
 
-    fn arrive(&mut self, handed: Handed, now: Nanos) {
+    fn arrive(&mut self, mut handed: Handed, now: Nanos) {
         let Some(card) = handed.feed else {
             self.give_back(handed.link, handed.purpose, "no feed card; this is a bug".to_owned());
             return;
         };
         let socket = Socket::new(card.rules, now, self.entropy.u64()).pinging(card.venue.ping);
         let socket = if card.confirmations > 0 { socket.subscribed(now) } else { socket };
+        if self.doors.packets.is_some() {
+            handed.link.stamp_arrivals();
+        }
         let slot = self.links.insert(handed.link);
         let at = usize::from(slot.0);
         if at >= self.feeds.len() {
@@ -163,6 +169,12 @@ impl Reader {
         // The kernel's bytes, not yet opened: what opening takes is in every figure from here on.
         let received = link.seen().map_or_else(|| self.clock.now(), |seen| self.clock.at(seen));
         let id = link.id;
+        if let (Some(packets), Some(at)) = (&mut self.doors.packets, link.arrived()) {
+            let since = self.clock.now().since(received);
+            let waited_ns = u64::try_from(self.clock.unix().0 - at.0).unwrap_or(0).saturating_sub(since);
+            // Lossy: it measures.
+            let _ = packets.push(Arrived { received, at, waited_ns });
+        }
         let outcome = self.messages(slot, received);
         let outcome = match got {
             Ok(_) => outcome,
@@ -174,18 +186,21 @@ impl Reader {
         }
     }
 
-    /// Tells of every link that is known to have newer bytes than were read.
+    /// Tells of a link whose read left something behind, and of those of which that is true no more.
     fn tell_behind(&mut self, read: Slot) {
         let Self { links, behind, doors, .. } = self;
-        behind.retain(|slot| *slot != read);
-        if links.get(read).is_some_and(Link::has_more) {
-            // A link beyond all planned ones: the trader then decides a read early.
-            let _ = behind.try_push(read);
+        let left = links.get(read).filter(|link| link.has_more()).map(|link| (read, link.id));
+        if let Some(left) = left.filter(|left| !behind.contains(left) && !behind.is_full())
+            && doors.feed.put(Feed::Behind { link: left.1 }).is_ok()
+        {
+            // Without room, or of a link beyond all planned ones, the trader decides a read early.
+            behind.push(left);
         }
-        for link in behind.iter().filter_map(|slot| links.get(*slot)) {
-            // Lossy, as above.
-            let _ = doors.feed.push(Feed::Behind { link: link.id });
-        }
+        behind.retain(|(slot, id)| {
+            let more = links.get(*slot).is_some_and(|link| link.id == *id && link.has_more());
+            // Without room it is told after the next read.
+            more || doors.feed.put(Feed::Abreast { link: *id }).is_err()
+        });
     }
 
     fn messages(&mut self, slot: Slot, received: Nanos) -> Result<(), GiveUp> {
@@ -255,7 +270,7 @@ impl Reader {
 
     fn drop_feed(&mut self, at: usize, slot: Slot, id: LinkId, why: String) {
         // A full ring would hide the loss of the socket; its quotes then go stale by silence instead.
-        let _ = self.doors.feed.push(Feed::Gone { link: id });
+        let _ = self.doors.feed.put(Feed::Gone { link: id });
         if let (Some(link), Some(live)) = (self.links.remove(slot), self.feeds[at].take()) {
             self.give_back(link, live.purpose, why);
         }
@@ -296,7 +311,7 @@ fn compare(
 
 fn push_alive(feed: &mut Producer<Feed>, link: LinkId, at: Nanos) {
     // Lossy by design: the next sign of life comes soon.
-    let _ = feed.push(Feed::Alive { link, at });
+    let _ = feed.put(Feed::Alive { link, at });
 }
 
 #[inline]
@@ -316,15 +331,15 @@ fn take(
             counts.fallbacks += u64::from(fallback);
             let quote = Quote { instrument, link, sequence, bid, bid_qty, ask, ask_qty, received };
             if let Some(stamp) = stamp {
-                let _ = doors.feed.push(Feed::Stamp { link, venue, leg, stamp, received });
+                let _ = doors.feed.put(Feed::Stamp { link, venue, leg, stamp, received });
             }
-            if doors.feed.push(Feed::Quote(quote)).is_err() {
+            if doors.feed.put(Feed::Quote(quote)).is_err() {
                 counts.dropped += 1;
             }
         }
         Heard::Stamp(stamp) => {
             counts.others += 1;
-            let _ = doors.feed.push(Feed::Stamp { link, venue, leg, stamp, received });
+            let _ = doors.feed.put(Feed::Stamp { link, venue, leg, stamp, received });
         }
         Heard::Mark { instrument, mark, funding, next_funding, stamp } => {
             counts.others += 1;
@@ -335,7 +350,7 @@ fn take(
             counts.others += 1;
             *unconfirmed = unconfirmed.saturating_sub(1);
             if *unconfirmed == 0 {
-                let _ = doors.feed.push(Feed::Live { link });
+                let _ = doors.feed.put(Feed::Live { link });
             }
         }
         Heard::Rejected { code } => {
@@ -363,6 +378,7 @@ impl Agent for Reader {
         if now >= self.due {
             self.sessions(now);
         }
+        self.doors.feed.show();
         work
     }
 }

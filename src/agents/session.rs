@@ -98,6 +98,7 @@ pub(super) fn tap_trader(doors: &mut TraderDoors) {
         told,
         dead: _,
         tee: _,
+        packets: _,
         entropy,
         tap,
     } = doors;

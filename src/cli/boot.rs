@@ -31,6 +31,7 @@ use crate::metal::disk::Disk;
 use crate::metal::entropy::Entropy;
 use crate::metal::intents::{self, IntentsMemory};
 use crate::metal::latch::{Latch, stop_on_signals};
+use crate::metal::packets;
 use crate::metal::tls::TlsTrust;
 use crate::store::recall::Recalled;
 use crate::store::{epoch, latch, segments};
@@ -200,6 +201,11 @@ pub(super) fn run(
             target.venue.name
         )));
     }
+    // Until the run is over.
+    let _stamping = (settings.stamps == Stamps::Kernel)
+        .then(packets::begin)
+        .transpose()
+        .map_err(|error| BootError::usage(format!("--stamps kernel: {error}")))?;
     let mut disk = Disk::real(&settings.data_dir).map_err(BootError::failed)?;
     disk.lock(&format!("lock-{}", settings.instance)).map_err(BootError::failed)?;
     let epoch = epoch::raise(&mut disk, settings.instance).map_err(BootError::failed)?;
@@ -315,7 +321,7 @@ pub(super) fn trader_settings(settings: &Settings, epoch: u32) -> TraderSettings
         entries_max: settings.max_entries.map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
         gate: GateLimits::default(),
         seals: settings.fast,
-        stamp_sends: settings.stamps == Stamps::Path,
+        stamp_sends: settings.stamps != Stamps::Ends,
     }
 }
 
@@ -386,6 +392,7 @@ fn engine_settings(
         fast: settings.fast,
         quotes_out: settings.quotes_out.is_some(),
         record: settings.record.is_some(),
+        packets: settings.stamps == Stamps::Kernel,
     }
 }
 

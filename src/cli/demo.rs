@@ -6,7 +6,7 @@
 use super::boot::{self, BootError, Finished};
 use super::report::Exposure;
 use super::settings::{EndpointAt, KeyFileAt};
-use super::{Exit, Settings, say, sim, store};
+use super::{Exit, Settings, say, sim, store, threads};
 use crate::metal::intents;
 use crate::simnet;
 use crate::store::segments;
@@ -27,7 +27,7 @@ pub fn act(settings: &Settings) -> Exit {
 fn run(settings: &Settings) -> Result<Exit, BootError> {
     std::fs::create_dir_all(&settings.out)
         .map_err(|error| BootError::usage(format!("--out {}: {error}", settings.out.display())))?;
-    let core = settings.cores.get(1).copied();
+    let core = threads::rest_core(settings);
     let running = simnet::start(simnet::Settings {
         box_config: sim::config(settings)?,
         beside: Vec::new(),

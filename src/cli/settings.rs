@@ -88,6 +88,8 @@ impl Command {
 pub enum Layout {
     /// Reader and trader share the hot thread.
     Fused,
+    /// Each of them has a thread of its own.
+    Split,
     /// Every room in one loop.
     Single,
 }
@@ -99,6 +101,8 @@ pub enum Stamps {
     Ends,
     /// Its bytes handed to `send` as well.
     Path,
+    /// And by the kernel: the packets that brought the quote and took the order.
+    Kernel,
 }
 
 /// Which directions may be entered.

@@ -17,14 +17,17 @@ pub(super) const LINES: &[Setting] = &[
     Setting {
         name: "layout",
         section: "engine",
-        unit: "fused|single",
+        unit: "fused|split|single",
         default: Some("fused"),
-        example: "single",
-        help: "Which rooms share a thread: reader and trader, or all",
+        example: "split",
+        help: "Which rooms share a thread: reader and trader; or none of these two, for feeds that outrun one core; or all",
         on: ENGINE,
         set: |s, v| {
-            value::choice(v, &[("fused", Layout::Fused), ("single", Layout::Single)])
-                .map(|layout| s.layout = layout)
+            value::choice(
+                v,
+                &[("fused", Layout::Fused), ("split", Layout::Split), ("single", Layout::Single)],
+            )
+            .map(|layout| s.layout = layout)
         },
         ..PLAIN
     },
@@ -35,7 +38,7 @@ pub(super) const LINES: &[Setting] = &[
         unit: "LIST",
         default: Some(""),
         example: "1,0",
-        help: "Cores to pin threads to, the hot one first",
+        help: "Cores to pin threads to: the hot one (with `--layout split` the reader's, the trader's), then the rest's",
         on: ENGINE,
         set: |s, v| value::cores(v).map(|cores| s.cores = cores),
         ..PLAIN
@@ -46,7 +49,7 @@ pub(super) const LINES: &[Setting] = &[
         unit: "spin|yield|park",
         default: Some("spin"),
         example: "park",
-        help: "What the hot thread does when nothing is ready",
+        help: "What a hot thread does when nothing is ready",
         on: ENGINE,
         set: |s, v| {
             value::choice(v, &[("spin", Idle::Spin), ("yield", Idle::Yield), ("park", Idle::Park)])
@@ -57,14 +60,15 @@ pub(super) const LINES: &[Setting] = &[
     Setting {
         name: "stamps",
         section: "engine",
-        unit: "ends|path",
+        unit: "ends|path|kernel",
         default: Some("ends"),
         example: "path",
         help: "What is stamped of each order: a quote read and send returned; or, for measuring, its bytes handed to \
-               send as well, which costs some 20 ns",
+               send as well, which costs some 20 ns; or, by the kernel, also the packets that brought the quote and took \
+               the order, which costs a slower read of every quote and system calls in idle turns",
         on: ENGINE,
         set: |s, v| {
-            value::choice(v, &[("ends", Stamps::Ends), ("path", Stamps::Path)])
+            value::choice(v, &[("ends", Stamps::Ends), ("path", Stamps::Path), ("kernel", Stamps::Kernel)])
                 .map(|stamps| s.stamps = stamps)
         },
         ..PLAIN

@@ -169,8 +169,13 @@ impl Watch {
             offsets: vec![offsets],
             reads,
         };
-        let reader =
-            ReaderDoors { arrivals: reader_arrivals, dead: reader_dead, feed: feed_in, marks: marks_in };
+        let reader = ReaderDoors {
+            arrivals: reader_arrivals,
+            dead: reader_dead,
+            feed: feed_in,
+            marks: marks_in,
+            packets: None,
+        };
         Self {
             clerk: Clerk::new(settings, doors, clock.clone(), dialer, Entropy::real()),
             reader: Reader::new(reader, clock.clone(), Entropy::real(), true),

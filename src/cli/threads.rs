@@ -23,6 +23,7 @@ use crate::units::decimal::Text;
 use crate::units::time::SEC;
 use std::io::Write as _;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// The hot thread's allocations are counted from so long after the feeds are live: by then every
@@ -31,31 +32,81 @@ const WARM_UP_NS: u64 = 2 * SEC;
 /// How often the main thread looks at lines and files.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// Reader and trader on one thread: the thread that reads a quote decides and fires.
-struct Hot {
+/// Counts what a room on a hot thread allocates, once it is warm.
+#[derive(Default)]
+struct Watch {
+    from: Option<Nanos>,
+}
+
+impl Watch {
+    /// Lets `room` have its turn; `quotes`: how many it has seen.
+    fn over<R: Agent>(&mut self, room: &mut R, quotes: u64, now: Nanos) -> usize {
+        if self.from.is_none() && quotes > 0 {
+            self.from = Some(now.plus(WARM_UP_NS));
+        }
+        // Only this room: with `--layout single` the parking ones share the thread.
+        alloc::watch(self.from.is_some_and(|from| now >= from));
+        let work = room.do_work(now);
+        alloc::watch(false);
+        work
+    }
+}
+
+/// The reader on a hot thread.
+struct Reading {
     reader: Reader,
+    watch: Watch,
+}
+
+impl Agent for Reading {
+    fn do_work(&mut self, now: Nanos) -> usize {
+        let quotes = self.reader.counts.quotes;
+        self.watch.over(&mut self.reader, quotes, now)
+    }
+}
+
+/// The trader on a hot thread.
+struct Trading {
     trader: Trader,
-    watch_at: Nanos,
-    watched: bool,
+    watch: Watch,
     /// Where the thread has its core to itself.
     warmth: Option<Warmth>,
 }
 
+impl Trading {
+    fn turn(&mut self, now: Nanos) -> usize {
+        let quotes = self.trader.counts.quotes;
+        self.watch.over(&mut self.trader, quotes, now)
+    }
+
+    fn keep_warm(&mut self, now: Nanos) {
+        if let Some(warmth) = &mut self.warmth {
+            warmth.keep(now);
+        }
+    }
+}
+
+impl Agent for Trading {
+    fn do_work(&mut self, now: Nanos) -> usize {
+        let work = self.turn(now);
+        if work == 0 {
+            self.keep_warm(now);
+        }
+        work
+    }
+}
+
+/// Both on one thread: the thread that reads a quote decides and fires.
+struct Hot {
+    reading: Reading,
+    trading: Trading,
+}
+
 impl Agent for Hot {
     fn do_work(&mut self, now: Nanos) -> usize {
-        if !self.watched && self.reader.counts.quotes > 0 {
-            if self.watch_at == Nanos::NEVER {
-                self.watch_at = now.plus(WARM_UP_NS);
-            } else if now >= self.watch_at {
-                self.watched = true;
-            }
-        }
-        // Only these two rooms: with `--layout single` the parking ones share the thread.
-        alloc::watch(self.watched);
-        let work = self.reader.do_work(now) + self.trader.do_work(now);
-        alloc::watch(false);
-        if let Some(warmth) = self.warmth.as_mut().filter(|_| work == 0) {
-            warmth.keep(now);
+        let work = self.reading.do_work(now) + self.trading.turn(now);
+        if work == 0 {
+            self.trading.keep_warm(now);
         }
         work
     }
@@ -97,8 +148,9 @@ pub(super) struct Running {
 }
 
 enum Threads {
-    Fused(std::thread::JoinHandle<Hot>, std::thread::JoinHandle<Cold>),
-    Single(std::thread::JoinHandle<All>),
+    Fused(JoinHandle<Hot>, JoinHandle<Cold>),
+    Split(JoinHandle<Reading>, JoinHandle<Trading>, JoinHandle<Cold>),
+    Single(JoinHandle<All>),
 }
 
 /// The rooms after their threads ended.
@@ -109,12 +161,19 @@ pub(super) struct Rooms {
     pub(super) scribe: Scribe,
 }
 
+/// Where all that parks sits: behind the hot cores.
+pub(super) fn rest_core(settings: &Settings) -> Option<usize> {
+    let hot = if settings.layout == Layout::Split { 2 } else { 1 };
+    settings.cores.get(hot).copied()
+}
+
 /// Puts the rooms on their threads, as `--layout`, `--cores` and `--idle` say.
 pub(super) fn spawn(settings: &Settings, engine: Engine, clock: &Clock) -> Result<Running, BootError> {
     let Engine { reader, trader, shadow, clerk, scribe, mut outside } = engine;
     let warmth = (settings.idle == Idle::Spin).then(Warmth::open).transpose();
     let warmth = warmth.map_err(|error| BootError::failed(format!("no sockets on loopback: {error}")))?;
-    let hot = Hot { reader, trader, watch_at: Nanos::NEVER, watched: false, warmth };
+    let reading = Reading { reader, watch: Watch::default() };
+    let trading = Trading { trader, watch: Watch::default(), warmth };
     let control = outside
         .operator
         .take()
@@ -123,16 +182,29 @@ pub(super) fn spawn(settings: &Settings, engine: Engine, clock: &Clock) -> Resul
         .map_err(BootError::failed)?;
     let cold = Cold { shadow, clerk, scribe, control };
     let core = |n: usize| settings.cores.get(n).copied();
+    let rest = rest_core(settings);
     let clock = || clock.clone();
     let done = outside.done.clone();
     let threads = match settings.layout {
         Layout::Fused => {
-            let cold = runner::spawn("cold", core(1), Idle::Park, clock(), done.clone(), cold);
+            let cold = runner::spawn("cold", rest, Idle::Park, clock(), done.clone(), cold);
+            let hot = Hot { reading, trading };
             let hot = runner::spawn("hot", core(0), settings.idle, clock(), done, hot);
             Threads::Fused(hot.map_err(BootError::usage)?, cold.map_err(BootError::usage)?)
         }
+        Layout::Split => {
+            let cold = runner::spawn("cold", rest, Idle::Park, clock(), done.clone(), cold);
+            let trading = runner::spawn("trader", core(1), settings.idle, clock(), done.clone(), trading);
+            let reading = runner::spawn("reader", core(0), settings.idle, clock(), done, reading);
+            Threads::Split(
+                reading.map_err(BootError::usage)?,
+                trading.map_err(BootError::usage)?,
+                cold.map_err(BootError::usage)?,
+            )
+        }
         Layout::Single => {
-            let all = runner::spawn("all", core(0), settings.idle, clock(), done, All { hot, cold });
+            let all = All { hot: Hot { reading, trading }, cold };
+            let all = runner::spawn("all", core(0), settings.idle, clock(), done, all);
             Threads::Single(all.map_err(BootError::usage)?)
         }
     };
@@ -185,21 +257,25 @@ impl Running {
             std::thread::sleep(LOOK);
         }
         let lost = |_| BootError::failed("a room panicked; its last words are above");
-        let rooms = match threads {
+        let (reading, trading, cold) = match threads {
             Threads::Fused(hot, cold) => {
                 let (hot, cold) = (hot.join().map_err(lost)?, cold.join().map_err(lost)?);
-                Rooms { reader: hot.reader, trader: hot.trader, shadow: cold.shadow, scribe: cold.scribe }
+                (hot.reading, hot.trading, cold)
+            }
+            Threads::Split(reading, trading, cold) => {
+                (reading.join().map_err(lost)?, trading.join().map_err(lost)?, cold.join().map_err(lost)?)
             }
             Threads::Single(all) => {
                 let All { hot, cold } = all.join().map_err(lost)?;
-                Rooms { reader: hot.reader, trader: hot.trader, shadow: cold.shadow, scribe: cold.scribe }
+                (hot.reading, hot.trading, cold)
             }
         };
         if let Some(mut file) = quotes {
             file.drain()?;
             file.out.flush().map_err(BootError::failed)?;
         }
-        Ok(rooms)
+        let (reader, trader) = (reading.reader, trading.trader);
+        Ok(Rooms { reader, trader, shadow: cold.shadow, scribe: cold.scribe })
     }
 }
 

@@ -106,7 +106,7 @@ impl Books {
             Feed::Alive { link, at } => self.socket_mut(link).heard = at,
             Feed::Live { link } => self.socket_mut(link).live = true,
             Feed::Gone { link } => self.sockets.retain(|s| s.link != link),
-            Feed::Behind { .. } => {}
+            Feed::Behind { .. } | Feed::Abreast { .. } => {}
         }
         None
     }

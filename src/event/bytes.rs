@@ -143,6 +143,7 @@ structs! {
     Limit { lane, kind, window_ns, limit, header }
     Mark { instrument, mark, funding, next_funding, stamp, received }
     Opinion { pair, rate, direction, stated }
+    Packets { second, rx_to_read_ns, wire_to_wire_ns }
     Pair { id, name, spot, perp, price_factor, size_factor }
     Pulse { pair, quotes, spread_ppb, weighed, gate }
     Quote { instrument, link, sequence, bid, bid_qty, ask, ask_qty, received }
@@ -174,7 +175,8 @@ choices! {
         2 Alive { link, at },
         3 Live { link },
         4 Gone { link },
-        5 Behind { link }
+        5 Behind { link },
+        6 Abreast { link }
     }
     Header { 0 Orders10s, 1 OrdersLong, 2 Weight1m }
     Kind { 0 Orders, 1 Raw, 2 Weight }
@@ -216,7 +218,8 @@ choices! {
         7 Headers(headers),
         8 CalledOff { pair },
         9 Latch { set, turn, at },
-        10 Declined { pair, why }
+        10 Declined { pair, why },
+        11 Packets(packets)
     }
     Verdict {
         0 Terminal { executed }, 1 Open { executed }, 2 Refused(refusal), 3 Duplicate, 4 NotFound, 5 Unknown(doubt)
@@ -444,6 +447,7 @@ mod tests {
             Feed::Live { link: LinkId(1) },
             Feed::Gone { link: LinkId(1) },
             Feed::Behind { link: LinkId(1) },
+            Feed::Abreast { link: LinkId(1) },
         ]
         .iter()
         .map(comes_back)
@@ -472,6 +476,7 @@ mod tests {
             Told::CalledOff { pair },
             Told::Latch { set: true, turn: 1, at: Nanos(2) },
             Told::Declined { pair, why: Closed::Late },
+            Told::Packets(Packets { second: true, rx_to_read_ns: 1, wire_to_wire_ns: 2 }),
         ];
         all.extend(told.iter().map(comes_back));
         let last = (1, 2);

@@ -61,9 +61,14 @@ pub enum Feed {
         /// Which socket.
         link: LinkId,
     },
-    /// The socket's last read filled its room: newer bytes wait, so what it brought is known to be old. Told in every
-    /// turn with a read, until one has brought the rest.
+    /// The socket's last read filled its room: newer bytes wait, so what it brought is known to be old, until it is
+    /// [`Feed::Abreast`] or [`Feed::Gone`].
     Behind {
+        /// Which socket.
+        link: LinkId,
+    },
+    /// A read has brought the rest of what was behind.
+    Abreast {
         /// Which socket.
         link: LinkId,
     },
@@ -71,6 +76,18 @@ pub enum Feed {
 
 const _: () = assert!(size_of::<Quote>() <= 64, "a quote is one cache line");
 const _: () = assert!(size_of::<Feed>() <= 72, "a feed slot stays near one cache line");
+
+/// When the kernel had what a read brought, where packets are stamped. For measuring: nothing is decided by it, so it is
+/// in no recording.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Arrived {
+    /// The read, by what its quotes carry ([`Quote::received`]).
+    pub received: Nanos,
+    /// The kernel's stamp of its last packet, by this host's calendar clock.
+    pub at: Unix,
+    /// From that stamp to the read, in ns.
+    pub waited_ns: u64,
+}
 
 /// A perp's mark price and its running funding estimate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

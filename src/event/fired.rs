@@ -89,6 +89,17 @@ pub struct Fired {
     pub bind: Bind,
 }
 
+/// From packet to packet: what the kernel's stamps say of one leg. For measuring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packets {
+    /// Whether it left second.
+    pub second: bool,
+    /// From the last packet of the triggering read to that read, in ns.
+    pub rx_to_read_ns: u64,
+    /// From that packet to the last one of the order, handed to the network driver, in ns.
+    pub wire_to_wire_ns: u64,
+}
+
 /// What the trader's books look like, for thresholds, valuation and people. Sent a few times a second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pulse {
@@ -159,6 +170,8 @@ pub enum Told {
         /// When.
         at: Nanos,
     },
+    /// The kernel has stamped the packets of a leg. Lossy.
+    Packets(Packets),
     /// An order command could not be carried out; nothing was sent.
     Declined {
         /// Whose.

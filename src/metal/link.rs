@@ -30,7 +30,7 @@ pub struct Link {
     peer: String,
     state: LinkState,
     inbound: Inbound,
-    carrier: Carrier,
+    pub(super) carrier: Carrier,
     /// A failure that was found together with good bytes, which are given out first.
     failure: Option<LinkError>,
     /// Whether a `recv` may find something; kept for [`super::poll::Links`].

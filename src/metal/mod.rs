@@ -16,6 +16,7 @@
 //! | `tls_trust`, `tls_rustls`, `tls_own`, `tls_record` | whom it trusts, the handshake, what comes after it, its records |
 //! | `ahead` | messages sealed ahead of being sent |
 //! | `socket` | the options of our TCP sockets |
+//! | `packets` | the kernel's own stamps of what came and what left, for measuring |
 //! | `tap` | what comes in by these seams, copied for a session file (`recorder`) or supplied from one (`player`) |
 //! | `turn` | a recorded turn as bytes |
 //! | `poll` | the links of one room and one question to the kernel: who has bytes? |
@@ -52,6 +53,7 @@ pub mod latest;
 pub mod link;
 mod link_error;
 mod memory;
+pub mod packets;
 pub mod peer;
 mod plain;
 mod player;

@@ -28,7 +28,7 @@ impl Plain {
     pub(super) fn fill(&mut self, inbound: &mut Inbound, peer: &str) -> Result<Fill, LinkError> {
         // A broken write shows in the read below as well, after what was sent before.
         let _ = self.flush(peer);
-        match read_some(&mut self.socket, inbound.spare(), peer)? {
+        match read_some(&mut self.socket, None, inbound.spare(), peer)? {
             None => Ok(Fill::default()),
             // Without TLS an end is an end: nothing tells a goodbye from a cut.
             Some(Got { n: 0, .. }) => Err(LinkError::Closed { peer: peer.to_owned() }),

@@ -195,7 +195,7 @@ impl Links {
         }
         for event in &kernel.events {
             let Some(link) = self.links.get_mut(event.token().0).and_then(Option::as_mut) else { continue };
-            let over = event.is_read_closed() || event.is_error();
+            let over = event.is_read_closed() || event.is_error() && !link.note_departures();
             link.ending |= over;
             link.ready |= over || event.is_readable() || event.is_writable() && link.has_queued();
             self.maybe[event.token().0 / 64] |= 1 << (event.token().0 % 64);

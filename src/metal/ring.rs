@@ -22,8 +22,10 @@ pub struct Full<T>(pub T);
 #[derive(Debug)]
 pub struct Producer<T> {
     shared: Arc<Shared<T>>,
-    /// Where the next value goes; the truth of `shared.tail`.
+    /// Where the next value goes.
     tail: usize,
+    /// Up to where the consumer sees; the truth of `shared.tail`.
+    shown: usize,
     /// The head when we last looked: the consumer's cache line is asked for only when this one
     /// says "full".
     head_seen: usize,
@@ -62,7 +64,7 @@ pub fn ring<T: Send>(capacity: usize) -> (Producer<T>, Consumer<T>) {
         tail: CachePadded::new(AtomicUsize::new(0)),
     });
     (
-        Producer { shared: Arc::clone(&shared), tail: 0, head_seen: 0, tap: None },
+        Producer { shared: Arc::clone(&shared), tail: 0, shown: 0, head_seen: 0, tap: None },
         Consumer { shared, head: 0, tail_seen: 0, tap: None },
     )
 }
@@ -75,6 +77,37 @@ impl<T> Producer<T> {
     /// [`Full`] with the value; nothing has changed.
     #[inline]
     pub fn push(&mut self, value: T) -> Result<(), Full<T>> {
+        self.write(value)?;
+        self.show();
+        Ok(())
+    }
+
+    /// As [`Producer::push`], but the consumer sees it with the next [`Producer::show`] only, together with all that was put
+    /// since the last one. (`Copy`: what is never shown is never dropped.)
+    ///
+    /// # Errors
+    ///
+    /// As [`Producer::push`].
+    #[inline]
+    pub fn put(&mut self, value: T) -> Result<(), Full<T>>
+    where
+        T: Copy,
+    {
+        self.write(value)
+    }
+
+    /// Shows the consumer all that was put, at once.
+    #[inline]
+    pub fn show(&mut self) {
+        // The consumer looks at that line: it is not written for nothing.
+        if self.shown != self.tail {
+            self.shown = self.tail;
+            self.shared.tail.store(self.tail, Release);
+        }
+    }
+
+    #[inline]
+    fn write(&mut self, value: T) -> Result<(), Full<T>> {
         if !self.has_room(1) {
             return Err(Full(value));
         }
@@ -84,11 +117,10 @@ impl<T> Producer<T> {
         let slot = &self.shared.slots[self.tail & (self.shared.slots.len() - 1)];
         // SAFETY: this slot is ours alone. `has_room` saw `tail - head < len` through an acquire
         // load of `head`, so the consumer has moved its value out and can't return here before
-        // the release store below shows it the new tail. There is no second producer: `push`
-        // takes `&mut self`, and `Producer` isn't `Clone`.
+        // the release store of `show` shows it the new tail. There is no second
+        // producer: `write` takes `&mut self`, and `Producer` isn't `Clone`.
         slot.with(|slot| unsafe { (*slot).write(value) });
         self.tail = self.tail.wrapping_add(1);
-        self.shared.tail.store(self.tail, Release);
         Ok(())
     }
 
@@ -176,7 +208,7 @@ struct Shared<T> {
     tail: CachePadded<AtomicUsize>,
 }
 
-// SAFETY: the slots are reached only through `Producer::push` and `Consumer::pop`, whose proofs
+// SAFETY: the slots are reached only through `Producer::write` and `Consumer::pop`, whose proofs
 // show that no slot is touched by both at once; values cross threads, hence `T: Send`.
 unsafe impl<T: Send> Sync for Shared<T> {}
 
@@ -207,6 +239,20 @@ mod tests {
     /// A payload that shows tearing: its words follow from the first.
     fn payload(n: u64) -> [u64; 8] {
         std::array::from_fn(|i| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(i as u32 * 7))
+    }
+
+    #[test]
+    fn what_was_put_is_seen_together_and_takes_room_at_once() {
+        let (mut producer, mut consumer) = ring::<u32>(4);
+        producer.put(1).unwrap();
+        producer.put(2).unwrap();
+        assert_eq!((consumer.pop(), consumer.len_seen(), producer.has_room(3)), (None, 0, false));
+        producer.show();
+        assert_eq!((consumer.len_seen(), consumer.pop(), consumer.pop()), (2, Some(1), Some(2)));
+        // A push shows what was put before it: the order is kept.
+        producer.put(3).unwrap();
+        producer.push(4).unwrap();
+        assert_eq!((consumer.pop(), consumer.pop(), consumer.pop()), (Some(3), Some(4), None));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::os::fd::AsRawFd;
 
 use super::clock::Stamp;
 use super::link::LinkError;
+use super::packets::Packets;
 
 /// Data that the other side did not acknowledge for this long ends the connection. The default
 /// (15 minutes or more) would leave an order link looking alive on a dead path.
@@ -52,7 +53,7 @@ pub(super) struct Got {
     pub(super) at: Stamp,
 }
 
-/// Reads what is there; `None` if that is nothing.
+/// Reads what is there; `None` if that is nothing. Where packets are stamped, by the dearer way that brings the stamp.
 ///
 /// # Errors
 ///
@@ -60,11 +61,17 @@ pub(super) struct Got {
 #[inline]
 pub(super) fn read_some(
     socket: &mut mio::net::TcpStream,
+    packets: Option<&mut Packets>,
     into: &mut [u8],
     peer: &str,
 ) -> Result<Option<Got>, LinkError> {
+    let mut packets = packets;
     loop {
-        match socket.read(into) {
+        let read = match &mut packets {
+            None => socket.read(into),
+            Some(packets) => packets.read(socket, into),
+        };
+        match read {
             Ok(n) => return Ok(Some(Got { n, short: n < into.len(), at: Stamp::take() })),
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}

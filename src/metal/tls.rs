@@ -17,6 +17,7 @@ use rustls::pki_types::ServerName;
 use super::clock::Stamp;
 use super::inbound::Inbound;
 use super::link::{Fill, LinkError, LinkState};
+use super::packets::Packets;
 use super::socket::{Got, read_some};
 use super::tls_own::{End, Own};
 use super::tls_record::{RECORD_MAX, Turn};
@@ -48,6 +49,8 @@ pub(super) struct Tls {
     seen: Stamp,
     /// When bytes were last handed over; only where that is wanted.
     handed: Option<Stamp>,
+    /// Only where the kernel stamps packets.
+    packets: Option<Packets>,
 }
 
 /// Who looks after the records.
@@ -76,6 +79,7 @@ impl Tls {
             broken: false,
             seen: Stamp::default(),
             handed: None,
+            packets: None,
         })
     }
 
@@ -106,7 +110,9 @@ impl Tls {
         peer: &str,
     ) -> Result<Fill, LinkError> {
         loop {
-            let Some(Got { n, short, at }) = read_some(&mut self.socket, inbound.spare(), peer)? else {
+            let Some(Got { n, short, at }) =
+                read_some(&mut self.socket, self.packets.as_mut(), inbound.spare(), peer)?
+            else {
                 written.map_err(|error| LinkError::from_io(&error, peer))?;
                 return Ok(Fill { gained: 0, drained: true, failure: None });
             };
@@ -173,7 +179,9 @@ impl Tls {
         }
         loop {
             let Hands::Rustls(rustls) = &mut self.hands else { return Err(self.nobody(peer)) };
-            let Some(Got { n, short, at }) = read_some(&mut self.socket, rustls.spare(), peer)? else {
+            let Some(Got { n, short, at }) =
+                read_some(&mut self.socket, self.packets.as_mut(), rustls.spare(), peer)?
+            else {
                 written.map_err(|error| LinkError::from_io(&error, peer))?;
                 return Ok(Fill { gained: 0, drained: true, failure: None });
             };
@@ -296,6 +304,7 @@ impl Tls {
         // Spent: this very record leaves before anything else does, or the link is over.
         self.stamp();
         let taken = write_some(&mut self.socket, record).map_err(|error| LinkError::from_io(&error, peer))?;
+        self.count(taken);
         self.out.extend_from_slice(&record[taken..]);
         Ok(Some(record.len() - taken))
     }
@@ -327,6 +336,27 @@ impl Tls {
     fn stamp(&mut self) {
         if let Some(handed) = &mut self.handed {
             *handed = Stamp::take();
+        }
+    }
+
+    pub(super) fn stamp_packets(&mut self, begin: Packets) {
+        self.packets = Some(begin);
+    }
+
+    pub(super) fn packets(&self) -> Option<&Packets> {
+        self.packets.as_ref()
+    }
+
+    /// The socket, where packets are stamped.
+    pub(super) fn stamped(&mut self) -> Option<(&TcpStream, &mut Packets)> {
+        let Self { socket, packets, .. } = self;
+        packets.as_mut().map(|packets| (&*socket, packets))
+    }
+
+    #[inline]
+    fn count(&mut self, taken: usize) {
+        if let Some(packets) = &mut self.packets {
+            packets.handed(taken);
         }
     }
 
@@ -372,7 +402,9 @@ impl Tls {
     fn write_out(&mut self) -> io::Result<bool> {
         if self.sent < self.out.len() {
             self.stamp();
-            self.sent += write_some(&mut self.socket, &self.out[self.sent..])?;
+            let taken = write_some(&mut self.socket, &self.out[self.sent..])?;
+            self.count(taken);
+            self.sent += taken;
             if self.sent < self.out.len() {
                 return Ok(false);
             }

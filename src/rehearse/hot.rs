@@ -100,7 +100,13 @@ impl Hot {
         let forms = instruments.instruments.iter().map(form).collect();
         // An empty ring of two has room for one.
         let _ = loaded.push(Arc::new(Loaded { instruments: Arc::clone(&instruments), forms }));
-        let doors = ReaderDoors { arrivals: reader_arrivals, dead: reader_dead, feed, marks: marks_in };
+        let doors = ReaderDoors {
+            arrivals: reader_arrivals,
+            dead: reader_dead,
+            feed,
+            marks: marks_in,
+            packets: None,
+        };
         let reader = Reader::new(doors, clock.clone(), Entropy::seeded(1), true);
         let doors = TraderDoors {
             feed: feed_out,
@@ -113,6 +119,7 @@ impl Hot {
             told: told_in,
             dead: trader_dead,
             tee: None,
+            packets: None,
             entropy: Entropy::seeded(2),
             tap: Tap::off(),
         };

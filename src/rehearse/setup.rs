@@ -347,6 +347,7 @@ impl Setup {
             fast: self.fast,
             quotes_out: self.quotes_out,
             record: self.record,
+            packets: false,
         })
     }
 }

@@ -94,6 +94,7 @@ impl ReplayedTrader {
             told: told_in,
             dead: dead_in,
             tee: None,
+            packets: None,
             // Never drawn from: the tap supplies.
             entropy: Entropy::seeded(0),
             tap: tap.clone(),

@@ -11,8 +11,8 @@ use super::totals::Stage;
 use super::{Shadow, Tracked};
 use crate::desk::order::{Action, Order, State};
 use crate::event::{
-    Answer, Counted, End, Fill, Fired, Headers, PairState, Record, RefusalKind, Source, Told, Verdict, Wire,
-    lane,
+    Answer, Counted, End, Fill, Fired, Headers, Packets, PairState, Record, RefusalKind, Source, Told,
+    Verdict, Wire, lane,
 };
 use crate::metal::bugs::{Bug, planted};
 use crate::metal::crash;
@@ -61,6 +61,17 @@ impl Shadow {
                 self.write(Record::LatchRead { at, set, turn });
             }
             Told::Declined { pair, why } => self.on_declined(pair, why, now),
+            Told::Packets(packets) => self.measure_packets(&packets),
+        }
+    }
+
+    /// What the kernel's stamps say of one leg.
+    fn measure_packets(&mut self, packets: &Packets) {
+        if packets.second {
+            self.totals.record(Stage::Leg2WireToWire, packets.wire_to_wire_ns);
+        } else {
+            self.totals.record(Stage::RxToRead, packets.rx_to_read_ns);
+            self.totals.record(Stage::WireToWire, packets.wire_to_wire_ns);
         }
     }
 

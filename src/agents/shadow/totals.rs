@@ -9,7 +9,7 @@ use hdrhistogram::Histogram;
 use std::fmt;
 
 /// The stages that are measured in every run (DESIGN §8), by their published names.
-pub const STAGES: [&str; 11] = [
+pub const STAGES: [&str; 14] = [
     "tick_to_wire",
     "leg2_tick_to_wire",
     "leg_skew",
@@ -21,6 +21,9 @@ pub const STAGES: [&str; 11] = [
     "in_process",
     "leg2_in_process",
     "send_call",
+    "rx_to_read",
+    "wire_to_wire",
+    "leg2_wire_to_wire",
 ];
 
 /// Index of a stage in [`STAGES`].
@@ -44,12 +47,19 @@ pub enum Stage {
     /// Orders handed over → the shadow hears of it.
     ShadowLag,
     /// Last byte of the triggering frame read → the first leg's bytes handed to `send`: all that is ours and none of
-    /// the kernel's. With `--stamps path` only, as the two after it.
+    /// the kernel's. With `--stamps path` or `kernel` only, as the two after it.
     InProcess,
     /// First leg's `send` returned → the second leg's bytes handed to `send`.
     Leg2InProcess,
     /// Bytes of a leg handed to `send` → it returned.
     SendCall,
+    /// The kernel's stamp of the last packet of the triggering read → that read. With `--stamps kernel` only, as the two
+    /// after it.
+    RxToRead,
+    /// That stamp → the kernel's stamp of the first leg's last packet, handed to the network driver: from packet to packet.
+    WireToWire,
+    /// The same, second leg.
+    Leg2WireToWire,
 }
 
 /// Everything a summary tells of the engine's side.

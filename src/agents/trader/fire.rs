@@ -311,6 +311,7 @@ impl Trader {
             Class::Entry | Class::Exit => {}
         }
         let more = more && fired[0].is_some_and(|leg| leg.wire != Wire::Nothing);
+        self.await_packets(round.seen, &fired);
         self.tell_fired(round, slot, fired, more);
         more
     }

@@ -94,6 +94,8 @@ pub(super) struct OrderLinks {
     missed: [bool; LANES],
     /// Sends are stamped where their bytes are handed over, too.
     stamp_sends: bool,
+    /// Packets that leave are stamped by the kernel.
+    stamp_packets: bool,
 }
 
 impl Line {
@@ -130,6 +132,7 @@ impl OrderLinks {
     pub(super) fn new(capacity: usize, recv_window_ms: u32, identity: (u8, u32)) -> Self {
         Self {
             stamp_sends: false,
+            stamp_packets: false,
             links: Links::new(capacity),
             // As long as there are links: each turn walks it.
             lines: Vec::with_capacity(capacity),
@@ -148,6 +151,11 @@ impl OrderLinks {
     /// Lets sends on links that come from now on be stamped where their bytes are handed over.
     pub(super) fn stamp_sends(&mut self) {
         self.stamp_sends = true;
+    }
+
+    /// The same for the kernel's stamps of packets.
+    pub(super) fn stamp_packets(&mut self) {
+        self.stamp_packets = true;
     }
 
     /// Takes a live link in.
@@ -170,6 +178,9 @@ impl OrderLinks {
         let talk = Talk::new(&mut handed, (venue, leg), now, &mut doors.entropy);
         if self.stamp_sends {
             handed.link.stamp_sends();
+        }
+        if self.stamp_packets {
+            handed.link.stamp_departures();
         }
         let slot = self.links.insert(handed.link);
         let at = usize::from(slot.0);

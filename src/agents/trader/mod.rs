@@ -7,7 +7,7 @@
 //! Map:   `pen` limits, rendering, fitting · `ready` orders signed ahead · `seal` and sealed ahead · `fire` the
 //!        way out · `mend` what the shadow wishes · `contingent` the leg that waits for a proven fill · `proof` what proves it · `links`
 //!        answers, warmth · `talk` requests or frames · `hot` its private stream · `pairset` what an idle turn still looks at ·
-//!        `shelf` the prices prepared for.
+//!        `shelf` the prices prepared for · `tell` pulses and signals · `packets` the kernel's stamps, where they are wanted.
 
 pub mod contingent;
 mod counts;
@@ -15,6 +15,7 @@ mod fire;
 mod hot;
 mod links;
 mod mend;
+mod packets;
 mod pairset;
 pub mod pen;
 mod proof;
@@ -22,12 +23,13 @@ mod ready;
 mod seal;
 mod shelf;
 mod talk;
+mod tell;
 
 use super::{Dead, Handed, Loaded, session};
-use crate::desk::book::{Books, touch};
+use crate::desk::book::Books;
 use crate::desk::gate::GateLimits;
 use crate::event::{
-    Closed, Command, Feed, Fold, LANES, Offsets, PERMIT_WORDS, Permit, Pulse, Quote, Stakes, TERMS_WORDS,
+    Arrived, Closed, Command, Feed, Fold, LANES, Offsets, PERMIT_WORDS, Permit, Quote, Stakes, TERMS_WORDS,
     Terms, Told,
 };
 use crate::metal::clock::Clock;
@@ -39,16 +41,18 @@ use crate::metal::ring::{Consumer, Producer};
 use crate::metal::runner::Agent;
 use crate::metal::tap::{Flag, Tap};
 use crate::units::time::MS;
-use crate::units::{Class, Direction, InstrumentId, LegKind, LinkId, Nanos, PairId, Price, Qty, VenueId};
+use crate::units::{Class, Direction, InstrumentId, LinkId, Nanos, PairId, Qty, VenueId};
 use arrayvec::ArrayVec;
 use contingent::{Armed, Legs};
 pub use counts::{TraderCounts, Weighed};
 use links::{Around, OrderLinks};
+use packets::Awaited;
 use pairset::PairSet;
 use pen::Prepared;
 use proof::Proof;
 use shelf::Shelf;
 use std::sync::Arc;
+use tell::signal_prices;
 
 /// Pairs acted on in one turn (a further one waits for its next quote), and sockets that are waited for.
 const AT_ONCE_MAX: usize = 16;
@@ -105,6 +109,8 @@ pub struct TraderDoors {
     pub dead: Producer<Dead>,
     /// Every top of book as taken in, for `--quotes-out`; lossy, and the loss is counted.
     pub tee: Option<Producer<Quote>>,
+    /// What the reader knows of packets, where the kernel stamps them: then orders' packets are stamped, too.
+    pub packets: Option<Consumer<Arrived>>,
     /// Random bytes for masks and jitter.
     pub entropy: Entropy,
     /// Copies all that comes in, or supplies it.
@@ -186,8 +192,12 @@ pub struct Trader {
     unsealed: bool,
     /// Pairs whose signal stands on quotes that are known to be old.
     waiting: ArrayVec<PairId, AT_ONCE_MAX>,
+    /// Sockets with newer bytes than were read.
+    behind: ArrayVec<LinkId, AT_ONCE_MAX>,
     /// On which link each lane's orders lie sealed.
     sealed_on: [LinkId; LANES],
+    /// Where packets are stamped.
+    packets: Option<Box<Awaited>>,
     /// What was counted.
     pub counts: TraderCounts,
 }
@@ -206,6 +216,10 @@ impl Trader {
         let mut links = OrderLinks::new(LINKS_MAX, settings.recv_window_ms, identity);
         if settings.stamp_sends {
             links.stamp_sends();
+        }
+        let packets = doors.packets.take().map(|arrived| Box::new(Awaited::new(arrived)));
+        if packets.is_some() {
+            links.stamp_packets();
         }
         session::tap_trader(&mut doors);
         links.links.tap(&doors.tap);
@@ -238,7 +252,9 @@ impl Trader {
             gap_of: 0,
             unsealed: false,
             waiting: ArrayVec::new(),
+            behind: ArrayVec::new(),
             sealed_on: [LinkId::default(); LANES],
+            packets,
             counts: TraderCounts::default(),
         }
     }
@@ -292,14 +308,11 @@ impl Trader {
     fn quotes(&mut self, now: Nanos) -> usize {
         let mut signals = std::mem::take(&mut self.waiting);
         let mut work = signals.len();
-        let mut behind = ArrayVec::<LinkId, AT_ONCE_MAX>::new();
         while let Some(item) = self.doors.feed.pop() {
             work += 1;
             self.counts.taken += 1;
             let Some(instrument) = self.books.on(&item) else {
-                if let Feed::Behind { link } = item {
-                    let _ = behind.try_push(link);
-                }
+                self.hear_of_reads(&item);
                 continue;
             };
             self.counts.quotes += 1;
@@ -325,7 +338,7 @@ impl Trader {
         }
         for pair in signals {
             match self.signal(pair) {
-                Ok(signal) if self.is_old(pair, signal, &behind) => self.waiting.push(pair),
+                Ok(signal) if self.is_old(pair, signal) => self.waiting.push(pair),
                 Ok(signal) => self.act(pair, signal, now),
                 Err(_) => self.counts.conflated += 1,
             }
@@ -335,9 +348,19 @@ impl Trader {
 
     /// Whether newer quotes of a pair than the signal's are known to be readable. The operator's word is held up by
     /// nothing: it holds at any quote.
-    fn is_old(&self, pair: PairId, signal: Signal, behind: &[LinkId]) -> bool {
+    fn is_old(&self, pair: PairId, signal: Signal) -> bool {
         let mut tops = self.books.tops(pair).into_iter().flatten();
-        signal.class != Class::Flatten && tops.any(|quote| behind.contains(&quote.link))
+        signal.class != Class::Flatten && tops.any(|quote| self.behind.contains(&quote.link))
+    }
+
+    /// Which sockets are known to have newer bytes than were read.
+    fn hear_of_reads(&mut self, item: &Feed) {
+        match *item {
+            // Beyond so many it is not waited for.
+            Feed::Behind { link } => _ = self.behind.try_push(link),
+            Feed::Abreast { link } | Feed::Gone { link } => self.behind.retain(|behind| *behind != link),
+            _ => {}
+        }
     }
 
     /// Whether the standing quotes pass a threshold of the pair. The whole hot decision.
@@ -391,53 +414,6 @@ impl Trader {
         }
         self.stalls[usize::from(pair.0)].gate = gate;
     }
-
-    /// Nothing may leave: the shadow hears of each crossing once.
-    fn tell_signal(&mut self, pair: PairId, signal: Signal) {
-        let stall = &mut self.stalls[usize::from(pair.0)];
-        if std::mem::replace(&mut stall.signalled, true) {
-            return;
-        }
-        let [Some(spot), Some(perp)] = self.books.tops(pair) else { return };
-        let prices = signal_prices(signal, spot, perp);
-        // Lossy: it informs, nothing hangs on it.
-        let _ = self.doors.told.push(Told::Signal {
-            pair,
-            class: signal.class,
-            direction: signal.direction,
-            decision: self.counts.taken,
-            prices,
-        });
-    }
-
-    /// Tells the shadow how one pair's books look, if its turn has come.
-    fn pulse(&mut self, now: Nanos) {
-        let Some(at) = self.stalls.iter().position(|stall| now >= stall.pulse_due) else { return };
-        let stall = &mut self.stalls[at];
-        stall.pulse_due = now.plus(PULSE_NS);
-        let pair = stall.pair;
-        let [spot, perp] = self.books.tops(pair);
-        let pulse = Pulse {
-            pair,
-            quotes: [spot.copied(), perp.copied()],
-            spread_ppb: self.books.mean_spread_ppb(pair).map_or(0, |ppb| ppb.max(0) as u64),
-            weighed: stall.weighed,
-            gate: stall.gate,
-        };
-        // Lossy: the next one comes in a quarter of a second.
-        if self.doors.told.has_room(64) {
-            let _ = self.doors.told.push(Told::Pulse(pulse));
-        }
-    }
-}
-
-/// The prices a signal was decided on: spot, perp.
-fn signal_prices(signal: Signal, spot: &Quote, perp: &Quote) -> [Price; 2] {
-    let side = |leg| match signal.class {
-        Class::Entry => signal.direction.opening(leg),
-        _ => signal.direction.opening(leg).other(),
-    };
-    [touch(spot, side(LegKind::Spot)).0, touch(perp, side(LegKind::Perp)).0]
 }
 
 impl Agent for Trader {
@@ -493,6 +469,9 @@ impl Agent for Trader {
         // trader that seals nothing lives through the same turns. A replayed one sends nothing, and seals nothing.
         if work == 0 && self.settings.seals && !self.doors.tap.plays() {
             self.seal_one();
+        }
+        if work == 0 {
+            self.take_packets();
         }
         self.doors.tap.end(work);
         work

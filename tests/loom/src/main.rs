@@ -141,6 +141,27 @@ fn claimed_room_is_kept() {
     assert_eq!(consumer.pop(), Some(1));
 }
 
+/// What is put is seen with the rest of it or not at all.
+fn what_was_put_is_seen_together() {
+    let (mut producer, mut consumer) = ring::<usize>(2);
+    let putting = thread::spawn(move || {
+        producer.put(1).unwrap();
+        producer.put(2).unwrap();
+        producer.show();
+    });
+    let mut seen = 0;
+    for _ in 0..3 {
+        let waiting = consumer.len_seen();
+        assert!(waiting == 0 || waiting == 2 - seen, "{waiting} after {seen}");
+        if let Some(value) = consumer.pop() {
+            seen += 1;
+            assert_eq!(value, seen);
+        }
+        assert!(seen != 1 || consumer.len_seen() == 1);
+    }
+    putting.join().unwrap();
+}
+
 /// What nobody popped is dropped with the ring, once, whichever end goes last.
 fn the_rest_is_dropped_once() {
     let token = loom::sync::Arc::new(());
@@ -198,6 +219,7 @@ fn main() {
     assert!(caught.is_err(), "a data race was not seen: these stories prove nothing");
     all_orders("values cross once and in order", values_cross_once_and_in_order);
     all_orders("claimed room is kept", claimed_room_is_kept);
+    all_orders("what was put is seen together", what_was_put_is_seen_together);
     all_orders("the rest is dropped once", the_rest_is_dropped_once);
     all_orders("values are seen whole and never backwards", values_are_seen_whole_and_never_backwards);
 }
