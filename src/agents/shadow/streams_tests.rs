@@ -7,8 +7,8 @@ use crate::agents::shadow::{Phase, ShadowDoors, ShadowSettings};
 use crate::carry::rules::Policy;
 use crate::desk::book::tests::one_pair;
 use crate::event::{
-    Asset, Command, Doubt, Fill, FiredLeg, Made, News, Offsets, PERMIT_WORDS, PairState, Permit, READS_WORDS,
-    Reads, TERMS_WORDS, Terms, Verdict, Wire,
+    Asset, Command, Doubt, Fill, FiredLeg, Made, Mode, News, Offsets, PERMIT_WORDS, PairState, Permit,
+    READS_WORDS, Reads, TERMS_WORDS, Terms, Verdict, Wire,
 };
 use crate::metal::clock::Clock;
 use crate::metal::entropy::Entropy;
@@ -463,15 +463,29 @@ fn a_fill_after_the_end_of_a_resolved_order_is_booked_and_unwound() {
 
 #[test]
 fn an_event_of_an_order_this_run_did_not_send_bars_its_pair() {
-    for (epoch, late) in [(2, false), (1, true)] {
+    for (instance, epoch, late) in [(3, 1, false), (0, 1, true)] {
         let mut alone = alone();
-        let parts = ClientIdParts { instance: 0, epoch, sequence: 9, leg: LegKind::Spot, attempt: 0 };
-        let (client, instrument) = (ClientId::new(parts).unwrap(), InstrumentId(0));
-        let verdict = Verdict::Open { executed: Qty::ZERO };
-        let heard = UserHeard::Order { client, instrument, order_id: 1, verdict, fill: None };
-        alone.shadow.on_user_order(client, instrument, heard, alone.now);
+        not_ours(&mut alone, instance, epoch);
         assert_eq!(alone.shadow.books[0].frozen.is_none(), late, "its report may still come");
         alone.shadow.tick_early(alone.now.plus(EARLY_NS + 1));
         assert!(alone.shadow.books[0].frozen.is_some());
+        assert_eq!(alone.shadow.mode(), Mode::Trading);
     }
+}
+
+/// F116.
+#[test]
+fn an_event_of_a_run_that_never_began_here_halts() {
+    let mut alone = alone();
+    not_ours(&mut alone, 0, 2);
+    assert_eq!(alone.shadow.mode(), Mode::Halted);
+}
+
+/// An order that this run did not send shows up on the private stream.
+fn not_ours(alone: &mut Alone, instance: u8, epoch: u32) {
+    let parts = ClientIdParts { instance, epoch, sequence: 9, leg: LegKind::Spot, attempt: 0 };
+    let (client, instrument) = (ClientId::new(parts).unwrap(), InstrumentId(0));
+    let verdict = Verdict::Open { executed: Qty::ZERO };
+    let heard = UserHeard::Order { client, instrument, order_id: 1, verdict, fill: None };
+    alone.shadow.on_user_order(client, instrument, heard, alone.now);
 }
