@@ -71,6 +71,7 @@ impl Oracle {
         // The latch file is appended to before the journal: what the one tells, a process finds in the other.
         let kept = !image.power && self.books.latched == self.latched.0.name();
         self.begun = world.now();
+        self.latch_read = true;
         self.lost_power |= image.power;
         self.books = Books::new();
         self.segments = [1, 2].map(World::segment_name);

@@ -99,6 +99,8 @@ pub struct Oracle {
     /// Files of the segment that is read, and of the next one.
     segments: [String; 2],
     latched: (Latched, Nanos),
+    /// A process has begun since, and found it in its latch file.
+    latch_read: bool,
     /// While this lies ahead, every route of a hedge is shut or a fact is withheld.
     excused_until: Nanos,
     /// When the last process began, and whether what it found may be torn.
@@ -131,6 +133,7 @@ impl Oracle {
             budget: budget::Budget::default(),
             segments: [1, 2].map(World::segment_name),
             latched: (Latched::Trading, Nanos(0)),
+            latch_read: false,
             excused_until: Nanos(0),
             begun: world.now(),
             lost_power: false,
@@ -230,7 +233,7 @@ impl Oracle {
             "halt" if self.latched.0 != Latched::Killed => Latched::Halted,
             // One that is heard in the moment of a kill is refused: the person has to look, and resume again. A process
             // that has begun since knows the kill from its latch file.
-            "resume" if self.latched == (Latched::Killed, now) && self.begun != now => return,
+            "resume" if self.latched == (Latched::Killed, now) && !self.latch_read => return,
             "resume" => Latched::Trading,
             _ => return,
         };
@@ -238,6 +241,7 @@ impl Oracle {
             self.hold_hedges(latched == Latched::Killed, now);
         }
         self.latched = (latched, now);
+        self.latch_read = false;
     }
 
     // ───────────────────────────── what it knows ─────────────────────────────
