@@ -363,6 +363,10 @@ impl Agent for Reader {
         if now >= self.due {
             self.sessions(now);
         }
+        if work == 0 {
+            // The next quote is written where nothing was for thousands of quotes.
+            self.doors.feed.warm();
+        }
         work
     }
 }

@@ -4,13 +4,15 @@
 //!        client order ids, and the counters that the permit's ceilings are compared with.
 //! Never: judges what became of an order (the shadow does), clears a pair's BUSY, sends with an
 //!        expired permit, decides on a quote when a newer one is already in the ring, or known to be readable.
-//! Map:   `pen` limits, rendering, fitting · `ready` orders signed ahead · `seal` and sealed ahead · `fire` the
-//!        way out · `mend` what the shadow wishes · `contingent` the leg that waits for a proven fill · `proof` what proves it · `links`
+//! Map:   `pen` limits, rendering, fitting · `ready` orders signed ahead · `seal` and sealed ahead · `aim` what is looked
+//!        at before anything is sent · `fire` the way out · `dry` keeps it warm · `mend` what the shadow wishes · `contingent` the leg that waits for a proven fill · `proof` what proves it · `links`
 //!        answers, warmth · `talk` requests or frames · `hot` its private stream · `pairset` what an idle turn still looks at ·
 //!        `shelf` the prices prepared for.
 
+mod aim;
 pub mod contingent;
 mod counts;
+mod dry;
 mod fire;
 mod hot;
 mod links;
@@ -24,7 +26,7 @@ mod shelf;
 mod talk;
 
 use super::{Dead, Handed, Loaded, session};
-use crate::desk::book::{Books, touch};
+use crate::desk::book::Books;
 use crate::desk::gate::GateLimits;
 use crate::event::{
     Closed, Command, Feed, Fold, LANES, Offsets, PERMIT_WORDS, Permit, Pulse, Quote, Stakes, TERMS_WORDS,
@@ -39,7 +41,7 @@ use crate::metal::ring::{Consumer, Producer};
 use crate::metal::runner::Agent;
 use crate::metal::tap::{Flag, Tap};
 use crate::units::time::MS;
-use crate::units::{Class, Direction, InstrumentId, LegKind, LinkId, Nanos, PairId, Price, Qty, VenueId};
+use crate::units::{Class, Direction, InstrumentId, LinkId, Nanos, PairId, Qty, VenueId};
 use arrayvec::ArrayVec;
 use contingent::{Armed, Legs};
 pub use counts::{TraderCounts, Weighed};
@@ -184,6 +186,9 @@ pub struct Trader {
     unranked: PairSet,
     gap_of: usize,
     unsealed: bool,
+    /// The pair and direction whose threshold was nearest then, and idle turns in which nothing was left to do.
+    nearest: Option<(usize, Direction)>,
+    still: u32,
     /// Pairs whose signal stands on quotes that are known to be old.
     waiting: ArrayVec<PairId, AT_ONCE_MAX>,
     /// On which link each lane's orders lie sealed.
@@ -237,6 +242,8 @@ impl Trader {
             unranked: PairSet::default(),
             gap_of: 0,
             unsealed: false,
+            nearest: None,
+            still: 0,
             waiting: ArrayVec::new(),
             sealed_on: [LinkId::default(); LANES],
             counts: TraderCounts::default(),
@@ -293,6 +300,8 @@ impl Trader {
         let mut signals = std::mem::take(&mut self.waiting);
         let mut work = signals.len();
         let mut behind = ArrayVec::<LinkId, AT_ONCE_MAX>::new();
+        // What the newest quote made of its last pair: nothing changes that any more.
+        let mut newest = None;
         while let Some(item) = self.doors.feed.pop() {
             work += 1;
             self.counts.taken += 1;
@@ -302,7 +311,7 @@ impl Trader {
                 }
                 continue;
             };
-            self.counts.quotes += 1;
+            (self.counts.quotes, newest) = (self.counts.quotes + 1, None);
             if let (Some(tee), Feed::Quote(quote)) = (&mut self.doors.tee, item) {
                 self.counts.tee_lost += u64::from(tee.push(quote).is_err());
             }
@@ -313,7 +322,10 @@ impl Trader {
                 self.unranked.insert(usize::from(pair.0));
                 match self.signal(pair) {
                     // A seventeenth pair in one turn waits for its next quote.
-                    Ok(_) if !signals.contains(&pair) => _ = signals.try_push(pair),
+                    Ok(signal) if !signals.contains(&pair) => {
+                        newest = Some((pair, signal));
+                        let _ = signals.try_push(pair);
+                    }
                     Ok(_) => self.counts.conflated += 1,
                     Err(why) => {
                         let stall = &mut self.stalls[usize::from(pair.0)];
@@ -324,7 +336,8 @@ impl Trader {
             }
         }
         for pair in signals {
-            match self.signal(pair) {
+            let known = newest.filter(|(of, _)| *of == pair);
+            match known.map_or_else(|| self.signal(pair), |(_, signal)| Ok(signal)) {
                 Ok(signal) if self.is_old(pair, signal, &behind) => self.waiting.push(pair),
                 Ok(signal) => self.act(pair, signal, now),
                 Err(_) => self.counts.conflated += 1,
@@ -392,24 +405,6 @@ impl Trader {
         self.stalls[usize::from(pair.0)].gate = gate;
     }
 
-    /// Nothing may leave: the shadow hears of each crossing once.
-    fn tell_signal(&mut self, pair: PairId, signal: Signal) {
-        let stall = &mut self.stalls[usize::from(pair.0)];
-        if std::mem::replace(&mut stall.signalled, true) {
-            return;
-        }
-        let [Some(spot), Some(perp)] = self.books.tops(pair) else { return };
-        let prices = signal_prices(signal, spot, perp);
-        // Lossy: it informs, nothing hangs on it.
-        let _ = self.doors.told.push(Told::Signal {
-            pair,
-            class: signal.class,
-            direction: signal.direction,
-            decision: self.counts.taken,
-            prices,
-        });
-    }
-
     /// Tells the shadow how one pair's books look, if its turn has come.
     fn pulse(&mut self, now: Nanos) {
         let Some(at) = self.stalls.iter().position(|stall| now >= stall.pulse_due) else { return };
@@ -429,15 +424,6 @@ impl Trader {
             let _ = self.doors.told.push(Told::Pulse(pulse));
         }
     }
-}
-
-/// The prices a signal was decided on: spot, perp.
-fn signal_prices(signal: Signal, spot: &Quote, perp: &Quote) -> [Price; 2] {
-    let side = |leg| match signal.class {
-        Class::Entry => signal.direction.opening(leg),
-        _ => signal.direction.opening(leg).other(),
-    };
-    [touch(spot, side(LegKind::Spot)).0, touch(perp, side(LegKind::Perp)).0]
 }
 
 impl Agent for Trader {
@@ -492,7 +478,7 @@ impl Agent for Trader {
         // What lies sealed is in no recording, and decides nothing: it is no work, of a recorded turn or of any, so a
         // trader that seals nothing lives through the same turns. A replayed one sends nothing, and seals nothing.
         if work == 0 && self.settings.seals && !self.doors.tap.plays() {
-            self.seal_one();
+            self.seal_one(now);
         }
         self.doors.tap.end(work);
         work
