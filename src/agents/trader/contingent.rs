@@ -81,6 +81,7 @@ impl Armed {
 
 impl Trader {
     /// Looks at the answers and events that contingent legs wait for. Returns how many moved on.
+    #[inline(never)]
     pub(super) fn contingent(&mut self, now: Nanos) -> usize {
         let mut work = 0;
         while let Some(heard) = self.links.next_heard() {

@@ -139,6 +139,7 @@ impl Trader {
     }
 
     /// Writes the order of one leg for the present touch: none was prepared that fits.
+    #[inline(never)]
     fn sign_now(
         &mut self,
         signal: Signal,
@@ -296,6 +297,7 @@ impl Trader {
     }
 
     /// Nothing may leave: the shadow hears of each crossing once.
+    #[inline(never)]
     pub(super) fn tell_signal(&mut self, pair: PairId, signal: Signal) {
         let stall = &mut self.stalls[usize::from(pair.0)];
         if std::mem::replace(&mut stall.signalled, true) {

@@ -251,6 +251,7 @@ impl Trader {
     }
 
     /// Takes in a generation of instruments. Books start empty; orders prepared before are gone.
+    #[inline(never)]
     fn load(&mut self, loaded: Arc<Loaded>) {
         let all = &loaded.instruments;
         self.books = Books::new(all);
@@ -287,6 +288,7 @@ impl Trader {
 
     /// Takes in the next generation of the same instruments: what was signed under the one before is not sent
     /// any more (F46, F74).
+    #[inline(never)]
     fn renew(&mut self, loaded: Arc<Loaded>) {
         for shelf in self.ready.iter_mut().flatten().flatten() {
             shelf.spoil();
@@ -296,6 +298,7 @@ impl Trader {
     }
 
     /// Takes in all that was read, then acts on what stands after the newest of it.
+    #[inline(never)]
     fn quotes(&mut self, now: Nanos) -> usize {
         let mut signals = std::mem::take(&mut self.waiting);
         let mut work = signals.len();
@@ -406,6 +409,7 @@ impl Trader {
     }
 
     /// Tells the shadow how one pair's books look, if its turn has come.
+    #[inline(never)]
     fn pulse(&mut self, now: Nanos) {
         let Some(at) = self.stalls.iter().position(|stall| now >= stall.pulse_due) else { return };
         let stall = &mut self.stalls[at];

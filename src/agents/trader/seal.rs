@@ -74,6 +74,7 @@ impl Ranking {
 
 impl Trader {
     /// Seals the nearest order that lies unsealed. Where none does, there is time for a dry fire.
+    #[inline(never)]
     pub(super) fn seal_one(&mut self, now: Nanos) {
         self.unsealed |= self.look_at_gap();
         if !self.unsealed {
