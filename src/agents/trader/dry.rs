@@ -12,8 +12,8 @@ use crate::units::{Class, Nanos};
 use std::hint::black_box;
 
 /// Idle turns from one dry fire to the next: a turn takes half a microsecond where nothing happens, a dry fire about as
-/// long, so a quote waits for one now and then.
-const EVERY: u32 = 16;
+/// long, so one quote in some thirty waits for a part of one.
+const EVERY: u32 = 32;
 
 impl Trader {
     /// An idle turn in which there is nothing to prepare or to seal.

@@ -180,6 +180,7 @@ impl Trader {
     }
 
     /// Commits the intent, both legs of it, also one that may never be sent. From here on the pair is BUSY.
+    #[inline(never)] // tools/instructions.py counts it by its name
     pub(super) fn commit(
         &mut self,
         round: &Round,
