@@ -379,6 +379,10 @@ impl Agent for Reader {
             self.sessions(now);
         }
         self.doors.feed.show();
+        if work == 0 {
+            // The next quote is written where nothing was for thousands of quotes.
+            self.doors.feed.warm();
+        }
         work
     }
 }

@@ -9,6 +9,7 @@
 use arrayvec::ArrayVec;
 use zeroize::Zeroize;
 
+use super::prefetch;
 use super::tls_record::{AROUND, Turn};
 use crate::units::id::LinkId;
 
@@ -91,6 +92,14 @@ impl Ahead {
             && next == Some(sealed.turn)
             && self.turn == next
             && place.is_some_and(|place| place.made == sealed.made)
+    }
+
+    /// Asks for the memory of a message, up to where its record begins.
+    pub(super) fn warm(&self, sealed: &Sealed) {
+        if let Some(place) = self.places.get(usize::from(sealed.place)) {
+            prefetch::lines(&place.made);
+            prefetch::lines(place.record.as_slice());
+        }
     }
 
     /// The record, once: the caller sends it in its turn or not at all.

@@ -22,6 +22,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::bugs::{Bug, planted};
 use super::crash;
+use super::prefetch;
 use super::ring::{Consumer, Producer, ring};
 use super::tap::{Flag, Tap};
 
@@ -267,13 +268,26 @@ impl Intents {
 
     #[inline]
     fn claim_free(&mut self, risk_reducing: bool) -> Option<IntentSlot> {
-        while let Some(slot) = self.freed.pop() {
-            self.free.push(slot);
-        }
+        self.take_back();
         if !risk_reducing && self.free.len() <= self.reserve {
             return None;
         }
         self.free.pop()
+    }
+
+    /// Takes the slots that the shadow has freed; a claim does so first, too.
+    #[inline]
+    pub fn take_back(&mut self) {
+        while let Some(slot) = self.freed.pop() {
+            self.free.push(slot);
+        }
+    }
+
+    /// Asks for the memory of the slot that is claimed next, so that writing there does not wait for it.
+    pub fn warm(&self) {
+        if let Some(slot) = self.free.last() {
+            prefetch::lines(self.region.words(*slot));
+        }
     }
 
     /// Gives back a slot that was claimed and never committed.

@@ -18,6 +18,7 @@ pub use super::link_error::LinkError;
 use super::memory::Memory;
 pub use super::memory::{MemoryPeer, calls as memory_calls, memory_pair, memory_pair_connecting};
 use super::plain::Plain;
+use super::prefetch;
 use super::tap::{Asked, Tap};
 use super::tls::Tls;
 use super::tls_record::Turn;
@@ -235,6 +236,19 @@ impl Link {
     #[must_use]
     pub fn is_sealed(&self, sealed: &Sealed) -> bool {
         self.ahead.as_ref().is_some_and(|ahead| ahead.has(self.id, sealed, self.next_turn()))
+    }
+
+    /// As [`Link::is_sealed`]; what sending it needs of memory is asked for.
+    #[must_use]
+    pub fn warm(&self, sealed: &Sealed) -> bool {
+        prefetch::lines(self);
+        if let Carrier::Tls(tls) = &self.carrier {
+            prefetch::lines::<Tls>(tls);
+        }
+        if let Some(ahead) = &self.ahead {
+            ahead.warm(sealed);
+        }
+        self.is_sealed(sealed)
     }
 
     /// Sends a message that was sealed ahead. `None`: something else was sent since, or it is not of this link;

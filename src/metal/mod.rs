@@ -33,6 +33,7 @@
 //! | `runner` | a thread around a room |
 //! | `warmth` | keeps the kernel's way out warm between orders |
 //! | `alloc` | an allocator that counts for the hot thread |
+//! | `prefetch` | cache lines asked for before they are needed |
 //! | `atomic` | what `ring` and `latest` are made of |
 
 mod ahead;
@@ -58,6 +59,7 @@ pub mod peer;
 mod plain;
 mod player;
 pub mod poll;
+mod prefetch;
 mod recorder;
 pub mod ring;
 pub mod runner;

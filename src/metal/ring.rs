@@ -11,6 +11,7 @@
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::atomic::{Arc, AtomicUsize, Slot};
+use super::prefetch;
 use super::tap::{Flag, Tap};
 use crossbeam::utils::CachePadded;
 
@@ -152,6 +153,16 @@ impl<T> Producer<T> {
     #[must_use]
     pub fn is_taken(&self) -> bool {
         self.shared.head.load(Acquire) == self.tail
+    }
+
+    /// Asks for the memory of the next two values, so that pushing them does not wait for it.
+    #[inline]
+    pub fn warm(&self) {
+        for at in [self.tail, self.tail.wrapping_add(1)] {
+            let slot = &self.shared.slots[at & (self.shared.slots.len() - 1)];
+            // Only its address is looked at: whose the slot is makes no difference to a hint.
+            prefetch::lines(slot);
+        }
     }
 
     /// How many values the ring holds at most.

@@ -18,7 +18,7 @@ use crate::event::{
 };
 use crate::metal::clock::Clock;
 use crate::metal::entropy::Entropy;
-use crate::metal::intents::{IntentSlot, IntentsMemory, IntentsReader};
+use crate::metal::intents::{INTENT_BYTES, IntentSlot, IntentsMemory, IntentsReader};
 use crate::metal::latch::Latch;
 use crate::metal::latest::{Writer, latest};
 use crate::metal::link::Link;
@@ -201,6 +201,12 @@ impl Hot {
     pub fn told(&mut self) -> Option<Told> {
         while self.marks.pop().is_some() {}
         self.told.pop()
+    }
+
+    /// The intents that stand written down: slot, state, record.
+    #[must_use]
+    pub fn written_down(&self) -> Vec<(IntentSlot, u64, [u8; INTENT_BYTES])> {
+        self.intents.left()
     }
 
     /// What was fired is over: the pair may be traded again.

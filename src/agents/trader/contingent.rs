@@ -81,6 +81,7 @@ impl Armed {
 
 impl Trader {
     /// Looks at the answers and events that contingent legs wait for. Returns how many moved on.
+    #[inline(never)]
     pub(super) fn contingent(&mut self, now: Nanos) -> usize {
         let mut work = 0;
         while let Some(heard) = self.links.next_heard() {
@@ -193,9 +194,9 @@ impl Trader {
         if written {
             let states = [intent_state::B_WRITING, intent_state::B_WIRE];
             let sealed = order.take_sealed();
-            let leg = Leg { order, sealed, instrument: id, venue, leg, link };
+            let mut leg = Leg { order, sealed, instrument: id, venue, leg, link };
             crash::point("K5");
-            let fired = self.send_leg((armed.round.class, false), armed.slot, states, leg);
+            let fired = self.send_leg((armed.round.class, false), armed.slot, states, &mut leg);
             crash::point("K7");
             self.tell_fired(&armed.round, armed.slot, [Some(fired), None], false);
             self.stalls[at].armed = None;

@@ -159,6 +159,7 @@ impl OrderLinks {
     }
 
     /// Takes a live link in.
+    #[inline(never)]
     pub(super) fn arrive(&mut self, mut handed: Handed, now: Nanos, doors: &mut TraderDoors) {
         if let Purpose::HotUser { .. } = handed.purpose
             && let Some(card) = handed.feed.take()
@@ -267,6 +268,7 @@ impl OrderLinks {
     }
 
     /// Reads what came, finishes what was cut short, warms what is idle. Returns how much that was.
+    #[inline(never)]
     pub(super) fn turn(&mut self, now: Nanos, around: &mut Around<'_>) -> usize {
         let mut work = 0;
         self.links.poll();
@@ -338,6 +340,7 @@ impl OrderLinks {
 
     /// What has not left of an order must not leave any more: of any, once the kill latch is set (I6), else of
     /// those that begin an entry, once none may begin (I5). Returns how many there were.
+    #[inline(never)]
     pub(super) fn hold_back(&mut self, killed: bool, now: Nanos, around: &mut Around<'_>) -> usize {
         let why = match killed {
             true => "the kill latch was set before an order had left whole",

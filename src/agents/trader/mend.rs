@@ -150,9 +150,9 @@ impl Trader {
             round.quotes[leg as usize] = quote.sequence;
             round.prices[leg as usize] = price;
             round.ages_ns[leg as usize] = now.since(quote.received);
-            let leg = Leg { order: &order, sealed: None, instrument, venue, leg, link };
+            let mut leg = Leg { order: &order, sealed: None, instrument, venue, leg, link };
             self.commit(&round, slot, [Some(&leg), None], &loaded);
-            self.send_legs(&round, slot, [Some(leg), None], false);
+            self.send_legs(&round, slot, [Some(&mut leg), None], false);
             self.stalls[at].fired = (sequence, attempt);
             self.next_sequence = self.next_sequence.max(sequence);
         }

@@ -4,13 +4,15 @@
 //!        client order ids, and the counters that the permit's ceilings are compared with.
 //! Never: judges what became of an order (the shadow does), clears a pair's BUSY, sends with an
 //!        expired permit, decides on a quote when a newer one is already in the ring, or known to be readable.
-//! Map:   `pen` limits, rendering, fitting · `ready` orders signed ahead · `seal` and sealed ahead · `fire` the
-//!        way out · `mend` what the shadow wishes · `contingent` the leg that waits for a proven fill · `proof` what proves it · `links`
+//! Map:   `pen` limits, rendering, fitting · `ready` orders signed ahead · `seal` and sealed ahead · `aim` what is looked
+//!        at before anything is sent · `fire` the way out · `dry` keeps it warm · `mend` what the shadow wishes · `contingent` the leg that waits for a proven fill · `proof` what proves it · `links`
 //!        answers, warmth · `talk` requests or frames · `hot` its private stream · `pairset` what an idle turn still looks at ·
 //!        `shelf` the prices prepared for · `tell` pulses and signals · `packets` the kernel's stamps, where they are wanted.
 
+mod aim;
 pub mod contingent;
 mod counts;
+mod dry;
 mod fire;
 mod hot;
 mod links;
@@ -52,7 +54,6 @@ use pen::Prepared;
 use proof::Proof;
 use shelf::Shelf;
 use std::sync::Arc;
-use tell::signal_prices;
 
 /// Pairs acted on in one turn (a further one waits for its next quote), and sockets that are waited for.
 const AT_ONCE_MAX: usize = 16;
@@ -190,6 +191,9 @@ pub struct Trader {
     unranked: PairSet,
     gap_of: usize,
     unsealed: bool,
+    /// The pair and direction whose threshold was nearest then, and idle turns in which nothing was left to do.
+    nearest: Option<(usize, Direction)>,
+    still: u32,
     /// Pairs whose signal stands on quotes that are known to be old.
     waiting: ArrayVec<PairId, AT_ONCE_MAX>,
     /// Sockets with newer bytes than were read.
@@ -251,6 +255,8 @@ impl Trader {
             unranked: PairSet::default(),
             gap_of: 0,
             unsealed: false,
+            nearest: None,
+            still: 0,
             waiting: ArrayVec::new(),
             behind: ArrayVec::new(),
             sealed_on: [LinkId::default(); LANES],
@@ -260,6 +266,7 @@ impl Trader {
     }
 
     /// Takes in a generation of instruments. Books start empty; orders prepared before are gone.
+    #[inline(never)]
     fn load(&mut self, loaded: Arc<Loaded>) {
         let all = &loaded.instruments;
         self.books = Books::new(all);
@@ -296,6 +303,7 @@ impl Trader {
 
     /// Takes in the next generation of the same instruments: what was signed under the one before is not sent
     /// any more (F46, F74).
+    #[inline(never)]
     fn renew(&mut self, loaded: Arc<Loaded>) {
         for shelf in self.ready.iter_mut().flatten().flatten() {
             shelf.spoil();
@@ -305,17 +313,22 @@ impl Trader {
     }
 
     /// Takes in all that was read, then acts on what stands after the newest of it.
+    #[inline(never)]
     fn quotes(&mut self, now: Nanos) -> usize {
         let mut signals = std::mem::take(&mut self.waiting);
         let mut work = signals.len();
+        // What the newest quote made of its last pair: nothing changes that any more.
+        let mut newest = None;
         while let Some(item) = self.doors.feed.pop() {
             work += 1;
             self.counts.taken += 1;
             let Some(instrument) = self.books.on(&item) else {
                 self.hear_of_reads(&item);
+                // A socket that is gone takes its quotes with it.
+                newest = newest.filter(|_| !matches!(item, Feed::Gone { .. }));
                 continue;
             };
-            self.counts.quotes += 1;
+            (self.counts.quotes, newest) = (self.counts.quotes + 1, None);
             if let (Some(tee), Feed::Quote(quote)) = (&mut self.doors.tee, item) {
                 self.counts.tee_lost += u64::from(tee.push(quote).is_err());
             }
@@ -326,7 +339,10 @@ impl Trader {
                 self.unranked.insert(usize::from(pair.0));
                 match self.signal(pair) {
                     // A seventeenth pair in one turn waits for its next quote.
-                    Ok(_) if !signals.contains(&pair) => _ = signals.try_push(pair),
+                    Ok(signal) if !signals.contains(&pair) => {
+                        newest = Some((pair, signal));
+                        let _ = signals.try_push(pair);
+                    }
                     Ok(_) => self.counts.conflated += 1,
                     Err(why) => {
                         let stall = &mut self.stalls[usize::from(pair.0)];
@@ -337,7 +353,8 @@ impl Trader {
             }
         }
         for pair in signals {
-            match self.signal(pair) {
+            let known = newest.filter(|(of, _)| *of == pair);
+            match known.map_or_else(|| self.signal(pair), |(_, signal)| Ok(signal)) {
                 Ok(signal) if self.is_old(pair, signal) => self.waiting.push(pair),
                 Ok(signal) => self.act(pair, signal, now),
                 Err(_) => self.counts.conflated += 1,
@@ -468,7 +485,7 @@ impl Agent for Trader {
         // What lies sealed is in no recording, and decides nothing: it is no work, of a recorded turn or of any, so a
         // trader that seals nothing lives through the same turns. A replayed one sends nothing, and seals nothing.
         if work == 0 && self.settings.seals && !self.doors.tap.plays() {
-            self.seal_one();
+            self.seal_one(now);
         }
         if work == 0 {
             self.take_packets();

@@ -200,6 +200,12 @@ impl Prepared {
         self.sealed.as_ref().is_some_and(|sealed| link.is_sealed(sealed))
     }
 
+    /// As [`Prepared::is_sealed`]; what sending it reads is asked for.
+    #[must_use]
+    pub fn warm(&self, link: &Link) -> bool {
+        self.sealed.as_ref().is_some_and(|sealed| link.warm(sealed))
+    }
+
     /// Seals it on this link, in the place of `instead` if that is given; whether it is sealed now.
     pub fn seal(&mut self, link: &mut Link, instead: Option<Sealed>) -> bool {
         let outdated = self.outdated.take();

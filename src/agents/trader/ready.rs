@@ -39,6 +39,7 @@ impl Trader {
     ///
     /// A turn in which nothing is made is in no recording, so it may leave nothing behind but that there was nothing
     /// to make: a replay, which has not had it, must make the same order next.
+    #[inline(never)]
     pub(super) fn prepare_one(&mut self, now: Nanos) -> usize {
         let Some(loaded) = self.loaded.clone() else { return 0 };
         if loaded.forms.is_empty() || !self.settings.live {

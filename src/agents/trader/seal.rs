@@ -11,7 +11,7 @@ use super::{Stall, Trader};
 use crate::event::{LANES, lane};
 use crate::metal::link::Link;
 use crate::metal::poll::Slot;
-use crate::units::{Direction, LegKind, Price};
+use crate::units::{Direction, LegKind, Nanos, Price};
 
 /// How much further off an order counts for each that lies nearer to the touch on its shelf, in units of
 /// [`Fold::gap`](crate::event::Fold::gap): first every pair is sealed at its touch, which an intent
@@ -44,10 +44,15 @@ struct Ranking {
     nearest: Option<Candidate>,
     /// The furthest of each lane that is.
     furthest: [Option<Candidate>; LANES],
+    /// The nearest of all.
+    first: Option<Candidate>,
 }
 
 impl Ranking {
     fn see(&mut self, candidate: Candidate, sealed: bool) {
+        if self.first.is_none_or(|first| candidate.gap < first.gap) {
+            self.first = Some(candidate);
+        }
         let place = if sealed { &mut self.furthest[candidate.lane] } else { &mut self.nearest };
         if place.is_none_or(|kept| (candidate.gap > kept.gap) == sealed && candidate.gap != kept.gap) {
             *place = Some(candidate);
@@ -68,11 +73,12 @@ impl Ranking {
 }
 
 impl Trader {
-    /// Seals the nearest order that lies unsealed.
-    pub(super) fn seal_one(&mut self) {
+    /// Seals the nearest order that lies unsealed. Where none does, there is time for a dry fire.
+    #[inline(never)]
+    pub(super) fn seal_one(&mut self, now: Nanos) {
         self.unsealed |= self.look_at_gap();
         if !self.unsealed {
-            return;
+            return self.stand_by(now);
         }
         let idle = self.links.first_idle();
         let mut ranking = Ranking::default();
@@ -90,6 +96,7 @@ impl Trader {
             }
         }
         self.unsealed = false;
+        self.nearest = ranking.first.map(|first| (first.at, first.direction));
         let Some(nearest) = ranking.nearest else { return };
         let Some(link) = self.links.links.get_mut(nearest.slot) else { return };
         if self.sealed_on[nearest.lane] != link.id {

@@ -40,18 +40,16 @@ impl Shelf {
         self.orders[1..].iter_mut().filter(there).map(Prepared::spoil).count() > 0
     }
 
-    /// The first that may be sent as it is, if there is one; it is picked then, else the one at the touch is.
+    /// The first that may be sent as it is, if there is one.
     #[inline]
-    pub(super) fn pick(&mut self, may: impl Fn(&Prepared) -> bool) -> bool {
-        let found = self.orders.iter().position(may);
-        self.picked = found.unwrap_or(0);
-        found.is_some()
+    pub(super) fn first(&self, may: impl Fn(&Prepared) -> bool) -> Option<usize> {
+        self.orders.iter().position(may)
     }
 
-    /// The order that was picked.
+    /// Order `n` is the one that is sent.
     #[inline]
-    pub(super) fn picked(&self) -> &Prepared {
-        &self.orders[self.picked]
+    pub(super) fn pick(&mut self, n: usize) {
+        self.picked = n;
     }
 
     /// The order that was picked.

@@ -3,13 +3,14 @@
 //! Owns:  pulses, signals that may not act.
 //! Never: tells anything that something hangs on: all of it is lossy.
 
+use super::aim::signal_prices;
 use super::{PULSE_NS, Signal, Trader};
-use crate::desk::book::touch;
-use crate::event::{Pulse, Quote, Told};
-use crate::units::{Class, LegKind, Nanos, PairId, Price};
+use crate::event::{Pulse, Told};
+use crate::units::{Nanos, PairId};
 
 impl Trader {
     /// Nothing may leave: the shadow hears of each crossing once.
+    #[inline(never)]
     pub(super) fn tell_signal(&mut self, pair: PairId, signal: Signal) {
         let stall = &mut self.stalls[usize::from(pair.0)];
         if std::mem::replace(&mut stall.signalled, true) {
@@ -28,6 +29,7 @@ impl Trader {
     }
 
     /// Tells the shadow how one pair's books look, if its turn has come.
+    #[inline(never)]
     pub(super) fn pulse(&mut self, now: Nanos) {
         let Some(at) = self.stalls.iter().position(|stall| now >= stall.pulse_due) else { return };
         let stall = &mut self.stalls[at];
@@ -46,13 +48,4 @@ impl Trader {
             let _ = self.doors.told.push(Told::Pulse(pulse));
         }
     }
-}
-
-/// The prices a signal was decided on: spot, perp.
-pub(super) fn signal_prices(signal: Signal, spot: &Quote, perp: &Quote) -> [Price; 2] {
-    let side = |leg| match signal.class {
-        Class::Entry => signal.direction.opening(leg),
-        _ => signal.direction.opening(leg).other(),
-    };
-    [touch(spot, side(LegKind::Spot)).0, touch(perp, side(LegKind::Perp)).0]
 }

@@ -8,6 +8,8 @@
 
 #[path = "../../../src/metal/latest.rs"]
 mod latest;
+#[path = "../../../src/metal/prefetch.rs"]
+mod prefetch;
 #[path = "../../../src/metal/ring.rs"]
 mod ring;
 
