@@ -44,8 +44,17 @@ impl Shadow {
             }
         } else {
             self.recon.strangers.insert((instrument, order_id));
-            // An order of ours that was closed long ago comes here as well: what it traded is in the books.
-            if row.whose != Whose::Foreign {
+            // An order of ours that was closed long ago comes here as well: what it traded is in the books. What another
+            // engine traded is in nobody's here.
+            let (instance, epoch) = self.settings.identity;
+            let own = match row.whose {
+                Whose::Ours(client) => {
+                    client.parts().is_some_and(|parts| parts.instance == instance && parts.epoch <= epoch)
+                }
+                Whose::Forced(_) => true,
+                Whose::Foreign => false,
+            };
+            if own {
                 return;
             }
             let floor = self.baseline_of(instrument);
