@@ -36,7 +36,7 @@ pub enum Command {
         collar_ppm: u32,
         /// Whether no more of it may leave than is visible at the touch; the rest follows once that ended.
         sliced: bool,
-        /// Its limit lies no further out than this: the edge of the venue's price band, where that was read.
+        /// Its limit lies no further out than this: the edge of the venue's price band around a slow reference.
         edge: Option<Price>,
         /// It leaves by then or not at all: later the shadow knows more, and asks again.
         until: Nanos,

@@ -148,14 +148,9 @@ impl OrderLinks {
         }
     }
 
-    /// Lets sends on links that come from now on be stamped where their bytes are handed over.
-    pub(super) fn stamp_sends(&mut self) {
-        self.stamp_sends = true;
-    }
-
-    /// The same for the kernel's stamps of packets.
-    pub(super) fn stamp_packets(&mut self) {
-        self.stamp_packets = true;
+    /// What is stamped on links that come from now on: sends where their bytes are handed over, packets by the kernel.
+    pub(super) fn stamp(&mut self, sends: bool, packets: bool) {
+        (self.stamp_sends, self.stamp_packets) = (sends, packets);
     }
 
     /// Takes a live link in.

@@ -218,13 +218,8 @@ impl Trader {
     ) -> Self {
         let identity = (settings.instance, settings.epoch);
         let mut links = OrderLinks::new(LINKS_MAX, settings.recv_window_ms, identity);
-        if settings.stamp_sends {
-            links.stamp_sends();
-        }
         let packets = doors.packets.take().map(|arrived| Box::new(Awaited::new(arrived)));
-        if packets.is_some() {
-            links.stamp_packets();
-        }
+        links.stamp(settings.stamp_sends, packets.is_some());
         session::tap_trader(&mut doors);
         links.links.tap(&doors.tap);
         intents.tap(&doors.tap);
