@@ -41,6 +41,9 @@ impl Default for GateLimits {
 /// milliseconds and the offset is known to about half a round trip. Beyond it, age is negative and
 /// counts as stale, never as fresh (FAULTS F5).
 const CLOCK_SLACK_NS: i64 = 20 * MS as i64;
+/// How far the clock of a reader's core may be ahead of the trader's: what is read during a turn of the trader is that
+/// much younger than the turn.
+const AHEAD_MAX_NS: u64 = 5 * MS;
 
 impl GateLimits {
     /// Whether both legs of a pair are fresh and sane at `now`, or why not.
@@ -115,6 +118,10 @@ impl GateLimits {
         now: Nanos,
     ) -> Result<(), Closed> {
         let socket = books.socket(link).filter(|s| s.live).ok_or(Closed::LinkQuiet)?;
+        // An age below nothing is no age: it would pass for fresh (F5).
+        if socket.heard.since(now) > AHEAD_MAX_NS {
+            return Err(Closed::Ahead);
+        }
         if now.since(socket.heard) > self.link_quiet_max_ns {
             return Err(Closed::LinkQuiet);
         }
@@ -175,6 +182,14 @@ mod tests {
         let (books, offsets) = world();
         assert_eq!(verdict(&books, &offsets, T.plus(SEC)), Ok(()));
         assert_eq!(verdict(&books, &offsets, T.plus(SEC + 1)), Err(Closed::LinkQuiet));
+    }
+
+    #[test]
+    fn what_lies_in_the_future_of_this_core_is_not_fresh() {
+        let (mut books, offsets) = world();
+        stamp(&mut books, LinkId(1), T.plus(10 * MS), 1);
+        assert_eq!(verdict(&books, &offsets, T.plus(5 * MS)), Ok(()), "read while the trader turned");
+        assert_eq!(verdict(&books, &offsets, T.plus(5 * MS - 1)), Err(Closed::Ahead));
     }
 
     #[test]

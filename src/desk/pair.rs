@@ -40,6 +40,8 @@ pub enum Next {
     },
     /// Out of bound by less than any leg can trade (R12).
     Dust,
+    /// Out of bound in spot, and nobody bids for it now: what is dust can't be told.
+    Unpriced,
 }
 
 impl Holding {
@@ -50,7 +52,7 @@ impl Holding {
     }
 
     /// What comes next, by R1–R5 and R12. `spot_quote` values the spot leg against its minimum
-    /// notional; without one the minimum is taken as not met.
+    /// notional; an empty bid is no price.
     #[must_use]
     pub fn next(self, instruments: &Instruments, pair: PairId, spot_quote: Option<&Quote>) -> Next {
         let row = instruments.pair(pair);
@@ -95,7 +97,8 @@ impl Holding {
             Some(_) if spot_quote.is_some_and(|quote| takes(spot, Qty(held), quote.bid)) => {
                 Next::Unwind { leg: LegKind::Spot, side: shrinking(self.spot), qty: Qty(held) }
             }
-            _ => Next::Dust,
+            Some(_) => Next::Dust,
+            None => Next::Unpriced,
         }
     }
 }
@@ -319,6 +322,7 @@ mod tests {
             Next::Settled { hedged: true } => "hedged".to_owned(),
             Next::Settled { hedged: false } => "flat".to_owned(),
             Next::Dust => "dust".to_owned(),
+            Next::Unpriced => "unpriced".to_owned(),
             Next::Unwind { leg, side, qty } => format!("{side} {leg} {}", qty.0),
         };
         assert_eq!(text, expected, "spot {spot}, perp {perp}");
@@ -363,6 +367,18 @@ mod tests {
             let next = holding("0.01", perp).next(&instruments, PairId(0), Some(&top));
             let qty = Qty(sold);
             assert_eq!(next, Next::Unwind { leg: LegKind::Spot, side: Side::Sell, qty }, "beside {perp}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_bids_for_is_no_dust() {
+        let empty = quote(0, 1, 0, 6_000_001, Nanos(1));
+        for quote in [None, Some(&empty)] {
+            let next = |spot, perp| holding(spot, perp).next(&one_pair(), PairId(0), quote);
+            assert_eq!(next("320", "0"), Next::Unpriced);
+            assert_eq!(next("0.010", "-0.010"), Next::Settled { hedged: true });
+            let bought = Next::Unwind { leg: LegKind::Perp, side: Side::Buy, qty: Qty(10) };
+            assert_eq!(next("0", "-0.010"), bought, "reduce-only orders have no least value");
         }
     }
 

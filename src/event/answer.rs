@@ -127,12 +127,14 @@ pub enum RefusalKind {
     ReduceOnly,
     /// Timestamp outside the window: learn the offset again.
     Stamp,
-    /// Symbol or account may not trade now.
+    /// The symbol may not be traded now.
     State,
     /// Budget of requests or orders spent.
     Throttle,
     /// The venue sheds load, documented as failed.
     Overload,
+    /// The account may place no orders, or none that open anything: a person has to see to it.
+    Account,
 }
 
 /// Why an order's fate is unknown.

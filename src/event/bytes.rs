@@ -159,7 +159,7 @@ choices! {
     Closed {
         0 NoQuote, 1 LinkQuiet, 2 StampOld, 3 Disagrees, 4 Crossed, 5 RatioOff, 6 TermsExpired, 7 NoLink, 8 Busy,
         9 Permit, 10 NoRoom, 11 Killed, 12 Thin, 13 NoClock, 14 Limit, 15 Late, 16 Dear, 17 Caps, 18 PriceRange,
-        19 Unsized, 20 Small
+        19 Unsized, 20 Small, 21 Ahead
     }
     Command {
         0 Free { pair },
@@ -203,7 +203,8 @@ choices! {
         17 ClockWrong { why }
     }
     RefusalKind {
-        0 Auth, 1 Filter, 2 Funds, 3 ReduceOnly, 4 Stamp, 5 State, 6 Throttle, 7 Overload, 8 Band
+        0 Auth, 1 Filter, 2 Funds, 3 ReduceOnly, 4 Stamp, 5 State, 6 Throttle, 7 Overload, 8 Band,
+        9 Account
     }
     Side { 0 Buy, 1 Sell }
     Source { 0 Answer, 1 Query, 2 Stream, 3 Cancel }

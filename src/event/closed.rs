@@ -49,11 +49,13 @@ pub enum Closed {
     Unsized,
     /// It is worth less than the venue takes.
     Small,
+    /// What a feed brought lies in this core's future: the clocks of two cores do not agree.
+    Ahead,
 }
 
 impl Closed {
     /// All, in the order of their numbers.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::NoQuote,
         Self::LinkQuiet,
         Self::StampOld,
@@ -75,6 +77,7 @@ impl Closed {
         Self::PriceRange,
         Self::Unsized,
         Self::Small,
+        Self::Ahead,
     ];
 
     /// What a person reads.
@@ -102,6 +105,7 @@ impl Closed {
             Self::PriceRange => "outside the venue's price range",
             Self::Unsized => "the price left the one that the clip was sized at",
             Self::Small => "worth less than the venue takes",
+            Self::Ahead => "a feed is ahead of this core's clock",
         }
     }
 }

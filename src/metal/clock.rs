@@ -60,7 +60,8 @@ impl Clock {
     /// that "a second ago" exists.
     #[must_use]
     pub fn virtual_time() -> (Self, VirtualTime) {
-        let shared = Arc::new(Shared { now: AtomicU64::new(SEC), step: AtomicI64::new(0) });
+        let shared =
+            Arc::new(Shared { now: AtomicU64::new(SEC), skew: AtomicI64::new(0), step: AtomicI64::new(0) });
         (Kind::Virtual(Arc::clone(&shared)).into(), VirtualTime(shared))
     }
 
@@ -76,7 +77,7 @@ impl Clock {
     pub fn now(&self) -> Nanos {
         self.tap.time(|| match &self.kind {
             Kind::Real(real) => real.now(),
-            Kind::Virtual(shared) => Nanos(shared.now.load(Acquire)),
+            Kind::Virtual(shared) => shared.seen(),
         })
     }
 
@@ -87,7 +88,7 @@ impl Clock {
     pub fn at(&self, stamp: Stamp) -> Nanos {
         match &self.kind {
             Kind::Real(real) => real.at(stamp),
-            Kind::Virtual(shared) => Nanos(shared.now.load(Acquire)),
+            Kind::Virtual(shared) => shared.seen(),
         }
     }
 
@@ -152,6 +153,12 @@ impl VirtualTime {
         self.0.now.fetch_max(now.0, Release);
     }
 
+    /// What is read from now on is off by `ns`, as on a core whose counter does not agree with the others'; the calendar
+    /// is the host's and does not notice. 0: all is as it was.
+    pub fn skew(&self, ns: i64) {
+        self.0.skew.store(ns, Relaxed);
+    }
+
     /// Steps the calendar by `ns` (either way), as an operator or a time daemon does; monotonic
     /// time does not notice.
     pub fn step_unix(&self, ns: i64) {
@@ -162,7 +169,14 @@ impl VirtualTime {
 #[derive(Debug)]
 struct Shared {
     now: AtomicU64,
+    skew: AtomicI64,
     step: AtomicI64,
+}
+
+impl Shared {
+    fn seen(&self) -> Nanos {
+        Nanos(self.now.load(Acquire).saturating_add_signed(self.skew.load(Relaxed)))
+    }
 }
 
 /// The line `ns = base_ns + (ticks - base_ticks) · mult / 2^40`.

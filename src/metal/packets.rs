@@ -14,6 +14,7 @@ use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 use super::link::{Carrier, Link, LinkError};
+use super::socket;
 use crate::units::Unix;
 use crate::units::time::SEC;
 
@@ -190,18 +191,7 @@ pub fn begin() -> Result<Stamping, PacketsError> {
 }
 
 fn ask(socket: &impl AsRawFd, what: libc::c_uint) -> io::Result<()> {
-    // SAFETY: the descriptor is open (`socket` owns it), the value is a `c_uint` of ours that lives through the call, and
-    // its true size is passed.
-    let result = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_TIMESTAMPING,
-            std::ptr::from_ref(&what).cast(),
-            size_of::<libc::c_uint>() as libc::socklen_t,
-        )
-    };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    socket::set(socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPING, what)
 }
 
 /// What the kernel tells beside the bytes.

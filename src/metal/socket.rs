@@ -24,21 +24,33 @@ const USER_TIMEOUT_MS: libc::c_uint = 3_000;
 pub(super) fn prepare(stream: std::net::TcpStream) -> io::Result<mio::net::TcpStream> {
     stream.set_nonblocking(true)?;
     stream.set_nodelay(true)?;
-    // SAFETY: the descriptor is open (`stream` owns it), the value is a `c_uint` of ours that
+    set(&stream, libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT, USER_TIMEOUT_MS)?;
+    Ok(mio::net::TcpStream::from_std(stream))
+}
+
+/// Sets an option of a socket that is a number.
+///
+/// # Errors
+///
+/// What the system said.
+pub(super) fn set(
+    socket: &impl AsRawFd,
+    level: libc::c_int,
+    option: libc::c_int,
+    value: libc::c_uint,
+) -> io::Result<()> {
+    // SAFETY: the descriptor is open (`socket` owns it), the value is a `c_uint` of ours that
     // lives through the call, and its true size is passed.
     let result = unsafe {
         libc::setsockopt(
-            stream.as_raw_fd(),
-            libc::IPPROTO_TCP,
-            libc::TCP_USER_TIMEOUT,
-            std::ptr::from_ref(&USER_TIMEOUT_MS).cast(),
+            socket.as_raw_fd(),
+            level,
+            option,
+            std::ptr::from_ref(&value).cast(),
             size_of::<libc::c_uint>() as libc::socklen_t,
         )
     };
-    if result != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(mio::net::TcpStream::from_std(stream))
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// What one read brought.

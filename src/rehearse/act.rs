@@ -7,7 +7,7 @@
 //!        {"kind": "slow", "us", "ms"} · {"kind": "lean", "back", "us", "ms"} · {"kind": "chunk_max", "bytes", "ms"} ·
 //!        {"kind": "drift", "ppm", "ms"} · {"kind": "slice", "bytes", "ms"} · {"kind": "no_room", "bytes", "ms"} ·
 //!        {"kind": "pause", "ms"} · {"kind": "stall", "room", "ms"} · {"kind": "slow_disk", "ms"} ·
-//!        {"kind": "clock", "by_ms", "ms"} · {"kind": "stranger", "times"} · {"kind": "kill_process", "after_ms"} ·
+//!        {"kind": "clock", "by_ms", "ms"} · {"kind": "skew", "room", "us", "ms"} · {"kind": "stranger", "times"} · {"kind": "kill_process", "after_ms"} ·
 //!        {"kind": "lose_power", "tail", "after_ms"} · {"kind": "operator", "ask"} · anything the box takes.
 
 use super::network::DOORS;
@@ -114,6 +114,16 @@ impl World {
                     return until(json!({"kind": "stall", "room": order["room"], "on": false}));
                 }
             }
+            ("skew", _) => {
+                let Some(room) = room_named(order["room"].as_str().unwrap_or("")) else {
+                    return Ok(Done::Missed(format!("no room: {order}")));
+                };
+                let us = order["us"].as_i64().unwrap_or(0);
+                self.skews[room as usize].0 = us * 1_000;
+                if us != 0 {
+                    return until(json!({"kind": "skew", "room": order["room"], "us": 0}));
+                }
+            }
             ("slow_disk", _) => {
                 let on = order["on"].as_bool().unwrap_or(true);
                 self.hold_syncs(on);
@@ -188,6 +198,7 @@ impl World {
         self.frozen.clear();
         self.hold_syncs(false);
         self.drift_ppm = 0;
+        self.skews.iter_mut().for_each(|(ahead, _)| *ahead = 0);
         self.time.step_unix(-std::mem::take(&mut self.stepped_ns));
     }
 

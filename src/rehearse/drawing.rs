@@ -30,8 +30,10 @@ const UNSURE: [(u16, &str); 6] = [
 ];
 /// Faults that came into the table after seeds were kept: each draws from a stream of its own, so that a seed's other
 /// draws are what they were. A new one goes to the end.
-const LATE: [&str; 14] =
-    ["F72", "F41", "F48", "F38", "F39", "F42", "F3", "F4", "F7", "F23", "F31", "F49", "F52", "F116"];
+const LATE: [&str; 16] = [
+    "F72", "F41", "F48", "F38", "F39", "F42", "F3", "F4", "F7", "F23", "F31", "F49", "F52", "F116", "F5",
+    "F109",
+];
 /// Tells the time of a settlement apart from all other draws.
 const SETTLEMENT: u64 = 0x7365_7474_6c65;
 /// A settlement inside a session comes so late at most, s: entries are off for a quarter of an hour before it, and it must

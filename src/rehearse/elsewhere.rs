@@ -11,7 +11,6 @@ pub const LAST: u8 = 120;
 /// Number, and why no session draws it.
 #[rustfmt::skip]
 pub static ELSEWHERE: &[(u8, &str)] = &[
-    (5, "open: a world has one clock for all rooms; that a counter is invariant is checked at a start (`metal/clock`)"),
     (8, "drawn with the world: the first settlement is at a full hour; one session in eight comes to it, half of those at a midnight of a month, a quarter, a year or around a leap day"),
     (9, "a world has no name look-up; one that fails is a unit test of `metal/dial`"),
     (10, "a world has no name look-up and no certificates; one that does not hold is refused by `metal/tls_tests`"),
@@ -61,8 +60,7 @@ pub static ELSEWHERE: &[(u8, &str)] = &[
     (104, "a bracket that changes is `tests/story/capital`: it ends entries for longer than a session"),
     (106, "one leg's market that stops is `tests/story/market`; a market as a whole is F101"),
     (107, "modes and leverage are checked at every start: `tests/story/account`"),
-    (108, "open: no position changes without a trade or a settlement in the box"),
-    (109, "a key without its rights is `tests/story/account`; an account that is restricted under way is open"),
+    (108, "Binance's pages know no busted trade, and no position that changes without a trade: a token swap settles the perp (F105); coins that come or go without a trade are F110's stories"),
     (110, "fees are paid in the coin bought in every session; other fee coins and gifts are `tests/story/money` and `tests/story/audit`"),
     (115, "time is virtual: host cores are measured by `doctor`"),
     (117, "every session ends with a stop while orders may be live; a blocked log is `tests/story/control`"),

@@ -78,6 +78,8 @@ pub struct World {
     pub(super) stepped_ns: i64,
     /// How much faster than the venue's the calendar runs, in millionths.
     pub(super) drift_ppm: i64,
+    /// By room: how far the counter of its core is ahead of the host's, ns, and the last time that it has shown.
+    pub(super) skews: [(i64, Nanos); 5],
     /// Draws the order of turns, where that is drawn.
     turn_order: Option<Entropy>,
 }
@@ -121,6 +123,7 @@ impl World {
             idle_ns: setup.idle_ns,
             stepped_ns: 0,
             drift_ppm: 0,
+            skews: [(0, Nanos::ZERO); 5],
             turn_order: setup.drawn_turns.then(|| Entropy::seeded(setup.seed ^ TURNS)),
             turns: 0,
             busy_turns: 0,
@@ -299,7 +302,11 @@ impl World {
                 let watched = self.watching && matches!(room, Room::Reader | Room::Trader);
                 let before = memory_calls();
                 alloc::watch(watched);
-                work += agent.do_work(now);
+                let (skew, shown) = &mut self.skews[room as usize];
+                // No clock runs backwards within a thread.
+                *shown = Nanos(now.0.saturating_add_signed(*skew)).max(*shown);
+                self.time.skew(shown.0.cast_signed() - now.0.cast_signed());
+                work += agent.do_work(*shown);
                 alloc::watch(false);
                 if watched {
                     let after = memory_calls();
@@ -307,6 +314,7 @@ impl World {
                 }
             }
         }
+        self.time.skew(0);
         let orders = engine.trader.counts.sent() - orders_before;
         if self.watching && orders > 0 {
             self.firing.push([orders, asked[0], asked[1]]);

@@ -139,6 +139,8 @@ pub struct Exchange {
     pub(super) marks_off: BTreeMap<SymbolId, (i64, u64)>,
     /// What becomes of subscriptions, by market, and until when, host time.
     pub(super) deaf: [Option<(Deaf, u64)>; 2],
+    /// By market: until when the account may place no orders, and whether those that reduce a position still pass.
+    pub(super) restricted: [(bool, u64); 2],
     pub(super) tick_ns: u64,
     /// Ends of the markets' maintenances, host time, ns.
     pub(super) maintenance: [u64; 2],
@@ -232,6 +234,7 @@ impl Exchange {
             thin: BTreeMap::new(),
             marks_off: BTreeMap::new(),
             deaf: [None; 2],
+            restricted: [(false, 0); 2],
             tick_ns: SECOND / u64::from(config.ticks_per_s),
             maintenance: [0; 2],
             horizon: [Market::Spot, Market::Usdm].map(Horizon::of),

@@ -20,7 +20,8 @@ const ALLOWED: &str = "kind is one of refuse (code, msg, status, taken), none, p
                        html (taken), status (status, body, taken, retry_after_s), half, slow (ms), cut_streams, mute (stream, ms), bad_quote, crossed_quote, spike_quote (by_ppm: both its prices are off by so much), late_quote \
                        (it comes after the next one), stamp_quote (stamp_ms: a perp's quote says it is of then), thin (symbol, fraction_ppm, for_ms), \
                        burst (symbol, times: so many quotes at once), mark_off (symbol, by_ppm, for_ms), \
-                       deaf (how silent|refused|unheeded, for_ms: to subscriptions), \
+                       deaf (how silent|refused|unheeded, for_ms: to subscriptions), restrict (exits, for_ms: the account may place no \
+                       orders; exits: but reduce-only ones), \
                        rules (symbol, up_ppm, down_ppm, tick, step, min_notional: from now on), \
                        symbol_status (symbol, status TRADING|BREAK|HALT|SETTLING), delivery (symbol, in_ms: a perp's \
                        deliveryDate; it trades on until delist), \
@@ -68,6 +69,10 @@ impl Faults {
         let number = |key: &str, default: u64| match members.get(key) {
             None => Ok(default),
             Some(value) => value.as_u64().ok_or_else(|| format!("{key} is a whole number ≥ 0; {ALLOWED}")),
+        };
+        let flag = |key: &str| match members.get(key) {
+            None => Ok(false),
+            Some(value) => value.as_bool().ok_or_else(|| format!("{key} is true or false; {ALLOWED}")),
         };
         let status = |default: u64| {
             number("status", default)
@@ -159,6 +164,7 @@ impl Faults {
                 },
                 for_ms: number("for_ms", 1_000)?,
             },
+            "restrict" => Kind::Restrict { exits: flag("exits")?, for_ms: number("for_ms", 1_000)? },
             "thin" => Kind::Thin {
                 symbol: text("symbol").ok_or("thin needs symbol, such as \"BTCUSDT\"")?.to_owned(),
                 ppm: number("fraction_ppm", 20_000)?.min(1_000_000),
@@ -186,12 +192,7 @@ impl Faults {
             },
             "foreign_order" => Kind::ForeignOrder {
                 symbol: text("symbol").ok_or("foreign_order needs symbol, such as \"BTCUSDT\"")?.to_owned(),
-                rest: match members.get("rest") {
-                    None => false,
-                    Some(rest) => {
-                        rest.as_bool().ok_or_else(|| format!("rest is true or false; {ALLOWED}"))?
-                    }
-                },
+                rest: flag("rest")?,
                 client_id: text("client_id").map(str::to_owned),
             },
             "settle_now" => Kind::SettleNow { symbol: text("symbol").map(str::to_owned) },

@@ -124,6 +124,9 @@ impl Exchange {
             Kind::Deaf { how, for_ms } => {
                 markets.for_each(|market| self.deaf[market] = Some((*how, until(*for_ms))));
             }
+            Kind::Restrict { exits, for_ms } => {
+                markets.for_each(|market| self.restricted[market] = (*exits, until(*for_ms)));
+            }
             Kind::SettleNow { symbol } => self.settle_now(symbol.as_deref())?,
             Kind::Funding(order) => self.order_funding(order)?,
             Kind::Maintenance { for_ms } => struck.for_each(|market| self.maintain(market, until(*for_ms))),
@@ -159,6 +162,12 @@ impl Exchange {
     /// What becomes of a subscription now, if nothing else.
     pub(super) fn deaf_to(&self, market: Market) -> Option<Deaf> {
         self.deaf[market.index()].filter(|(_, until)| self.now < *until).map(|(how, _)| how)
+    }
+
+    /// Whether the account may place orders on a market now: all, those that reduce a position, or none.
+    pub(super) fn may_place(&self, market: Market, reduces: bool) -> bool {
+        let (exits, until) = self.restricted[market.index()];
+        self.now >= until || (exits && reduces)
     }
 
     /// The symbols of that name on these markets.

@@ -55,6 +55,8 @@ pub(super) enum Kind {
     MarkOff { symbol: String, ppm: i64, for_ms: u64 },
     /// Subscriptions of the next `for_ms` come to nothing.
     Deaf { how: Deaf, for_ms: u64 },
+    /// The account may place no orders for `for_ms`; on USD-M those that reduce a position still pass if `exits`.
+    Restrict { exits: bool, for_ms: u64 },
     /// A symbol's books show only this share, in millionths, for `for_ms`.
     Thin { symbol: String, ppm: u64, for_ms: u64 },
     /// Stream events come late by `ms`, for `for_ms`.
@@ -155,6 +157,7 @@ impl Kind {
             Self::Burst { .. } => "burst",
             Self::MarkOff { .. } => "mark_off",
             Self::Deaf { .. } => "deaf",
+            Self::Restrict { .. } => "restrict",
             Self::Thin { .. } => "thin",
             Self::Lag { .. } => "lag",
             Self::DelayAck { .. } => "delay_ack",

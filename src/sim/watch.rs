@@ -248,6 +248,7 @@ impl Exchange {
             self.private.muted_until[market] = 0;
             self.private.late[market].until = 0;
             self.deaf[market] = None;
+            self.restricted[market].1 = 0;
         }
         self.marks_off.clear();
         for stream in &mut self.hub.streams {

@@ -338,6 +338,7 @@ fn put_refusal(body: &mut Value, refusal: Refusal) {
         RefusalKind::State => "state",
         RefusalKind::Throttle => "throttle",
         RefusalKind::Overload => "overload",
+        RefusalKind::Account => "account",
     };
     put(body, "reason", json!(reason));
 }

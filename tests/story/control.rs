@@ -258,6 +258,38 @@ fn an_order_of_a_run_that_never_began_here_halts() {
     assert!(records(&world, Kind::Fill).iter().all(|fill| fill["client_id"] != twin.as_str()), "not ours");
 }
 
+/// F109: a venue that restricts the account refuses every order for that. What is held stays as it is, a person is told
+/// once, and nothing is sent before he resumes; then trading goes on.
+#[test]
+fn a_restricted_account_halts_and_leaves_both_legs_as_they_are() {
+    for (market, exits, code) in [("spot", false, -2010), ("usdm", false, -4088), ("usdm", true, -4087)] {
+        let setup = Setup::seeded(5);
+        let mut world = live(&setup);
+        assert!(world.run_until(|world| orders(world) > 0, 20 * SEC));
+        let order = json!({"kind": "restrict", "market": market, "exits": exits, "for_ms": 60_000});
+        world.fault(&order).unwrap();
+        let halted = world.run_until(|world| world.shadow().mode() == Mode::Halted, 40 * SEC);
+        assert!(halted, "{market} {exits}");
+        let noted = |world: &World, words: &str| {
+            let notes = records(world, Kind::Note).into_iter();
+            notes.filter(|note| note["text"].as_str().is_some_and(|text| text.contains(words))).count()
+        };
+        assert_eq!(noted(&world, &format!("the account may not place this order (code {code})")), 1);
+        // What the refused order left unhedged is put right on the other leg.
+        world.run_for(20 * SEC);
+        assert_eq!(noted(&world, "unhedged for"), 0, "{market} {exits}");
+        let left = records(&world, Kind::Fired).len();
+        world.run_for(45 * SEC);
+        assert_eq!(records(&world, Kind::Fired).len(), left, "halted, and nothing to repair");
+        done(&mut world, Ask::Resume(why()), Mode::Trading);
+        assert!(
+            world.run_until(|world| records(world, Kind::Fired).len() > left, 60 * SEC),
+            "it trades again"
+        );
+        assert_eq!(noted(&world, "it is restricted"), 1, "told once");
+    }
+}
+
 #[test]
 fn halted_nothing_is_entered_or_left_and_a_restart_stays_halted() {
     let setup = Setup::seeded(5);

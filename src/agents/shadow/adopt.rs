@@ -16,6 +16,16 @@ use std::sync::Arc;
 /// An order that is not resting is updated last at most so long after its last trade.
 const UPDATE_NS: i64 = 60 * SEC as i64;
 
+/// The engine of an id with our mark.
+enum Engine {
+    /// This one, in this run or an earlier one.
+    This(ClientIdParts),
+    /// One of another instance.
+    Other,
+    /// One of this instance, in a run that was never begun here: its epoch.
+    Twin(u32),
+}
+
 impl Shadow {
     pub(super) fn on_whose(
         &mut self,
@@ -46,11 +56,8 @@ impl Shadow {
             self.recon.strangers.insert((instrument, order_id));
             // An order of ours that was closed long ago comes here as well: what it traded is in the books. What another
             // engine traded is in nobody's here.
-            let (instance, epoch) = self.settings.identity;
             let own = match row.whose {
-                Whose::Ours(client) => {
-                    client.parts().is_some_and(|parts| parts.instance == instance && parts.epoch <= epoch)
-                }
+                Whose::Ours(client) => matches!(self.engine_of(client), Engine::This(_)),
                 Whose::Forced(_) => true,
                 Whose::Foreign => false,
             };
@@ -114,21 +121,29 @@ impl Shadow {
         instrument: InstrumentId,
         now: Nanos,
     ) -> Option<ClientIdParts> {
-        let (instance, epoch) = self.settings.identity;
-        let Some(parts) = client.parts().filter(|parts| parts.instance == instance) else {
-            self.bar(Some(instrument), "an order of another engine", now);
-            return None;
-        };
-        if parts.epoch > epoch {
-            let why = format!(
-                "order {client} has epoch {}, and this run has {epoch}: another engine uses instance {instance}, or the \
-                 data folder is an old copy",
-                parts.epoch
-            );
-            self.halt(why, now);
-            return None;
+        match self.engine_of(client) {
+            Engine::This(parts) => return Some(parts),
+            Engine::Other => self.bar(Some(instrument), "an order of another engine", now),
+            Engine::Twin(twin) => {
+                let (instance, epoch) = self.settings.identity;
+                let why = format!(
+                    "order {client} has epoch {twin}, and this run has {epoch}: another engine uses instance {instance}, \
+                     or the data folder is an old copy"
+                );
+                self.halt(why, now);
+            }
         }
-        Some(parts)
+        None
+    }
+
+    /// Which engine an id with our mark is of.
+    fn engine_of(&self, client: ClientId) -> Engine {
+        let (instance, epoch) = self.settings.identity;
+        match client.parts().filter(|parts| parts.instance == instance) {
+            None => Engine::Other,
+            Some(parts) if parts.epoch > epoch => Engine::Twin(parts.epoch),
+            Some(parts) => Engine::This(parts),
+        }
     }
 
     /// Whether an earlier run closed an order so long ago that its trades are not known one by one any more: a

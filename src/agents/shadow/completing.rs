@@ -112,7 +112,7 @@ impl Shadow {
         // those of earlier clips among them, could not be sold.
         let coins = instruments.get(row.spot);
         let small = match next {
-            Next::Dust => true,
+            Next::Dust | Next::Unpriced => true,
             Next::Unwind { leg: LegKind::Spot, qty, .. } => {
                 Amount::of(qty, coins.qty_decimals).0 > exposure.0.abs()
             }

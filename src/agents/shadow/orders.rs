@@ -328,6 +328,19 @@ impl Shadow {
                 now.plus(PAUSE_NS),
                 "the venue refused a timestamp; the clock is learned again (if it stays so, raise --recv-window)",
             ),
+            RefusalKind::Account => {
+                let name = venue::get(venue).name;
+                let why = format!(
+                    "{name}: the account may not place this order (code {}): it is restricted; what is held stays as it \
+                     is; ask the venue why, then resume",
+                    refusal.code
+                );
+                // Every order would be refused: one alarm until the operator has resumed.
+                if self.may_trade() {
+                    self.alert(why.clone());
+                }
+                self.halt(why, now);
+            }
             RefusalKind::Throttle | RefusalKind::Overload if counted.retry_after_s.is_none() => {
                 self.freeze(venue, now.plus(PAUSE_NS), "the venue sheds load");
             }

@@ -13,7 +13,7 @@ use crate::event::{Bind, Command, Mode, PairState};
 use crate::metal::bugs::{Bug, planted};
 use crate::metal::crash;
 use crate::units::time::{MS, SEC};
-use crate::units::{Amount, Class, ClientId, LegKind, Nanos, PairId, Price, Qty};
+use crate::units::{Amount, Class, ClientId, LegKind, Nanos, PairId, Qty};
 use std::sync::Arc;
 
 /// An unwind leaves within this time, or is declined: what it was asked for may have been put right meanwhile.
@@ -91,9 +91,7 @@ impl Shadow {
                 }
             }
         }
-        // An empty side has no price: what can't be sold to it now is no dust.
         let quote = self.books[at].pulse.and_then(|pulse| pulse.quotes[LegKind::Spot as usize]);
-        let quote = quote.filter(|quote| quote.bid > Price(0));
         let next = proven.next(&instruments, pair, quote.as_ref());
         let mending = &mut self.books[at].mending;
         if matches!(next, Next::Unwind { .. }) {
@@ -114,8 +112,6 @@ impl Shadow {
             Next::Unwind { leg, side, qty } => self.unwind(at, leg, side, qty, now),
             Next::Settled { .. } if asked => {}
             Next::Settled { hedged } if all_booked => self.resolve(at, hedged, now),
-            // Before the first quote nobody can say what is too small to trade: the pair waits for it.
-            Next::Dust if quote.is_none() => {}
             Next::Dust if all_booked && !asked => {
                 let name = row.name;
                 let exposure = proven.exposure();
@@ -128,7 +124,7 @@ impl Shadow {
                 }
                 self.resolve(at, proven.perp != Amount::ZERO, now);
             }
-            Next::Settled { .. } | Next::Dust => {}
+            Next::Settled { .. } | Next::Dust | Next::Unpriced => {}
         }
     }
 

@@ -341,6 +341,8 @@ fn engine_refused(code: i32, text: Option<&str>) -> Verdict {
         refused(code, RefusalKind::Funds)
     } else if text.contains("arket is closed") {
         refused(code, RefusalKind::State)
+    } else if text.contains("disabled on this account") {
+        refused(code, RefusalKind::Account)
     } else {
         refused(code, RefusalKind::Filter)
     }
@@ -353,7 +355,8 @@ fn usdm(code: i32) -> Verdict {
         -1003 | -1015 => refused(code, RefusalKind::Throttle),
         -2018 | -2019 => refused(code, RefusalKind::Funds),
         -2022 => refused(code, RefusalKind::ReduceOnly),
-        -1121 | -4087 | -4088 | -4108 | -4140 | -4141 | -4400 | -4401 => refused(code, RefusalKind::State),
+        -4087 | -4088 | -4400 | -4401 => refused(code, RefusalKind::Account),
+        -1121 | -4108 | -4140 | -4141 => refused(code, RefusalKind::State),
         -1120..=-1100 | -1136..=-1122 => refused(code, RefusalKind::Filter),
         -4016 | -4024 | -4131 => refused(code, RefusalKind::Band),
         -4003 | -4004 | -4005 | -4013 | -4014 | -4015 | -4023 | -4061 | -4118 | -4120 | -4164 | -2021

@@ -6,7 +6,7 @@ use super::*;
 use crate::event::Counted;
 use crate::units::Unix;
 use crate::venue::sample::{fixture, instrument};
-use RefusalKind::{Auth, Band, Filter, Funds, Overload, ReduceOnly, Stamp, State, Throttle};
+use RefusalKind::{Account, Auth, Band, Filter, Funds, Overload, ReduceOnly, Stamp, State, Throttle};
 
 const OURS: ClientId = ClientId(5_782_622_041_802_803_840);
 
@@ -56,6 +56,7 @@ fn every_listed_spot_code_has_its_class() {
         ("Duplicate order sent.", Verdict::Duplicate),
         ("Account has insufficient balance for requested action.", refused(-2010, Funds)),
         ("Market is closed.", refused(-2010, State)),
+        ("This action is disabled on this account.", refused(-2010, Account)),
         ("Order would immediately match and take.", refused(-2010, Filter)),
         ("", Verdict::Unknown(Doubt::Code(-2010))),
     ] {
@@ -74,7 +75,8 @@ fn every_listed_usdm_code_has_its_class() {
         (vec![-4003, -4004, -4005, -4013, -4014, -4015, -4023, -4061, -4118, -4120], Filter),
         (vec![-4016, -4024, -4131], Band),
         (vec![-4164, -2021, -2027, -2028, -5021, -5022], Filter),
-        (vec![-1121, -4087, -4088, -4108, -4140, -4141, -4400, -4401], State),
+        (vec![-1121, -4108, -4140, -4141], State),
+        (vec![-4087, -4088, -4400, -4401], Account),
         (vec![-1021, -5028], Stamp),
         (vec![-1002, -1022, -2014, -2015], Auth),
     ] {

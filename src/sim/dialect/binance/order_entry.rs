@@ -308,6 +308,15 @@ fn shrink(exchange: &Exchange, order: &NewOrder, met: &mut Vec<Level>, ppm: u64)
 /// What the engine behind the gateway checks: the symbol's state, the id, money, and the time in force.
 fn accept(exchange: &Exchange, order: &NewOrder, met: &mut Vec<Level>) -> Result<(), Refusal> {
     let row = &exchange.listing.symbols[order.symbol];
+    if !exchange.may_place(order.market, order.reduce_only) {
+        return Err(match order.market {
+            Market::Spot => Refusal::new(-2010, "This action is disabled on this account."),
+            Market::Usdm if exchange.restricted[1].0 => {
+                Refusal::new(-4087, "User can only place reduce only order.")
+            }
+            Market::Usdm => Refusal::new(-4088, "User can not place order currently."),
+        });
+    }
     if !row.trades() {
         return Err(match order.market {
             Market::Spot => Refusal::new(-2010, "Market is closed."),
