@@ -346,4 +346,13 @@ pub(crate) mod tests {
         let mean = books.mean_basis_ppb(PairId(0)).unwrap();
         assert!((1_100_000..1_200_000).contains(&mean), "moved by 1/64 of 90 bp: {mean}");
     }
+
+    /// An exit pays both spreads: a threshold folds them in.
+    #[test]
+    fn the_mean_spread_is_of_both_legs_together() {
+        let mut books = Books::new(&one_pair());
+        books.on(&Feed::Quote(quote(0, 1, 3_999_800, 4_000_200, Nanos(1))));
+        books.on(&Feed::Quote(quote(1, 1, 399_990, 400_010, Nanos(2))));
+        assert_eq!(books.mean_spread_ppb(PairId(0)), Some(100_000 + 50_000), "1 bp and half a one");
+    }
 }

@@ -32,6 +32,13 @@ fn weighs(used: u32) -> Counted {
 const NOW: Nanos = Nanos(100 * SEC);
 
 #[test]
+fn the_lines_are_shares_of_a_limit() {
+    for (line, below) in [(Line::Watch, 720), (Line::Normal, 1_440), (Line::Reserve, 2_160)] {
+        assert_eq!(line.of(2_400), below, "{line:?}");
+    }
+}
+
+#[test]
 fn normal_work_stops_at_sixty_percent_and_what_reduces_risk_at_ninety() {
     let mut lane = lane(&[orders(100)]);
     assert_eq!(lane.ceilings(true, NOW), Ceilings { entry: 60, normal: 60, all: 90 });
