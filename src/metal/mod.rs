@@ -54,6 +54,7 @@ pub mod latest;
 pub mod link;
 mod link_error;
 mod memory;
+mod mix;
 pub mod packets;
 pub mod peer;
 mod plain;

@@ -1,8 +1,9 @@
 //! Dry fires: in idle turns the way of the next order is walked up to what has effects, so that it is warm.
 //!
 //! Owns:  how often, for which pair, and which memory is asked for.
-//! Never: has an effect. It takes the trader to look at only; what it asks the caches for stays as it was. No look at
-//!        the kill latch, a clock or room in a ring: a recording would hear of those.
+//! Never: has an effect. It takes the trader to look at only; what it asks the caches for stays as it was, and the record
+//!        it writes lies where nothing stands. No look at the kill latch, a clock or room in a ring: a recording would
+//!        hear of those.
 //! Why:   between two orders thousands of quotes pass, and what only an order needs goes cold: that costs more than any
 //!        stage (HOTPATH §11.7).
 
@@ -37,8 +38,7 @@ impl Trader {
         let aim = self.aim(stall.pair, Signal { class, direction }, now).ok()?;
         let shelves = &self.ready[at][direction as usize];
         let [first, second] = [0, 1].map(|n| aim.leg(n, shelves, None));
-        black_box(self.record(&aim.round, [Some(&first), Some(&second)], loaded));
-        self.intents.warm();
+        self.intents.dry_commit(&self.record(&aim.round, [Some(&first), Some(&second)], loaded));
         self.doors.told.warm();
         // A jump picks another order than the touch: all of them are looked at.
         for (n, leg) in aim.order.into_iter().enumerate() {
