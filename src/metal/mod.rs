@@ -43,6 +43,7 @@ pub mod bugs;
 pub mod clock;
 pub mod cpu;
 pub mod crash;
+mod decoy;
 pub mod dial;
 pub mod disk;
 mod disk_memory;
