@@ -1,7 +1,7 @@
 //! Words mixed into one: what tells a torn record from a whole one, and a folder from another.
 //!
 //! Owns:  both mixes.
-//! Never: a defence against an enemy.
+//! Never: keeps an enemy out.
 
 /// A 64-bit mix of words, in order.
 pub(super) struct Checksum(pub(super) u64);
