@@ -28,7 +28,7 @@ ROOMS = {
 INSIDE = {
     "a feed message decoded": "contango::venue::binance::feed::decode",
     "a quote into the books": "contango::desk::book::Books::on_quote",
-    "a threshold compared": "contango::agents::trader::Trader::signal",
+    "a threshold compared": "contango::agents::trader::quotes::<impl contango::agents::trader::Trader>::weigh",
     "the gate looked at": "contango::desk::gate::GateLimits::check",
     "an intent written down": "contango::agents::trader::fire::<impl contango::agents::trader::Trader>::commit",
     "orders handed to their links": "contango::agents::trader::fire::<impl contango::agents::trader::Trader>::send_legs",

@@ -17,10 +17,13 @@ use contango::venue::{Heard, Scratch, Symbols, pair_up};
 use contango::wire::ws;
 use serde_json::Value;
 use std::fs::File;
+use std::hint::black_box;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::time::Instant;
 
+/// Turns without a quote from one look at the way of the next to another: as often as the reader does.
+const DRY_EVERY: u32 = 16;
 /// The longest message that is read.
 const MESSAGE_MAX: usize = 1 << 20;
 /// Prices that lie further apart than 1/400 are those of both ends of a trial, which are 51 bp apart.
@@ -59,20 +62,23 @@ pub fn run(ready: &Value, out: &Path) -> Result<(), Fault> {
                 last = feed.seen().zip(orders[0].handed());
                 (fired, after) = (Instant::now(), true);
             }
-        } else if after {
-            for link in &mut orders {
-                link.recv()?;
-                link.consume(link.inbound().len());
-            }
-            if fired.elapsed() > ANSWERS {
-                after = false;
-                if let Some((seen, handed)) = last.take() {
-                    writeln!(took, "{}", clock.at(handed).since(clock.at(seen)))?;
+        } else {
+            if after {
+                for link in &mut orders {
+                    link.recv()?;
+                    link.consume(link.inbound().len());
                 }
-                for (at, link) in orders.iter_mut().enumerate() {
-                    sealed[at] = link.seal_ahead(&bytes[at], None);
+                if fired.elapsed() > ANSWERS {
+                    after = false;
+                    if let Some((seen, handed)) = last.take() {
+                        writeln!(took, "{}", clock.at(handed).since(clock.at(seen)))?;
+                    }
+                    for (at, link) in orders.iter_mut().enumerate() {
+                        sealed[at] = link.seal_ahead(&bytes[at], None);
+                    }
                 }
             }
+            path.stand_by(&feed, &orders, &sealed);
         }
         if warmed.elapsed() > WARM_EVERY {
             warm.0.write_all(b"w")?;
@@ -90,12 +96,36 @@ pub struct Bare {
     low: Price,
     high: Price,
     above: bool,
+    /// Turns without a quote.
+    still: u32,
 }
 
 impl Bare {
     pub fn new() -> Result<Self, Fault> {
         let symbols = Symbols::new(&instruments()?, VENUE.id);
-        Ok(Self { symbols, scratch: Scratch::default(), low: Price::MAX, high: Price(0), above: false })
+        Ok(Self {
+            symbols,
+            scratch: Scratch::default(),
+            low: Price::MAX,
+            high: Price(0),
+            above: false,
+            still: 0,
+        })
+    }
+
+    /// A turn without a quote: now and then its way is gone as far as nothing comes of it, as the rooms do.
+    pub fn stand_by(&mut self, feed: &Link, orders: &[Link; 2], sealed: &[Option<Sealed>; 2]) {
+        self.still = self.still.wrapping_add(1);
+        if !self.still.is_multiple_of(DRY_EVERY) {
+            return;
+        }
+        if let Ok(Some(frame)) = ws::next(feed.dry_recv(), MESSAGE_MAX) {
+            let heard = (VENUE.decode)(&mut self.scratch, &self.symbols, LegKind::Perp, frame.payload);
+            let _ = black_box(heard);
+        }
+        for (link, sealed) in orders.iter().zip(sealed) {
+            black_box(sealed.as_ref().is_some_and(|sealed| link.warm(sealed)));
+        }
     }
 
     /// Takes in what the feed holds; whether the newest of it lies on the other side of the line.

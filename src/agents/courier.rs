@@ -26,6 +26,7 @@ pub type Count = fn(u16, &http::Head<'_>) -> Counted;
 
 /// What came of a request.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant)] // a link travels as it is, once, and is not put on the heap for that
 pub enum Delivery<T> {
     /// An answer.
     Answer(Letter<T>),

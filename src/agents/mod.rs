@@ -3,7 +3,7 @@
 //! Map:   `reader` bytes → quotes · `trader` the only pen · `shadow` books, judges, repairs, budgets ·
 //!        `clerk` makes every link, loads instruments, learns clocks · `scribe` writes the journal ·
 //!        `courier` keeps one HTTP connection busy, for shadow and clerk · `socket` one
-//!        WebSocket being read, for reader, trader and shadow · `session`, `replay` what a room took in, kept and
+//!        WebSocket being read, for reader, trader and shadow, `decoy` one of nobody, to keep reading warm · `session`, `replay` what a room took in, kept and
 //!        given to it again, `blank` without secrets, `begun` its head · `engine` wires the rooms · `alone` a
 //!        clerk without the others.
 //! Never: blocks; reads a clock but the stamp seam; reads anything outside its turn's inputs.
@@ -14,6 +14,7 @@ mod blank;
 pub mod clerk;
 pub mod courier;
 pub mod decisions;
+mod decoy;
 pub mod engine;
 pub mod reader;
 pub mod replay;

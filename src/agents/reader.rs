@@ -7,12 +7,13 @@
 //!        known to be old, which the reader tells ([`Feed::Behind`]). A turn is shown to the trader whole: on a thread of
 //!        its own it would else decide on the first of two quotes that came together.
 
+use super::decoy::Decoy;
 use super::socket::{GiveUp, Sign, Socket};
 use super::{Dead, FeedCard, Handed, Purpose};
 use crate::event::{Arrived, Feed, Mark, Quote};
 use crate::metal::clock::Clock;
 use crate::metal::entropy::Entropy;
-use crate::metal::link::Link;
+use crate::metal::link::{Link, LinkError};
 use crate::metal::poll::{Links, Slot};
 use crate::metal::ring::{Consumer, Producer};
 use crate::metal::runner::Agent;
@@ -22,6 +23,9 @@ use arrayvec::ArrayVec;
 
 /// Feed sockets one reader can hold without allocating.
 const FEEDS_MAX: usize = 64;
+
+/// Idle turns from one dry read to the next: as of a dry fire, which takes longer.
+const DRY_EVERY: u32 = 16;
 
 /// What the reader counts, for the summary.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,11 +65,20 @@ impl LinkCounts {
 
 /// The newest quote of an instrument: who told it first, when, and whether the other has told it since.
 #[derive(Clone, Copy, Debug, Default)]
-struct Newest {
+pub(super) struct Newest {
     sequence: u64,
     received: Nanos,
     n: usize,
     both: bool,
+}
+
+/// Where what is heard goes.
+pub(super) struct To<'a> {
+    pub(super) feed: &'a mut Producer<Feed>,
+    pub(super) marks: &'a mut Producer<Mark>,
+    pub(super) newest: &'a mut [Newest],
+    pub(super) counts: &'a mut ReaderCounts,
+    pub(super) last_refusal: &'a mut Option<crate::venue::Refused>,
 }
 
 /// The room.
@@ -85,6 +98,10 @@ pub struct Reader {
     behind: ArrayVec<(Slot, LinkId), FEEDS_MAX>,
     /// The earliest moment any session wants something.
     due: Nanos,
+    /// Idle turns so far, and the socket of the last dry read.
+    still: u32,
+    dry_of: Slot,
+    decoy: Box<Decoy>,
     /// What was counted.
     pub counts: ReaderCounts,
     /// Why the last refused message was refused, for the log.
@@ -132,11 +149,15 @@ impl Reader {
             newest: Vec::new(),
             behind: ArrayVec::new(),
             due: Nanos::NEVER,
+            still: 0,
+            dry_of: Slot(0),
+            decoy: Box::new(Decoy::new()),
             counts: ReaderCounts::default(),
             last_refusal: None,
         }
     }
 
+    #[inline(never)]
     fn arrive(&mut self, mut handed: Handed, now: Nanos) {
         let Some(card) = handed.feed else {
             self.give_back(handed.link, handed.purpose, "no feed card; this is a bug".to_owned());
@@ -161,11 +182,16 @@ impl Reader {
         self.due = now;
     }
 
-    /// One `recv` and everything it completes.
-    fn read(&mut self, slot: Slot) {
+    /// One `recv`; `None` without a link.
+    #[inline(never)] // one body for reads and looks: the one warms the other's instructions
+    fn recv(&mut self, slot: Slot) -> Option<Result<usize, LinkError>> {
+        self.links.get_mut(slot).map(Link::recv)
+    }
+
+    /// Everything that a `recv` completes.
+    fn read(&mut self, slot: Slot, got: Result<usize, LinkError>) {
         let at = usize::from(slot.0);
         let Some(link) = self.links.get_mut(slot) else { return };
-        let got = link.recv();
         // The kernel's bytes, not yet opened: what opening takes is in every figure from here on.
         let received = link.seen().map_or_else(|| self.clock.now(), |seen| self.clock.at(seen));
         let id = link.id;
@@ -187,7 +213,16 @@ impl Reader {
     }
 
     /// Tells of a link whose read left something behind, and of those of which that is true no more.
+    #[inline]
     fn tell_behind(&mut self, read: Slot) {
+        if !self.behind.is_empty() || self.links.get(read).is_some_and(Link::has_more) {
+            self.tell_whose(read);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn tell_whose(&mut self, read: Slot) {
         let Self { links, behind, doors, .. } = self;
         let left = links.get(read).filter(|link| link.has_more()).map(|link| (read, link.id));
         if let Some(left) = left.filter(|left| !behind.contains(left) && !behind.is_full())
@@ -208,52 +243,43 @@ impl Reader {
         let (Some(link), Some(Some(live))) = (links.get_mut(slot), feeds.get_mut(usize::from(slot.0))) else {
             return Ok(());
         };
-        let id = link.id;
         let Live { purpose, card, socket, unconfirmed } = live;
-        let (mut ponged, mut brought, waited) = (false, false, *unconfirmed);
-        let outcome = socket.read(link, received, entropy, |sign| {
-            let told = match sign {
-                Sign::Message(message) => {
-                    let read = if *fast { card.venue.decode } else { card.venue.parse };
-                    read(scratch, &card.symbols, card.leg, message)
-                }
-                Sign::Binary(message) => (card.venue.binary.decode)(&card.symbols, card.leg, message),
-                Sign::Alive => {
-                    push_alive(&mut doors.feed, id, received);
-                    return Ok(());
-                }
-            };
-            match told {
-                Ok(Heard::Pong) => {
-                    ponged = true;
-                    push_alive(&mut doors.feed, id, received);
-                    Ok(())
-                }
-                Ok(heard) => {
-                    brought |= matches!(heard, Heard::Quote { .. } | Heard::Stamp(_) | Heard::Mark { .. });
-                    compare(&heard, newest, *purpose, received, counts);
-                    take(heard, card, unconfirmed, id, received, doors, counts)
-                }
-                Err(refused) => {
-                    counts.refused += 1;
-                    *last_refusal = Some(refused);
-                    Ok(())
-                }
+        let (feed, marks) = (&mut doors.feed, &mut doors.marks);
+        let to = To { feed, marks, newest, counts, last_refusal };
+        messages(link, socket, unconfirmed, (card, *purpose, *fast), (scratch, entropy), received, to)
+    }
+
+    /// An idle turn: now and then the way of a socket's next quote is gone, as far as nothing comes of it. What only a
+    /// quote needs goes cold in the turns that bring none, and is dearer then than all of the decision (HOTPATH §11.7).
+    fn stand_by(&mut self, now: Nanos) -> usize {
+        self.still = self.still.wrapping_add(1);
+        if !self.still.is_multiple_of(DRY_EVERY) {
+            return 0;
+        }
+        let behind = self.links.slots().find(|slot| *slot > self.dry_of);
+        let Some(slot) = behind.or_else(|| self.links.slots().next()) else { return 0 };
+        self.dry_of = slot;
+        let live = self.feeds.get(usize::from(slot.0)).and_then(Option::as_ref);
+        let (Some(live), Some(link)) = (live, self.links.get(slot)) else { return 0 };
+        let last = link.dry_recv();
+        if last.is_empty() {
+            return 0;
+        }
+        self.decoy.read(last, &live.card, self.fast, &mut self.scratch, now);
+        // Last, the kernel is asked: as a rule it has nothing, and its way is warm. What it has is taken in as ever.
+        match self.recv(slot) {
+            None | Some(Ok(0)) => 0,
+            Some(got) => {
+                self.read(slot, got);
+                self.tell_behind(slot);
+                self.doors.feed.show();
+                1
             }
-        });
-        if ponged {
-            socket.ponged(received);
         }
-        if waited > 0 && *unconfirmed == 0 {
-            socket.confirmed(received);
-        }
-        if brought {
-            socket.brought();
-        }
-        outcome
     }
 
     /// Pings where a socket went quiet, gives up where it stayed so.
+    #[inline(never)]
     fn sessions(&mut self, now: Nanos) {
         self.due = Nanos::NEVER;
         for at in 0..self.feeds.len() {
@@ -268,6 +294,8 @@ impl Reader {
         }
     }
 
+    #[cold]
+    #[inline(never)]
     fn drop_feed(&mut self, at: usize, slot: Slot, id: LinkId, why: String) {
         // A full ring would hide the loss of the socket; its quotes then go stale by silence instead.
         let _ = self.doors.feed.put(Feed::Gone { link: id });
@@ -281,6 +309,61 @@ impl Reader {
         // The ring back is as large as the number of links there can be: it is never full.
         let _ = self.doors.dead.push(Dead { link, purpose, why });
     }
+}
+
+/// Everything whole that a socket holds.
+#[inline(never)] // one body for live and dry reads: the one warms the other's instructions
+pub(super) fn messages(
+    link: &mut Link,
+    socket: &mut Socket,
+    unconfirmed: &mut usize,
+    (card, purpose, fast): (&FeedCard, Purpose, bool),
+    (scratch, entropy): (&mut Scratch, &mut Entropy),
+    received: Nanos,
+    mut to: To<'_>,
+) -> Result<(), GiveUp> {
+    let id = link.id;
+    let (mut ponged, mut brought, waited) = (false, false, *unconfirmed);
+    let outcome = socket.read(link, received, entropy, |sign| {
+        let told = match sign {
+            Sign::Message(message) => {
+                let read = if fast { card.venue.decode } else { card.venue.parse };
+                read(scratch, &card.symbols, card.leg, message)
+            }
+            Sign::Binary(message) => (card.venue.binary.decode)(&card.symbols, card.leg, message),
+            Sign::Alive => {
+                push_alive(to.feed, id, received);
+                return Ok(());
+            }
+        };
+        match told {
+            Ok(Heard::Pong) => {
+                ponged = true;
+                push_alive(to.feed, id, received);
+                Ok(())
+            }
+            Ok(heard) => {
+                brought |= matches!(heard, Heard::Quote { .. } | Heard::Stamp(_) | Heard::Mark { .. });
+                compare(&heard, to.newest, purpose, received, to.counts);
+                take(heard, card, unconfirmed, id, received, &mut to)
+            }
+            Err(refused) => {
+                to.counts.refused += 1;
+                *to.last_refusal = Some(refused);
+                Ok(())
+            }
+        }
+    });
+    if ponged {
+        socket.ponged(received);
+    }
+    if waited > 0 && *unconfirmed == 0 {
+        socket.confirmed(received);
+    }
+    if brought {
+        socket.brought();
+    }
+    outcome
 }
 
 /// Takes note which of two sockets told a quote first; the books drop what comes second.
@@ -321,43 +404,59 @@ fn take(
     unconfirmed: &mut usize,
     link: LinkId,
     received: Nanos,
-    doors: &mut ReaderDoors,
-    counts: &mut ReaderCounts,
+    to: &mut To<'_>,
 ) -> Result<(), GiveUp> {
     let (venue, leg) = (card.venue.id, card.leg);
     match heard {
         Heard::Quote { instrument, sequence, bid, bid_qty, ask, ask_qty, stamp, fallback } => {
-            counts.quotes += 1;
-            counts.fallbacks += u64::from(fallback);
+            to.counts.quotes += 1;
+            to.counts.fallbacks += u64::from(fallback);
             let quote = Quote { instrument, link, sequence, bid, bid_qty, ask, ask_qty, received };
             if let Some(stamp) = stamp {
-                let _ = doors.feed.put(Feed::Stamp { link, venue, leg, stamp, received });
+                let _ = to.feed.put(Feed::Stamp { link, venue, leg, stamp, received });
             }
-            if doors.feed.put(Feed::Quote(quote)).is_err() {
-                counts.dropped += 1;
+            if to.feed.put(Feed::Quote(quote)).is_err() {
+                to.counts.dropped += 1;
             }
         }
+        other => return take_other(other, card, unconfirmed, link, received, to),
+    }
+    Ok(())
+}
+
+/// As [`take`], what is no quote.
+#[inline(never)]
+fn take_other(
+    heard: Heard,
+    card: &FeedCard,
+    unconfirmed: &mut usize,
+    link: LinkId,
+    received: Nanos,
+    To { feed, marks, counts, .. }: &mut To<'_>,
+) -> Result<(), GiveUp> {
+    let (venue, leg) = (card.venue.id, card.leg);
+    match heard {
         Heard::Stamp(stamp) => {
             counts.others += 1;
-            let _ = doors.feed.put(Feed::Stamp { link, venue, leg, stamp, received });
+            let _ = feed.put(Feed::Stamp { link, venue, leg, stamp, received });
         }
         Heard::Mark { instrument, mark, funding, next_funding, stamp } => {
             counts.others += 1;
             // Lossy: the next one comes within a second, and old funding blocks entries by itself.
-            let _ = doors.marks.push(Mark { instrument, mark, funding, next_funding, stamp, received });
+            let _ = marks.push(Mark { instrument, mark, funding, next_funding, stamp, received });
         }
         Heard::Confirmed => {
             counts.others += 1;
             *unconfirmed = unconfirmed.saturating_sub(1);
             if *unconfirmed == 0 {
-                let _ = doors.feed.put(Feed::Live { link });
+                let _ = feed.put(Feed::Live { link });
             }
         }
         Heard::Rejected { code } => {
             return Err(GiveUp(format!("the venue refused a subscription (code {code}); check `--pairs`")));
         }
         Heard::Shutdown => return Err(GiveUp("the venue announced that this socket will close".to_owned())),
-        Heard::Pong | Heard::Unknown => counts.others += 1,
+        Heard::Pong | Heard::Unknown | Heard::Quote { .. } => counts.others += 1,
     }
     Ok(())
 }
@@ -370,8 +469,10 @@ impl Agent for Reader {
             work += 1;
         }
         self.links.poll();
-        if let Some(slot) = self.links.next_ready() {
-            self.read(slot);
+        if let Some(slot) = self.links.next_ready()
+            && let Some(got) = self.recv(slot)
+        {
+            self.read(slot, got);
             self.tell_behind(slot);
             work += 1;
         }
@@ -382,6 +483,7 @@ impl Agent for Reader {
         if work == 0 {
             // The next quote is written where nothing was for thousands of quotes.
             self.doors.feed.warm();
+            work += self.stand_by(now);
         }
         work
     }

@@ -87,7 +87,7 @@ impl Books {
     }
 
     /// Takes in what the reader told; a new top of book names its instrument.
-    #[inline]
+    #[inline(never)] // one body for real books and those of dry fires: the one warms the other's instructions
     pub fn on(&mut self, feed: &Feed) -> Option<InstrumentId> {
         match *feed {
             Feed::Quote(quote) => return self.on_quote(quote),
@@ -122,8 +122,8 @@ impl Books {
         }
         self.tops[at] = Some(quote);
         self.also[at] = None;
-        for pair in self.pairs_of[usize::from(quote.instrument.0)].clone() {
-            self.sample(pair, quote.received);
+        for at in 0..self.pairs_of[at].len() {
+            self.sample(self.pairs_of[usize::from(quote.instrument.0)][at], quote.received);
         }
         Some(quote.instrument)
     }
@@ -197,19 +197,31 @@ impl Books {
         self.slow[usize::from(pair.0)].spread_ppb
     }
 
+    #[inline]
     fn socket_mut(&mut self, link: LinkId) -> &mut Socket {
-        let at = self.sockets.iter().position(|s| s.link == link).unwrap_or_else(|| {
-            self.sockets.push(Socket { link, live: false, heard: Nanos::ZERO, stamped: None });
-            self.sockets.len() - 1
-        });
+        let known = self.sockets.iter().position(|s| s.link == link);
+        let at = known.unwrap_or_else(|| self.add(link));
         &mut self.sockets[at]
     }
 
+    #[cold]
+    #[inline(never)]
+    fn add(&mut self, link: LinkId) -> usize {
+        self.sockets.push(Socket { link, live: false, heard: Nanos::ZERO, stamped: None });
+        self.sockets.len() - 1
+    }
+
+    #[inline]
     fn sample(&mut self, pair: PairId, now: Nanos) {
         let slow = self.slow[usize::from(pair.0)];
-        if slow.basis_ppb.is_some() && now.since(slow.sampled) < SAMPLE_NS {
-            return;
+        if slow.basis_ppb.is_none() || now.since(slow.sampled) >= SAMPLE_NS {
+            self.sample_now(pair, slow, now);
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn sample_now(&mut self, pair: PairId, slow: Slow, now: Nanos) {
         let ([Some(spot), Some(perp)], Some(scales)) = (self.tops(pair), self.scales(pair)) else { return };
         let Some(basis) = scales.basis(mid(perp), mid(spot)) else { return };
         let spread = |q: &Quote| {

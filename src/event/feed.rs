@@ -74,6 +74,15 @@ pub enum Feed {
     },
 }
 
+impl Feed {
+    /// Whether it tells how far a socket was read: neither a quote nor a sign of life.
+    #[inline]
+    #[must_use]
+    pub const fn is_of_reads(&self) -> bool {
+        matches!(self, Self::Gone { .. } | Self::Behind { .. } | Self::Abreast { .. })
+    }
+}
+
 const _: () = assert!(size_of::<Quote>() <= 64, "a quote is one cache line");
 const _: () = assert!(size_of::<Feed>() <= 72, "a feed slot stays near one cache line");
 

@@ -47,40 +47,38 @@ pub struct IntentLeg {
 }
 
 impl Intent {
-    /// Bytes of the record; the store may be larger.
-    pub const BYTES: usize = 128;
+    /// Words of the record; the store may be larger.
+    pub const WORDS: usize = 13;
+    /// Bytes of it.
+    pub const BYTES: usize = Self::WORDS * 8;
     const MAGIC: u32 = 0x31_49_54_43;
     const LEGS_AT: usize = 28;
     const LEG_BYTES: usize = 36;
 
-    /// The record's bytes, little endian.
+    /// The record, little endian, its fields one after the other. In words: bytes that were put together one by one
+    /// are not there yet when the store asks for a word of them.
+    #[inline]
     #[must_use]
-    pub fn to_bytes(&self) -> [u8; Self::BYTES] {
-        let mut out = [0; Self::BYTES];
-        let mut at = 0;
-        let mut put = |bytes: &[u8]| {
-            out[at..at + bytes.len()].copy_from_slice(bytes);
-            at += bytes.len();
-        };
-        put(&Self::MAGIC.to_le_bytes());
-        put(&self.epoch.to_le_bytes());
-        put(&self.sequence.to_le_bytes());
-        put(&self.generation.to_le_bytes());
-        put(&self.pair.0.to_le_bytes());
-        put(&[self.class as u8, self.direction as u8]);
-        for age in self.ages_ns {
-            put(&u32::try_from(age / 1_000).unwrap_or(u32::MAX).to_le_bytes());
-        }
-        for leg in &self.legs {
-            let Some(leg) = leg else { break };
-            put(&leg.client.0.to_le_bytes());
-            put(&leg.instrument.0.to_le_bytes());
-            put(&[leg.side as u8, u8::from(leg.reduce_only)]);
-            put(&leg.qty.0.to_le_bytes());
-            put(&leg.limit.0.to_le_bytes());
-            put(&leg.deadline.0.to_le_bytes());
-        }
-        out
+    pub fn to_words(&self) -> [u64; Self::WORDS] {
+        let pair = |low: u32, high: u32| u64::from(low) | (u64::from(high) << 32);
+        let age = |at: usize| u32::try_from(self.ages_ns[at] / 1_000).unwrap_or(u32::MAX);
+        let what = u32::from(self.pair.0) | (self.class as u32) << 16 | (self.direction as u32) << 24;
+        let [first, second] = self.legs.map(|leg| leg.map_or([0; 9], IntentLeg::to_halves));
+        [
+            pair(Self::MAGIC, self.epoch),
+            pair(self.sequence, self.generation),
+            pair(what, age(0)),
+            pair(age(1), first[0]),
+            pair(first[1], first[2]),
+            pair(first[3], first[4]),
+            pair(first[5], first[6]),
+            pair(first[7], first[8]),
+            pair(second[0], second[1]),
+            pair(second[2], second[3]),
+            pair(second[4], second[5]),
+            pair(second[6], second[7]),
+            pair(second[8], 0),
+        ]
     }
 
     /// Reads a record back; `None` if no intent of this layout could have been written so.
@@ -129,6 +127,28 @@ impl Intent {
             ages_ns: [20, 24].map(|at| u64::from(u32_at(at)) * 1_000),
             legs: [leg(0)?, leg(1)?],
         })
+    }
+}
+
+impl IntentLeg {
+    /// Its half words in their order.
+    #[inline]
+    fn to_halves(self) -> [u32; 9] {
+        let (low, high) = (|word: u64| word as u32, |word: u64| (word >> 32) as u32);
+        let (qty, limit, deadline) = (self.qty.0 as u64, self.limit.0 as u64, self.deadline.0 as u64);
+        let what =
+            u32::from(self.instrument.0) | (self.side as u32) << 16 | u32::from(self.reduce_only) << 24;
+        [
+            low(self.client.0),
+            high(self.client.0),
+            what,
+            low(qty),
+            high(qty),
+            low(limit),
+            high(limit),
+            low(deadline),
+            high(deadline),
+        ]
     }
 }
 
@@ -183,7 +203,8 @@ mod tests {
                     (legs > 1).then(|| leg(LegKind::Spot, qty)),
                 ],
             };
-            prop_assert_eq!(Intent::from_bytes(&intent.to_bytes()), Some(intent));
+            let bytes: Vec<u8> = intent.to_words().into_iter().flat_map(u64::to_le_bytes).collect();
+            prop_assert_eq!(Intent::from_bytes(bytes.first_chunk().unwrap()), Some(intent));
         }
 
         #[test]

@@ -21,6 +21,8 @@ pub(super) struct Inbound {
     held: Range<usize>,
     /// Records not opened yet, behind what is held; a gap may lie between the two.
     raw: Range<usize>,
+    /// Where the text of the last record lies, if it lies there still.
+    last: Range<usize>,
     /// So much may be held.
     max: usize,
     /// The area may be larger than `max` by this: one record, which can only be opened whole.
@@ -35,6 +37,7 @@ impl Inbound {
             bytes: vec![0; capacity + 2 * MARGIN],
             held: MARGIN..MARGIN,
             raw: MARGIN..MARGIN,
+            last: MARGIN..MARGIN,
             max: max.max(capacity),
             extra: 0,
         }
@@ -141,13 +144,16 @@ impl Inbound {
     pub(super) fn opened(&mut self, record: usize, text: Range<usize>) {
         let from = self.raw.start + text.start..self.raw.start + text.end;
         if text.is_empty() {
+            self.last = MARGIN..MARGIN;
         } else if self.held.is_empty() {
             // The usual case: one record, all of it read before the next comes. Nothing moves.
-            self.held = from;
+            self.held = from.clone();
+            self.last = from;
         } else {
-            let end = self.held.end + from.len();
-            self.bytes.copy_within(from, self.held.end);
+            let (at, end) = (self.held.end, self.held.end + from.len());
+            self.bytes.copy_within(from, at);
             self.held.end = end;
+            self.last = at..end;
         }
         self.raw.start += record;
         if self.raw.is_empty() {
@@ -155,8 +161,15 @@ impl Inbound {
         }
     }
 
+    /// The text of the last record, consumed and not overwritten yet; empty, if there is none.
+    pub(super) fn last(&self) -> &[u8] {
+        let over = self.held.is_empty() && self.raw.is_empty();
+        if over { &self.bytes[self.last.clone()] } else { &[] }
+    }
+
     /// Moves all that is there to the front.
     fn compact(&mut self) {
+        self.last = MARGIN..MARGIN;
         if self.held.start > MARGIN {
             self.bytes.copy_within(self.held.clone(), MARGIN);
             self.held = MARGIN..MARGIN + self.held.len();

@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::bugs::{Bug, planted};
 use super::crash;
-use super::prefetch;
+use super::mix::{Checksum, RecordSum};
 use super::ring::{Consumer, Producer, ring};
 use super::tap::{Flag, Tap};
 
@@ -38,7 +38,7 @@ const SLOT_WORDS: usize = RECORD_WORDS + 2;
 /// The header has a page of its own: magic, and which start of the host wrote the slots.
 const HEADER_BYTES: usize = 4096;
 /// `CTINT` and the version of the layout.
-const MAGIC: u64 = 0x01_54_4e_49_54_43;
+const MAGIC: u64 = 0x02_54_4e_49_54_43;
 
 const _: () = assert!(SLOT_WORDS * 8 == 3 * 64, "a slot is three cache lines, shared with no other");
 
@@ -177,7 +177,7 @@ impl IntentsMemory {
             put(&header[0], MAGIC, Release);
         }
         for (slot, state, record) in left.iter().filter(|(slot, ..)| usize::from(slot.0) < slots) {
-            memory.region.write(*slot, record, *state);
+            memory.region.write(*slot, &words_of(record), *state);
         }
         Ok(memory)
     }
@@ -229,6 +229,11 @@ pub fn path_for(data_dir: &Path, instance: u8) -> io::Result<PathBuf> {
         sum.add(u64::from_le_bytes(word));
     }
     Ok(PathBuf::from(format!("/dev/shm/contango-{:016x}-{instance}", sum.0)))
+}
+
+/// A record in words.
+fn words_of(record: &[u8; INTENT_BYTES]) -> [u64; RECORD_WORDS] {
+    std::array::from_fn(|at| u64::from_le_bytes(record.as_chunks().0[at]))
 }
 
 fn checked(slots: usize) -> io::Result<usize> {
@@ -283,10 +288,10 @@ impl Intents {
         }
     }
 
-    /// Asks for the memory of the slot that is claimed next, so that writing there does not wait for it.
-    pub fn warm(&self) {
+    /// Writes a record where the next one will be, as EMPTY: nothing stands there, and what writes it is warm.
+    pub fn dry_commit<const N: usize>(&self, record: &[u64; N]) {
         if let Some(slot) = self.free.last() {
-            prefetch::lines(self.region.words(*slot));
+            self.region.write(*slot, record, EMPTY);
         }
     }
 
@@ -296,9 +301,11 @@ impl Intents {
         self.free.push(slot);
     }
 
-    /// Writes the record and then its state. When it returns, a restarted process would find it.
+    /// Writes the record, zeros where it is shorter than its place, and then its state. When it returns, a restarted
+    /// process would find it.
     #[inline]
-    pub fn commit(&mut self, slot: IntentSlot, record: &[u8; INTENT_BYTES], state: u64) {
+    pub fn commit<const N: usize>(&mut self, slot: IntentSlot, record: &[u64; N], state: u64) {
+        const { assert!(N <= RECORD_WORDS, "a record of more words than a slot has") };
         if !planted(Bug::IntentNotWritten) {
             self.region.write(slot, record, state);
         }
@@ -364,24 +371,6 @@ fn put(place: &AtomicU64, word: u64, order: Ordering) {
     tests::note_store(place, word);
 }
 
-/// A 64-bit mix of words, in order. It tells a torn record from a whole one; it is no defence
-/// against an enemy.
-struct Checksum(u64);
-
-impl Checksum {
-    fn new() -> Self {
-        // Not zero: a slot of zeroes must not check.
-        Self(0x9e37_79b9_7f4a_7c15)
-    }
-
-    #[inline]
-    fn add(&mut self, word: u64) {
-        // Multiply to 128 bits and fold: every input bit reaches every output bit.
-        let wide = u128::from(self.0 ^ word) * 0xd6e8_feb8_6659_fd93_u128;
-        self.0 = (wide as u64 ^ (wide >> 64) as u64).wrapping_add(0xa076_1d64_78bd_642f);
-    }
-}
-
 /// Mapped memory that holds the header's page and the slots.
 #[derive(Debug)]
 struct Region {
@@ -390,21 +379,26 @@ struct Region {
 }
 
 impl Region {
-    /// A record, and then its state.
-    #[inline]
-    fn write(&self, slot: IntentSlot, record: &[u8; INTENT_BYTES], state: u64) {
-        let words = self.words(slot);
-        let mut sum = Checksum::new();
-        for (place, chunk) in words.iter().zip(record.as_chunks::<8>().0) {
-            let word = u64::from_le_bytes(*chunk);
-            sum.add(word);
+    /// A record, zeros behind it, and then its state. Of any length, as a loop: the same word by word is more code than it
+    /// takes to fetch it.
+    #[inline(never)] // one body for live and dry commits: the one warms the other's instructions
+    fn write(&self, slot: IntentSlot, record: &[u64], state: u64) {
+        let places = self.words(slot);
+        let put = |place: &AtomicU64, word, order| {
+            put(place, word, order);
+            // Of a record that is none, no part is waited for.
+            if state != EMPTY {
+                crash::point("K2");
+            }
+        };
+        let mut sum = RecordSum::default();
+        for (at, place) in places[..RECORD_WORDS].iter().enumerate() {
+            let word = record.get(at).copied().unwrap_or(0);
+            sum.add(at, word);
             put(place, word, Relaxed);
-            crash::point("K2");
         }
-        put(&words[CHECKSUM_AT], sum.0, Relaxed);
-        crash::point("K2");
-        put(&words[STATE_AT], state, Release);
-        crash::point("K2");
+        put(&places[CHECKSUM_AT], sum.0, Relaxed);
+        put(&places[STATE_AT], state, Release);
     }
 
     /// Maps a file, or anonymous memory.
@@ -463,11 +457,11 @@ impl Region {
             return None;
         }
         let mut record = [0; INTENT_BYTES];
-        let mut sum = Checksum::new();
-        for (place, chunk) in words.iter().zip(record.as_chunks_mut::<8>().0) {
-            let word = place.load(Relaxed);
-            sum.add(word);
-            *chunk = word.to_le_bytes();
+        let mut sum = RecordSum::default();
+        for (at, bytes) in record.as_chunks_mut().0.iter_mut().enumerate() {
+            let word = words[at].load(Relaxed);
+            sum.add(at, word);
+            *bytes = word.to_le_bytes();
         }
         (sum.0 == words[CHECKSUM_AT].load(Relaxed)).then_some((state, record))
     }
@@ -550,7 +544,7 @@ mod tests {
             match deed {
                 Deed::Commit { n, reducing } => {
                     if let Some(slot) = intents.claim(*reducing) {
-                        intents.commit(slot, &record(*n), COMMITTED);
+                        intents.commit(slot, &words(*n), COMMITTED);
                         assert_eq!(held.insert(slot, (COMMITTED, record(*n))), None, "it was not free");
                     }
                 }
@@ -626,7 +620,7 @@ mod tests {
         let (mut intents, mut reader) = first.halves();
         let slots: Vec<_> = std::iter::from_fn(|| intents.claim(true)).collect();
         for (n, slot) in slots.iter().enumerate() {
-            intents.commit(*slot, &record(n as u8), COMMITTED);
+            intents.commit(*slot, &words(n as u8), COMMITTED);
         }
         intents.advance(slots[3], WIRE);
         reader.free(slots[0]);
@@ -678,8 +672,30 @@ mod tests {
         assert_eq!(std::fs::read(&path).unwrap(), b"short");
     }
 
+    fn words(n: u8) -> [u64; RECORD_WORDS] {
+        words_of(&record(n))
+    }
+
     fn record(n: u8) -> [u8; INTENT_BYTES] {
         std::array::from_fn(|i| n.wrapping_mul(31).wrapping_add(i as u8))
+    }
+
+    /// Whether the place was never used or has been freed, and up to the very store where the real one begins.
+    #[test]
+    fn nothing_stands_where_a_record_was_written_dry() {
+        let (mut intents, mut reader) = IntentsMemory::anonymous(4).unwrap().halves();
+        for n in 0..10 {
+            intents.dry_commit(&words(99));
+            assert!(reader.left().is_empty());
+            let slot = intents.claim(true).unwrap();
+            assert_eq!(reader.read(slot), None, "claimed is not committed");
+            intents.dry_commit(&words(98));
+            assert_eq!(reader.read(slot), None);
+            intents.commit(slot, &words(n), COMMITTED);
+            intents.dry_commit(&words(97));
+            assert_eq!(reader.left(), [(slot, COMMITTED, record(n))]);
+            reader.free(slot);
+        }
     }
 
     #[test]
@@ -687,7 +703,7 @@ mod tests {
         let (mut intents, reader) = pair_of(8).unwrap();
         let slot = intents.claim(false).unwrap();
         assert_eq!(reader.read(slot), None, "claimed is not committed");
-        intents.commit(slot, &record(3), COMMITTED);
+        intents.commit(slot, &words(3), COMMITTED);
         assert_eq!(reader.read(slot), Some((COMMITTED, record(3))));
         intents.advance(slot, WIRE);
         assert_eq!(reader.read(slot), Some((WIRE, record(3))));
@@ -701,7 +717,7 @@ mod tests {
         let repairs = std::iter::from_fn(|| intents.claim(true)).count();
         assert_eq!(repairs, 256);
         for &slot in &taken {
-            intents.commit(slot, &record(1), COMMITTED);
+            intents.commit(slot, &words(1), COMMITTED);
             reader.free(slot);
         }
         assert_eq!(reader.read(taken[0]), None);
@@ -719,10 +735,10 @@ mod tests {
         let slot = intents.claim(true).unwrap();
         // The state of an earlier life would be the worst case: pretend it survived.
         for written in 0..=CHECKSUM_AT {
-            intents.commit(slot, &record(9), COMMITTED);
-            let words = reader.region.words(slot);
-            for (place, chunk) in words.iter().zip(record(77).as_chunks::<8>().0).take(written) {
-                place.store(u64::from_le_bytes(*chunk), Relaxed);
+            intents.commit(slot, &words(9), COMMITTED);
+            let places = reader.region.words(slot);
+            for (place, word) in places.iter().zip(words(77)).take(written) {
+                place.store(word, Relaxed);
             }
             let expected = (written == 0).then_some((COMMITTED, record(9)));
             assert_eq!(reader.read(slot), expected, "{written} words written");
@@ -733,7 +749,7 @@ mod tests {
     fn every_flipped_bit_is_seen() {
         let (mut intents, reader) = pair_of(1).unwrap();
         let slot = intents.claim(true).unwrap();
-        intents.commit(slot, &record(5), COMMITTED);
+        intents.commit(slot, &words(5), COMMITTED);
         for bit in 0..(CHECKSUM_AT + 1) * 64 {
             let word = &reader.region.words(slot)[bit / 64];
             word.fetch_xor(1 << (bit % 64), Relaxed);
@@ -755,7 +771,7 @@ mod tests {
                         None => std::thread::yield_now(),
                     }
                 };
-                intents.commit(slot, &record(n as u8), COMMITTED);
+                intents.commit(slot, &words(n as u8), COMMITTED);
                 fired.push((slot, n as u8)).unwrap();
             }
         });

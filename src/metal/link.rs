@@ -30,7 +30,7 @@ pub struct Link {
     pub id: LinkId,
     peer: String,
     state: LinkState,
-    inbound: Inbound,
+    pub(super) inbound: Inbound,
     pub(super) carrier: Carrier,
     /// A failure that was found together with good bytes, which are given out first.
     failure: Option<LinkError>,

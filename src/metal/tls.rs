@@ -245,6 +245,13 @@ impl Tls {
         Ok(())
     }
 
+    /// As of [`Own::dry`], where records are ours.
+    pub(super) fn dry(&self, text: usize) {
+        if let Hands::Own(own) = &self.hands {
+            own.dry(text);
+        }
+    }
+
     /// How many sealed bytes wait.
     #[inline]
     pub(super) fn send(&mut self, bytes: &[u8], peer: &str) -> Result<usize, LinkError> {

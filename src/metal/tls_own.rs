@@ -99,6 +99,11 @@ impl Own {
         }
     }
 
+    /// As of [`Opening::dry`].
+    pub(super) fn dry(&self, text: usize) {
+        self.opening.dry(text);
+    }
+
     /// A record that is no data.
     #[cold]
     fn other(&mut self, opened: &Opened, inbound: &mut Inbound, out: &mut Vec<u8>) -> Option<End> {

@@ -189,6 +189,44 @@ fn every_suite_goes_both_ways_whatever_the_size() {
     }
 }
 
+/// However often the way of a record is gone in between, the next opens; its text is there to be looked at once more
+/// until something else lies in its place.
+#[test]
+fn nothing_comes_of_a_dry_read() {
+    for suite in SUITES {
+        let mut pair = Pair::new(suite);
+        let tickets = server_says(&mut pair.server);
+        assert_eq!(pair.hear(&tickets, usize::MAX), None);
+        assert!(pair.inbound.last().is_empty(), "a ticket is nobody's text");
+        for size in [1, 15, 16, 17, 180, 410, 16_384] {
+            let said = pair.server_says(&body(size));
+            assert_eq!(pair.hear(&said, usize::MAX), None);
+            assert!(pair.inbound.last().is_empty(), "it is not over");
+            pair.own.dry(size);
+            pair.inbound.consume(usize::MAX);
+            for _ in 0..3 {
+                assert_eq!(pair.inbound.last(), body(size));
+                pair.own.dry(size);
+            }
+            let said = pair.server_says(&body(300));
+            assert_eq!(pair.hear(&said[..100], usize::MAX), None);
+            assert!(pair.inbound.last().is_empty(), "the next lies in its place");
+            pair.own.dry(300);
+            assert_eq!(pair.hear(&said[100..], usize::MAX), None);
+            let said = pair.server_says(b"behind it");
+            assert_eq!(pair.hear(&said, usize::MAX), None);
+            assert!(
+                pair.inbound.held() == [&body(300)[..], b"behind it"].concat(),
+                "{suite:?}: {size} bytes"
+            );
+            pair.inbound.consume(usize::MAX);
+            assert_eq!(pair.inbound.last(), b"behind it");
+            pair.says(b"as before");
+            assert_eq!(pair.server_hears(), b"as before");
+        }
+    }
+}
+
 #[test]
 fn a_stream_may_be_cut_anywhere() {
     let texts = [&b"first"[..], &body(300), b"", b"third"];

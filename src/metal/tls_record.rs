@@ -5,6 +5,7 @@
 //!        number: what is sealed ahead ([`Sealing::ahead`]) may leave only if [`Sealing::spend`] agrees.
 //! Wire:  RFC 8446 §5 (records), §5.3 (nonces), §5.5 (how much one key may seal).
 
+use std::hint::black_box;
 use std::ops::Range;
 
 use ring::aead::{AES_128_GCM, AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
@@ -20,6 +21,8 @@ const BODY_MAX: usize = TEXT_MAX + 256;
 pub(super) const RECORD_MAX: usize = HEADER + BODY_MAX;
 /// Authentication tag of all three suites.
 const TAG: usize = 16;
+/// Longer records are opened by the code that opens this much.
+const DRY_MAX: usize = 512;
 /// What a record is longer than its text, unpadded: header, inner type, tag.
 pub(super) const AROUND: usize = HEADER + 1 + TAG;
 
@@ -134,6 +137,16 @@ impl Opening {
             return Err(Flaw::new(AlertDescription::UnexpectedMessage, "a record holds nothing but padding"));
         };
         Ok(Some(Opened { kind: inner[end], record, text: HEADER..HEADER + end }))
+    }
+}
+
+impl Opening {
+    /// Goes the way of a record with so much text, as far as nothing comes of it: what lies there is none, so it opens
+    /// to nothing, and its number is not spent.
+    pub(super) fn dry(&self, text: usize) {
+        let mut place = [0; DRY_MAX];
+        let sealed = &mut place[..text.min(DRY_MAX - 1 - TAG) + 1 + TAG];
+        let _ = black_box(self.key.aead.open_in_place(self.key.nonce(self.sequence), Aad::empty(), sealed));
     }
 }
 

@@ -14,7 +14,6 @@ use crate::desk::budget::ENTRY_CHARGE;
 use crate::desk::pair::serves_at;
 use crate::event::{Bind, Closed, Intent, IntentLeg, Permit, Quote, lane};
 use crate::metal::bugs::{Bug, planted};
-use crate::metal::intents::INTENT_BYTES;
 use crate::metal::link::Sealed;
 use crate::metal::poll::Slot;
 use crate::units::{Class, InstrumentId, LegKind, Nanos, PairId, Price, Unix, VenueId};
@@ -158,9 +157,9 @@ impl Trader {
         round: &Round,
         legs: [Option<&Leg<'_>>; 2],
         loaded: &Loaded,
-    ) -> [u8; INTENT_BYTES] {
+    ) -> [u64; Intent::WORDS] {
         let window_ns = i64::from(self.settings.recv_window_ms) * 1_000_000;
-        let intent = Intent {
+        Intent {
             epoch: self.settings.epoch,
             sequence: round.sequence,
             generation: loaded.instruments.generation,
@@ -179,10 +178,8 @@ impl Trader {
                     deadline: Unix(leg.order.spec.stamp.0 + window_ns),
                 })
             }),
-        };
-        let mut record = [0; INTENT_BYTES];
-        record[..Intent::BYTES].copy_from_slice(&intent.to_bytes());
-        record
+        }
+        .to_words()
     }
 }
 

@@ -1,19 +1,57 @@
 //! Dry fires: in idle turns the way of the next order is walked up to what has effects, so that it is warm.
 //!
-//! Owns:  how often, for which pair, and which memory is asked for.
-//! Never: has an effect. It takes the trader to look at only; what it asks the caches for stays as it was. No look at
-//!        the kill latch, a clock or room in a ring: a recording would hear of those.
+//! Owns:  how often, for which pair, and which memory is asked for; books of nobody, for the way of a quote.
+//! Never: has an effect. It takes the trader to look at only; what it asks the caches for stays as it was, and the record
+//!        it writes lies where nothing stands. No look at the kill latch, a clock or room in a ring: a recording would
+//!        hear of those.
 //! Why:   between two orders thousands of quotes pass, and what only an order needs goes cold: that costs more than any
 //!        stage (HOTPATH §11.7).
 
 use super::shelf::RUNGS;
 use super::{Signal, Trader};
-use crate::units::{Class, Nanos};
+use crate::desk::book::Books;
+use crate::event::{Feed, Instruments, Quote};
+use crate::metal::ring::{Consumer, Producer, ring};
+use crate::units::{Class, LegKind, Nanos, Unix, VenueId};
 use std::hint::black_box;
 
 /// Idle turns from one dry fire to the next: a turn takes half a microsecond where nothing happens, a dry fire about as
 /// long, so one quote in some thirty waits for a part of one.
 const EVERY: u32 = 32;
+
+/// Books of nobody, and a ring that leads to them.
+#[derive(Debug)]
+pub(super) struct Decoy {
+    feed: (Producer<Feed>, Consumer<Feed>),
+    books: Books,
+    sequence: u64,
+}
+
+impl Decoy {
+    pub(super) fn new() -> Self {
+        Self { feed: ring(2), books: Books::default(), sequence: 0 }
+    }
+
+    /// Its books are of these instruments.
+    pub(super) fn load(&mut self, instruments: &Instruments) {
+        self.books = Books::new(instruments);
+    }
+
+    /// Takes in a quote as the trader does: with its stamp, and as one that is new.
+    fn take_in(&mut self, quote: &Quote, (venue, leg): (VenueId, LegKind)) {
+        self.sequence += 1;
+        let Quote { link, received, .. } = *quote;
+        let stamp = Feed::Stamp { link, venue, leg, stamp: Unix(received.0 as i64), received };
+        for item in [stamp, Feed::Quote(Quote { sequence: self.sequence, ..*quote })] {
+            // What was told before is taken: there is room.
+            let _ = self.feed.0.put(item);
+        }
+        self.feed.0.show();
+        while let Some(item) = self.feed.1.pop() {
+            black_box(self.books.on(&item));
+        }
+    }
+}
 
 impl Trader {
     /// An idle turn in which there is nothing to prepare or to seal.
@@ -21,8 +59,18 @@ impl Trader {
         self.still = self.still.wrapping_add(1);
         if self.still.is_multiple_of(EVERY) {
             self.intents.take_back();
+            self.dry_quote();
             self.dry_fire(now);
         }
+    }
+
+    /// Goes the way of a quote of the pair whose threshold is nearest, with books of nobody.
+    fn dry_quote(&mut self) -> Option<()> {
+        let stall = self.stalls.get(self.nearest?.0)?;
+        let leg = LegKind::Perp;
+        let quote = self.books.top(stall.legs[leg as usize])?;
+        self.decoy.take_in(quote, (stall.venues[leg as usize], leg));
+        Some(())
     }
 
     /// Goes the way of the order whose threshold is nearest, as far as nothing comes of it.
@@ -34,11 +82,12 @@ impl Trader {
             Some(_) => Class::Exit,
             None => Class::Entry,
         };
-        let aim = self.aim(stall.pair, Signal { class, direction }, now).ok()?;
+        black_box((self.is_old(stall.pair, Signal { class, direction }), self.weigh(at).is_ok()));
+        let aimed = self.aim(stall.pair, Signal { class, direction }, now);
+        let aim = aimed.as_ref().ok()?;
         let shelves = &self.ready[at][direction as usize];
         let [first, second] = [0, 1].map(|n| aim.leg(n, shelves, None));
-        black_box(self.record(&aim.round, [Some(&first), Some(&second)], loaded));
-        self.intents.warm();
+        self.intents.dry_commit(&self.record(&aim.round, [Some(&first), Some(&second)], loaded));
         self.doors.told.warm();
         // A jump picks another order than the touch: all of them are looked at.
         for (n, leg) in aim.order.into_iter().enumerate() {

@@ -57,10 +57,12 @@ impl Trader {
     ///
     /// Why the gate stayed closed; nothing was sent then.
     pub(super) fn fire_pair(&mut self, pair: PairId, signal: Signal, now: Nanos) -> Result<(), Closed> {
-        let aim = self.aim(pair, signal, now)?;
+        // Looked at where it lies: it is too large to be moved for nothing.
+        let aimed = self.aim(pair, signal, now);
+        let aim = aimed.as_ref().map_err(|why| *why)?;
         // Lent, not cloned: counting it up waits for every store before it.
         let loaded = self.loaded.take().ok_or(Closed::NoQuote)?;
-        let fired = self.fire_aimed(&aim, signal, &loaded, now);
+        let fired = self.fire_aimed(aim, signal, &loaded, now);
         self.loaded = Some(loaded);
         fired
     }

@@ -7,7 +7,7 @@
 //! Map:   `pen` limits, rendering, fitting · `ready` orders signed ahead · `seal` and sealed ahead · `aim` what is looked
 //!        at before anything is sent · `fire` the way out · `dry` keeps it warm · `mend` what the shadow wishes · `contingent` the leg that waits for a proven fill · `proof` what proves it · `links`
 //!        answers, warmth · `talk` requests or frames · `hot` its private stream · `pairset` what an idle turn still looks at ·
-//!        `shelf` the prices prepared for · `tell` pulses and signals · `packets` the kernel's stamps, where they are wanted.
+//!        `quotes` what they make of books and signals · `shelf` the prices prepared for · `tell` pulses and signals · `packets` the kernel's stamps, where they are wanted.
 
 mod aim;
 pub mod contingent;
@@ -21,6 +21,7 @@ mod packets;
 mod pairset;
 pub mod pen;
 mod proof;
+mod quotes;
 mod ready;
 mod seal;
 mod shelf;
@@ -31,8 +32,8 @@ use super::{Dead, Handed, Loaded, session};
 use crate::desk::book::Books;
 use crate::desk::gate::GateLimits;
 use crate::event::{
-    Arrived, Closed, Command, Feed, Fold, LANES, Offsets, PERMIT_WORDS, Permit, Quote, Stakes, TERMS_WORDS,
-    Terms, Told,
+    Arrived, Closed, Command, Feed, LANES, Offsets, PERMIT_WORDS, Permit, Quote, Stakes, TERMS_WORDS, Terms,
+    Told,
 };
 use crate::metal::clock::Clock;
 use crate::metal::entropy::Entropy;
@@ -43,10 +44,11 @@ use crate::metal::ring::{Consumer, Producer};
 use crate::metal::runner::Agent;
 use crate::metal::tap::{Flag, Tap};
 use crate::units::time::MS;
-use crate::units::{Class, Direction, InstrumentId, LinkId, Nanos, PairId, Qty, VenueId};
+use crate::units::{Class, Direction, InstrumentId, LinkId, Nanos, PairId, VenueId};
 use arrayvec::ArrayVec;
 use contingent::{Armed, Legs};
 pub use counts::{TraderCounts, Weighed};
+use dry::Decoy;
 use links::{Around, OrderLinks};
 use packets::Awaited;
 use pairset::PairSet;
@@ -147,6 +149,15 @@ struct Stall {
     gaps: [u64; 2],
 }
 
+impl Stall {
+    /// New terms: a few times a second.
+    #[cold]
+    #[inline(never)]
+    fn take_in(&mut self, words: [u64; TERMS_WORDS]) {
+        self.terms = Terms::from_words(words);
+    }
+}
+
 /// A threshold that was passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Signal {
@@ -194,6 +205,8 @@ pub struct Trader {
     /// The pair and direction whose threshold was nearest then, and idle turns in which nothing was left to do.
     nearest: Option<(usize, Direction)>,
     still: u32,
+    /// What dry fires do with quotes.
+    decoy: Box<Decoy>,
     /// Pairs whose signal stands on quotes that are known to be old.
     waiting: ArrayVec<PairId, AT_ONCE_MAX>,
     /// Sockets with newer bytes than were read.
@@ -252,6 +265,7 @@ impl Trader {
             unsealed: false,
             nearest: None,
             still: 0,
+            decoy: Box::new(Decoy::new()),
             waiting: ArrayVec::new(),
             behind: ArrayVec::new(),
             sealed_on: [LinkId::default(); LANES],
@@ -265,6 +279,7 @@ impl Trader {
     fn load(&mut self, loaded: Arc<Loaded>) {
         let all = &loaded.instruments;
         self.books = Books::new(all);
+        self.decoy.load(all);
         let blank = Shelf::blank;
         self.ready = all.pairs.iter().map(|_| [[blank(), blank()], [blank(), blank()]]).collect();
         self.stalls = all
@@ -307,106 +322,11 @@ impl Trader {
         self.loaded = Some(loaded);
     }
 
-    /// Takes in all that was read, then acts on what stands after the newest of it.
+    /// A new permit: twenty times a second.
+    #[cold]
     #[inline(never)]
-    fn quotes(&mut self, now: Nanos) -> usize {
-        let mut signals = std::mem::take(&mut self.waiting);
-        let mut work = signals.len();
-        // What the newest quote made of its last pair: nothing changes that any more.
-        let mut newest = None;
-        while let Some(item) = self.doors.feed.pop() {
-            work += 1;
-            self.counts.taken += 1;
-            let Some(instrument) = self.books.on(&item) else {
-                self.hear_of_reads(&item);
-                // A socket that is gone takes its quotes with it.
-                newest = newest.filter(|_| !matches!(item, Feed::Gone { .. }));
-                continue;
-            };
-            (self.counts.quotes, newest) = (self.counts.quotes + 1, None);
-            if let (Some(tee), Feed::Quote(quote)) = (&mut self.doors.tee, item) {
-                self.counts.tee_lost += u64::from(tee.push(quote).is_err());
-            }
-            for at in 0..self.books.pairs_of(instrument).len() {
-                let pair = self.books.pairs_of(instrument)[at];
-                self.counts.decisions += 1;
-                self.unprepared.insert(usize::from(pair.0));
-                self.unranked.insert(usize::from(pair.0));
-                match self.signal(pair) {
-                    // A seventeenth pair in one turn waits for its next quote.
-                    Ok(signal) if !signals.contains(&pair) => {
-                        newest = Some((pair, signal));
-                        let _ = signals.try_push(pair);
-                    }
-                    Ok(_) => self.counts.conflated += 1,
-                    Err(why) => {
-                        let stall = &mut self.stalls[usize::from(pair.0)];
-                        stall.signalled = false;
-                        stall.weighed[why as usize] += 1;
-                    }
-                }
-            }
-        }
-        for pair in signals {
-            let known = newest.filter(|(of, _)| *of == pair);
-            match known.map_or_else(|| self.signal(pair), |(_, signal)| Ok(signal)) {
-                Ok(signal) if self.is_old(pair, signal) => self.waiting.push(pair),
-                Ok(signal) => self.act(pair, signal, now),
-                Err(_) => self.counts.conflated += 1,
-            }
-        }
-        work
-    }
-
-    /// Whether newer quotes of a pair than the signal's are known to be readable. The operator's word is held up by
-    /// nothing: it holds at any quote.
-    fn is_old(&self, pair: PairId, signal: Signal) -> bool {
-        let mut tops = self.books.tops(pair).into_iter().flatten();
-        signal.class != Class::Flatten && tops.any(|quote| self.behind.contains(&quote.link))
-    }
-
-    /// Which sockets are known to have newer bytes than were read.
-    fn hear_of_reads(&mut self, item: &Feed) {
-        match *item {
-            // Beyond so many it is not waited for.
-            Feed::Behind { link } => _ = self.behind.try_push(link),
-            Feed::Abreast { link } | Feed::Gone { link } => self.behind.retain(|behind| *behind != link),
-            _ => {}
-        }
-    }
-
-    /// Whether the standing quotes pass a threshold of the pair. The whole hot decision.
-    #[inline]
-    fn signal(&mut self, pair: PairId) -> Result<Signal, Weighed> {
-        let at = usize::from(pair.0);
-        let stall = self.stalls.get_mut(at).ok_or(Weighed::NoThreshold)?;
-        if let Some(words) = self.doors.terms[at].changed() {
-            stall.terms = Terms::from_words(words);
-        }
-        let [Some(spot), Some(perp)] = self.books.tops(pair) else { return Err(Weighed::NoQuote) };
-        let terms = &stall.terms;
-        if let Some(held) = terms.held {
-            let passed = match held.direction {
-                Direction::Short => terms.exit.at_most(perp.ask, spot.bid),
-                Direction::Long => terms.exit.at_least(perp.bid, spot.ask),
-            };
-            let class = if terms.flatten { Class::Flatten } else { Class::Exit };
-            if passed || terms.flatten {
-                return Ok(Signal { class, direction: held.direction });
-            }
-            // Otherwise it may grow by a clip, where the shadow left a threshold for that.
-        }
-        let enough = |spot_qty: Qty, perp_qty: Qty| spot_qty >= terms.clip[0] && perp_qty >= terms.clip[1];
-        let [short, long] = terms.enter;
-        let (direction, enough) = if short.at_least(perp.bid, spot.ask) {
-            (Direction::Short, enough(spot.ask_qty, perp.bid_qty))
-        } else if long.at_most(perp.ask, spot.bid) {
-            (Direction::Long, enough(spot.bid_qty, perp.ask_qty))
-        } else {
-            let never = terms.held.is_none() && short == Fold::NEVER && long == Fold::NEVER;
-            return Err(if never { Weighed::NoThreshold } else { Weighed::Below });
-        };
-        if enough { Ok(Signal { class: Class::Entry, direction }) } else { Err(Weighed::Thin) }
+    fn permitted_anew(&mut self, words: [u64; PERMIT_WORDS]) {
+        self.permit = Permit::from_words(words);
     }
 
     /// What came of weighing each pair, by [`Weighed`], in the order of the pairs.
@@ -443,7 +363,7 @@ impl Agent for Trader {
             work += 1;
         }
         if let Some(words) = self.doors.permit.changed() {
-            self.permit = Permit::from_words(words);
+            self.permitted_anew(words);
         }
         if let Some(words) = self.doors.offsets.changed() {
             self.offsets = Offsets::from_words(words);
