@@ -27,7 +27,7 @@ ROOMS = {
 }
 INSIDE = {
     "a feed message decoded": "contango::venue::binance::feed::decode",
-    "a quote into the books": "contango::desk::book::Books::on_quote",
+    "a quote into the books": "contango::desk::book::Books::on",
     "a threshold compared": "contango::agents::trader::quotes::<impl contango::agents::trader::Trader>::weigh",
     "the gate looked at": "contango::desk::gate::GateLimits::check",
     "an intent written down": "contango::agents::trader::fire::<impl contango::agents::trader::Trader>::commit",

@@ -98,7 +98,7 @@ impl World {
             }
             ("no_room", _) => {
                 let bytes = order["bytes"].as_u64();
-                self.network.limit_room(bytes.and_then(|bytes| usize::try_from(bytes).ok()));
+                self.network.limit_room(bytes.and_then(|bytes| usize::try_from(bytes).ok()), now);
                 if bytes.is_some() {
                     return until(json!({"kind": "no_room"}));
                 }

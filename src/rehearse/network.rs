@@ -14,6 +14,7 @@ use crate::metal::entropy::Entropy;
 use crate::metal::link::MemoryPeer;
 use crate::sim::{self, ConnId, Door, Exchange, Seen};
 use crate::units::Nanos;
+use crate::units::time::MS;
 use ring::digest;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -39,6 +40,8 @@ pub struct Witnessed {
     pub wire: Nanos,
     /// When bytes of market data had last come in then: spot, USD-M.
     pub fed: [Nanos; 2],
+    /// The host had little room to send: they may have been sent a while before they left.
+    pub cramped: bool,
     /// What.
     pub seen: Seen,
 }
@@ -48,6 +51,14 @@ pub struct Witnessed {
 pub(super) struct Left {
     at: Nanos,
     fed: [Nanos; 2],
+    cramped: bool,
+}
+
+impl Left {
+    /// What the box does of itself.
+    const fn of_itself(at: Nanos) -> Self {
+        Self { at, fed: [at; 2], cramped: false }
+    }
 }
 
 /// One connection, both ends.
@@ -69,7 +80,7 @@ enum Flight {
     /// A connection request reaches its door.
     Dial(DialRequest),
     /// Bytes reach the box; when they left, and when the feeds had last been heard then.
-    Up(ConnId, Vec<u8>, Nanos, [Nanos; 2]),
+    Up(ConnId, Vec<u8>, Left),
     /// The engine's goodbye reaches the box.
     UpEnd(ConnId),
     /// Bytes reach the engine.
@@ -165,7 +176,7 @@ impl Network {
             }
             // The box first: what reaches it at this very instant finds it up to date.
             self.exchange.advance(self.unix(at));
-            self.witness(at, at, [at; 2]);
+            self.witness(at, Left::of_itself(at));
             self.collect(at);
             while let Some(entry) = self.flights.first_entry().filter(|entry| entry.key().0 <= at) {
                 let flight = entry.remove();
@@ -175,14 +186,15 @@ impl Network {
             }
         }
         self.exchange.advance(self.unix(now));
-        self.witness(now, now, [now; 2]);
+        self.witness(now, Left::of_itself(now));
         self.collect(now);
     }
 
     /// Takes up what the venue saw.
-    fn witness(&mut self, at: Nanos, wire: Nanos, fed: [Nanos; 2]) {
+    fn witness(&mut self, at: Nanos, left: Left) {
         self.exchange.take_seen(&mut self.seen);
-        self.witnessed.extend(self.seen.drain(..).map(|seen| Witnessed { at, wire, fed, seen }));
+        let Left { at: wire, fed, cramped } = left;
+        self.witnessed.extend(self.seen.drain(..).map(|seen| Witnessed { at, wire, fed, cramped, seen }));
     }
 
     /// Takes up what the rooms said in this turn: requests to connect, bytes, goodbyes.
@@ -196,7 +208,8 @@ impl Network {
         let mut said = Vec::new();
         let heard = |door| self.heard[door as usize];
         let spot = heard(Door::SpotWs).max(heard(Door::SpotSbe));
-        let left = Left { at: now, fed: [spot, heard(Door::UsdmWs)] };
+        let cramped = now.since(self.weather.cramped_until) <= ROOM_SEEN_NS;
+        let left = Left { at: now, fed: [spot, heard(Door::UsdmWs)], cramped };
         for (conn, line) in &mut self.lines {
             if !line.peer.has_said() {
                 continue;
@@ -226,7 +239,7 @@ impl Network {
     pub(super) fn send_up(&mut self, conn: ConnId, bytes: Vec<u8>, left: Left, now: Nanos) {
         for chunk in self.weather.slices(bytes) {
             let at = self.in_order(conn, UP, now);
-            self.fly(at, Flight::Up(conn, chunk, left.at, left.fed));
+            self.fly(at, Flight::Up(conn, chunk, left));
         }
     }
 
@@ -322,14 +335,14 @@ impl Network {
     fn arrive(&mut self, flight: Flight, now: Nanos) {
         match flight {
             Flight::Dial(request) => self.answer_dial(&request, now),
-            Flight::Up(conn, bytes, wire, fed) => {
+            Flight::Up(conn, bytes, left) => {
                 if let Some(door) = self.lines.get(&conn).map(|line| line.door) {
                     if matches!(door, Door::SpotRest | Door::UsdmRest) {
                         self.asked.push((now, door));
                     }
                     self.note(now, b'>', conn, &bytes);
                     self.exchange.receive(conn, &bytes, self.unix(now));
-                    self.witness(now, wire, fed);
+                    self.witness(now, left);
                 }
             }
             Flight::UpEnd(conn) => {
@@ -429,6 +442,8 @@ impl Network {
     }
 }
 
+/// Rooms may rest so long before they see that there is room again.
+const ROOM_SEEN_NS: u64 = 50 * MS;
 const UP: usize = 0;
 const DOWN: usize = 1;
 

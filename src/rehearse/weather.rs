@@ -20,6 +20,8 @@ pub(super) struct Weather {
     pub(super) lean_ns: [u64; 2],
     /// Longer chunks never arrive, nor does what follows them on their connection, until the route is mended.
     pub(super) chunk_max: Option<usize>,
+    /// Until when there was little room to send.
+    pub(super) cramped_until: Nanos,
 }
 
 impl Weather {
@@ -62,7 +64,9 @@ impl Network {
     }
 
     /// So many bytes fit into the send buffer of every connection that is open now.
-    pub(super) fn limit_room(&mut self, bytes: Option<usize>) {
+    pub(super) fn limit_room(&mut self, bytes: Option<usize>, now: Nanos) {
+        self.weather.cramped_until =
+            if bytes.is_some() { Nanos::NEVER } else { now.min(self.weather.cramped_until) };
         for line in self.lines.values_mut() {
             line.peer.limit_outbox(bytes);
         }
@@ -86,7 +90,7 @@ impl Network {
         self.weather.slice = None;
         self.weather.lean_ns = [0; 2];
         self.limit_chunks(None, now);
-        self.limit_room(None);
+        self.limit_room(None, now);
         for (_, door) in super::network::DOORS {
             self.mute(door, false, now);
             self.hold(door, false, now);

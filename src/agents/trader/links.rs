@@ -33,6 +33,8 @@ const WARM_NS: u64 = 4 * SEC;
 const WARM_APART_NS: u64 = 500 * MS;
 /// A request without an answer for so long makes its link useless; the order is long being queried.
 const GIVE_UP_NS: u64 = 10 * SEC;
+/// An entry of which nothing has left whole for so long is given up: it was decided on quotes of then.
+const BEGINS_WITHIN_NS: u64 = 200 * MS;
 /// Room in the ring to the shadow that reading one answer may need: its fills and itself.
 const ANSWER_EVENTS: usize = 72;
 
@@ -285,12 +287,6 @@ impl OrderLinks {
         for at in 0..self.lines.len() {
             let slot = Slot(at as u16);
             let Some(line) = self.lines[at].as_mut() else { continue };
-            let late = line.flying.is_some_and(|(_, sent)| now.since(sent) > self.window_ns);
-            if line.unflushed && late {
-                // Its window is over: the rest must not leave any more, and what left is in doubt (F16).
-                self.bury(slot, "an order was not sent whole within its window", now, around);
-                continue;
-            }
             if line.unflushed {
                 match self.links.get_mut(slot).map(|link| link.flush()) {
                     Some(Ok(done)) => {
@@ -333,24 +329,32 @@ impl OrderLinks {
         }
     }
 
-    /// What has not left of an order must not leave any more: of any, once the kill latch is set (I6), else of
-    /// those that begin an entry, once none may begin (I5). Returns how many there were.
+    /// What has not left of an order must not leave any more: of any, once the kill latch is set (I6) or its window is
+    /// over (F16); of those that begin an entry, once none may begin (I5) or its prices are old (I13). It comes before
+    /// anything is read, which sends what waits, too. Returns how many there were.
     #[inline(never)]
     pub(super) fn hold_back(&mut self, killed: bool, now: Nanos, around: &mut Around<'_>) -> usize {
-        let why = match killed {
-            true => "the kill latch was set before an order had left whole",
-            false => "no entry may begin any more, and one had not left whole",
-        };
         let mut work = 0;
         for at in 0..self.lines.len() {
-            let cut = |line: &Line| match line.flying {
-                Some((Flying::Order { begins, .. }, _)) => line.unflushed && (killed || begins),
-                _ => false,
+            let waits = self.lines[at].as_ref().filter(|line| line.unflushed);
+            let Some((flying, sent)) = waits.and_then(|line| line.flying) else { continue };
+            let (of_order, starts) = match flying {
+                Flying::Order { begins, .. } => (true, begins),
+                Flying::Warm => (false, false),
             };
-            if self.lines[at].as_ref().is_some_and(cut) {
-                self.bury(Slot(at as u16), why, now, around);
-                work += 1;
-            }
+            let why = match now.since(sent) {
+                _ if killed && of_order => "the kill latch was set before an order had left whole",
+                _ if starts && !around.permit.begins => {
+                    "no entry may begin any more, and one had not left whole"
+                }
+                age if starts && age > BEGINS_WITHIN_NS => {
+                    "an entry did not leave at once: its prices are old"
+                }
+                age if age > self.window_ns => "an order was not sent whole within its window",
+                _ => continue,
+            };
+            self.bury(Slot(at as u16), why, now, around);
+            work += 1;
         }
         work
     }

@@ -23,20 +23,22 @@ fn id(leg: LegKind) -> ClientId {
 }
 
 proptest! {
-    /// Of an entry's two orders: after a halt the rest of one leaves only if the other left whole before, after a
-    /// kill of none; and what is held back is in doubt.
+    /// Of an entry's two orders: after a halt, or once its prices are old, the rest of one leaves only if the other left
+    /// whole before; after a kill, or past its window, of none, whatever is read. What is held back is in doubt.
     #[test]
-    fn after_a_halt_only_what_covers_leaves(
+    fn what_must_not_leave_any_more_does_not(
         first in prop::sample::select(vec![Left::Whole, Left::Cut, Left::Late]),
         second in prop::sample::select(vec![Left::Whole, Left::Cut, Left::Late]),
-        entry in any::<bool>(), killed in any::<bool>(), taken in 0usize..9,
+        entry in any::<bool>(), killed in any::<bool>(), may in any::<bool>(), taken in 0usize..9,
+        age_ms in prop::sample::select(vec![0, 200, 201, 1_000, 1_001]),
     ) {
         let instruments = one_pair();
         let (mut told, mut told_out) = ring(64);
         let (mut dead, mut dead_out) = ring(4);
         let (mut entropy, mut counts) = (Entropy::seeded(1), TraderCounts::default());
-        let ((clock, _time), permit, mut sent) = (Clock::virtual_time(), Permit::default(), [0; LANES]);
-        let mut links = OrderLinks::new(4, 1_000_000_000, (0, 1));
+        let permit = Permit { begins: may, ..Permit::default() };
+        let ((clock, _time), mut sent) = (Clock::virtual_time(), [0; LANES]);
+        let mut links = OrderLinks::new(4, 1_000, (0, 1));
         let lefts = [first, second];
         let mut peers: Vec<MemoryPeer> = Vec::new();
         for (at, leg) in LegKind::BOTH.into_iter().enumerate() {
@@ -57,7 +59,7 @@ proptest! {
             }
             peers.push(peer);
         }
-        let now = clock.now();
+        let now = clock.now().plus(age_ms * MS);
         let mut around = Around {
             told: &mut told,
             dead: &mut dead,
@@ -76,11 +78,14 @@ proptest! {
         let held = links.hold_back(killed, now, &mut around);
         for peer in &mut peers {
             peer.limit_outbox(None);
+            // Reading sends what waits, too.
+            peer.deliver(b"HTTP");
         }
         links.turn(now, &mut around);
         for (at, left) in lefts.into_iter().enumerate() {
             let covers = lefts[1 - at] != Left::Cut;
-            let leaves = left != Left::Cut || !killed && (!entry || covers);
+            let begins = entry && !covers;
+            let leaves = left != Left::Cut || !killed && age_ms <= 1_000 && !(begins && (!may || age_ms > 200));
             let mut wire = Vec::new();
             peers[at].take(&mut wire);
             prop_assert_eq!(wire.len() == 10, leaves, "leg {} of {:?}", at, lefts);

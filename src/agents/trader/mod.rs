@@ -385,9 +385,7 @@ impl Agent for Trader {
                 permit: &self.permit,
                 sent: &mut self.sent,
             };
-            if killed || !self.permit.begins {
-                work += self.links.hold_back(killed, now, &mut around);
-            }
+            work += self.links.hold_back(killed, now, &mut around);
             work += self.links.turn(now, &mut around);
         }
         work += self.contingent(now);

@@ -14,6 +14,8 @@ use crate::units::time::{MS, SEC};
 const TURN_NS: u64 = 25 * MS;
 /// A socket silent for longer than this may feed no entry (DESIGN §5), with a ping's round trip to spare.
 const FED_WITHIN_NS: u64 = SEC + 200 * MS;
+/// A host without room holds up an entry that was good when it was sent; it is given up after so long.
+const HELD_UP_NS: u64 = 200 * MS;
 
 impl Oracle {
     pub(super) fn arrival(&mut self, witnessed: &Witnessed, world: &World) -> Result<(), Broken> {
@@ -146,7 +148,8 @@ impl Oracle {
             && opens(arrived)
             && !self.facts.orders.values().rev().any(|it| same_intent(it.id, id));
         let silent = witnessed.fed.iter().map(|heard| witnessed.wire.since(*heard)).max().unwrap_or(0);
-        if begins && silent > FED_WITHIN_NS {
+        let within = FED_WITHIN_NS + if witnessed.cramped { HELD_UP_NS } else { 0 };
+        if begins && silent > within {
             let ms = silent / MS;
             return Err(broken(13, format!("{id:?} entered on a feed silent for {ms} ms: {arrived:?}")));
         }

@@ -52,7 +52,7 @@ impl Bench {
     }
 
     fn at(&self, seen: Seen) -> Witnessed {
-        Witnessed { at: self.now, wire: self.now, fed: [self.now; 2], seen }
+        Witnessed { at: self.now, wire: self.now, fed: [self.now; 2], cramped: false, seen }
     }
 
     /// An order arrives that was written down.
@@ -333,7 +333,14 @@ fn i13_an_entry_on_a_silent_feed_is_none() {
     let mut bench = Bench::new();
     let seen = Seen::Arrived(Bench::order(0, 0, true, 600_000));
     let quiet = Witnessed { fed: [bench.now, Nanos(bench.now.0 - 2 * SEC)], ..bench.at(seen) };
+    // Sent a while ago, and held up by a host without room: not for longer than an entry waits for that.
+    let seen = Seen::Arrived(Bench::order(0, 0, true, 600_000));
+    let held_up =
+        |ns| Witnessed { fed: [bench.now, Nanos(bench.now.0 - ns)], cramped: true, ..bench.at(seen.clone()) };
+    let (short, long) = (held_up(1_400 * MS), held_up(1_401 * MS));
+    breaks(13, bench.witness(&long));
     breaks(13, bench.witness(&quiet));
+    Bench::new().witness(&short).unwrap();
 }
 
 #[test]
