@@ -71,7 +71,8 @@ impl Scribe {
             journal,
             files,
             batches: [Vec::new(), Vec::new()],
-            dirty: [false; 2],
+            // What an earlier process wrote may not be on the disk yet: a full segment would be left behind so.
+            dirty: [true; 2],
             taken: 0,
             appended: 0,
             syncing: None,
@@ -178,7 +179,7 @@ impl Scribe {
         if !self.journal.is_full(&self.disk) {
             return true;
         }
-        if self.all_durable() && self.syncing.is_none() {
+        if self.all_durable() && self.syncing.is_none() && !self.dirty[0] {
             match self.journal.rotate(&mut self.disk) {
                 Ok(()) => {
                     self.files[0] = self.journal.file();
@@ -193,7 +194,7 @@ impl Scribe {
 
     /// Asks for a sync of each file that was appended to, unless one is under way.
     fn sync(&mut self, now: Nanos) {
-        if self.syncing.is_some() || self.appended == self.done {
+        if self.syncing.is_some() || self.dirty == [false; 2] {
             return;
         }
         let waits = self.dirty;
@@ -259,7 +260,10 @@ mod tests {
         }
 
         fn with_segments_of(bytes: u64) -> Self {
-            let (mut disk, peer) = Disk::memory_with_peer();
+            Self::on(Disk::memory_with_peer(), bytes)
+        }
+
+        fn on((mut disk, peer): (Disk, DiskPeer), bytes: u64) -> Self {
             let latch = latch::open(&mut disk, 0, Unix(0)).unwrap().file;
             let opened = segments::open(&mut disk, 0).unwrap();
             let (records, taken) = ring(1024);
@@ -332,6 +336,28 @@ mod tests {
         assert_eq!((world.durable(), world.scribe.durable()), (world.written, world.written));
         assert_eq!(world.turn(), 0, "an idle scribe says so");
         world
+    }
+
+    /// A process is killed while the disk is slow, and the segment it leaves is full: the next process begins another.
+    #[test]
+    fn a_full_segment_that_a_killed_process_left_is_on_the_disk_before_the_next_begins() {
+        let mut killed = World::with_segments_of(200);
+        killed.peer.hold_syncs(true);
+        killed.write(10);
+        killed.turn();
+        let mut world = World::on(killed.peer.kill_process(), 200);
+        world.written = killed.written;
+        world.peer.hold_syncs(true);
+        world.write(3);
+        world.turn();
+        assert!(world.survivors().is_empty() && world.durable() == 0);
+        world.peer.hold_syncs(false);
+        for _ in 0..10 {
+            world.turn();
+            let survivors = world.survivors();
+            assert!(survivors.iter().copied().eq(1..=survivors.len() as u64), "{survivors:?}");
+        }
+        assert_eq!(world.survivors().len(), 13);
     }
 
     #[test]
