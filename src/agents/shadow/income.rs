@@ -74,8 +74,8 @@ pub(super) struct Income {
     /// How often in a row the wallet moved while it was read: each time a little later.
     compare_tries: u32,
     held: Option<Held>,
-    differs: Option<Nanos>,
-    /// What a wallet seems to have held before the first run, and since when each look says so.
+    /// What a wallet seems to have held before the first run, where the books say nothing or something else, and since
+    /// when each look says so.
     opened: BTreeMap<Asset, (Nanos, Amount)>,
     /// What a look at the wallet would make the books' new beginning, once payments that were asked for after it
     /// explain nothing of it.
@@ -284,7 +284,7 @@ impl Shadow {
         }
         if booked > 0 {
             // What differed before, differs by something else now.
-            (self.income.compare, self.income.differs, self.income.found) = (true, None, None);
+            (self.income.compare, self.income.found) = (true, None);
         } else if rows.len() < page
             && let Some(found) = self.income.found.take_if(|found| found.at <= asked)
         {
@@ -353,7 +353,7 @@ impl Shadow {
         let quotes = self.instruments.pairs.iter().map(|pair| self.instruments.get(pair.perp).quote);
         let quotes: std::collections::BTreeSet<Asset> = quotes.collect();
         let (mut rows, mut differs) = (Vec::new(), Vec::new());
-        let mut begun = true;
+        let (mut begun, mut stands) = (true, true);
         for asset in quotes {
             let total = totals.get(&asset).copied().unwrap_or_default();
             let (cost, units) = held.cost.get(&asset).copied().unwrap_or_default();
@@ -362,8 +362,11 @@ impl Shadow {
             let rounding = (units.0 + i128::from(self.ledger.fills() + 1) * pow10_i128(Amount::SCALE))
                 / pow10_i128(ROUNDED_DECIMALS);
             match self.recovered.openings.get(&(LegKind::Perp, asset)).copied() {
-                Some(known) if (opening - known).0.abs() <= rounding => {}
+                Some(known) if (opening - known).0.abs() <= rounding => {
+                    self.income.opened.remove(&asset);
+                }
                 Some(known) => {
+                    stands &= self.stands(asset, opening, rounding, now);
                     differs.push(format!(
                         "{asset} in the perp wallet is {total} at the venue and {} in the books",
                         known + change
@@ -376,35 +379,41 @@ impl Shadow {
                 None => begun = false,
             }
         }
-        if !differs.is_empty() && now.since(*self.income.differs.get_or_insert(now)) < PATIENCE_NS {
+        if !stands {
             self.income.due = now;
         } else if rows.is_empty() {
-            (self.income.differs, self.income.compare) = (None, !begun);
+            self.income.compare = !begun;
         } else {
             // A payment that the books don't know yet would be taken for something else, for good.
             (self.income.found, self.income.due) = (Some(Found { at: now, rows, differs }), now);
         }
     }
 
-    /// Whether the books may begin with this: nothing of ours has moved yet, or looks that lie apart say the same. A
-    /// single one may have read positions or wallet of a while ago (F84), and would be believed for good.
+    /// Whether the books may begin with this: nothing of ours has moved yet, or it stands.
     fn begins(&mut self, asset: Asset, opening: Amount, rounding: i128, now: Nanos) -> bool {
+        self.stands(asset, opening, rounding, now) || self.ledger.fills() == 0
+    }
+
+    /// Whether looks that lie apart say the same. A single one may have read positions or wallet of a while ago (F84),
+    /// and would be believed for good; so may two that say different things.
+    fn stands(&mut self, asset: Asset, opening: Amount, rounding: i128, now: Nanos) -> bool {
         let (since, said) = self.income.opened.entry(asset).or_insert((now, opening));
         if (opening - *said).0.abs() > rounding {
             (*since, *said) = (now, opening);
         }
-        self.ledger.fills() == 0 || now.since(*since) >= PATIENCE_NS
+        now.since(*since) >= PATIENCE_NS
     }
 
     /// The books begin with what a look at the wallet found: at the first one, or where nothing explains it.
     fn begin_anew(&mut self, Found { rows, differs, .. }: Found) {
-        (self.income.differs, self.income.compare) = (None, false);
+        self.income.compare = false;
         for text in &differs {
             self.alert(format!(
                 "{text}: an unexplained change; look at the transfers and income of the account (positions are equal)"
             ));
         }
         for row in &rows {
+            self.income.opened.remove(&row.asset);
             self.recovered.openings.insert((row.leg, row.asset), row.opening);
         }
         let (at, now) = (self.clock.unix(), self.clock.now());
