@@ -105,6 +105,8 @@ struct Session<'a> {
     crashes: u64,
     /// When processes began anew within the last minute.
     begun_anew: Vec<Nanos>,
+    /// When the power was lost last.
+    dark_at: Option<Nanos>,
     restarts: u32,
     /// The bench itself ends the run.
     stopping: bool,
@@ -158,6 +160,7 @@ impl<'a> Session<'a> {
             unmet: None,
             crashes: 0,
             begun_anew: Vec::new(),
+            dark_at: None,
             restarts: 0,
             stopping: false,
             unhealed: false,
@@ -223,7 +226,9 @@ impl<'a> Session<'a> {
         let trips = self.oracle.round_trips();
         // A stop that comes while starts have used up the minute leaves payments unread (and says so).
         let from = from.plus(if crowded { WINDOW_NS } else { 0 });
-        let (least, limit) = (from.plus(HEALING_NS), from.plus(HEALED_WITHIN_NS));
+        // A process that does not know what was used of a minute waits for the next one.
+        let knows_at = self.dark_at.map_or(from, |at| from.max(at.plus(WINDOW_NS)));
+        let (least, limit) = (from.plus(HEALING_NS), knows_at.plus(HEALED_WITHIN_NS));
         let mut next = self.world.now().plus(SEC);
         let mut resumes = RESUMES_MAX;
         let mut looked = false;
@@ -403,11 +408,11 @@ impl<'a> Session<'a> {
         let tail = order["tail"].as_u64().map(|tail| usize::try_from(tail).unwrap_or(usize::MAX));
         let image = self.oracle.image(&self.world, tail);
         self.act(order)?;
+        self.dark_at = tail.map(|_| self.world.now()).or(self.dark_at);
         // A new process connects, reads the account, and repairs then.
         self.begun_anew.push(self.world.now());
         let wait_ns = if self.is_crowded() { WINDOW_NS } else { 0 };
-        let back = self.world.now().plus(LIVE_WITHIN_NS / 2 + wait_ns);
-        self.oracle.excuse(back);
+        self.oracle.excuse(self.world.now().plus(LIVE_WITHIN_NS / 2 + wait_ns));
         self.oracle.reborn(&mut self.world, &image)
     }
 

@@ -39,8 +39,8 @@ pub(super) enum Verdict {
     Equal,
     /// It differs by just what orders of others did: not ours (R20), and no trace of an order in doubt.
     Foreign(String),
-    /// It differs.
-    Differs(String),
+    /// It differs by so much.
+    Differs(i128, String),
 }
 
 impl Verdict {
@@ -50,14 +50,14 @@ impl Verdict {
         match difference {
             0 if foreign == 0 || !doubted => Self::Equal,
             some if some == foreign => Self::Foreign(text()),
-            _ => Self::Differs(text()),
+            _ => Self::Differs(difference, text()),
         }
     }
 
     fn text(self) -> Option<String> {
         match self {
             Self::Equal => None,
-            Self::Foreign(text) | Self::Differs(text) => Some(text),
+            Self::Foreign(text) | Self::Differs(_, text) => Some(text),
         }
     }
 }
@@ -175,7 +175,9 @@ impl Shadow {
             // of any one of them.
             if whole && all_still && quotes.insert(row.quote) {
                 let paid = self.weigh(row.quote, (Amount::ZERO, false), rows, &mut wallets);
-                shared.extend(paid.text());
+                if let Verdict::Differs(by, text) = paid {
+                    shared.push((by, text));
+                }
             }
         }
         self.conclude(of_lane, verdicts, wallets, &shared, now);
@@ -211,7 +213,7 @@ impl Shadow {
         of_lane: usize,
         verdicts: Vec<(InstrumentId, Verdict)>,
         wallets: Vec<WalletRow>,
-        shared: &[String],
+        shared: &[(i128, String)],
         now: Nanos,
     ) {
         crash::point("K15h");
@@ -230,8 +232,8 @@ impl Shadow {
                 }
                 continue;
             }
-            if let Verdict::Differs(text) = verdict {
-                different.push((instrument, text));
+            if let Verdict::Differs(by, text) = verdict {
+                different.push((instrument, by, text));
             } else if self.end_the_lost(of_lane, instrument, now) {
                 self.recon.confirmed.insert(instrument);
                 match verdict.text() {
@@ -244,12 +246,16 @@ impl Shadow {
             }
         }
         let Some(round) = self.recon.rounds.get_mut(&of_lane) else { return };
-        let since = *round.differs.get_or_insert(now);
+        let of_pairs = different.iter().map(|(instrument, by, _)| (Some(*instrument), *by));
+        let found: Vec<_> = of_pairs.chain(shared.iter().map(|(by, _)| (None, *by))).collect();
+        // What differs by something else than before began to differ only now.
+        if round.differs.as_ref().is_none_or(|(_, before)| *before != found) {
+            round.differs = Some((now, found));
+        }
+        let since = round.differs.as_ref().map_or(now, |(since, _)| *since);
         let mut lagging = false;
-        if different.is_empty() && shared.is_empty() {
-            round.differs = None;
-        } else if now.since(since) < PATIENCE_NS {
-            again.extend(different.drain(..).map(|(instrument, _)| instrument));
+        if now.since(since) < PATIENCE_NS && !(different.is_empty() && shared.is_empty()) {
+            again.extend(different.drain(..).map(|(instrument, ..)| instrument));
             lagging = !shared.is_empty();
         }
         // What was asked for meanwhile is read before the round ends.
@@ -272,9 +278,9 @@ impl Shadow {
         }
         let whole = round.whole;
         self.recon.rounds.remove(&of_lane);
-        let unexplained: Vec<String> =
-            different.iter().chain(&foreign).map(|(_, text)| text).chain(shared).cloned().collect();
-        for text in shared {
+        let of_pairs = different.iter().map(|(.., text)| text).chain(foreign.iter().map(|(_, text)| text));
+        let unexplained: Vec<String> = of_pairs.chain(shared.iter().map(|(_, text)| text)).cloned().collect();
+        for (_, text) in shared {
             self.alert(format!(
                 "{text}: an unexplained change; look at the trades and transfers of the account"
             ));
@@ -282,7 +288,7 @@ impl Shadow {
         if !different.is_empty() {
             self.recon.again_at = now.plus(LOOK_AGAIN_NS);
         }
-        for (instrument, text) in different {
+        for (instrument, _, text) in different {
             // Compared, and not equal: an order that is searched for in vain stays unknown (I12).
             self.recon.confirmed.insert(instrument);
             self.bar(Some(instrument), &format!("an unexplained holding ({text})"), now);
@@ -375,7 +381,7 @@ mod tests {
             match verdict {
                 Verdict::Equal => prop_assert!(foreign + own == 0 && (own == 0 || !doubted)),
                 Verdict::Foreign(_) => prop_assert!(own == 0 && foreign != 0),
-                Verdict::Differs(_) => prop_assert!(own != 0),
+                Verdict::Differs(by, _) => prop_assert!(own != 0 && by == foreign + own),
             }
         }
     }

@@ -77,8 +77,8 @@ pub(super) struct Round {
     pub(super) traded_at: Nanos,
     /// What had stirred when the account was asked for.
     pub(super) before: BTreeMap<InstrumentId, u64>,
-    /// Since when something differs.
-    pub(super) differs: Option<Nanos>,
+    /// What differs by how much, assets that all pairs share without an instrument, and since when by just that.
+    pub(super) differs: Option<(Nanos, Vec<(Option<InstrumentId>, i128)>)>,
     /// How often it was read again: each time a little later, since every reading has its weight.
     pub(super) repeats: u32,
 }
