@@ -5,7 +5,7 @@
 //! Never: calls books equal that moved while the answer was on its way, or explains a difference away.
 
 use super::Shadow;
-use super::recon::{Item, PAUSE_NS};
+use super::recon::{Difference, Item, PAUSE_NS};
 use crate::desk::order::Order;
 use crate::event::{Asset, End, PairState, Record, WalletRow, lane};
 use crate::metal::crash;
@@ -247,7 +247,7 @@ impl Shadow {
         }
         let Some(round) = self.recon.rounds.get_mut(&of_lane) else { return };
         let of_pairs = different.iter().map(|(instrument, by, _)| (Some(*instrument), *by));
-        let found: Vec<_> = of_pairs.chain(shared.iter().map(|(by, _)| (None, *by))).collect();
+        let found: Vec<Difference> = of_pairs.chain(shared.iter().map(|(by, _)| (None, *by))).collect();
         // What differs by something else than before began to differ only now.
         if round.differs.as_ref().is_none_or(|(_, before)| *before != found) {
             round.differs = Some((now, found));

@@ -21,6 +21,9 @@ use crate::venue::{self, Ask, BadBody, Symbols};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+/// By how much an instrument's holding differs; without one, an asset that all pairs are paid in.
+pub(super) type Difference = (Option<InstrumentId>, i128);
+
 /// Wait before what differs, or could not be asked, is tried again.
 pub(super) const PAUSE_NS: u64 = 200 * MS;
 /// How far back trades are read when a person resumes.
@@ -77,8 +80,8 @@ pub(super) struct Round {
     pub(super) traded_at: Nanos,
     /// What had stirred when the account was asked for.
     pub(super) before: BTreeMap<InstrumentId, u64>,
-    /// What differs by how much, assets that all pairs share without an instrument, and since when by just that.
-    pub(super) differs: Option<(Nanos, Vec<(Option<InstrumentId>, i128)>)>,
+    /// What differs, and since when by just that.
+    pub(super) differs: Option<(Nanos, Vec<Difference>)>,
     /// How often it was read again: each time a little later, since every reading has its weight.
     pub(super) repeats: u32,
 }
