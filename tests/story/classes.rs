@@ -100,8 +100,11 @@ fn refused(market: &str, said: Said, verdict: &str, frozen: Frozen) {
     assert_eq!(orders.len(), 2, "{case}: the other leg, there and back: {orders:?}");
     assert!(orders.iter().all(|order| !order.contains(leg(market))), "{case}: {orders:?}");
     let rows = records(&world, Kind::Mode);
-    let told: Vec<&str> =
-        rows.iter().filter(|row| row["mode"] == "frozen").map(|row| row["why"].as_str().unwrap()).collect();
+    let told: Vec<&str> = rows
+        .iter()
+        .filter(|row| row["mode"] == "frozen" || row["mode"] == "halted")
+        .map(|row| row["why"].as_str().unwrap())
+        .collect();
     match frozen {
         "" => assert!(told.is_empty(), "{case}: {told:?}"),
         words => assert!(told.len() == 1 && told[0].contains(words), "{case}: {told:?}"),
@@ -181,8 +184,16 @@ fn b_usdm_refusals() {
         refused("usdm", (400, code, "Refused."), &format!("refused filter {code} answer"), "");
     }
     refused("usdm", (400, -4131, "Refused."), "refused band -4131 answer", "");
-    for code in [-1121, -4087, -4140, -4401] {
+    for code in [-1121, -4140] {
         refused("usdm", (400, code, "Refused."), &format!("refused state {code} answer"), "");
+    }
+    for code in [-4087, -4401] {
+        refused(
+            "usdm",
+            (400, code, "Refused."),
+            &format!("refused account {code} answer"),
+            "it is restricted",
+        );
     }
     refused("usdm", (400, -2022, "ReduceOnly Order is rejected."), "refused reduce_only -2022 answer", "");
 }

@@ -17,8 +17,8 @@ flags="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-arg
   -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1 --cfg fuzzing"
 host=$(rustc -vV | sed -n 's/^host: //p')
 # Named, so that build scripts and macros are built without them.
-RUSTFLAGS=$flags cargo build --release --manifest-path tests/fuzz/Cargo.toml --target "$host" --target-dir "$out" --bin fuzz
-cargo build --release --manifest-path tests/fuzz/Cargo.toml --target-dir "$out" --bin seeds
+RUSTFLAGS=$flags cargo build --release --locked --manifest-path tests/fuzz/Cargo.toml --target "$host" --target-dir "$out" --bin fuzz
+cargo build --release --locked --manifest-path tests/fuzz/Cargo.toml --target-dir "$out" --bin seeds
 readers=$("$out/release/seeds" "$out/corpus")
 
 failed=0

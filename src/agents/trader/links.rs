@@ -344,12 +344,8 @@ impl OrderLinks {
             };
             let why = match now.since(sent) {
                 _ if killed && of_order => "the kill latch was set before an order had left whole",
-                _ if starts && !around.permit.begins => {
-                    "no entry may begin any more, and one had not left whole"
-                }
-                age if starts && age > BEGINS_WITHIN_NS => {
-                    "an entry did not leave at once: its prices are old"
-                }
+                _ if starts && !around.permit.begins => "no entry may begin, and one had not left whole",
+                age if starts && age > BEGINS_WITHIN_NS => "an entry did not leave at once",
                 age if age > self.window_ns => "an order was not sent whole within its window",
                 _ => continue,
             };
