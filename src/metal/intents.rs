@@ -135,8 +135,15 @@ impl IntentsMemory {
         let region = Region::map(slots, Some(file.as_raw_fd())).map_err(told)?;
         let boot = boot_id().map_err(told)?;
         // 0: made a moment ago, or by a process that died before it committed anything.
-        if ![0, MAGIC].contains(&region.header()[0].load(Acquire)) {
-            return Err(foreign("it does not begin as intent records do"));
+        match region.header()[0].load(Acquire) {
+            0 | MAGIC => {}
+            // The same five letters, and another version behind them.
+            other if (other ^ MAGIC) << 24 == 0 => {
+                return Err(foreign(
+                    "an engine of another version left intent records here and did not end in peace: run that one once more",
+                ));
+            }
+            _ => return Err(foreign("it does not begin as intent records do")),
         }
         Ok(Self { region: Arc::new(region), boot })
     }
@@ -664,6 +671,10 @@ mod tests {
         assert!(refused(&path).contains("only this user"), "{}", refused(&path));
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         assert!(refused(&path).contains("does not begin"), "{}", refused(&path));
+        let mut older = vec![0; Region::length(4)];
+        older[..6].copy_from_slice(b"CTINT\x01");
+        std::fs::write(&path, older).unwrap();
+        assert!(refused(&path).contains("another version"), "{}", refused(&path));
         std::fs::write(&path, b"short").unwrap();
         assert!(refused(&path).contains("size"), "{}", refused(&path));
         let link = dir.path().join("link");
