@@ -15,6 +15,7 @@
 //! | `tls`, `plain`, `memory` | what carries a link: TLS, bare TCP, or a test's two hands |
 //! | `tls_trust`, `tls_rustls`, `tls_own`, `tls_record` | whom it trusts, the handshake, what comes after it, its records |
 //! | `ahead` | messages sealed ahead of being sent |
+//! | `decoy` | reads that nothing comes of, and links to nobody, to keep the way of a quote warm |
 //! | `socket` | the options of our TCP sockets |
 //! | `packets` | the kernel's own stamps of what came and what left, for measuring |
 //! | `tap` | what comes in by these seams, copied for a session file (`recorder`) or supplied from one (`player`) |
@@ -24,6 +25,7 @@
 //! | `disk` | append-only files; a helper thread does the sync |
 //! | `disk_memory` | the same in memory, with power losses |
 //! | `intents` | what the trader is about to send, in memory that outlives a crash of the code |
+//! | `mix` | words mixed into one: a whole record from a torn one, a folder from another |
 //! | `entropy` | random bytes, from the kernel or from a seed |
 //! | `latch` | stop and kill: set from anywhere, seen by every thread |
 //! | `peer` | who is at the other end of a Unix socket |
