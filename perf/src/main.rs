@@ -8,7 +8,7 @@
 //!        `inproc` (`wire inproc [QUOTES]`), which measures in one process.
 //! Rounds: every participant lives through all of them and has its turn in each, in an order drawn from the seed; who is
 //!        not on turn is stopped (SIGSTOP) and its venue stands still, so that nothing but one participant and the
-//!        server runs. Starting each anew would cost more than all trials, and would measure cold programs.
+//!        server runs; between two turns those who have been stopped for long are let run for a moment each. Starting each anew would cost more than all trials, and would measure cold programs.
 
 mod bare;
 mod cert;
@@ -41,6 +41,9 @@ type Fault = Box<dyn Error>;
 const GAP: Duration = Duration::from_millis(40);
 /// From being let run to the first trial.
 const SETTLE: Duration = Duration::from_millis(250);
+/// Who has been stopped for so long is let run for a breath: on a socket that is silent for longer, everybody gives up.
+const HELD: Duration = Duration::from_secs(3);
+const BREATH: Duration = Duration::from_millis(60);
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -104,6 +107,11 @@ fn run(plan: &Value) -> Result<(), Fault> {
         (1..order.len()).rev().for_each(|i| order.swap(i, dice.below(i as u64 + 1) as usize));
         let (busy, ours, round_begun) = (machine()?, own(&players)?, Instant::now());
         for at in &order {
+            for player in players.iter_mut().filter(|it| it.rests_for() > HELD) {
+                player.signal(libc::SIGCONT);
+                player.quiet(&mut dice, BREATH);
+                player.signal(libc::SIGSTOP);
+            }
             let player = &mut players[*at];
             player.signal(libc::SIGCONT);
             player.quiet(&mut dice, SETTLE);

@@ -47,6 +47,8 @@ pub struct Player {
     pub fed: Flow,
     next_quote: Instant,
     next_mark: Instant,
+    /// When it had quotes last.
+    quiet_until: Instant,
     /// Settlements that were told already.
     settled: u64,
 }
@@ -159,6 +161,7 @@ impl Player {
             fed: Flow::default(),
             next_quote: now,
             next_mark: now,
+            quiet_until: now,
             settled: 0,
         })
     }
@@ -212,6 +215,12 @@ impl Player {
         }
         self.fed.quotes += quotes;
         self.fed.time += begun.elapsed();
+        self.quiet_until = now;
+    }
+
+    /// How long it has not heard anything.
+    pub fn rests_for(&self) -> Duration {
+        self.quiet_until.elapsed()
     }
 
     /// A second's mark prices; and, once, a week and more of settlements.
