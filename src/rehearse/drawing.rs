@@ -375,7 +375,8 @@ fn setup(seed: u64, coins: &[&str], draw: &mut Draw<'_>) -> Setup {
     let delays = [(40 * US, 80 * US), (200 * US, 2 * MS), (MS, 15 * MS), (10 * MS, 60 * MS)];
     let delay = delays[draw.range(0, 3) as usize];
     let few = coins.len() <= 3;
-    let ticks_per_s = if few { draw.range(4, 20) } else { draw.range(2, 5) } as u32;
+    // Quotes are what most events are, and few of them are news: a market is as lively as trading needs it.
+    let ticks_per_s = if few { draw.range(3, 10) } else { draw.range(2, 4) } as u32;
     let box_config = sim::Config {
         ticks_per_s,
         clock_offset_ns: (draw.range(0, 600) as i64 - 300) * MS as i64,
@@ -393,7 +394,8 @@ fn setup(seed: u64, coins: &[&str], draw: &mut Draw<'_>) -> Setup {
         // Kill loops raise it; a session in four keeps the limit.
         crashes_max: if draw.range(0, 3) == 0 { Setup::default().crashes_max } else { (1_000, 600 * SEC) },
         delay_ns: delay.0..=delay.1,
-        idle_ns: [2 * MS, 5 * MS, 10 * MS, 20 * MS][draw.range(0, 3) as usize],
+        // How long a room parks where nothing comes: rarely so short that most turns find nothing.
+        idle_ns: [2, 5, 10, 10, 20, 20, 20, 20][draw.range(0, 7) as usize] * MS,
         drawn_turns: draw.coin(),
         segment_bytes: [32 << 10, 256 << 10, 16 << 20][draw.range(0, 2) as usize],
         ..keyed(seed, box_config)

@@ -290,6 +290,35 @@ fn a_restricted_account_halts_and_leaves_both_legs_as_they_are() {
     }
 }
 
+/// F109 while everything is being closed: each try could close one leg and be refused the other, so it ends, halted, and
+/// a person is called. What it left of one leg is put right, as soon as the venue lets it (R18).
+#[test]
+fn a_flattening_ends_where_the_account_is_restricted() {
+    let setup = Setup::seeded(5);
+    let mut world = live(&setup);
+    assert!(world.run_until(|world| world.shadow().open_now() > 1, 40 * SEC));
+    world.fault(&json!({"kind": "restrict", "market": "usdm", "exits": false, "for_ms": 60_000})).unwrap();
+    done(&mut world, Ask::Flatten(why()), Mode::ReduceOnly);
+    assert!(world.run_until(|world| world.shadow().mode() == Mode::Halted, 20 * SEC));
+    let classes = |world: &World| -> Vec<_> {
+        records(world, Kind::Fired)
+            .iter()
+            .filter_map(|fired| Some(fired["class"].as_str()?.to_owned()))
+            .collect()
+    };
+    world.run_for(SEC);
+    let left = classes(&world).len();
+    world.run_for(45 * SEC);
+    assert!(classes(&world)[left..].iter().all(|class| class == "repair"), "no pair more is begun");
+    world.run_for(30 * SEC);
+    let alarms = world.lines().iter().filter(|line| line.starts_with("ALERT: binance: the account may not"));
+    assert_eq!(alarms.count(), 1, "{:?}", world.lines());
+    done(&mut world, Ask::Flatten(why()), Mode::ReduceOnly);
+    assert!(world.run_until(|world| world.shadow().open_now() == 0, 20 * SEC));
+    assert!(world.stop());
+    books_equal_truth(&world);
+}
+
 #[test]
 fn halted_nothing_is_entered_or_left_and_a_restart_stays_halted() {
     let setup = Setup::seeded(5);

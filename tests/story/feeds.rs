@@ -146,6 +146,30 @@ fn late_quotes_are_not_traded_on() {
     assert!(opened_in(&mut world, 5 * SEC) > 0);
 }
 
+/// F5: what the reader's core stamped in the future of the trader's is not fresh, and a person is told, once.
+#[test]
+fn quotes_from_the_future_are_not_traded_on_and_a_person_is_told() {
+    let mut world = live(&steady());
+    world.run_for(SEC);
+    let apart = |world: &mut World, us: u64| {
+        world.act(&json!({"kind": "skew", "room": "reader", "us": us, "ms": 0}), &steady()).unwrap();
+    };
+    apart(&mut world, 20_000);
+    world.run_for(SEC);
+    assert_eq!(opened_in(&mut world, 3 * SEC), 0);
+    let closed = world.trader().closed;
+    assert!(closed[Closed::Ahead as usize] > 0, "{closed:?}");
+    let alarms = |world: &World| world.lines().iter().filter(|line| line.starts_with("ALERT: ")).count();
+    assert_eq!(alarms(&world), 1, "{:?}", world.lines());
+    assert!(
+        world.lines().iter().any(|line| line.starts_with("ALERT: the clocks of this host's cores disagree"))
+    );
+    apart(&mut world, 0);
+    world.run_for(SEC);
+    assert!(opened_in(&mut world, 5 * SEC) > 0, "{:?}", world.lines());
+    assert_eq!(alarms(&world), 1);
+}
+
 /// A silent partition: the sockets stay open and bring nothing.
 #[test]
 fn a_feed_that_falls_silent_is_not_traded_on_and_is_dialled_anew() {

@@ -273,6 +273,8 @@ pub struct Shadow {
     reads: Reads,
     permit_due: Nanos,
     housekeeping_due: Nanos,
+    /// When clocks that disagree are news again.
+    clocks_due: Nanos,
     offsets: Offsets,
     /// Markets that asked an earlier process to be left alone, and until when by their venue's clock.
     hushed: Vec<(usize, Unix)>,
@@ -356,6 +358,7 @@ impl Shadow {
             reads: Reads::default(),
             permit_due: Nanos::ZERO,
             housekeeping_due: Nanos::ZERO,
+            clocks_due: Nanos::ZERO,
             offsets: Offsets::default(),
             hushed: Vec::new(),
             scratch: Scratch::new(),

@@ -201,6 +201,16 @@ impl Shadow {
         self.change(Mode::Halted, false, why, true, now);
     }
 
+    /// Halts by itself where nothing can be sent, and calls a person, once: a flattening ends with it, too, since each
+    /// try could close one leg of a pair and be refused the other.
+    pub(super) fn stop(&mut self, why: String, now: Nanos) {
+        if matches!(self.operator.mode, Mode::Killed | Mode::Halted) {
+            return;
+        }
+        self.alert(why.clone());
+        self.change(Mode::Halted, false, why, true, now);
+    }
+
     fn change(&mut self, mode: Mode, flattening: bool, why: String, own: bool, now: Nanos) {
         let kill = &self.doors.operator.kill;
         if mode == Mode::Killed {

@@ -37,7 +37,7 @@ impl Shadow {
                 let heard = UserHeard::Trade { client, instrument, order_id, trade_id, qty };
                 self.on_user_order(client, instrument, heard, now);
             }
-            Told::Pulse(pulse) => self.on_pulse(pulse),
+            Told::Pulse(pulse) => self.on_pulse(pulse, now),
             Told::Signal { pair, class, direction, .. } => {
                 self.totals.signals += 1;
                 let instruments = Arc::clone(&self.instruments);
@@ -335,11 +335,7 @@ impl Shadow {
                      is; ask the venue why, then resume",
                     refusal.code
                 );
-                // Every order would be refused: one alarm until the operator has resumed.
-                if self.may_trade() {
-                    self.alert(why.clone());
-                }
-                self.halt(why, now);
+                self.stop(why, now);
             }
             RefusalKind::Throttle | RefusalKind::Overload if counted.retry_after_s.is_none() => {
                 self.freeze(venue, now.plus(PAUSE_NS), "the venue sheds load");

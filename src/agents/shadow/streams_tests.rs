@@ -446,7 +446,7 @@ fn a_fill_after_the_end_of_a_resolved_order_is_booked_and_unwound() {
             weighed: [0; 4],
             gate: None,
         };
-        alone.shadow.on_pulse(pulse);
+        alone.shadow.on_pulse(pulse, now);
         alone.shadow.on_user_order(client, instrument, heard, now);
         assert_eq!(alone.shadow.books[0].state, PairState::Busy);
         assert_eq!(alone.shadow.ledger.fills(), 4);

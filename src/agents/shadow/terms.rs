@@ -11,11 +11,14 @@ use crate::desk::basis::{Bound, Scales};
 use crate::desk::book::mid;
 use crate::desk::ledger::sellable;
 use crate::desk::pair;
-use crate::event::{Bind, Fold, Held, Instruments, PairState, Pulse, Terms, lane};
+use crate::event::{Bind, Closed, Fold, Held, Instruments, PairState, Pulse, Terms, lane};
 use crate::metal::bugs::{Bug, planted};
 use crate::units::decimal::pow10_i128;
+use crate::units::time::SEC;
 use crate::units::{Amount, Direction, LegKind, Nanos, PairId, Price, Qty, Rate, Ratio, VenueId};
 
+/// A person hears of clocks that disagree once in so long.
+const CLOCKS_NS: u64 = 60 * SEC;
 /// No entry while mark and market are further apart than one part in so many.
 const MARK_APART: i64 = 50;
 /// Entry collar, as `agents/trader/pen` prices it, in parts per million.
@@ -78,7 +81,8 @@ impl Shadow {
     }
 
     /// Takes in how a pair's books look.
-    pub(super) fn on_pulse(&mut self, pulse: Pulse) {
+    pub(super) fn on_pulse(&mut self, pulse: Pulse, now: Nanos) {
+        self.hear_of_clocks(&pulse, now);
         let instruments = std::sync::Arc::clone(&self.instruments);
         let Some(book) = self.books.get_mut(usize::from(pulse.pair.0)) else { return };
         if let [Some(spot), Some(perp)] = &pulse.quotes {
@@ -88,6 +92,22 @@ impl Shadow {
             book.best = book.best.max(basis);
         }
         book.pulse = Some(pulse);
+    }
+
+    /// Tells a person that a quote came from the future of the trader's core (F5). A pair's gate stays as its last
+    /// signal left it, so only its change is news.
+    fn hear_of_clocks(&mut self, pulse: &Pulse, now: Nanos) {
+        let is_ahead = |pulse: &Pulse| pulse.gate == Some(Closed::Ahead);
+        let before = self.books.get(usize::from(pulse.pair.0)).and_then(|book| book.pulse.as_ref());
+        if !is_ahead(pulse) || before.is_some_and(is_ahead) || now < self.clocks_due {
+            return;
+        }
+        self.clocks_due = now.plus(CLOCKS_NS);
+        self.alert(
+            "the clocks of this host's cores disagree: a quote was stamped milliseconds after the trader looked at it; \
+             nothing is entered or left on such quotes; see that the kernel's clock source is stable"
+                .to_owned(),
+        );
     }
 
     /// Computes a pair's terms, and publishes them if they differ from what the trader has.
