@@ -17,8 +17,9 @@ use crate::units::time::{MS, Nanos};
 /// scheduler slice is a few ms; a suspended guest or a stopped process is far above.
 pub const GAP_NS: u64 = 50 * MS;
 
-/// The longest sleep of [`Idle::Park`].
-const PARK_MAX: Duration = Duration::from_micros(200);
+/// The longest sleep of [`Idle::Park`]: rooms that park share their core with the kernel's network stack, and each of
+/// their wakes holds that up. What they wait for comes from a venue, a round trip after an order.
+const PARK_MAX: Duration = Duration::from_micros(1_000);
 /// Its first sleep; doubles while nothing happens.
 const PARK_FIRST: Duration = Duration::from_micros(10);
 

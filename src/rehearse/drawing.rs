@@ -395,7 +395,7 @@ fn setup(seed: u64, coins: &[&str], draw: &mut Draw<'_>) -> Setup {
         crashes_max: if draw.range(0, 3) == 0 { Setup::default().crashes_max } else { (1_000, 600 * SEC) },
         delay_ns: delay.0..=delay.1,
         // How long a room parks where nothing comes: rarely so short that most turns find nothing.
-        idle_ns: [2, 5, 10, 10, 20, 20, 20, 20][draw.range(0, 7) as usize] * MS,
+        idle_ns: [4, 5, 10, 10, 20, 20, 20, 20][draw.range(0, 7) as usize] * MS,
         drawn_turns: draw.coin(),
         segment_bytes: [32 << 10, 256 << 10, 16 << 20][draw.range(0, 2) as usize],
         ..keyed(seed, box_config)
