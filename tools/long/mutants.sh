@@ -1,27 +1,43 @@
 #!/usr/bin/env bash
 # Small changes in what decides, remembers and is read back (desk, intent records, journal), one at a time: does a test
-# notice? Each costs a build and the library's tests, so all of them take days on two cores; a sample is every Nth.
+# notice? Each costs a build and tests, so all of them take most of a day on two cores; a sample is every Nth.
 #
-#   tools/long/mutants.sh [SAMPLE]        one in SAMPLE of them; 1, the default: all
+#   tools/long/mutants.sh [SAMPLE] [JOBS]     one in SAMPLE of them (1: all), JOBS at a time (2)
 #
-# Needs cargo-mutants, which is installed beside the other build results if it is not there. Survivors, those caught and
-# the share are in target/long/mutants.out. Exit code 0 only if every one was noticed.
+# The unit tests of those rooms look first; what they miss is tried with the whole library's, the stories and the kept
+# sessions. Needs cargo-mutants, which is installed beside the other build results if it is not there. Everyone's fate is
+# in target/long/mutants/first and second; the share is printed, and left in target/long/mutants/share.json. Exit code 0
+# only if every one was noticed.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-sample=${1:-1}
-tools=$PWD/target/tools
+sample=${1:-1} jobs=${2:-2}
+tools=$PWD/target/tools out=$PWD/target/long/mutants
 [ -x "$tools/bin/cargo-mutants" ] || cargo install cargo-mutants --locked --root "$tools" --quiet
-mkdir -p target/long
-# Rehearsals judge what unit tests leave: the kept sessions and a seed are among the tests that are run.
-PATH="$tools/bin:$PATH" cargo mutants --shard "0/$sample" --sharding round-robin --output target/long --no-shuffle \
-  --file 'src/desk/*.rs' --file src/metal/intents.rs --file src/store/journal.rs \
-  --baseline skip --timeout 600 --profile quick -- --lib --test story || failed=$?
-python3 - target/long/mutants.out <<'PY'
-import pathlib, sys
-count = {name: len((pathlib.Path(sys.argv[1]) / f"{name}.txt").read_text().splitlines())
-         for name in ("caught", "timeout", "missed", "unviable")}
-noticed, all_ = count["caught"] + count["timeout"], count["caught"] + count["timeout"] + count["missed"]
-print(count, f"noticed {noticed} of {all_}, {100 * noticed / max(all_, 1):.1f} %")
+rm -rf "$out"
+mkdir -p "$out"
+# Building is what takes the time, so nothing is optimised.
+export CARGO_PROFILE_DEV_OPT_LEVEL=0 PATH="$tools/bin:$PATH"
+what=(--no-shuffle --baseline skip --jobs "$jobs" --file 'src/desk/*.rs' --file src/metal/intents.rs --file src/store/journal.rs)
+cargo mutants "${what[@]}" --output "$out/first" --shard "0/$sample" --sharding round-robin --timeout 120 \
+  -- --locked --lib -- desk:: store:: metal::intents || true
+missed=$out/first/mutants.out/missed.txt
+if [ -s "$missed" ]; then
+  # By their names, as a pattern of nothing but themselves.
+  names=$(python3 -c 'import re, sys; print("^(" + "|".join(re.escape(line.strip()) for line in open(sys.argv[1])) + ")$")' "$missed")
+  cargo mutants "${what[@]}" --output "$out/second" --re "$names" --timeout 600 \
+    -- --locked --lib --test story || true
+fi
+python3 - "$out" <<'PY'
+import json, pathlib, sys
+out = pathlib.Path(sys.argv[1])
+lines = lambda turn, name: (path := out / turn / "mutants.out" / f"{name}.txt").exists() and path.read_text().split("\n")[:-1] or []
+first = {name: lines("first", name) for name in ("caught", "timeout", "missed", "unviable")}
+left = lines("second", "missed")
+tried = len(first["caught"] + first["timeout"] + first["missed"])
+noticed = tried - len(left)
+share = {"tried": tried, "noticed": noticed, "by the rooms' own tests": len(first["caught"] + first["timeout"]), "unviable": len(first["unviable"]), "missed": left}
+(out / "share.json").write_text(json.dumps(share, indent=1) + "\n")
+print(json.dumps(share, indent=1), f"\nnoticed {noticed} of {tried}, {100 * noticed / max(tried, 1):.1f} %")
+sys.exit(noticed < tried or tried == 0)
 PY
-exit "${failed:-0}"
