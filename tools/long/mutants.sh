@@ -20,13 +20,13 @@ mkdir -p "$out"
 export CARGO_PROFILE_DEV_OPT_LEVEL=0 PATH="$tools/bin:$PATH"
 what=(--no-shuffle --baseline skip --jobs "$jobs" --file 'src/desk/*.rs' --file src/metal/intents.rs --file src/store/journal.rs)
 cargo mutants "${what[@]}" --output "$out/first" --shard "0/$sample" --sharding round-robin --timeout 120 \
-  -- --locked --lib -- desk:: store:: metal::intents || true
+  --cargo-arg=--locked --cargo-arg=--lib -- -- desk:: store:: metal::intents || true
 missed=$out/first/mutants.out/missed.txt
 if [ -s "$missed" ]; then
   # By their names, as a pattern of nothing but themselves.
   names=$(python3 -c 'import re, sys; print("^(" + "|".join(re.escape(line.strip()) for line in open(sys.argv[1])) + ")$")' "$missed")
   cargo mutants "${what[@]}" --output "$out/second" --re "$names" --timeout 600 \
-    -- --locked --lib --test story || true
+    --cargo-arg=--locked --cargo-arg=--lib --cargo-arg=--test=story || true
 fi
 python3 - "$out" <<'PY'
 import json, pathlib, sys
