@@ -16,8 +16,8 @@ The statistic is the median over rounds of the ratio of both medians of that rou
     perf/wire.py             # 40 rounds: about 6 minutes after the builds
     perf/wire.py --quick     # 2 rounds, no record
 
-The peers of Python come from PyPI, as tools/clients/requirements.txt pins them. Exit code: 0 the aims are met; 1 one is
-missed, named; 2 could not run.
+The peers of Python come from PyPI, as tools/clients/requirements.txt and perf/peers/requirements-nautilus.txt pin them;
+NautilusTrader takes part where there is a Python of 3.12 or 3.13. Exit code: 0 the aims are met; 1 one is missed, named; 2 could not run.
 """
 
 import argparse
@@ -36,7 +36,7 @@ from pathlib import Path
 PERF = Path(__file__).resolve().parent
 TOP = PERF.parent
 WIRE, TOKIO = PERF / "target/release/wire", PERF / "tokio_peer/target/release/tokio_peer"
-VENV = PERF / "target/venv"
+VENV, NAUTILUS = PERF / "target/venv", PERF / "target/venv-nautilus"
 RUN = PERF / "target/run"
 TRIALS, WARM_UP = 12, 2
 DISTURBED_PCT = 5.0
@@ -59,7 +59,7 @@ P90_AIM = 1.5
 IN_PROCESS_AIM = 2.0
 COLOURS = {
     "floor-plain": "#9aa5b1", "floor-rustls": "#616e7c", "floor-warm": "#1f2933", "bare": "#8f5bd6", "engine": "#d64545", "engine-single": "#f29b9b", "engine-ws": "#b21f66", "engine-slow": "#e3b23c",
-    "tokio": "#2f80ed", "asyncio": "#27ab83", "ccxt.pro": "#cb6e17",
+    "tokio": "#2f80ed", "asyncio": "#27ab83", "ccxt.pro": "#cb6e17", "nautilus": "#0e7c86",
 }  # fmt: skip
 
 
@@ -89,7 +89,18 @@ def participants(program):
         {"name": "tokio", "cores": "1", "command": [str(TOKIO), "{ready}"]},
         {"name": "asyncio", "cores": "1", "command": [python, str(PERF / "peers/asyncio_peer.py"), "{ready}"]},
         {"name": "ccxt.pro", "cores": "1", "command": [python, str(PERF / "peers/ccxt_peer.py"), "{ready}"]},
+        {"name": "nautilus", "plain": True, "ed25519": True, "cores": "1", "command": [str(NAUTILUS / "bin/python"), str(PERF / "peers/nautilus_peer.py"), "{ready}"]},
     ]
+
+
+def newer_python():
+    """A Python that NautilusTrader runs on, by name; none: there is none."""
+    for name in (sys.executable, "python3.13", "python3.12"):
+        asked = [name, "-c", "import sys; sys.exit(not (3, 12) <= sys.version_info < (3, 14))"]
+        # A name may be there and lead nowhere.
+        if shutil.which(name) and subprocess.run(asked, capture_output=True).returncode == 0:
+            return name
+    return None
 
 
 def build(program, names):
@@ -106,10 +117,15 @@ def build(program, names):
         # Versions are those CI tries ccxt with.
         pins = str(TOP / "tools/clients/requirements.txt")
         jobs += [[sys.executable, "-m", "venv", str(VENV)], [str(VENV / "bin/pip"), "-q", "install", "-c", pins, "aiohttp", "ccxt", "orjson", "uvloop"]]
+    if "nautilus" in names and not NAUTILUS.exists():
+        python = newer_python()
+        if python is None:
+            raise Failed("nautilus needs a Python of 3.12 or 3.13; put one on the path")
+        jobs += [[python, "-m", "venv", str(NAUTILUS)], [str(NAUTILUS / "bin/pip"), "-q", "install", "-r", str(PERF / "peers/requirements-nautilus.txt")]]
     for job in jobs:
         if subprocess.run(job).returncode:
             if job[0].endswith("pip"):
-                shutil.rmtree(VENV)
+                shutil.rmtree(Path(job[0]).parents[1])
             raise Failed(f"`{' '.join(job)}` failed; what it said is above")
 
 
@@ -392,6 +408,9 @@ def main():
     program = options.program and str(Path(options.program).resolve())
     everyone = participants(program or str(TOP / "target/release/contango"))
     wanted = {FLOOR, ENGINE, *options.only.split(",")} if options.only else {it["name"] for it in everyone}
+    if not options.only and not NAUTILUS.exists() and newer_python() is None:
+        print("wire: without nautilus: it needs a Python of 3.12 or 3.13", file=sys.stderr)
+        wanted.remove("nautilus")
     unknown = wanted - {it["name"] for it in everyone}
     if unknown:
         raise Failed(f"nobody is called {', '.join(sorted(unknown))}; there are {', '.join(it['name'] for it in everyone)}")

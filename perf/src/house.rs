@@ -89,8 +89,9 @@ pub struct House {
 }
 
 impl House {
-    /// Opens the doors of a market of so many pairs on loopback; without `tls` they speak plaintext.
-    pub fn open(tls: Option<Arc<ServerConfig>>, pairs: usize) -> io::Result<Self> {
+    /// Opens the doors of a market of so many pairs on loopback, for who signs with `secret`; without `tls` they speak
+    /// plaintext.
+    pub fn open(tls: Option<Arc<ServerConfig>>, pairs: usize, secret: &str) -> io::Result<Self> {
         let symbol = |pair: usize, market, tick, step, min_notional, twin, interval_h| FedSymbol {
             market,
             name: format!("{}USDT", coin(pair)),
@@ -112,7 +113,12 @@ impl House {
         };
         let symbols = (0..pairs).flat_map(legs).collect();
         let now = unix_ns();
-        let config = Config { source: Source::Fed(symbols), spot_orders_10s: 1_000, ..Config::default() };
+        let config = Config {
+            source: Source::Fed(symbols),
+            spot_orders_10s: 1_000,
+            secret: secret.to_owned(),
+            ..Config::default()
+        };
         let exchange = Exchange::new(config, now).map_err(|error| io::Error::other(error.to_string()))?;
         let poll = Poll::new()?;
         let mut doors = Vec::new();
@@ -142,7 +148,7 @@ impl House {
     pub fn addresses(&self) -> io::Result<Map<String, Value>> {
         let mut told = Map::new();
         for ((_, name, scheme), (_, listener)) in Venue::Binance.doors().iter().zip(&self.doors) {
-            let scheme = if self.tls.is_some() { scheme } else { scheme.trim_end_matches('s') };
+            let scheme = if self.tls.is_some() { scheme } else { scheme.strip_suffix('s').unwrap_or(scheme) };
             told.insert((*name).into(), format!("{scheme}://{}", listener.local_addr()?).into());
         }
         Ok(told)

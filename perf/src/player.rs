@@ -5,6 +5,7 @@
 
 use super::house::{House, Legs, ONE};
 use super::{Dice, Fault, GAP};
+use contango::sim::Config;
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::Write;
@@ -102,11 +103,15 @@ impl Player {
         let name = plan["name"].as_str().ok_or("a participant needs a name")?.to_owned();
         let plain = plan["plain"].as_bool().unwrap_or(false);
         let pairs = plan["pairs"].as_u64().unwrap_or(1).max(1) as usize;
-        let house = House::open((!plain).then(|| Arc::clone(tls)), pairs)?;
+        // Its account's key is one of HMAC, if it does not want the other kind.
+        let account = match plan["ed25519"].as_bool() {
+            Some(true) => Config { secret: Config::ED25519.to_owned(), ..Config::default() },
+            _ => Config::default(),
+        };
+        let house = House::open((!plain).then(|| Arc::clone(tls)), pairs, &account.secret)?;
         let folder = out.join(&name);
         std::fs::create_dir_all(&folder)?;
         let mut at = house.addresses()?;
-        let account = contango::sim::Config::default();
         let key_file = folder.join("key.toml");
         private(
             &key_file,

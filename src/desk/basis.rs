@@ -168,7 +168,10 @@ mod tests {
             let perp = exact.and_then(|p| i64::try_from(p + i128::from(near)).ok()).filter(|p| *p > 0 && *p < 1 << 60);
             prop_assume!(perp.is_some());
             let (perp, spot) = (Price(perp.unwrap()), Price(spot));
-            let Some(fold) = s.fold(offset, Bound::AtLeast) else { return Ok(()) };
+            let Some(fold) = s.fold(offset, Bound::AtLeast) else {
+                prop_assert!(s.perp > 8 * s.spot, "left out without need");
+                return Ok(());
+            };
             // Exact comparison on three limbs: perp · perp_scale · 2^64 against one_plus · spot · spot_scale.
             let left = Wide::product(perp.0 as u128 * s.perp as u128, 1);
             let right_a = Wide::product(one_plus as u128, s.spot as u64);
@@ -205,6 +208,12 @@ mod tests {
         // spot 40 000.00, threshold 40 100.0
         assert!(fold.at_least(Price(401_001), Price(4_000_000)));
         assert!(!fold.at_least(Price(400_999), Price(4_000_000)));
+        // Ticks that are alike, and a perp's that is the finer one.
+        for s in [Scales { perp: 1, spot: 1 }, Scales { perp: 1, spot: 1_000 }, Scales { perp: 3, spot: 7 }] {
+            let fold = s.fold(Ratio::from_num(25) / 10_000, Bound::AtLeast).unwrap();
+            let (perp, spot) = (401_000 * s.spot, Price(400_000 * s.perp));
+            assert!(fold.at_least(Price(perp + 1), spot) && !fold.at_least(Price(perp - 1), spot), "{s:?}");
+        }
         assert!(!Fold::NEVER.at_least(Price(i64::MAX / 8), Price(1)));
         assert!(!Fold::NEVER.at_most(Price(1), Price(i64::MAX / 8)));
     }
@@ -231,5 +240,8 @@ mod tests {
         assert!(!s.agree(Price(400_400), Price(4_000_000), 999));
         let huge = Scales { perp: 1 << 49, spot: 1 << 49 };
         assert!(!huge.agree(Price(1), Price::MAX, 1_000), "an absurd price is refused, not a panic");
+        // Too large for the short way, and still told: one part in 1,024 apart.
+        let (one, apart) = (Price(1 << 48), Price((1 << 48) + (1 << 38)));
+        assert!(huge.agree(one, one, 0) && huge.agree(apart, one, 977) && !huge.agree(apart, one, 976));
     }
 }

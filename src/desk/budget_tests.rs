@@ -31,6 +31,15 @@ fn weighs(used: u32) -> Counted {
 
 const NOW: Nanos = Nanos(100 * SEC);
 
+/// A listing may name an interval of nothing: what was counted in it is over at once.
+#[test]
+fn a_window_of_no_length_holds_nobody_up() {
+    let mut lane = lane(&[limit(Kind::Weight, 0, 2_400, Some(Header::Weight1m))]);
+    lane.learn_clock(Some(5));
+    lane.hear(&weighs(2_400), NOW, NOW);
+    assert!(lane.take(Line::Normal, 1, NOW.plus(SEC)));
+}
+
 #[test]
 fn the_lines_are_shares_of_a_limit() {
     for (line, below) in [(Line::Watch, 720), (Line::Normal, 1_440), (Line::Reserve, 2_160)] {

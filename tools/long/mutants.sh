@@ -20,7 +20,7 @@ mkdir -p "$out"
 export CARGO_PROFILE_DEV_OPT_LEVEL=0 PATH="$tools/bin:$PATH"
 what=(--no-shuffle --baseline skip --jobs "$jobs" --file 'src/desk/*.rs' --file src/metal/intents.rs --file src/store/journal.rs)
 cargo mutants "${what[@]}" --output "$out/first" --shard "0/$sample" --sharding round-robin --timeout 120 \
-  --cargo-arg=--locked --cargo-arg=--lib -- -- desk:: store:: metal::intents || true
+  --cargo-arg=--locked --cargo-arg=--lib -- -- desk:: metal::intents store::journal || true
 missed=$out/first/mutants.out/missed.txt
 if [ -s "$missed" ]; then
   # By their names, as a pattern of nothing but themselves.

@@ -74,6 +74,7 @@ fn a_malformed_order_is_refused_with_the_code_of_its_fault() {
         ("positionSide=LONG", -4061),
         ("reduceOnly=TRUE", -1130),
         ("reduceOnly=true", -2022),
+        ("reduceOnly=True", -2022),
         ("newClientOrderId=a%2Ab", -4015),
         ("newOrderRespType=FULL", -1130),
         ("colour=red", -1104),

@@ -125,3 +125,16 @@ fn a_wallet_that_was_paid_into_is_not_called_unused() {
         Some(START / MS)
     );
 }
+
+/// Clients that ask the version before find all of the present one there, and how the account stands.
+#[test]
+fn the_account_of_the_version_before_says_all_that_the_present_one_says() {
+    let mut world = World::new();
+    world.order(USDM, "symbol=BTCUSDT&side=SELL&type=MARKET&quantity=0.010");
+    let [present, before] = ["/fapi/v3/account", "/fapi/v2/account"]
+        .map(|path| world.signed(USDM, "GET", path, "").json.as_object().unwrap().clone());
+    assert!(present.iter().all(|(name, value)| before.get(name) == Some(value)), "{before:?}");
+    for name in ["feeTier", "canTrade", "canDeposit", "canWithdraw", "updateTime", "multiAssetsMargin"] {
+        assert!(before.contains_key(name) && !present.contains_key(name), "{name}");
+    }
+}

@@ -173,6 +173,47 @@ fn a_connection_that_is_logged_on_needs_no_signature_but_a_stamp() {
 }
 
 #[test]
+fn whoever_is_logged_on_hears_the_account_without_a_signature() {
+    let mut world = World::of_ed25519();
+    let mut socket = world.socket(Door::SpotWsApi, "/ws-api/v3?returnRateLimits=false");
+    let request = r#"{"id":1,"method":"userDataStream.subscribe"}"#;
+    assert_eq!(code(&ask(&mut world, &mut socket, request)), -2015, "nobody is logged on");
+    let logon = world.ws_request("l", "session.logon", &[]);
+    assert_eq!(code(&ask(&mut world, &mut socket, &logon)), 0);
+    let answer = ask(&mut world, &mut socket, request);
+    assert_eq!(answer, json!({"id": 1, "status": 200, "result": {"subscriptionId": 0}}));
+    assert_eq!(code(&ask(&mut world, &mut socket, request)), -2035, "one of a connection");
+    world.order(SPOT, "symbol=ETHUSDT&side=BUY&type=MARKET&quantity=0.0100");
+    let heard = socket.read(&mut world);
+    assert_eq!(
+        (&heard[0]["subscriptionId"], &heard[0]["event"]["e"]),
+        (&json!(0), &json!("executionReport"))
+    );
+}
+
+#[test]
+fn a_listen_key_is_the_same_over_the_socket() {
+    let mut world = World::of_ed25519();
+    let mut socket = world.socket(Door::UsdmWsApi, "/ws-fapi/v1?returnRateLimits=false");
+    let named = |method: &str, key: &str| {
+        json!({"id": 1, "method": format!("userDataStream.{method}"), "params": {"apiKey": key}}).to_string()
+    };
+    let ours = world.exchange.config.key.clone();
+    assert_eq!(code(&ask(&mut world, &mut socket, &named("ping", &ours))), -1125, "there is none yet");
+    assert_eq!(code(&ask(&mut world, &mut socket, &named("start", "x"))), -2015);
+    assert_eq!(code(&ask(&mut world, &mut socket, r#"{"id":1,"method":"userDataStream.start"}"#)), -2015);
+    let key = ask(&mut world, &mut socket, &named("start", &ours))["result"].clone();
+    assert_eq!(key["listenKey"], world.listen_key(), "REST tells the same");
+    let logon = world.ws_request("l", "session.logon", &[]);
+    assert_eq!(code(&ask(&mut world, &mut socket, &logon)), 0);
+    let pinged = ask(&mut world, &mut socket, r#"{"id":1,"method":"userDataStream.ping"}"#);
+    assert_eq!(pinged["result"], key, "the key of the logon does");
+    let stopped = ask(&mut world, &mut socket, r#"{"id":1,"method":"userDataStream.stop"}"#);
+    assert_eq!(stopped["result"], json!({}));
+    assert_eq!(code(&ask(&mut world, &mut socket, &named("stop", &ours))), -1125);
+}
+
+#[test]
 fn a_logon_by_hmac_is_refused() {
     for (_, door, path) in APIS {
         let mut world = World::new();
@@ -384,7 +425,7 @@ proptest::proptest! {
     /// Whatever a frame says, it gets one answer, and nothing but JSON.
     #[test]
     fn every_frame_is_answered(
-        method in "(order.(status|place)|userDataStream.(unsubscribe|subscribe.signature)|session.subscriptions|time|x)",
+        method in "(order.(status|place)|userDataStream.(unsubscribe|subscribe|subscribe.signature)|session.subscriptions|time|x)",
         name in "(apiKey|timestamp|recvWindow|signature|symbol|orderId|subscriptionId|returnRateLimits)",
         value in "(null|true|-1|1e99|[0-9]{1,30}|\"[a-z0-9.-]{0,40}\"|\\[\\]|\\{\\})",
         noise in ".{0,40}",

@@ -227,11 +227,7 @@ fn reduce_only(exchange: &Exchange, params: &Params<'_>) -> Result<bool, Refusal
     if params.get("priceMatch").is_some_and(|p| p != "NONE") {
         return Err(Refusal::invalid("priceMatch"));
     }
-    match params.get("reduceOnly") {
-        None | Some("false") => Ok(false),
-        Some("true") => Ok(true),
-        Some(_) => Err(Refusal::invalid("reduceOnly")),
-    }
+    Ok(params.flag("reduceOnly")?.unwrap_or(false))
 }
 
 fn self_trade(market: Market, params: &Params<'_>) -> Result<&'static str, Refusal> {

@@ -78,12 +78,12 @@ impl<'a> Params<'a> {
         read.map(Some).ok_or_else(|| Refusal::illegal(name, "^[0-9]{1,20}$"))
     }
 
-    /// `true` or `false`, when sent.
+    /// `true` or `false`, when sent; NautilusTrader trades with capitals there.
     pub(super) fn flag(&self, name: &str) -> Result<Option<bool>, Refusal> {
         match self.get(name) {
             None => Ok(None),
-            Some("true") => Ok(Some(true)),
-            Some("false") => Ok(Some(false)),
+            Some("true" | "True") => Ok(Some(true)),
+            Some("false" | "False") => Ok(Some(false)),
             Some(_) => Err(Refusal::invalid(name)),
         }
     }

@@ -31,6 +31,7 @@ pub(super) const ROUTES: &[Route] = &[
     Route { method: "PUT", path: "/fapi/v1/listenKey", auth: Auth::Keyed, allowed: &[], weight: |_| 1, run: |x, _| x.extend_key().map(|key| listen_key(&key)).ok_or_else(Refusal::no_such_key) },
     Route { method: "DELETE", path: "/fapi/v1/listenKey", auth: Auth::Keyed, allowed: &[], weight: |_| 1, run: |x, _| if x.close_key() { Ok("{}".into()) } else { Err(Refusal::no_such_key()) } },
     Route { method: "GET", path: "/fapi/v3/account", auth: Auth::Signed, allowed: &[], weight: |_| 5, run: usdm_account::account },
+    Route { method: "GET", path: "/fapi/v2/account", auth: Auth::Signed, allowed: &[], weight: |_| 5, run: usdm_account::account_v2 },
     Route { method: "GET", path: "/fapi/v3/balance", auth: Auth::Signed, allowed: &[], weight: |_| 5, run: usdm_account::balance },
     Route { method: "GET", path: "/fapi/v3/positionRisk", auth: Auth::Signed, allowed: &["symbol"], weight: |_| 5, run: usdm_account::position_risk },
     Route { method: "GET", path: "/fapi/v2/positionRisk", auth: Auth::Signed, allowed: &["symbol"], weight: |_| 5, run: usdm_account::position_risk_v2 },
@@ -207,7 +208,7 @@ fn named_order(exchange: &Exchange, params: &Params<'_>) -> Result<Option<usize>
     }
 }
 
-fn listen_key(key: &str) -> String {
+pub(super) fn listen_key(key: &str) -> String {
     format!(r#"{{"listenKey":"{key}"}}"#)
 }
 

@@ -66,6 +66,14 @@ pub(super) fn account(exchange: &mut Exchange, _: &Params<'_>) -> Outcome {
     ))
 }
 
+/// The version before, which clients ask still: how the account stands comes with it. The box tells positions as in the
+/// present one, those that are held; the venue told all.
+pub(super) fn account_v2(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {
+    let present = account(exchange, params)?;
+    let stands = account_config(exchange, params)?;
+    Ok(format!("{},{}", stands.trim_end_matches('}'), present.trim_start_matches('{')))
+}
+
 pub(super) fn balance(exchange: &mut Exchange, _: &Params<'_>) -> Outcome {
     let s = sums(exchange);
     let e = |m: Money| m.fixed(8);

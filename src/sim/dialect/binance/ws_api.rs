@@ -4,8 +4,10 @@
 //!        account.
 //! Never: has a way of its own to an order: `order.place` runs what `POST …/order` runs, under the same faults.
 //! Wire:  binance.md §8 (payload: parameters sorted by name), §10, §11; fixtures `spot_wsapi_*`.
-//! Quirk: `session.logon` is for keys of Ed25519 only; the page names no code for others, and clients tell of -4056. A
-//!        connection whose key has died since answers the next request under no id at all.
+//! Quirk: `session.logon` is for keys of Ed25519 only; the page names no code for others, and clients tell of -4056. Nor
+//!        does it name one for `userDataStream.subscribe` without a logon, or `userDataStream.start` without a key: they
+//!        are answered as requests with a wrong one. A connection whose key has died since answers the next request under
+//!        no id at all.
 
 use super::super::super::account_key::AccountKey;
 use super::super::super::config::{ConnId, Market};
@@ -72,6 +74,16 @@ const SPOT_METHODS: &[Method] = &[
         run: subscribe,
     },
     Method {
+        name: "userDataStream.subscribe",
+        weight: 2,
+        allowed: &[],
+        signed: false,
+        run: |exchange, conn, params| {
+            logged_on(exchange, conn)?;
+            subscribe(exchange, conn, params)
+        },
+    },
+    Method {
         name: "userDataStream.unsubscribe",
         weight: 2,
         allowed: &["subscriptionId"],
@@ -91,9 +103,43 @@ const USDM_METHODS: &[Method] = &[
     Method { name: LOGON, weight: 2, allowed: &[], signed: true, run: log_on },
     Method { name: "session.status", weight: 2, allowed: &[], signed: false, run: session },
     Method { name: "session.logout", weight: 2, allowed: &[], signed: false, run: log_out },
+    Method {
+        name: "userDataStream.start",
+        weight: 2,
+        allowed: KEYED,
+        signed: false,
+        run: |exchange, conn, params| {
+            keyed(exchange, conn, params)?;
+            Ok(rest_usdm::listen_key(&exchange.open_key()))
+        },
+    },
+    Method {
+        name: "userDataStream.ping",
+        weight: 2,
+        allowed: KEYED,
+        signed: false,
+        run: |exchange, conn, params| {
+            keyed(exchange, conn, params)?;
+            let key = exchange.extend_key().ok_or_else(Refusal::no_such_key)?;
+            Ok(rest_usdm::listen_key(&key))
+        },
+    },
+    Method {
+        name: "userDataStream.stop",
+        weight: 2,
+        allowed: KEYED,
+        signed: false,
+        run: |exchange, conn, params| {
+            keyed(exchange, conn, params)?;
+            if exchange.close_key() { Ok("{}".into()) } else { Err(Refusal::no_such_key()) }
+        },
+    },
     Method { name: "ping", weight: 1, allowed: &[], signed: false, run: |_, _, _| Ok("{}".into()) },
     Method { name: "time", weight: 1, allowed: &[], signed: false, run: time },
 ];
+
+/// The parameters of a method that takes the key alone.
+const KEYED: &[&str] = &["apiKey"];
 
 /// How an answer leaves.
 struct Said {
@@ -351,6 +397,19 @@ fn time(exchange: &mut Exchange, _: ConnId, _: &Params<'_>) -> Outcome {
 /// Since when a connection is logged on.
 fn authorized(exchange: &mut Exchange, conn: ConnId) -> Option<&mut Option<u64>> {
     Some(&mut exchange.conns.get(conn)?.socket.as_mut()?.authorized)
+}
+
+/// What needs no signature, but a connection that is logged on.
+fn logged_on(exchange: &mut Exchange, conn: ConnId) -> Result<(), Refusal> {
+    authorized(exchange, conn).and_then(|since| *since).map(|_| ()).ok_or_else(Refusal::key)
+}
+
+/// What needs the key alone: told, or that of the logon.
+fn keyed(exchange: &mut Exchange, conn: ConnId, params: &Params<'_>) -> Result<(), Refusal> {
+    match params.get("apiKey") {
+        None => logged_on(exchange, conn),
+        key => sign::check_key(exchange, key),
+    }
 }
 
 fn log_off(exchange: &mut Exchange, conn: ConnId) -> Option<u64> {
