@@ -41,6 +41,62 @@ fn a_window_of_no_length_holds_nobody_up() {
 }
 
 #[test]
+fn an_older_count_takes_nothing_back_while_its_window_lasts() {
+    let mut lane = lane(&[weight(2_400)]);
+    lane.hear(&weighs(2_000), NOW.plus(1), NOW.plus(2));
+    lane.hear(&weighs(10), NOW, NOW.plus(3));
+    assert!(!lane.take(Line::Normal, 1, NOW.plus(SEC)), "2,000 are more than the line");
+    lane.hear(&weighs(10), NOW.plus(2), NOW.plus(SEC));
+    assert!(lane.take(Line::Normal, 1, NOW.plus(SEC)), "a newer one does");
+}
+
+#[test]
+fn limits_that_are_read_again_go_on_with_what_each_was_told() {
+    let long = limit(Kind::Orders, 60 * SEC, 1_200, Some(Header::OrdersLong));
+    let mut lane = lane(&[orders(300), long]);
+    lane.hear(&Counted { orders_10s: Some(40), orders_long: Some(90), ..Counted::default() }, NOW, NOW);
+    for limits in [[orders(300), long], [long, orders(300)]] {
+        lane.limit(limits.into_iter());
+        let mut used: Vec<u64> = lane.standings(NOW).map(|it| it.used).collect();
+        used.sort_unstable();
+        assert_eq!(used, [40, 90]);
+    }
+}
+
+#[test]
+fn what_is_promised_to_one_room_is_no_room_for_another() {
+    let mut heavy = Lane::new(Weighs { order: 2, questions: 9 });
+    heavy.limit([weight(100)].into_iter());
+    assert_eq!(heavy.ceilings(true, NOW).all, 45, "90 units, two an order");
+    let mut lane = lane(&[weight(20)]);
+    let before = lane.ceilings(false, NOW);
+    lane.on_warmed(1, NOW, NOW);
+    let after = lane.ceilings(false, NOW);
+    assert_eq!((before.all, after.all), (18, 18), "one of them is sent");
+    assert!(lane.may_repair(NOW));
+    let mut lane = self::lane(&[weight(20)]);
+    let reads = lane.reads(Line::Normal, NOW);
+    assert_eq!(reads, 12, "six tenths");
+    (0..5).for_each(|_| lane.on_warmed(1, NOW, NOW));
+    assert!(lane.may_repair(NOW), "18 hold 5, 12 for the clerk, and the order");
+    lane.on_warmed(1, NOW, NOW);
+    assert!(!lane.may_repair(NOW));
+}
+
+/// F95: the second silence within a minute halves what normal work gets, for ten minutes.
+#[test]
+fn a_market_that_turns_us_away_twice_gets_half_for_ten_minutes() {
+    let mut lane = lane(&[weight(2_400)]);
+    let silence = Counted { retry_after_s: Some(1), ..Counted::default() };
+    assert!(!lane.hear(&silence, NOW, NOW));
+    let again = NOW.plus(2 * SEC);
+    assert!(lane.hear(&silence, again, again));
+    let line = |lane: &mut Lane, now| lane.standings(now).map(|it| it.line).next().unwrap();
+    assert_eq!(line(&mut lane, again.plus(600 * SEC - 1)), 720);
+    assert_eq!(line(&mut lane, again.plus(600 * SEC)), 1_440);
+}
+
+#[test]
 fn the_lines_are_shares_of_a_limit() {
     for (line, below) in [(Line::Watch, 720), (Line::Normal, 1_440), (Line::Reserve, 2_160)] {
         assert_eq!(line.of(2_400), below, "{line:?}");

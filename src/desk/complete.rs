@@ -79,6 +79,18 @@ mod tests {
     }
 
     #[test]
+    fn the_worst_price_is_dearer_to_buy_and_cheaper_to_sell() {
+        for (direction, leg, at) in [
+            (Direction::Short, LegKind::Spot, 6_006_000),
+            (Direction::Short, LegKind::Perp, 5_994_000),
+            (Direction::Long, LegKind::Spot, 5_994_000),
+            (Direction::Long, LegKind::Perp, 6_006_000),
+        ] {
+            assert_eq!(worst(Price(6_000_000), direction, leg), Price(at), "{direction} {leg:?}: 0.1 %");
+        }
+    }
+
+    #[test]
     fn the_leg_that_is_missing_is_tried_up_to_what_makes_exposure_zero() {
         // R1: 0.010 short; 0.010 / 0.999 buys it back after the fee.
         check("-0.010", Direction::Short, 1_002, Some((LegKind::Spot, 1_001)));

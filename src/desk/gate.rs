@@ -238,6 +238,19 @@ mod tests {
     }
 
     #[test]
+    fn two_quiet_legs_imply_nothing_of_each_other() {
+        let (mut books, offsets) = world();
+        // As long as one of them moved just now, their sockets being alive.
+        for (quiet_ms, verdict_then) in [(1_000, Ok(())), (1_001, Err(Closed::Disagrees))] {
+            let now = T.plus(quiet_ms * MS);
+            for link in [LinkId(0), LinkId(1)] {
+                stamp(&mut books, link, now, 1);
+            }
+            assert_eq!(verdict(&books, &offsets, now), verdict_then, "{quiet_ms} ms");
+        }
+    }
+
+    #[test]
     fn a_wrong_multiplier_or_another_coin_never_passes() {
         let (mut books, offsets) = world();
         books.on(&Feed::Quote(quote(1, 2, 409_000, 409_001, T)));

@@ -414,6 +414,41 @@ mod tests {
     }
 
     #[test]
+    fn a_part_that_leaves_takes_its_part_of_the_cost() {
+        let instruments = one_pair();
+        let mut ledger = Ledger::default();
+        let mut base = Amount::ZERO;
+        // Short 0.010 at 60 000.0; 0.003 bought back 100 lower, then 0.010 at 200 above: 0.003 are long now.
+        let steps = [(Side::Sell, 600_000, 10), (Side::Buy, 599_000, 3), (Side::Buy, 602_000, 10)];
+        let mut basis = Vec::new();
+        for (trade, (side, price, qty)) in (1..).zip(steps) {
+            let fill = fill(1, trade, side, price, qty, "0", "USDT");
+            assert!(ledger.book(&fill, PairId(0), Price(price), &instruments, &mut base));
+            basis.push((ledger.profit().basis, ledger.open_cost("BTC".try_into().unwrap(), LegKind::Perp)));
+        }
+        // 0.003 · 100 = 0.3; then 0.007 · −200 = −1.4.
+        let expected = [("0", "-600"), ("0.3", "-420"), ("-1.1", "180.6")];
+        assert_eq!(basis, expected.map(|(basis, cost)| (amount(basis), amount(cost))));
+        let Sums { lots, profit, .. } = ledger.sums().clone();
+        let again = Ledger::after(ledger.sums().clone());
+        assert_eq!((&again.sums().lots, again.profit()), (&lots, profit), "a run goes on where one ended");
+        assert_eq!(profit.total(), amount("-1.1"));
+    }
+
+    #[test]
+    fn parts_and_worths_are_whole_and_rounded_toward_zero() {
+        let coin = pow10_i128(18);
+        assert_eq!(share(1_000 * coin, 3, 4), 750 * coin);
+        assert_eq!((share(7, 1, 2), share(-7, 1, 2), share(5, 2, 2)), (3, -3, 5));
+        // 1.5 coins at 60 000.01; and of the least part of a coin nothing is left.
+        assert_eq!(worth(Amount(coin + coin / 2), Price(6_000_001), 2), amount("90000.015"));
+        assert_eq!(worth(Amount(150), Price(1), 2), Amount(1));
+        let spot = &one_pair().instruments[0];
+        assert_eq!(sellable(amount("0.01000999"), spot), Qty(1_000));
+        assert_eq!(sellable(-amount("0.01000999"), spot), Qty(1_000), "either way");
+    }
+
+    #[test]
     fn a_fee_in_a_third_coin_is_named_until_its_price_is_known() {
         let instruments = one_pair();
         let mut ledger = Ledger::default();

@@ -401,7 +401,7 @@ mod tests {
             assert_ne!(order.on_tick(at), Action::Cancel);
         }
         let _ = order.on_answer(&said(Verdict::Open { executed: Qty::ZERO }, Source::Query), at);
-        let again = at.plus(CANCEL_AGAIN_NS);
+        let again = at.plus(2 * SEC);
         while at < again {
             at = order.due();
             assert_eq!(order.on_tick(at) == Action::Cancel, at == again);
