@@ -45,7 +45,7 @@ pub enum Idle {
     Spin,
     /// Lets another thread of this core run, if one wants to.
     Yield,
-    /// Sleeps, at most 200 µs.
+    /// Sleeps, at most a millisecond.
     Park,
 }
 
