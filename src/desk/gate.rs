@@ -233,7 +233,9 @@ mod tests {
         }
         books.on(&Feed::Quote(quote(1, 2, 400_300, 400_301, now)));
         assert_eq!(verdict(&books, &offsets, now), Ok(()), "spot is quiet, and the perp agrees");
-        books.on(&Feed::Quote(quote(1, 3, 402_300, 402_301, now)));
+        books.on(&Feed::Quote(quote(1, 3, 401_440, 401_441, now)));
+        assert_eq!(verdict(&books, &offsets, now), Ok(()), "28 bp away from the mean, which is not 0");
+        books.on(&Feed::Quote(quote(1, 4, 402_300, 402_301, now)));
         assert_eq!(verdict(&books, &offsets, now), Err(Closed::Disagrees), "50 bp away from the mean");
     }
 

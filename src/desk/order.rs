@@ -362,6 +362,23 @@ mod tests {
     }
 
     #[test]
+    fn an_order_in_doubt_is_asked_about_at_once_and_then_more_and_more_slowly() {
+        let mut order = order();
+        let mut at = Nanos(10 * MS);
+        assert_eq!(
+            order.on_answer(&said(Verdict::Unknown(Doubt::LinkLost), Source::Answer), at),
+            Action::Query
+        );
+        for wait_ms in [100, 200, 400, 800, 1_600] {
+            assert_eq!(order.due(), at.plus(wait_ms * MS));
+            at = order.due();
+            assert_eq!(order.on_tick(at), Action::Query, "{wait_ms} ms later");
+        }
+        // And every 2 s from then on, beside the cancel of one that is 5 s old.
+        assert_eq!(order.due(), at.plus(2 * SEC).min(Nanos(5 * SEC)));
+    }
+
+    #[test]
     fn silence_is_asked_about_and_never_judged() {
         let mut order = order();
         assert_eq!(order.on_tick(Nanos(T_SOFT_NS - 1)), Action::Wait);
@@ -441,7 +458,7 @@ mod tests {
     fn an_open_order_of_a_dead_process_is_cancelled_once_it_is_seen() {
         let fired = order();
         let mut order = Order::found(fired.leg, PairId(0), Class::Entry, 1, 0);
-        assert_eq!(order.on_tick(order.due()), Action::Query);
+        assert_eq!((order.due(), order.on_tick(fired.leg.sent)), (fired.leg.sent, Action::Query), "at once");
         let open = said(Verdict::Open { executed: Qty::ZERO }, Source::Query);
         assert_eq!(order.on_answer(&open, Nanos(MS)), Action::Cancel);
         assert_ne!(order.on_answer(&open, Nanos(2 * MS)), Action::Cancel, "once");
