@@ -11,7 +11,7 @@ use crate::units::Nanos;
 use crate::units::time::{MS, SEC};
 
 /// One turn of the rooms and what it takes them to read a latch.
-const TURN_NS: u64 = 25 * MS;
+pub(super) const TURN_NS: u64 = 25 * MS;
 /// A socket silent for longer than this may feed no entry (DESIGN §5), with a ping's round trip to spare.
 const FED_WITHIN_NS: u64 = SEC + 200 * MS;
 /// A host without room holds up an entry that was good when it was sent; it is given up after so long.

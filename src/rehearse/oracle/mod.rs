@@ -21,7 +21,7 @@ mod secrets;
 #[cfg(test)]
 mod tests;
 
-use super::{Witnessed, World};
+use super::{Room, Witnessed, World};
 use crate::sim::{Market, Seen};
 use crate::units::Nanos;
 use books::Books;
@@ -155,6 +155,12 @@ impl Oracle {
     pub fn step(&mut self, world: &mut World) -> Result<(), Broken> {
         self.steps += 1;
         let now = world.now();
+        // A halt holds once the shadow has heard it: where that stands still, the permit of before does, for half a
+        // second. A kill is a latch that the trader reads itself.
+        let unheard = world.frozen.contains(&Room::Shadow) && now.since(self.latched.1) <= arrival::TURN_NS;
+        if self.latched.0 == Latched::Halted && unheard {
+            self.latched.1 = now;
+        }
         for witnessed in world.take_witnessed() {
             self.keep(|| format!("{:>13} {:?}", witnessed.at.0 / 1_000, witnessed.seen));
             self.witness(&witnessed, world)?;
