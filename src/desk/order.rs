@@ -216,7 +216,11 @@ impl Order {
                     self.state = State::Ended(End::NeverLanded);
                 }
                 if now >= self.settles_at || planted(Bug::SettlingForgotten) {
-                    self.lost = Some((self.lost.map_or(now, |(first, _)| first), now));
+                    // Once two lie apart the next proves no more: what is read after them completes the proof, and
+                    // would never be late enough if each search began it anew.
+                    let (first, last) = self.lost.unwrap_or((now, now));
+                    let enough = last.since(first) >= APART_NS;
+                    self.lost = Some((first, if enough { last } else { now }));
                 }
             }
             (Verdict::Duplicate | Verdict::Unknown(_) | Verdict::NotFound, Source::Answer)
@@ -462,6 +466,20 @@ mod tests {
         let open = said(Verdict::Open { executed: Qty::ZERO }, Source::Query);
         assert_eq!(order.on_answer(&open, Nanos(MS)), Action::Cancel);
         assert_ne!(order.on_answer(&open, Nanos(2 * MS)), Action::Cancel, "once");
+    }
+
+    #[test]
+    fn a_proof_is_not_begun_anew_by_every_further_search() {
+        let mut order = order().settling(SEC);
+        let lost = said(Verdict::Unknown(Doubt::LinkLost), Source::Answer);
+        let _ = order.on_answer(&Answer { order_id: 0, ..lost }, Nanos(MS));
+        let searched =
+            [(900, None), (1_500, None), (3_400, None), (3_500, Some(3_500)), (5_500, Some(3_500))];
+        for (at_ms, proof_ms) in searched {
+            let nothing = said(Verdict::NotFound, Source::Query);
+            let _ = order.on_answer(&Answer { order_id: 0, ..nothing }, Nanos(at_ms * MS));
+            assert_eq!(order.missing(), proof_ms.map(|ms: u64| Nanos(ms * MS)), "{at_ms} ms");
+        }
     }
 
     #[test]

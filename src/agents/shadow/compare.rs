@@ -218,6 +218,7 @@ impl Shadow {
     ) {
         crash::point("K15h");
         let mut again = BTreeSet::new();
+        let mut soon = false;
         let mut different = Vec::new();
         let mut foreign = Vec::new();
         let mut done = Vec::new();
@@ -241,8 +242,9 @@ impl Shadow {
                     None => done.push(instrument),
                 }
             } else {
-                // The trades were read before the order was known to be missing.
+                // The trades were read before the order was known to be missing: no replica is waited for.
                 again.insert(instrument);
+                soon = true;
             }
         }
         let Some(round) = self.recon.rounds.get_mut(&of_lane) else { return };
@@ -272,7 +274,8 @@ impl Shadow {
             round.scope.retain(|of| !done.contains(of));
             let from = TradesFrom::Time(round.since);
             round.todo.extend(again.into_iter().map(|instrument| Item::Trades { instrument, from }));
-            round.rest_until = now.plus(PAUSE_NS << round.repeats.min(REPEATS_SLOWED));
+            let slowed = if soon { 0 } else { round.repeats.min(REPEATS_SLOWED) };
+            round.rest_until = now.plus(PAUSE_NS << slowed);
             round.repeats += 1;
             return;
         }
