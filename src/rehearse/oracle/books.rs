@@ -39,8 +39,9 @@ pub(super) struct End {
     pub(super) evidence: String,
     pub(super) end: String,
     pub(super) executed_units: i128,
-    /// Of which run it was written.
+    /// Of which run it was written, and when that began.
     pub(super) run: u64,
+    pub(super) began_us: u64,
 }
 
 /// What was said of an order, as far as evidence goes.
@@ -88,6 +89,8 @@ pub(super) struct Books {
     /// What nobody could explain at the last look at the account.
     pub(super) unexplained: Vec<String>,
     pub(super) runs: u64,
+    /// When the last one began.
+    pub(super) began_us: u64,
     pub(super) stopped: bool,
     /// How often each answer was seen, by its verdict and reason or code.
     pub(super) answers: BTreeMap<String, u64>,
@@ -139,6 +142,7 @@ impl Books {
         match entry.kind {
             Kind::Start => {
                 self.runs += 1;
+                self.began_us = at_us;
                 self.waits = None;
                 self.notes_before = self.notes.len();
                 self.stopped = false;
@@ -206,6 +210,7 @@ impl Books {
                     end: text("end"),
                     executed_units: i128::from(units),
                     run: self.runs,
+                    began_us: self.began_us,
                 };
                 self.open.remove(&client);
                 // What waits for an order that filled nothing is called off.

@@ -106,8 +106,8 @@ impl Bench {
     ) -> Result<(), Broken> {
         let at_us = (self.stamp_ms() + after_ms) * 1_000;
         let (evidence, end) = (evidence.to_owned(), end.to_owned());
-        let run = self.oracle.books.runs;
-        let end = End { at_us, evidence, end, executed_units: units, run };
+        let (run, began_us) = (self.oracle.books.runs, self.oracle.books.began_us);
+        let end = End { at_us, evidence, end, executed_units: units, run, began_us };
         let before = self.oracle.books.ends.insert(client, end);
         self.oracle.written(&Wrote::End(client, before))
     }
