@@ -8,7 +8,8 @@
 //!        `inproc` (`wire inproc [QUOTES]`), which measures in one process.
 //! Rounds: every participant lives through all of them and has its turn in each, in an order drawn from the seed; who is
 //!        not on turn is stopped (SIGSTOP) and its venue stands still, so that nothing but one participant and the
-//!        server runs; between two turns those who have been stopped for long are let run for a moment each. Starting each anew would cost more than all trials, and would measure cold programs.
+//!        server runs; between two turns those who have been stopped for long are let run for a moment each. Starting
+//!        each anew would cost more than all trials, and would measure cold programs.
 
 mod bare;
 mod cert;

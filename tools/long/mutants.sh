@@ -33,7 +33,9 @@ import json, pathlib, sys
 out = pathlib.Path(sys.argv[1])
 lines = lambda turn, name: (path := out / turn / "mutants.out" / f"{name}.txt").exists() and path.read_text().split("\n")[:-1] or []
 first = {name: lines("first", name) for name in ("caught", "timeout", "missed", "unviable")}
-left = lines("second", "missed")
+# What nobody has been seen to notice is left: also where the second turn did not come to its end, or not to be.
+seen = {line for name in ("caught", "timeout") for line in lines("second", name)}
+left = [line for line in first["missed"] if line not in seen]
 tried = len(first["caught"] + first["timeout"] + first["missed"])
 noticed = tried - len(left)
 share = {"tried": tried, "noticed": noticed, "by the rooms' own tests": len(first["caught"] + first["timeout"]), "unviable": len(first["unviable"]), "missed": left}
