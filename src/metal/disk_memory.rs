@@ -30,6 +30,12 @@ impl DiskPeer {
         self.memory.state().room = bytes;
     }
 
+    /// Changes whenever a file does: who has seen the files at this count has seen them as they are.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.memory.state().changes
+    }
+
     /// How long a file is, and how much of it would outlive a loss of power.
     #[must_use]
     pub fn lengths(&self, name: &str) -> (usize, usize) {
@@ -49,29 +55,31 @@ impl DiskPeer {
     #[must_use]
     pub fn lose_power(&self, tail: usize) -> (Disk, Self) {
         let mut files = BTreeMap::new();
-        for (name, file) in &self.memory.state().files {
+        let state = self.memory.state();
+        for (name, file) in &state.files {
             if let Some(durable) = file.durable {
                 let kept = file.now.len().min(durable.saturating_add(tail));
                 let now = file.now[..kept].to_vec();
                 files.insert(name.clone(), OneFile { durable: Some(now.len()), synced: now.len(), now });
             }
         }
-        Self::reborn(files)
+        Self::reborn(files, state.changes)
     }
 
     /// Kills the process and keeps the machine: every byte that was appended is still there, locks
     /// are free, syncs that were asked for are forgotten.
     #[must_use]
     pub fn kill_process(&self) -> (Disk, Self) {
-        Self::reborn(self.memory.state().files.clone())
+        let state = self.memory.state();
+        Self::reborn(state.files.clone(), state.changes)
     }
 
     pub(super) fn of(memory: Memory) -> Self {
         Self { memory }
     }
 
-    fn reborn(files: BTreeMap<String, OneFile>) -> (Disk, Self) {
-        let memory = Memory(Arc::new(Mutex::new(State { files, ..State::default() })));
+    fn reborn(files: BTreeMap<String, OneFile>, changes: u64) -> (Disk, Self) {
+        let memory = Memory(Arc::new(Mutex::new(State { files, changes: changes + 1, ..State::default() })));
         (Disk::of_memory(memory.clone()), Self { memory })
     }
 }
@@ -89,6 +97,7 @@ struct State {
     held: bool,
     failing: bool,
     room: Option<u64>,
+    changes: u64,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -102,18 +111,18 @@ struct OneFile {
 
 impl Memory {
     pub(super) fn open(&self, name: &str) -> u64 {
-        self.state().files.entry(name.to_owned()).or_default().now.len() as u64
+        self.change().files.entry(name.to_owned()).or_default().now.len() as u64
     }
 
     pub(super) fn append(&self, name: &str, bytes: &[u8]) -> Result<(), DiskError> {
-        let mut state = self.state();
+        let mut state = self.change();
         state.take_room(name, bytes)?;
         state.files.entry(name.to_owned()).or_default().now.extend_from_slice(bytes);
         Ok(())
     }
 
     pub(super) fn truncate(&self, name: &str, len: u64) {
-        let mut state = self.state();
+        let mut state = self.change();
         let file = state.files.entry(name.to_owned()).or_default();
         file.now.truncate(usize::try_from(len).unwrap_or(usize::MAX));
         file.synced = file.synced.min(file.now.len());
@@ -131,6 +140,7 @@ impl Memory {
             return None;
         }
         let (id, name, len, fresh) = state.pending.remove(0);
+        state.changes += 1;
         if state.failing {
             return Some((id, Err("input/output error".to_owned())));
         }
@@ -142,11 +152,11 @@ impl Memory {
     }
 
     pub(super) fn sync_names(&self) {
-        self.state().sync_names();
+        self.change().sync_names();
     }
 
     pub(super) fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), DiskError> {
-        let mut state = self.state();
+        let mut state = self.change();
         state.take_room(name, bytes)?;
         let whole = OneFile { now: bytes.to_vec(), synced: bytes.len(), durable: None };
         state.files.insert(name.to_owned(), whole);
@@ -163,13 +173,20 @@ impl Memory {
     }
 
     pub(super) fn lock(&self, name: &str) -> Result<(), DiskError> {
-        let mut state = self.state();
+        let mut state = self.change();
         if state.locked.iter().any(|held| held == name) {
             return Err(DiskError::Locked { name: name.to_owned() });
         }
         state.locked.push(name.to_owned());
         state.files.entry(name.to_owned()).or_default();
         Ok(())
+    }
+
+    /// As [`Memory::state`], to change something.
+    fn change(&self) -> MutexGuard<'_, State> {
+        let mut state = self.state();
+        state.changes += 1;
+        state
     }
 
     /// A panic elsewhere left the files whole: each change is one call.

@@ -232,6 +232,12 @@ impl World {
         file_name(INSTANCE, number)
     }
 
+    /// Changes whenever a file of the engine's does.
+    #[must_use]
+    pub fn disk_changes(&self) -> u64 {
+        self.disk.changes()
+    }
+
     /// How long a segment of the journal is, and how much of it would outlive a loss of power; one that is not
     /// there is empty.
     #[must_use]

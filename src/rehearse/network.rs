@@ -16,7 +16,8 @@ use crate::sim::{self, ConnId, Door, Exchange, Seen};
 use crate::units::Nanos;
 use crate::units::time::MS;
 use ring::digest;
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::fmt;
 use std::ops::RangeInclusive;
 
@@ -89,13 +90,39 @@ enum Flight {
     DownEnd(ConnId),
 }
 
+/// A flight by its arrival, then by the order of sending: the earlier, the greater.
+struct InFlight {
+    due: Reverse<(Nanos, u64)>,
+    flight: Flight,
+}
+
+impl Ord for InFlight {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.due.cmp(&other.due)
+    }
+}
+
+impl PartialOrd for InFlight {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for InFlight {
+    fn eq(&self, other: &Self) -> bool {
+        self.due == other.due
+    }
+}
+
+impl Eq for InFlight {}
+
 /// The network, with the box at its far end.
 pub(super) struct Network {
     pub(super) exchange: Exchange,
     dials: DialPeer,
     pub(super) lines: BTreeMap<ConnId, Line>,
-    /// By arrival, then by the order of sending.
-    flights: BTreeMap<(Nanos, u64), Flight>,
+    /// The next to arrive on top.
+    flights: BinaryHeap<InFlight>,
     sent: u64,
     delays: Entropy,
     delay_ns: RangeInclusive<u64>,
@@ -137,7 +164,7 @@ impl Network {
             exchange: Exchange::new(config, unix)?,
             dials,
             lines: BTreeMap::new(),
-            flights: BTreeMap::new(),
+            flights: BinaryHeap::new(),
             sent: 0,
             delays,
             delay_ns,
@@ -163,7 +190,7 @@ impl Network {
 
     /// When something arrives, or the box does something, next.
     pub(super) fn next_due(&self) -> Nanos {
-        let flight = self.flights.keys().next().map_or(Nanos::NEVER, |(at, _)| *at);
+        let flight = self.flights.peek().map_or(Nanos::NEVER, |next| next.due.0.0);
         flight.min(Nanos(self.exchange.next_due().saturating_sub(self.calendar)))
     }
 
@@ -178,8 +205,8 @@ impl Network {
             self.exchange.advance(self.unix(at));
             self.witness(at, Left::of_itself(at));
             self.collect(at);
-            while let Some(entry) = self.flights.first_entry().filter(|entry| entry.key().0 <= at) {
-                let flight = entry.remove();
+            while self.flights.peek().is_some_and(|next| next.due.0.0 <= at) {
+                let Some(InFlight { flight, .. }) = self.flights.pop() else { break };
                 self.events += 1;
                 self.arrive(flight, at);
                 self.collect(at);
@@ -261,7 +288,7 @@ impl Network {
     pub(super) fn lose_engine(&mut self, dials: DialPeer, now: Nanos) {
         self.pick_up(now);
         self.flights
-            .retain(|_, flight| !matches!(flight, Flight::Dial(_) | Flight::Down(..) | Flight::DownEnd(_)));
+            .retain(|it| !matches!(it.flight, Flight::Dial(_) | Flight::Down(..) | Flight::DownEnd(_)));
         self.dials = dials;
         let open: Vec<ConnId> =
             self.lines.iter().filter(|(_, line)| !line.leaving).map(|(conn, _)| *conn).collect();
@@ -430,7 +457,7 @@ impl Network {
 
     fn fly(&mut self, at: Nanos, flight: Flight) {
         self.sent += 1;
-        self.flights.insert((at, self.sent), flight);
+        self.flights.push(InFlight { due: Reverse((at, self.sent)), flight });
     }
 
     fn note(&mut self, now: Nanos, what: u8, conn: ConnId, bytes: &[u8]) {

@@ -74,6 +74,7 @@ impl Oracle {
         self.latch_read = true;
         self.lost_power |= image.power;
         self.books = Books::new();
+        self.read_change = 0;
         self.segments = [1, 2].map(World::segment_name);
         // A latch of the last moments may not have reached the disk.
         if self.latched.1.plus(LATCH_DURABLE_NS) > image.at && !kept {

@@ -109,8 +109,9 @@ pub struct Oracle {
     /// Calendar of the host at monotonic zero, ns.
     calendar: u64,
     calendar_stepped: bool,
-    /// When the journal was read on last.
+    /// When the journal was read on last, and what the disk's count of changes was then.
     read_at: Nanos,
+    read_change: u64,
     /// Orders whose end was read just now, and when.
     ended: Vec<(Nanos, u64)>,
     last: VecDeque<String>,
@@ -140,6 +141,7 @@ impl Oracle {
             calendar: world.calendar(),
             calendar_stepped: false,
             read_at: Nanos(0),
+            read_change: 0,
             ended: Vec::new(),
             last: VecDeque::new(),
             steps: 0,
@@ -184,6 +186,10 @@ impl Oracle {
     /// Reads on in the journal.
     fn read(&mut self, world: &World) -> Result<(), Broken> {
         self.read_at = world.now();
+        let change = world.disk_changes();
+        if std::mem::replace(&mut self.read_change, change) == change {
+            return Ok(());
+        }
         loop {
             if world.segment_lengths(&self.segments[0]).0 > self.books.read {
                 let bytes = world.segment_from(&self.segments[0], self.books.read);
