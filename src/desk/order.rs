@@ -17,9 +17,10 @@ pub const T_ACK_NS: u64 = 5 * SEC;
 const APART_NS: u64 = 2 * SEC;
 /// Still unknown for this long: a person is asked.
 pub const QUARANTINE_NS: u64 = 60 * SEC;
-/// A repair that the venue says still stands is cancelled after this long: the pair has waited for the order before it
-/// already, and must be within bound again T_repair later (3 s), whatever becomes of this one.
-const REPAIR_STANDS_NS: u64 = SEC;
+/// An order that mends a pair, or is the leg that waited, is cancelled after this long if the venue says that it still
+/// stands: the pair has waited for the order before it already, and must be within bound again T_repair later (3 s),
+/// whatever becomes of this one.
+const SECOND_STANDS_NS: u64 = SEC;
 /// How soon an order that is still not over is cancelled again.
 const CANCEL_AGAIN_NS: u64 = 2 * SEC;
 /// Waits between queries, then every last one.
@@ -76,7 +77,9 @@ pub struct Order {
     cancel_at: Nanos,
     /// Left by a process that died: nobody waits for it, so it is cancelled as soon as it is seen open.
     orphan: bool,
-    /// A repair that stands: its first cancel was brought forward.
+    /// The pair was open for another order's sake before: a repair, or the leg that waited.
+    second: bool,
+    /// It is such, and stands: its first cancel was brought forward.
     hastened: bool,
     /// Queries that found no such order. No evidence by itself.
     not_found: u8,
@@ -107,6 +110,7 @@ impl Order {
             ask_at: leg.sent.plus(T_SOFT_NS),
             cancel_at: leg.sent.plus(T_ACK_NS),
             orphan: false,
+            second: class == Class::Repair,
             hastened: false,
             not_found: 0,
             settles_at: Nanos::NEVER,
@@ -120,6 +124,19 @@ impl Order {
     pub fn settling(mut self, ns: u64) -> Self {
         self.settles_at = self.leg.sent.plus(ns);
         self
+    }
+
+    /// The leg that waited for another's fill (`--legs`).
+    #[must_use]
+    pub fn that_waited(mut self) -> Self {
+        self.second = true;
+        self
+    }
+
+    /// Whether the pair has been open since before this order left.
+    #[must_use]
+    pub fn is_second(&self) -> bool {
+        self.second
     }
 
     /// An order of a process that died, as far as its records tell: unknown, and asked about at once.
@@ -192,9 +209,9 @@ impl Order {
                 } else if self.cancel_at == Nanos::NEVER {
                     // It shows itself, or a replica is behind: in both cases there is no hurry.
                     self.cancel_at = now.plus(CANCEL_AGAIN_NS);
-                } else if self.class == Class::Repair && !self.hastened {
+                } else if self.second && !self.hastened {
                     self.hastened = true;
-                    self.cancel_at = self.leg.sent.plus(REPAIR_STANDS_NS).max(now).min(self.cancel_at);
+                    self.cancel_at = self.leg.sent.plus(SECOND_STANDS_NS).max(now).min(self.cancel_at);
                 }
             }
             // Nothing is there to be cancelled: it filled, or ended, or never came. Only a query can tell.
@@ -434,8 +451,8 @@ mod tests {
     #[test]
     fn a_repair_that_stands_at_the_venue_is_cancelled_after_a_second_and_no_more_often_than_others() {
         let open = said(Verdict::Open { executed: Qty(4) }, Source::Stream);
-        let cancels = |class, answers: &[(u64, Answer)]| {
-            let mut order = Order { class, ..order() };
+        let fired = |class| Order::fired(order().leg, PairId(0), class, 1);
+        let cancels = |mut order: Order, answers: &[(u64, Answer)]| {
             let mut cancelled = Vec::new();
             for ms in 1..=9_000 {
                 let at = Nanos(ms * MS);
@@ -448,14 +465,16 @@ mod tests {
             cancelled
         };
         let stands: Vec<_> = [2, 310, 1_010, 1_200, 3_100].map(|ms| (ms, open)).into();
-        assert_eq!(cancels(Class::Repair, &stands), [1_000, 3_000, 5_000, 7_000, 9_000]);
-        assert_eq!(cancels(Class::Entry, &stands), [5_000, 7_000, 9_000]);
+        assert_eq!(cancels(fired(Class::Repair), &stands), [1_000, 3_000, 5_000, 7_000, 9_000]);
+        assert_eq!(cancels(fired(Class::Entry), &stands), [5_000, 7_000, 9_000]);
+        // The leg that waited for the other one's fill: the pair is open since that.
+        assert_eq!(cancels(fired(Class::Entry).that_waited(), &stands), [1_000, 3_000, 5_000, 7_000, 9_000]);
         // Nobody says that it is there: it may still come to an end by itself.
-        assert_eq!(cancels(Class::Repair, &[]), [5_000, 7_000, 9_000]);
-        assert_eq!(cancels(Class::Repair, &[(1_700, open)]), [1_700, 3_700, 5_700, 7_700]);
+        assert_eq!(cancels(fired(Class::Repair), &[]), [5_000, 7_000, 9_000]);
+        assert_eq!(cancels(fired(Class::Repair), &[(1_700, open)]), [1_700, 3_700, 5_700, 7_700]);
         // Nothing was there to be cancelled: at five seconds it is unknown, as any order.
         let gone = said(Verdict::NotFound, Source::Cancel);
-        assert_eq!(cancels(Class::Repair, &[(2, open), (1_001, gone), (5_001, gone)]), [1_000, 5_000]);
+        assert_eq!(cancels(fired(Class::Repair), &[(2, open), (1_001, gone), (5_001, gone)]), [1_000, 5_000]);
     }
 
     #[test]

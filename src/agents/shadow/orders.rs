@@ -137,6 +137,7 @@ impl Shadow {
             }
             let order =
                 Order::fired(*leg, fired.pair, fired.class, fired.sequence).settling(self.settling_ns());
+            let order = if second { order.that_waited() } else { order };
             self.recon.stir(leg.instrument);
             let decided = fired.prices[row.leg as usize];
             if let State::Ended(end) = order.state {

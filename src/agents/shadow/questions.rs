@@ -81,11 +81,10 @@ impl Shadow {
     fn tell_overdue(&mut self, client: ClientId, now: Nanos) {
         let Some(tracked) = self.orders.get_mut(&client) else { return };
         let age_ns = now.since(tracked.order.leg.sent);
-        if tracked.order.class == Class::Repair && age_ns < T_ACK_NS {
+        if tracked.order.is_second() && age_ns < T_ACK_NS {
             let ms = age_ns / MS;
-            self.note(format!(
-                "order {client}: a repair, and it stands at the venue after {ms} ms; cancelled"
-            ));
+            let what = if tracked.order.class == Class::Repair { "a repair" } else { "the leg that waited" };
+            self.note(format!("order {client}: {what}, and it stands at the venue after {ms} ms; cancelled"));
             return;
         }
         if !std::mem::replace(&mut tracked.cancelled, true) {
