@@ -27,8 +27,10 @@ const STEP: u64 = 20;
 const CROSSES_EVERY: usize = 50;
 /// An order is waited for so long after a burst that nothing may act on.
 const NOTHING: Duration = Duration::from_millis(20);
-/// How long a participant may take until it trades.
+/// How long a participant may take until it trades, and how much longer for each pair: what the account pays for a perp
+/// has a weight of 20, and a budget lets an engine ask that for some 70 perps a minute.
 const START: Duration = Duration::from_secs(90);
+const START_EACH: Duration = Duration::from_secs(1);
 
 /// One who takes part: a process, and the venue it trades at.
 pub struct Player {
@@ -301,7 +303,7 @@ impl Player {
             if let Some(status) = self.process.try_wait()? {
                 return Err(format!("{} ended by itself ({status}); its folder has a log", self.name).into());
             }
-            if begun.elapsed() > START {
+            if begun.elapsed() > START + START_EACH * self.pairs as u32 {
                 let truth = self.house.truth();
                 return Err(format!("{} does not trade; refused: {}", self.name, truth["refused"]).into());
             }
