@@ -234,6 +234,7 @@ impl Desk {
             ask: Price(bid.0 + 1),
             ask_qty: Qty(1_000),
             received: Nanos(1),
+            stamp: None,
         };
         let stamp = Unix(1_700_000_000_000_000_000 + number as i64 * 1_000_000);
         let paper = Paper { form: &self.form, instrument, stamp, mask: None };

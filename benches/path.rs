@@ -191,7 +191,7 @@ impl Desk {
             unreachable!()
         };
         let (link, received) = (LinkId(1), Nanos(self.number));
-        let quote = Quote { instrument, link, sequence, bid, bid_qty, ask, ask_qty, received };
+        let quote = Quote { instrument, link, sequence, bid, bid_qty, ask, ask_qty, received, stamp: None };
         feed.link.consume(used);
         assert!(fold.at_least(black_box(quote.bid), Price(600_000)) && quote.bid_qty >= Qty(250));
         if how == Order::Signed {
@@ -225,6 +225,7 @@ fn quote_at(bid: i64) -> Quote {
         ask: Price(bid + 1),
         ask_qty: Qty(1_000),
         received: Nanos(1),
+        stamp: None,
     }
 }
 

@@ -62,6 +62,15 @@ class Arithmetic(unittest.TestCase):
             told = wire.in_process(Path(folder), ["floor-warm", "bare", "engine", "tokio"])
         self.assertEqual(told["bare"], {"fires": 3, "p50": 400, "p90": 500, "p99": 500})
         self.assertEqual(told["engine"], {"fires": 3, "p50": 900, "p90": 950, "p99": 990, "leg 2 more, p50": 80})
+        stamped = stages | {"wire_to_wire": {"count": 0}, "rx_to_read": {"count": 0}}
+        packets = {stage: {"count": 3, "p50": 7, "p90": 8, "p99": 9} for stage in wire.PACKETS}
+        with tempfile.TemporaryDirectory() as folder:
+            for name, latency in (("engine", stamped), ("engine-kernel", stages | packets)):
+                (Path(folder) / name).mkdir()
+                (Path(folder) / name / "log").write_text(json.dumps({"latency_ns": latency}) + "\n")
+            both = wire.in_process(Path(folder), ["engine", "engine-kernel"])
+        self.assertNotIn("packets", both["engine"])
+        self.assertEqual(both["engine-kernel"]["packets"]["wire_to_wire"], {"p50": 7, "p90": 8, "p99": 9})
         self.assertIn("2.25, at most 2 wanted", wire.judged_in_process(told)[0])
         told["engine"]["p50"] = 800
         self.assertEqual(wire.judged_in_process(told), [])
@@ -85,7 +94,7 @@ class Arithmetic(unittest.TestCase):
 class Load(unittest.TestCase):
     def test_each_load_is_held_against_the_smallest_of_its_round(self):
         names = [it["name"] for it in load.loads("engine")]
-        self.assertEqual((len(names), len(set(names))), (8, 8))
+        self.assertEqual((len(names), len(set(names))), (12, 12))
         trials = {name: [[(10 * (at + 1), 20)], [(30 * (at + 1), 50)]] for at, name in enumerate(names)}
         samples, rounds = samples_of(**trials)
         for it in rounds:

@@ -55,10 +55,12 @@ AIMS = [
     ("ccxt.pro", ENGINE, "leg2", "least", 40),
 ]
 P90_AIM = 1.5
+# Where the kernel stamps packets: from the quote's to the first order's, and what passes of it before the quote is read.
+PACKETS = ("wire_to_wire", "rx_to_read")
 # p50 in the process, from the quote's ciphertext to the first order's bytes in front of `send`: engine ÷ bare path.
 IN_PROCESS_AIM = 2.0
 COLOURS = {
-    "floor-plain": "#9aa5b1", "floor-rustls": "#616e7c", "floor-warm": "#1f2933", "bare": "#8f5bd6", "engine": "#d64545", "engine-single": "#f29b9b", "engine-ws": "#b21f66", "engine-slow": "#e3b23c",
+    "floor-plain": "#9aa5b1", "floor-rustls": "#616e7c", "floor-warm": "#1f2933", "bare": "#8f5bd6", "engine": "#d64545", "engine-single": "#f29b9b", "engine-split": "#c77d9b", "engine-kernel": "#7d4f50", "engine-ws": "#b21f66", "engine-slow": "#e3b23c",
     "tokio": "#2f80ed", "asyncio": "#27ab83", "ccxt.pro": "#cb6e17", "nautilus": "#0e7c86",
 }  # fmt: skip
 
@@ -67,11 +69,11 @@ class Failed(Exception):
     """What keeps the bench from being run. The text says what to do."""
 
 
-def engine_command(program):
+def engine_command(program, cores="1,0", stamps="path"):
     """The engine as it is measured, hot core 1."""
     # What makes the engine trade this market's jumps, and nothing that would make it faster; what it stamps costs it some 20 ns a leg.
     rule = ["--kappa", "1", "--hold", "1h", "--first-entries", "0", "--min-basis", "50bps", "--exit-basis", "20bps"]
-    return [program, "run", "--json", "--live", "--config", str(PERF / "target/engine.toml"), "--out", "{out}", "--data-dir", "{out}/data", "--cores", "1,0", "--stamps", "path", *rule, "{endpoints}"]
+    return [program, "run", "--json", "--live", "--config", str(PERF / "target/engine.toml"), "--out", "{out}", "--data-dir", "{out}/data", "--cores", cores, "--stamps", stamps, *rule, "{endpoints}"]
 
 
 def participants(program):
@@ -84,6 +86,9 @@ def participants(program):
         {"name": BARE, "cores": "1", "command": [str(WIRE), "bare", "{ready}", "{out}/in_process"]},
         {"name": ENGINE, "cores": "0,1", "command": engine},
         {"name": "engine-single", "cores": "0,1", "command": [*engine, "--layout", "single"]},
+        # On two cores reader and trader share one and yield it to each other: what a third core is for, nobody sees here.
+        {"name": "engine-split", "cores": "0,1", "command": [*engine_command(program, "1,1,0"), "--layout", "split", "--idle", "yield"]},
+        {"name": "engine-kernel", "cores": "0,1", "command": engine_command(program, stamps="kernel")},
         {"name": "engine-ws", "cores": "0,1", "command": [*engine, "--orders", "ws"]},
         {"name": "engine-slow", "cores": "0,1", "command": [*engine, "--fast=off"]},
         {"name": "tokio", "cores": "1", "command": [str(TOKIO), "{ready}"]},
@@ -238,6 +243,8 @@ def in_process(folder, names, prefix=ENGINE):
             stages = json.loads(summary_line)["latency_ns"]
             told[name] = {"fires": stages["in_process"]["count"]} | {label: stages["in_process"][label] for label in ("p50", "p90", "p99")}
             told[name]["leg 2 more, p50"] = stages["leg2_in_process"]["p50"]
+            if stages.get(PACKETS[0], {}).get("count"):
+                told[name]["packets"] = {stage: {label: stages[stage][label] for label in ("p50", "p90", "p99")} for stage in PACKETS}
     return told
 
 
@@ -301,6 +308,10 @@ def page(record):
     if record["in_process"]:
         out += ["", "In the process, from the quote's ciphertext to the first order's bytes in front of `send`, ns, of all fires:", "", "| | fires | p50 | p90 | p99 | leg 2 after leg 1's `send`, p50 |", "|---|---|---|---|---|---|"]
         out += [f"| {name} | {it['fires']} | {it['p50']:,} | {it['p90']:,} | {it['p99']:,} | {it.get('leg 2 more, p50', '')} |" for name, it in record["in_process"].items()]
+    packets = {name: it["packets"] for name, it in record["in_process"].items() if "packets" in it}
+    if packets:
+        out += ["", "By the kernel's stamps of packets, µs: from the quote's to the first order's, and of that until the quote was read:", "", "| | stage | p50 | p90 | p99 |", "|---|---|---|---|---|"]
+        out += [f"| {name} | {stage} | {' | '.join(us(ns) for ns in row.values())} |" for name, stages in packets.items() for stage, row in stages.items()]
     out += ["", others(record), ""]
     out += [f"Aims missed: {'; '.join(record['missed']) or 'none'}.", ""]
     return "\n".join(out)

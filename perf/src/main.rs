@@ -100,6 +100,12 @@ fn run(plan: &Value) -> Result<(), Fault> {
         player.signal(libc::SIGSTOP);
         players.push(player);
     }
+    // Where others took minutes to arrive, the first ones were stopped for so long that all their sockets are lost.
+    for player in &mut players {
+        player.signal(libc::SIGCONT);
+        player.arrive(&mut dice)?;
+        player.signal(libc::SIGSTOP);
+    }
     let (begun, started) = (Instant::now(), SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?);
     let mut taken: BTreeMap<String, Histogram<u64>> = BTreeMap::new();
     let mut file = BufWriter::new(File::create(out.join("samples.jsonl"))?);
@@ -115,6 +121,7 @@ fn run(plan: &Value) -> Result<(), Fault> {
             }
             let player = &mut players[*at];
             player.signal(libc::SIGCONT);
+            player.all(&mut dice);
             player.quiet(&mut dice, SETTLE);
             for trial in 0..warm_up + trials {
                 player.quiet(&mut dice, GAP);

@@ -225,6 +225,15 @@ impl Player {
         self.quiet_until = now;
     }
 
+    /// A quote of everything, and with it the stamps by which a feed is told from one that is late: where few of many pairs
+    /// are quoted, they would come in the middle of a turn.
+    pub fn all(&mut self, dice: &mut Dice) {
+        let fed: Vec<_> = (0..2 * self.pairs).map(|at| self.quote(dice, at)).collect();
+        for some in fed.chunks(BATCH as usize) {
+            self.house.feed(some);
+        }
+    }
+
     /// How long it has not heard anything.
     pub fn rests_for(&self) -> Duration {
         self.quiet_until.elapsed()

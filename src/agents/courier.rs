@@ -70,6 +70,8 @@ pub struct Courier<T> {
     clock: Clock,
     links: Links,
     attached: bool,
+    /// What is to be asked, and no request yet: its turn is yet to come.
+    wishes: VecDeque<T>,
     queue: VecDeque<(T, Ask)>,
     flying: Option<(T, Nanos)>,
     out: Vec<u8>,
@@ -89,6 +91,7 @@ impl<T> Courier<T> {
             clock,
             links,
             attached: false,
+            wishes: VecDeque::new(),
             queue: VecDeque::new(),
             flying: None,
             out: Vec::new(),
@@ -105,6 +108,34 @@ impl<T> Courier<T> {
     /// Puts a request into the queue.
     pub fn post(&mut self, tag: T, ask: Ask) {
         self.queue.push_back((tag, ask));
+    }
+
+    /// Puts a request before all that wait.
+    pub fn post_first(&mut self, tag: T, ask: Ask) {
+        self.queue.push_front((tag, ask));
+    }
+
+    /// Keeps in mind what is to be asked, once however often it is wished for: it becomes a request in its turn, since a
+    /// stamp serves for a second and a slow connection takes longer for a few requests.
+    pub fn wish(&mut self, tag: T)
+    where
+        T: PartialEq,
+    {
+        if !self.wishes.contains(&tag) {
+            self.wishes.push_back(tag);
+        }
+    }
+
+    /// The wish whose turn it is, the oldest of the urgent ones or the oldest: one that is `of` the wishes is asked at a time,
+    /// so that other requests go in between. `None`: one is under way, there is none, or no link.
+    pub fn take_wish(&mut self, of: impl Fn(&T) -> bool, urgent: impl Fn(&T) -> bool) -> Option<T> {
+        let mut under_way =
+            self.queue.iter().map(|(tag, _)| tag).chain(self.flying.iter().map(|(tag, _)| tag));
+        if !self.attached || under_way.any(of) {
+            return None;
+        }
+        let at = self.wishes.iter().position(urgent).unwrap_or(0);
+        self.wishes.remove(at)
     }
 
     /// Gives back what waits to be sent: whoever needs it asks again, with a fresh stamp.
@@ -219,5 +250,49 @@ impl<T> Courier<T> {
             self.waiting.push_back(Delivery::Broken { link, why: why.to_owned() });
         }
         self.attached = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metal::link::memory_pair;
+    use crate::units::LinkId;
+
+    /// Wishes are asked one at a time, the urgent ones first, each once; a request that came meanwhile goes in between.
+    #[test]
+    fn wishes_become_requests_one_at_a_time_and_others_go_in_between() {
+        let (clock, _time) = Clock::virtual_time();
+        let mut courier: Courier<u32> = Courier::new(|_, _| Counted::default(), clock, &Tap::off());
+        let next = |courier: &mut Courier<u32>| courier.take_wish(|tag| *tag < 10, |tag| *tag == 3);
+        [1, 2, 3, 1, 3].into_iter().for_each(|tag| courier.wish(tag));
+        assert_eq!(next(&mut courier), None, "there is no link to ask on");
+        let (link, mut peer) = memory_pair(LinkId(1), "venue", 1 << 12, 1 << 14);
+        courier.attach(link);
+        let ask = |tag: u32| Ask::plain(format!("/{tag}"));
+        let mut left = Vec::new();
+        courier.post(10, ask(10));
+        courier.post(11, ask(11));
+        for _ in 0..8 {
+            if let Some(tag) = next(&mut courier) {
+                courier.post_first(tag, ask(tag));
+                assert_eq!(next(&mut courier), None, "{tag} is under way");
+            }
+            assert!(courier.turn(Nanos::ZERO).is_none());
+            let mut out = Vec::new();
+            peer.take(&mut out);
+            left.extend(String::from_utf8(out).unwrap().split(' ').nth(1).map(str::to_owned));
+            peer.deliver(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
+            while courier.turn(Nanos::ZERO).is_some() {}
+            // Whatever left behind that answer has its turn.
+            let mut out = Vec::new();
+            peer.take(&mut out);
+            if let Some(path) = String::from_utf8(out).unwrap().split(' ').nth(1) {
+                left.push(path.to_owned());
+                peer.deliver(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
+                while courier.turn(Nanos::ZERO).is_some() {}
+            }
+        }
+        assert_eq!(left, ["/3", "/10", "/11", "/1", "/2"]);
     }
 }

@@ -10,7 +10,7 @@
 use super::decoy::Decoy;
 use super::socket::{GiveUp, Sign, Socket};
 use super::{Dead, FeedCard, Handed, Purpose};
-use crate::event::{Arrived, Feed, Mark, Quote};
+use crate::event::{Arrived, Feed, Mark, Quote, VenueStamp};
 use crate::metal::clock::Clock;
 use crate::metal::entropy::Entropy;
 use crate::metal::link::{Link, LinkError};
@@ -406,15 +406,12 @@ fn take(
     received: Nanos,
     to: &mut To<'_>,
 ) -> Result<(), GiveUp> {
-    let (venue, leg) = (card.venue.id, card.leg);
     match heard {
         Heard::Quote { instrument, sequence, bid, bid_qty, ask, ask_qty, stamp, fallback } => {
             to.counts.quotes += 1;
             to.counts.fallbacks += u64::from(fallback);
-            let quote = Quote { instrument, link, sequence, bid, bid_qty, ask, ask_qty, received };
-            if let Some(stamp) = stamp {
-                let _ = to.feed.put(Feed::Stamp { link, venue, leg, stamp, received });
-            }
+            let stamp = stamp.and_then(VenueStamp::new);
+            let quote = Quote { instrument, link, sequence, bid, bid_qty, ask, ask_qty, received, stamp };
             if to.feed.put(Feed::Quote(quote)).is_err() {
                 to.counts.dropped += 1;
             }

@@ -20,9 +20,10 @@ const MESSAGE_MAX: usize = 1 << 20;
 
 /// A subscription is confirmed within this time, or the socket is dialled anew (FAULTS F31).
 const CONFIRMED_WITHIN_NS: u64 = 5 * SEC;
-/// What was confirmed brings something within this time: a venue may forget what it confirmed. Quotes of what is worth
-/// trading come more often; a coin without any costs a connection each time, of 300 in five minutes.
-const BRINGS_WITHIN_NS: u64 = 20 * SEC;
+/// What was confirmed brings something within this time: a venue may forget what it confirmed, and without quotes no
+/// broken pair is put right (T_window: 8 s). Quotes of what is worth trading come more often; a market whose coins have
+/// none costs a connection each time, 60 of 300 in five minutes.
+const BRINGS_WITHIN_NS: u64 = 5 * SEC;
 
 /// Why a socket is given back.
 #[derive(Debug)]
@@ -84,8 +85,7 @@ impl Socket {
 
     /// All was confirmed, at `now`: it owes what was subscribed.
     pub fn confirmed(&mut self, now: Nanos) {
-        self.owes =
-            Some((now.plus(BRINGS_WITHIN_NS), "a confirmed subscription brought nothing within 20 s"));
+        self.owes = Some((now.plus(BRINGS_WITHIN_NS), "a confirmed subscription brought nothing within 5 s"));
     }
 
     /// It brought something, or what it brings comes when it comes: it owes nothing more.

@@ -7,7 +7,7 @@
 //!        and of agreement with the other leg, not of the quote's age (DESIGN §5).
 
 use super::basis::Scales;
-use crate::event::{Feed, Instruments, Quote};
+use crate::event::{Feed, Instruments, Quote, VenueStamp};
 use crate::units::time::{MS, SEC};
 use crate::units::{InstrumentId, LegKind, LinkId, Nanos, PairId, Price, Ratio, Unix};
 use arrayvec::ArrayVec;
@@ -34,6 +34,22 @@ pub struct Socket {
     pub heard: Nanos,
     /// The newest stamped message: the venue's stamp and when it was read.
     pub stamped: Option<(Unix, Nanos)>,
+}
+
+impl Socket {
+    /// It brought something at `now`, stamped or not.
+    #[inline]
+    fn hear(&mut self, stamp: Option<Unix>, now: Nanos) {
+        self.heard = now;
+        let Some(stamp) = stamp else { return };
+        // A connection keeps the order of what it carries. Where a stamp is older by far than one before it, one of
+        // the two is absurd, and if it was the first nothing would ever be newer (FAULTS F7).
+        let is_newest =
+            |(newest, _): (Unix, _)| stamp >= newest || stamp.0.saturating_add(DISORDER_NS) < newest.0;
+        if self.stamped.is_none_or(is_newest) {
+            self.stamped = Some((stamp, now));
+        }
+    }
 }
 
 /// Slow means of one pair, in parts per billion; `None` before the first sample.
@@ -91,18 +107,7 @@ impl Books {
     pub fn on(&mut self, feed: &Feed) -> Option<InstrumentId> {
         match *feed {
             Feed::Quote(quote) => return self.on_quote(quote),
-            Feed::Stamp { link, stamp, received, .. } => {
-                let socket = self.socket_mut(link);
-                socket.heard = received;
-                // A connection keeps the order of what it carries. Where a stamp is older by far than one before it, one of
-                // the two is absurd, and if it was the first nothing would ever be newer (FAULTS F7).
-                let is_newest = |(newest, _): (Unix, _)| {
-                    stamp >= newest || stamp.0.saturating_add(DISORDER_NS) < newest.0
-                };
-                if socket.stamped.is_none_or(is_newest) {
-                    socket.stamped = Some((stamp, received));
-                }
-            }
+            Feed::Stamp { link, stamp, received, .. } => self.socket_mut(link).hear(Some(stamp), received),
             Feed::Alive { link, at } => self.socket_mut(link).heard = at,
             Feed::Live { link } => self.socket_mut(link).live = true,
             Feed::Gone { link } => self.sockets.retain(|s| s.link != link),
@@ -112,7 +117,7 @@ impl Books {
     }
 
     fn on_quote(&mut self, quote: Quote) -> Option<InstrumentId> {
-        self.socket_mut(quote.link).heard = quote.received;
+        self.socket_mut(quote.link).hear(quote.stamp.map(VenueStamp::at), quote.received);
         let at = usize::from(quote.instrument.0);
         let last = *self.tops.get(at)?;
         if let Some(last) = last.filter(|last| quote.sequence <= last.sequence)
@@ -315,6 +320,7 @@ pub(crate) mod tests {
             ask: Price(ask),
             ask_qty: Qty(1_000_000),
             received,
+            stamp: None,
         }
     }
 

@@ -114,7 +114,12 @@ impl Window {
     fn hear(&mut self, used: u64, asked: Nanos, now: Nanos, venue_ahead: Option<i64>) {
         let older = |told: &Told| asked < told.asked && used <= told.used && now < told.until;
         if !self.told.as_ref().is_some_and(older) {
-            self.told = Some(Told { used, asked, until: self.ends(now, venue_ahead) });
+            let (asked_in, heard_in) = (self.ends(asked, venue_ahead), self.ends(now, venue_ahead));
+            // A window ended while the answer was on its way. A count that goes on from the last one is of the old one: a
+            // new one begins at nothing, and would else be taken for used up to its end.
+            let goes_on = |told: &Told| used >= told.used && told.until <= asked_in.plus(LATE_NS);
+            let of_old = asked_in < heard_in && self.told.as_ref().is_some_and(goes_on);
+            self.told = Some(Told { used, asked, until: if of_old { asked_in } else { heard_in } });
         }
     }
 

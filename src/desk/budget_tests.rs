@@ -194,6 +194,28 @@ fn the_venues_count_ends_with_its_window() {
     }
 }
 
+/// An answer on its way while the minute ends tells of the old one or the new one: a count that goes on is of the old one,
+/// and is forgotten with it; a smaller one is of the new one, and so is one that nothing came before.
+#[test]
+fn a_count_that_goes_on_over_the_end_of_a_minute_is_of_the_old_one() {
+    let used = |lane: &mut Lane, now| lane.standings(now).next().unwrap().used;
+    let (asked, heard) = (Nanos(60 * SEC - 5), Nanos(60 * SEC + 5));
+    let (old, new) = (Nanos(60 * SEC).plus(LATE_NS), Nanos(120 * SEC));
+    for (before, then, until) in
+        [(Some(70), 70, old), (Some(70), 90, old), (Some(90), 70, new), (None, 70, new)]
+    {
+        let mut lane = lane(&[weight(100)]);
+        lane.learn_clock(Some(0));
+        if let Some(before) = before {
+            lane.hear(&weighs(before), Nanos(50 * SEC), Nanos(50 * SEC + 1));
+        }
+        lane.hear(&weighs(then), asked, heard);
+        assert_eq!(used(&mut lane, Nanos(old.0 - 1)), u64::from(then), "{before:?} {then}");
+        assert_eq!(used(&mut lane, old), if until == old { 0 } else { u64::from(then) }, "{before:?} {then}");
+        assert_eq!(used(&mut lane, new.plus(LATE_NS)), 0, "{before:?} {then}");
+    }
+}
+
 #[test]
 fn a_market_that_asked_for_silence_gets_it_from_every_question() {
     let mut lane = lane(&[weight(100)]);

@@ -146,7 +146,7 @@ structs! {
     Packets { second, rx_to_read_ns, wire_to_wire_ns }
     Pair { id, name, spot, perp, price_factor, size_factor }
     Pulse { pair, quotes, spread_ppb, weighed, gate }
-    Quote { instrument, link, sequence, bid, bid_qty, ask, ask_qty, received }
+    Quote { instrument, link, sequence, bid, bid_qty, ask, ask_qty, received, stamp }
     Refusal { code, kind }
     Spent { lane, weight, sent }
 }
@@ -247,6 +247,15 @@ impl Bytes for usize {
     }
     fn take(from: &mut &[u8]) -> Option<Self> {
         Self::try_from(u64::take(from)?).ok()
+    }
+}
+
+impl Bytes for VenueStamp {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.at().put(out);
+    }
+    fn take(from: &mut &[u8]) -> Option<Self> {
+        Self::new(Unix::take(from)?)
     }
 }
 
@@ -401,6 +410,7 @@ mod tests {
             ask: Price(6),
             ask_qty: Qty(7),
             received: Nanos(8),
+            stamp: VenueStamp::new(Unix(9)),
         };
         let counted =
             Counted { weight_1m: Some(1), orders_10s: None, orders_long: Some(3), retry_after_s: None };

@@ -4,6 +4,27 @@
 //! Never: holds text of the wire.
 
 use crate::units::{InstrumentId, LegKind, LinkId, Nanos, Price, Qty, Rate, Unix, VenueId};
+use std::num::NonZeroI64;
+
+/// A venue's own stamp on a quote. No clock of theirs says 0, so none at all takes no more room than one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VenueStamp(NonZeroI64);
+
+impl VenueStamp {
+    /// This time as a stamp; `None` for the epoch itself.
+    #[inline]
+    #[must_use]
+    pub fn new(at: Unix) -> Option<Self> {
+        NonZeroI64::new(at.0).map(Self)
+    }
+
+    /// The time it tells.
+    #[inline]
+    #[must_use]
+    pub const fn at(self) -> Unix {
+        Unix(self.0.get())
+    }
+}
 
 /// The best bid and ask of one instrument, as one message told them. One cache line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +45,8 @@ pub struct Quote {
     pub ask_qty: Qty,
     /// When its last byte was read from the socket.
     pub received: Nanos,
+    /// What the venue stamped its message with, where it does.
+    pub stamp: Option<VenueStamp>,
 }
 
 /// What the reader tells the trader.
@@ -31,7 +54,7 @@ pub struct Quote {
 pub enum Feed {
     /// A new top of book.
     Quote(Quote),
-    /// A message with the venue's own stamp arrived on this socket.
+    /// A message that is no quote and has the venue's own stamp arrived on this socket.
     Stamp {
         /// Which socket.
         link: LinkId,

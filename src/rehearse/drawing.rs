@@ -30,9 +30,9 @@ const UNSURE: [(u16, &str); 6] = [
 ];
 /// Faults that came into the table after seeds were kept: each draws from a stream of its own, so that a seed's other
 /// draws are what they were. A new one goes to the end.
-const LATE: [&str; 16] = [
+const LATE: [&str; 17] = [
     "F72", "F41", "F48", "F38", "F39", "F42", "F3", "F4", "F7", "F23", "F31", "F49", "F52", "F116", "F5",
-    "F109",
+    "F109", "F108",
 ];
 /// Tells the time of a settlement apart from all other draws.
 const SETTLEMENT: u64 = 0x7365_7474_6c65;

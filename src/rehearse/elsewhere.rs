@@ -60,7 +60,6 @@ pub static ELSEWHERE: &[(u8, &str)] = &[
     (104, "a bracket that changes is `tests/story/capital`: it ends entries for longer than a session"),
     (106, "one leg's market that stops is `tests/story/market`; a market as a whole is F101"),
     (107, "modes and leverage are checked at every start: `tests/story/account`"),
-    (108, "open: coins that come or go without a trade (a swap, an airdrop); Binance's pages know no busted trade, and a swap of tokens settles the perp (F105)"),
     (110, "fees are paid in the coin bought in every session; other fee coins and gifts are `tests/story/money` and `tests/story/audit`"),
     (115, "time is virtual: host cores are measured by `doctor`"),
     (117, "every session ends with a stop while orders may be live; a blocked log is `tests/story/control`"),

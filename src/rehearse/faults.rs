@@ -195,6 +195,7 @@ pub static TABLE: &[Injector] = &[
     fault("F102", "I1 I20", "auto-deleveraging cuts a position", 400, &[r#"{"kind":"adl","symbol":"$perp","fraction_ppm":[1000,1000000]}"#], Sign::Note("auto-deleveraging"), After::NoEntries),
     fault("F103", "I1 I20", "liquidation takes a position", 500, &[r#"{"kind":"liquidate","symbol":"$perp","fraction_ppm":[1000,1000000]}"#], Sign::Note("liquidation"), After::NoEntries),
     fault("F105", "I1", "a perp is settled for good", 600, &[r#"{"kind":"delist","symbol":"$perp"}"#], Sign::Note("settle"), After::NoEntries),
+    fault("F108", "I4 I15", "coins come without a trade", 400, &[r#"{"kind":"credit","symbol":"$spot"}"#], Sign::Note("an unexplained holding"), After::NoEntries),
     fault("F109", "I5 I20", "the account may place no orders, or only such as reduce a position", 400, &[r#"{"kind":"restrict","where":"$market","exits":"$coin","for_ms":[2000,60000]}"#], Sign::Reason("it is restricted"), After::Shut),
     fault("F111a", "I3 I4 I10 I11 I18", "the process is killed and starts again at once", 90, &[r#"{"kind":"kill_process"}"#], Sign::Restart, After::Shut),
     fault("F111b", "I3 I4 I10 I11 I18", "the process is killed and starts again after 30 s", 240, &[r#"{"kind":"kill_process","after_ms":30000}"#], Sign::Restart, After::Shut),

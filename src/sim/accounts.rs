@@ -95,6 +95,8 @@ pub(super) struct Accounts {
     pub(super) opening_coins: Vec<(usize, Money)>,
     /// What they were worth then, in USDT.
     pub(super) opening_worth: Money,
+    /// Coins that came without a trade since: when (box clock, µs), asset and how much.
+    pub(super) credits: Vec<(u64, usize, Money)>,
     /// Box clock of the last change, ms.
     pub(super) spot_update_ms: u64,
     /// Box clock at which the opening balances were paid in, ms.
@@ -121,6 +123,7 @@ impl Accounts {
             opening_usdm: usdm,
             opening_coins: Vec::new(),
             opening_worth: Money::ZERO,
+            credits: Vec::new(),
             spot_update_ms: opened_ms,
             opened_ms,
             funding: Money::ZERO,
@@ -141,6 +144,13 @@ impl Accounts {
             self.spot[*asset].free += *amount;
             self.opening_coins.push((*asset, *amount));
         }
+    }
+
+    /// Coins come without a trade.
+    pub(super) fn credit(&mut self, at_us: u64, asset: usize, amount: Money) {
+        self.spot[asset].free += amount;
+        self.spot_update_ms = self.spot_update_ms.max(at_us / 1_000);
+        self.credits.push((at_us, asset, amount));
     }
 
     /// Box clock of the last change of the USD-M wallet, ms. Zero would say that it was never used.

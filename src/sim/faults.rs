@@ -27,7 +27,7 @@ const ALLOWED: &str = "kind is one of refuse (code, msg, status, taken), none, p
                        deliveryDate; it trades on until delist), \
                        lag (ms, for_ms), delay_ack (ms), replica_lag (ms, for_ms), mute_user (ms), delay_user \
                        (ms, for_ms), dup_user, shuffle_user, cut_user, expire_listen_key, adl and liquidate \
-                       (symbol, fraction_ppm), delist (symbol), foreign_order (symbol, rest, client_id), settle_now (symbol, or none for \
+                       (symbol, fraction_ppm), delist (symbol), foreign_order (symbol, rest, client_id), credit (symbol: some of its coins come without a trade), settle_now (symbol, or none for \
                        all), funding (symbol, or none for all; rate per interval as decimal text, interval_h 1|2|4|8, \
                        untold: whether new settlements are kept from the history, \
                        steady: whether the rate stands still and the history holds no other), maintenance (for_ms: 503 on every request but the system status, sockets closed, \
@@ -194,6 +194,9 @@ impl Faults {
                 symbol: text("symbol").ok_or("foreign_order needs symbol, such as \"BTCUSDT\"")?.to_owned(),
                 rest: flag("rest")?,
                 client_id: text("client_id").map(str::to_owned),
+            },
+            "credit" => Kind::Credit {
+                symbol: text("symbol").ok_or("credit needs symbol, such as \"BTCUSDT\"")?.to_owned(),
             },
             "settle_now" => Kind::SettleNow { symbol: text("symbol").map(str::to_owned) },
             "funding" => Kind::Funding(read_funding(members)?),

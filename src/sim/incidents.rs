@@ -18,6 +18,7 @@ use super::number::{E8, Money, ONE_E8};
 use super::odd::Odd;
 use super::orders::{OrderType, Tif};
 use super::trading::NewOrder;
+use super::watch::Seen;
 
 impl Exchange {
     /// Takes a fault order, the body of `POST /fault`.
@@ -83,6 +84,7 @@ impl Exchange {
                 let market = fault.market.unwrap_or(Market::Spot);
                 self.foreign_order(market, symbol, side, *rest, client_id.clone())?;
             }
+            Kind::Credit { symbol } => self.credit(symbol)?,
             Kind::Account(change) => self.change_standing(change)?,
             Kind::Rules { symbol, up_ppm, down_ppm, tick, step, min_notional } => {
                 for id in self.listed(struck, symbol)? {
@@ -253,20 +255,10 @@ impl Exchange {
         rest: bool,
         client_id: Option<String>,
     ) -> Result<(), String> {
-        let found = self.listing.find(market, name);
-        let symbol = found.ok_or_else(|| format!("symbol {name:?} is not listed on {}", market.name()))?;
-        let row = &self.listing.symbols[symbol];
-        let book = &self.books[symbol];
-        let mid = book.mid();
-        if mid == 0 {
-            return Err(format!("{name} has no two-sided book now; try again later"));
-        }
+        let (symbol, mid, qty) = self.a_little(market, name)?;
         // 2 % away from the market when it is to rest.
-        let away = mid / 50;
-        let price = if side == Side::Buy { mid - away } else { mid + away } / row.tick * row.tick;
-        // Twice the least value, in whole steps.
-        let value = Money::from_e8(row.min_notional.max(ONE_E8)).0 * 2;
-        let qty: E8 = i64::try_from(value / 100 / i128::from(mid)).unwrap_or(row.step) / row.step * row.step;
+        let (away, tick) = (mid / 50, self.listing.symbols[symbol].tick);
+        let price = if side == Side::Buy { mid - away } else { mid + away } / tick * tick;
         let order = NewOrder {
             market,
             symbol,
@@ -275,7 +267,7 @@ impl Exchange {
             kind: if rest { OrderType::Limit } else { OrderType::Market },
             tif: Tif::Gtc,
             price: if rest { price } else { 0 },
-            qty: qty + row.step,
+            qty,
             quote_qty: 0,
             reduce_only: false,
             stp: "EXPIRE_MAKER",
@@ -283,5 +275,34 @@ impl Exchange {
             frozen: false,
         };
         binance::take_order(self, order)
+    }
+
+    /// What a small order of a symbol comes to, a little more than twice the least value, in whole steps: the symbol,
+    /// the middle of its book, how much.
+    fn a_little(&self, market: Market, name: &str) -> Result<(SymbolId, E8, E8), String> {
+        let found = self.listing.find(market, name);
+        let symbol = found.ok_or_else(|| format!("symbol {name:?} is not listed on {}", market.name()))?;
+        let (row, mid) = (&self.listing.symbols[symbol], self.books[symbol].mid());
+        if mid == 0 {
+            return Err(format!("{name} has no two-sided book now; try again later"));
+        }
+        let value = Money::from_e8(row.min_notional.max(ONE_E8)).0 * 2;
+        let qty = i64::try_from(value / 100 / i128::from(mid)).unwrap_or(row.step) / row.step * row.step;
+        Ok((symbol, mid, qty + row.step))
+    }
+
+    /// Coins come that nobody bought: given away by an issuer, or sent by somebody.
+    fn credit(&mut self, name: &str) -> Result<(), String> {
+        let (symbol, _, qty) = self.a_little(Market::Spot, name)?;
+        let (base, amount) = (self.listing.symbols[symbol].base, Money::from_e8(qty));
+        self.accounts.credit(self.clock() / 1_000, base, amount);
+        let asset = self.listing.assets[base].clone();
+        self.watch.see(|| Seen::Credited { asset: asset.to_string(), amount: amount.0 });
+        for event in
+            [binance::balance_event(self, base, amount), binance::account_event(self, Market::Spot, symbol)]
+        {
+            self.hear(Market::Spot, &event);
+        }
+        Ok(())
     }
 }

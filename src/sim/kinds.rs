@@ -81,6 +81,8 @@ pub(super) enum Kind {
     Force { how: Forced, symbol: String, ppm: u64 },
     /// Somebody else trades on the account, under a client order id of their own or a given one.
     ForeignOrder { symbol: String, rest: bool, client_id: Option<String> },
+    /// Coins of a spot symbol come to the account without a trade.
+    Credit { symbol: String },
     /// Funding is paid now, on one perp or all.
     SettleNow { symbol: Option<String> },
     /// A perp's funding is another from now on.
@@ -172,6 +174,7 @@ impl Kind {
             Self::Force { how: Forced::Liquidation, .. } => "liquidate",
             Self::Force { how: Forced::Settlement, .. } => "delist",
             Self::ForeignOrder { .. } => "foreign_order",
+            Self::Credit { .. } => "credit",
             Self::SettleNow { .. } => "settle_now",
             Self::Funding(_) => "funding",
             Self::Maintenance { .. } => "maintenance",

@@ -1,6 +1,6 @@
 //! The account as it was a while ago: what a lagging replica of the venue would answer.
 //!
-//! Owns:  the replay of orders, fills and settlements up to an instant.
+//! Owns:  the replay of orders, fills, settlements and credits up to an instant.
 //! Never: changes the present: a handler sees the past for one call and the present is put back.
 
 use super::accounts::Accounts;
@@ -77,6 +77,9 @@ impl Exchange {
         }
         for s in settled {
             accounts.settle_funding(s.symbol, s.mark, s.rate);
+        }
+        for (at_us, asset, amount) in self.accounts.credits.iter().take_while(|credit| credit.0 <= at_us) {
+            accounts.credit(*at_us, *asset, *amount);
         }
         for order in log.open.iter().map(|at| &log.orders[*at]).filter(|o| o.market == Market::Spot) {
             let (asset, amount) = self.reserved(order);

@@ -59,6 +59,9 @@ impl Exchange {
                 "start": (self.accounts.opening_spot + self.accounts.opening_worth + self.accounts.opening_usdm).to_string(),
                 "end": self.equity().to_string(),
             },
+            "credits": self.accounts.credits.iter().map(|(at_us, asset, amount)| json!({
+                "at_us": at_us, "asset": self.listing.assets[*asset], "amount": amount.to_string(),
+            })).collect::<Vec<_>>(),
             "funding": self.accounts.funding.to_string(),
             "funding_7d": self.listing.of(Market::Usdm).filter(|(id, _)| self.marks[*id].interval_h > 0).map(|(id, s)| {
                 let (sum, count) = self.true_week(id);

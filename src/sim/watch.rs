@@ -47,6 +47,13 @@ pub enum Seen {
     },
     /// A trade of this account.
     Filled(Filled),
+    /// Coins came to the spot wallet without a trade.
+    Credited {
+        /// Which.
+        asset: String,
+        /// How many, 10⁻¹⁸.
+        amount: i128,
+    },
     /// Funding was paid on a position.
     Funding {
         /// The perp.

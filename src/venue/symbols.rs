@@ -86,6 +86,26 @@ const WORDS: usize = 3;
 /// A symbol as words, padded with zeros; `None` if it is too long to be one of ours.
 #[inline]
 fn words(symbol: &[u8]) -> Option<[u64; WORDS]> {
+    let len = symbol.len();
+    // Two loads that overlap, where a copy of some length would be a call.
+    if let (Some(first), Some(last)) = (symbol.first_chunk(), symbol.last_chunk())
+        && len <= 16
+    {
+        let beyond = u64::from_le_bytes(*last).checked_shr(8 * (16 - len as u32)).unwrap_or(0);
+        return Some([u64::from_le_bytes(*first), beyond, 0]);
+    }
+    if let (Some(first), Some(last)) = (symbol.first_chunk(), symbol.last_chunk())
+        && len <= 8
+    {
+        let last = u64::from(u32::from_le_bytes(*last)) << (8 * (len as u32 - 4));
+        return Some([u64::from(u32::from_le_bytes(*first)) | last, 0, 0]);
+    }
+    words_of_any(symbol)
+}
+
+/// As [`words`]: symbols that are very short or very long.
+#[inline(never)]
+fn words_of_any(symbol: &[u8]) -> Option<[u64; WORDS]> {
     let mut bytes = [0u8; 8 * WORDS];
     bytes.get_mut(..symbol.len())?.copy_from_slice(symbol);
     let mut out = [0u64; WORDS];
@@ -98,16 +118,25 @@ fn words(symbol: &[u8]) -> Option<[u64; WORDS]> {
 /// Where a symbol's search begins. Multiplicative hashing: the same in every run.
 #[inline]
 fn home(key: &[u64; WORDS], leg: LegKind) -> usize {
-    /// 2^64 ÷ golden ratio, odd: spreads near keys over the upper bits.
-    const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mixed = key.iter().fold(leg as u64, |sum, word| (sum.rotate_left(23) ^ word).wrapping_mul(SPREAD));
-    (mixed >> 32) as usize
+    /// Odd, and of even bits: each spreads near keys over the upper half. One for each word, so that none waits for another.
+    const SPREAD: [u64; WORDS] = [0x9e37_79b9_7f4a_7c15, 0xc2b2_ae3d_27d4_eb4f, 0xd6e8_feb8_6659_fd93];
+    let spread = |at: usize| key[at].wrapping_mul(SPREAD[at]);
+    let mixed = spread(0) ^ spread(1).rotate_left(11) ^ spread(2).rotate_left(22);
+    (mixed >> 32) as usize ^ leg as usize
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::venue::sample;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn words_of_every_length_are_those_of_a_plain_copy(symbol in prop::collection::vec(any::<u8>(), 0..40)) {
+            prop_assert_eq!(words(&symbol), words_of_any(&symbol));
+        }
+    }
 
     #[test]
     fn every_symbol_is_found_on_its_own_market_only() {

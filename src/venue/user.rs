@@ -4,7 +4,7 @@
 //! Never: judges; an event says what the venue said, the shadow books it.
 
 use super::{Ask, BadBody, Key, Refused, Scratch, Symbols};
-use crate::event::{Fill, Forced, Verdict};
+use crate::event::{Asset, Fill, Forced, Verdict};
 use crate::units::{ClientId, InstrumentId, LegKind, Qty, Unix};
 use crate::wire;
 
@@ -92,6 +92,11 @@ pub enum UserHeard {
     Paid,
     /// Balances, positions, settings: read elsewhere.
     Account,
+    /// Coins came or went without a trade: a deposit, a withdrawal, a transfer, a gift.
+    Moved {
+        /// Which; `None`: a name that none of ours has.
+        asset: Option<Asset>,
+    },
     /// A subscription was taken.
     Confirmed,
     /// A subscription was refused.

@@ -108,6 +108,7 @@ impl Shadow {
                     }
                 }
             }
+            self.ask_next_of_orders(lane, now);
         }
         work
     }

@@ -17,7 +17,7 @@ use crate::venue::{self, Reply};
 use std::sync::Arc;
 
 /// What a query was about.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Question {
     /// What became of this order?
     Order(ClientId),
@@ -43,7 +43,18 @@ pub(super) enum Question {
     CoinPrice(usize),
 }
 
+impl Question {
+    /// The order that it is about, if it is about one.
+    const fn of_order(&self) -> Option<ClientId> {
+        match *self {
+            Self::Order(client) | Self::Trades(client) | Self::Cancel(client) => Some(client),
+            _ => None,
+        }
+    }
+}
+
 impl Shadow {
+    /// Asks something about an order, or for its end, as soon as it is its turn.
     pub(super) fn ask(&mut self, action: Action, client: ClientId) {
         let question = match action {
             Action::Wait => return,
@@ -55,27 +66,54 @@ impl Shadow {
         if action == Action::Cancel {
             self.tell_overdue(client, now);
         }
-        let (Some(key), Some(tracked)) = (self.key.clone(), self.orders.get(&client)) else { return };
+        let Some(tracked) = self.orders.get(&client) else { return };
         let row = self.instruments.get(tracked.order.leg.instrument);
         let lane = lane(row.venue, row.leg);
-        let venue = venue::get(row.venue);
-        let Some(stamp) = self.offsets.venue_time(lane, now) else { return };
-        let window = self.settings.recv_window_ms;
-        let ask = match action {
-            Action::FetchTrades => (venue.trades_query)(row, tracked.order.order_id, &key, stamp, window),
-            Action::Cancel => (venue.audit.cancel)(row, client, &key, stamp, window),
-            _ => (venue.order_query)(row, client, &key, stamp, window),
-        };
-        // What may hide an exposure is asked for beyond the line where other reads stop.
-        let doubted = tracked.told_unknown || action == Action::Cancel;
-        let line = if doubted { Line::Reserve } else { Line::Normal };
-        // Without a link or without room the order's own timer asks again.
-        if self.couriers.contains_key(&lane)
-            && self.may_ask(lane, line, ask.weight, now)
-            && let Some(courier) = self.couriers.get_mut(&lane)
-        {
-            courier.post(question, ask);
+        // Without a link the order's own timer asks again.
+        if let Some(courier) = self.couriers.get_mut(&lane) {
+            courier.wish(question);
+            self.ask_next_of_orders(lane, now);
         }
+    }
+
+    /// Sends a market's next question about an order: what may hide an exposure goes before what is only to be booked.
+    /// What was answered while it waited, or has no room, is not asked: the order's own timer asks again.
+    pub(super) fn ask_next_of_orders(&mut self, of_lane: usize, now: Nanos) {
+        while let Some((question, client, doubted)) = self.next_of_orders(of_lane) {
+            let Some(order) = self.orders.get(&client).map(|tracked| tracked.order) else { continue };
+            let over = if matches!(question, Question::Trades(_)) { order.closed() } else { order.ended() };
+            let (Some(key), Some(stamp)) = (&self.key, self.offsets.venue_time(of_lane, now)) else {
+                continue;
+            };
+            if over {
+                continue;
+            }
+            let row = self.instruments.get(order.leg.instrument);
+            let (venue, window) = (venue::get(row.venue), self.settings.recv_window_ms);
+            let ask = match question {
+                Question::Trades(_) => (venue.trades_query)(row, order.order_id, key, stamp, window),
+                Question::Cancel(_) => (venue.audit.cancel)(row, client, key, stamp, window),
+                _ => (venue.order_query)(row, client, key, stamp, window),
+            };
+            // What may hide an exposure is asked for beyond the line where other reads stop.
+            let line = if doubted { Line::Reserve } else { Line::Normal };
+            if self.may_ask(of_lane, line, ask.weight, now)
+                && let Some(courier) = self.couriers.get_mut(&of_lane)
+            {
+                courier.post_first(question, ask);
+            }
+        }
+    }
+
+    /// That question, its order, and whether that is in doubt.
+    fn next_of_orders(&mut self, of_lane: usize) -> Option<(Question, ClientId, bool)> {
+        let doubted = |question: &Question| {
+            let told = |client| self.orders.get(&client).is_some_and(|tracked| tracked.told_unknown);
+            matches!(question, Question::Cancel(_)) || question.of_order().is_some_and(told)
+        };
+        let courier = self.couriers.get_mut(&of_lane)?;
+        let question = courier.take_wish(|it| it.of_order().is_some(), doubted)?;
+        Some((question, question.of_order()?, doubted(&question)))
     }
 
     fn tell_overdue(&mut self, client: ClientId, now: Nanos) {

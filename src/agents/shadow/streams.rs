@@ -13,7 +13,9 @@ use super::{Shadow, Tracked};
 use crate::agents::socket::{GiveUp, Sign, Socket};
 use crate::agents::{Dead, FeedCard, Handed, Purpose};
 use crate::desk::order::Action;
-use crate::event::{Answer, Counted, Fired, Headers, LANES, Record, Source, lane, market_of};
+use crate::event::{
+    Answer, Asset, Counted, Fired, Headers, Instrument, LANES, Record, Source, lane, market_of,
+};
 use crate::metal::bugs::{Bug, planted};
 use crate::metal::poll::{Links, Slot};
 use crate::metal::tap::Tap;
@@ -323,9 +325,20 @@ impl Shadow {
             }
             UserHeard::Ended => return Some("the venue ended this private stream".to_owned()),
             UserHeard::Paid => self.on_paid_event(now),
+            UserHeard::Moved { asset } => self.on_moved(lane, asset, now),
             UserHeard::Account | UserHeard::Unknown => {}
         }
         None
+    }
+
+    /// Coins of a pair that came or went without a trade are looked for at once (F85): nobody else would tell of them.
+    fn on_moved(&mut self, of_lane: usize, asset: Option<Asset>, now: Nanos) {
+        let mine = |row: &&Instrument| lane(row.venue, row.leg) == of_lane && Some(row.base) == asset;
+        if let Some(instrument) = self.instruments.instruments.iter().find(mine).map(|row| row.id)
+            && self.needs_account()
+        {
+            self.recon_instrument(instrument, Unix(self.clock.unix().0 - GAP_NS), now);
+        }
     }
 
     /// An event of an order with an id of ours.

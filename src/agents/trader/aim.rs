@@ -5,7 +5,7 @@
 //! Why:   one way, walked often: what an order needs is warm when it must leave (HOTPATH §11.7).
 
 use super::fire::{Leg, Round};
-use super::pen::collar;
+use super::pen::reach;
 use super::shelf::Shelf;
 use super::{Signal, Stall, Trader};
 use crate::agents::Loaded;
@@ -144,8 +144,8 @@ impl Trader {
         let life = self.prepared_life_ns();
         let shelf = &self.ready[usize::from(stall.pair.0)][signal.direction as usize][leg as usize];
         let (touch, _) = touch(quote, wanted.side);
-        // As `Prepared::fits` says, but the collar's division is made once.
-        let reach = collar(touch, instrument.tick, wanted.collar_ppm);
+        // As `Prepared::fits` says, but the reach is worked out once.
+        let reach = reach(touch, instrument.tick, wanted.collar_ppm);
         let within = |limit: Price| (0..=reach).contains(&((limit.0 - touch.0) * wanted.side.sign()));
         shelf.first(|order| order.is_young(&wanted, now, life) && within(order.spec.limit))
     }

@@ -10,9 +10,9 @@
 use super::shelf::RUNGS;
 use super::{Signal, Trader};
 use crate::desk::book::Books;
-use crate::event::{Feed, Instruments, Quote};
+use crate::event::{Feed, Instruments, Quote, VenueStamp};
 use crate::metal::ring::{Consumer, Producer, ring};
-use crate::units::{Class, LegKind, Nanos, Unix, VenueId};
+use crate::units::{Class, LegKind, Nanos, Unix};
 use std::hint::black_box;
 
 /// Idle turns from one dry fire to the next: a turn takes half a microsecond where nothing happens, a dry fire about as
@@ -21,13 +21,13 @@ const EVERY: u32 = 32;
 
 /// Books of nobody, and a ring that leads to them.
 #[derive(Debug)]
-pub(super) struct Decoy {
+pub(super) struct DryBooks {
     feed: (Producer<Feed>, Consumer<Feed>),
     books: Books,
     sequence: u64,
 }
 
-impl Decoy {
+impl DryBooks {
     pub(super) fn new() -> Self {
         Self { feed: ring(2), books: Books::default(), sequence: 0 }
     }
@@ -38,15 +38,11 @@ impl Decoy {
     }
 
     /// Takes in a quote as the trader does: with its stamp, and as one that is new.
-    fn take_in(&mut self, quote: &Quote, (venue, leg): (VenueId, LegKind)) {
+    fn take_in(&mut self, quote: &Quote) {
         self.sequence += 1;
-        let Quote { link, received, .. } = *quote;
-        let stamp = Feed::Stamp { link, venue, leg, stamp: Unix(received.0 as i64), received };
-        for item in [stamp, Feed::Quote(Quote { sequence: self.sequence, ..*quote })] {
-            // What was told before is taken: there is room.
-            let _ = self.feed.0.put(item);
-        }
-        self.feed.0.show();
+        let stamp = VenueStamp::new(Unix(quote.received.0.cast_signed()));
+        // What was told before is taken: there is room.
+        let _ = self.feed.0.push(Feed::Quote(Quote { sequence: self.sequence, stamp, ..*quote }));
         while let Some(item) = self.feed.1.pop() {
             black_box(self.books.on(&item));
         }
@@ -67,9 +63,7 @@ impl Trader {
     /// Goes the way of a quote of the pair whose threshold is nearest, with books of nobody.
     fn dry_quote(&mut self) -> Option<()> {
         let stall = self.stalls.get(self.nearest?.0)?;
-        let leg = LegKind::Perp;
-        let quote = self.books.top(stall.legs[leg as usize])?;
-        self.decoy.take_in(quote, (stall.venues[leg as usize], leg));
+        self.dry.take_in(self.books.top(stall.legs[LegKind::Perp as usize])?);
         Some(())
     }
 

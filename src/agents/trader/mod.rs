@@ -48,7 +48,7 @@ use crate::units::{Class, Direction, InstrumentId, LinkId, Nanos, PairId, VenueI
 use arrayvec::ArrayVec;
 use contingent::{Armed, Legs};
 pub use counts::{TraderCounts, Weighed};
-use dry::Decoy;
+use dry::DryBooks;
 use links::{Around, OrderLinks};
 use packets::Awaited;
 use pairset::PairSet;
@@ -206,7 +206,7 @@ pub struct Trader {
     nearest: Option<(usize, Direction)>,
     still: u32,
     /// What dry fires do with quotes.
-    decoy: Box<Decoy>,
+    dry: Box<DryBooks>,
     /// Pairs whose signal stands on quotes that are known to be old.
     waiting: ArrayVec<PairId, AT_ONCE_MAX>,
     /// Sockets with newer bytes than were read.
@@ -265,7 +265,7 @@ impl Trader {
             unsealed: false,
             nearest: None,
             still: 0,
-            decoy: Box::new(Decoy::new()),
+            dry: Box::new(DryBooks::new()),
             waiting: ArrayVec::new(),
             behind: ArrayVec::new(),
             sealed_on: [LinkId::default(); LANES],
@@ -279,7 +279,7 @@ impl Trader {
     fn load(&mut self, loaded: Arc<Loaded>) {
         let all = &loaded.instruments;
         self.books = Books::new(all);
-        self.decoy.load(all);
+        self.dry.load(all);
         let blank = Shelf::blank;
         self.ready = all.pairs.iter().map(|_| [[blank(), blank()], [blank(), blank()]]).collect();
         self.stalls = all

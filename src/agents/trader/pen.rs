@@ -45,12 +45,20 @@ pub struct Prepared {
     outdated: Option<Sealed>,
 }
 
-/// How far past the touch a limit may lie at most: the larger of the collar and one tick.
+/// How far past the touch a limit may lie at most, in whole ticks: the larger of the collar and one tick.
 #[must_use]
 pub fn collar(touch: Price, tick: Price, ppm: u32) -> i64 {
+    let reach = reach(touch, tick, ppm);
+    reach - reach % tick.0
+}
+
+/// As [`collar`], not rounded down to a tick: a division less, for limits that lie on ticks as touches do.
+#[inline]
+#[must_use]
+pub fn reach(touch: Price, tick: Price, ppm: u32) -> i64 {
     let wide =
         touch.0.checked_mul(i64::from(ppm)).map_or_else(|| wider(touch, ppm), |parts| parts / 1_000_000);
-    (wide - wide % tick.0).max(tick.0)
+    wide.max(tick.0)
 }
 
 /// As many units of a price as a word can't hold the product of; a division of two words costs more than all the rest.
@@ -91,7 +99,7 @@ pub fn collar_within(room: i64, touch: Price, tick: Price, most_ppm: u32) -> Opt
 #[must_use]
 pub fn serves(limit: Price, touch: Price, side: Side, tick: Price, ppm: u32) -> bool {
     let past = (limit.0 - touch.0) * side.sign();
-    0 <= past && past <= collar(touch, tick, ppm)
+    0 <= past && past <= reach(touch, tick, ppm)
 }
 
 /// What an order is to be: everything but its limit and stamp.

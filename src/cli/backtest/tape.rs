@@ -159,7 +159,7 @@ fn watch(
         let Heard::Quote { instrument, sequence, bid, bid_qty, ask, ask_qty, .. } = heard else { continue };
         let received = Nanos(frame.t_ns.unsigned_abs());
         let link = LinkId(leg as u32);
-        let quote = Quote { instrument, link, sequence, bid, bid_qty, ask, ask_qty, received };
+        let quote = Quote { instrument, link, sequence, bid, bid_qty, ask, ask_qty, received, stamp: None };
         if books.on(&Feed::Quote(quote)).is_none() {
             continue;
         }

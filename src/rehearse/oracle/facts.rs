@@ -89,6 +89,8 @@ pub(super) struct Facts {
     pub(super) trades: BTreeMap<TradeKey, Filled>,
     /// Trades of others on this account.
     pub(super) foreign: Vec<Filled>,
+    /// Coins that came without a trade: which, and how many, 10⁻¹⁸.
+    pub(super) credits: Vec<(String, i128)>,
     /// Funding received less paid, quote, 10⁻¹⁸.
     pub(super) funding: i128,
     /// What it consists of: the perp's row, and what was received.
@@ -147,6 +149,10 @@ impl Facts {
                 None
             }
             Seen::Filled(fill) => self.fill(fill, witnessed.at),
+            Seen::Credited { asset, amount } => {
+                self.credits.push((asset.clone(), *amount));
+                None
+            }
             Seen::Funding { symbol, received } => {
                 self.funding += received;
                 // Nothing paid is no row of the venue's ledger.

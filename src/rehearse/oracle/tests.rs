@@ -345,7 +345,7 @@ fn i13_an_entry_on_a_silent_feed_is_none() {
 
 #[test]
 fn i15_money_that_no_trade_explains_is_found() {
-    let bench = Bench::new();
+    let mut bench = Bench::new();
     let mut standing = bench.world.standing();
     bench.oracle.money(&standing).unwrap();
     standing.wallet += 1;
@@ -353,6 +353,12 @@ fn i15_money_that_no_trade_explains_is_found() {
     standing.wallet -= 1;
     standing.spot[0].1 -= E10;
     breaks(15, bench.oracle.money(&standing));
+    let came = bench.at(Seen::Credited { asset: standing.spot[0].0.to_string(), amount: E10 });
+    bench.witness(&came).unwrap();
+    standing.spot[0].1 += E10;
+    breaks(15, bench.oracle.money(&standing));
+    standing.spot[0].1 += E10;
+    bench.oracle.money(&standing).unwrap();
 }
 
 #[test]

@@ -276,6 +276,35 @@ fn a_contract_that_ends_takes_its_open_orders_along() {
     assert_eq!(truth["fills"].as_array().unwrap().len(), 2, "{}", truth["fills"]);
 }
 
+/// As after an airdrop: two events, the second with absolute values; a replica that is behind does not know of it yet.
+#[test]
+fn coins_that_come_without_a_trade_are_told_and_counted() {
+    let mut world = World::new();
+    let mut socket = world.subscribed();
+    world.run(SECOND);
+    order(&mut world, json!({"kind": "credit", "symbol": "SOLUSDT"}));
+    let heard = socket.read(&mut world);
+    assert_eq!(kinds(&heard), ["balanceUpdate", "outboundAccountPosition"]);
+    let (came, stands) = (&heard[0]["event"], &heard[1]["event"]["B"][0]);
+    assert_eq!((&came["a"], &stands["a"]), (&json!("SOL"), &json!("SOL")));
+    assert_eq!(came["d"], stands["f"], "there were none before");
+    let truth = world.truth();
+    assert_eq!(truth["credits"][0]["asset"], "SOL");
+    assert_eq!(truth["credits"][0]["amount"], truth["balances"]["spot"]["SOL"]["free"]);
+    assert_eq!(truth["fills"], json!([]));
+    let read = |world: &mut World| {
+        let account = world.signed(SPOT, "GET", "/api/v3/account", "omitZeroBalances=true").json;
+        account["balances"].as_array().map_or(0, Vec::len)
+    };
+    assert_eq!(read(&mut world), 2);
+    order(&mut world, json!({"kind": "replica_lag", "ms": 500, "for_ms": 1_000}));
+    assert_eq!(read(&mut world), 1, "half a second ago");
+    world.run(SECOND / 2);
+    assert_eq!(read(&mut world), 2);
+    let refused = world.exchange.fault(&json!({"kind": "credit", "symbol": "NOSUCH"})).unwrap_err();
+    assert!(refused.contains("not listed on spot"), "{refused}");
+}
+
 #[test]
 fn a_stranger_trades_on_the_account_within_its_rules() {
     let mut world = World::new();

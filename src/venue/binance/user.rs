@@ -165,7 +165,11 @@ fn event(event: &Object<'_, '_>, symbols: &Symbols, leg: LegKind) -> Result<User
             let why = why.and_then(|inner| text(&inner, "m"));
             Ok(if why == Some("FUNDING_FEE") { UserHeard::Paid } else { UserHeard::Account })
         }
-        ("outboundAccountPosition" | "balanceUpdate" | "externalLockUpdate", LegKind::Spot)
+        ("balanceUpdate", LegKind::Spot) => {
+            let asset = text(event, "a").ok_or(wrong("a", Why::Type))?;
+            Ok(UserHeard::Moved { asset: Asset::from(asset).ok() })
+        }
+        ("outboundAccountPosition" | "externalLockUpdate", LegKind::Spot)
         | ("ACCOUNT_CONFIG_UPDATE" | "MARGIN_CALL", LegKind::Perp) => Ok(UserHeard::Account),
         ("executionReport" | "ORDER_TRADE_UPDATE" | "TRADE_LITE", _) => Err(wrong("e", Why::Type)),
         _ => Ok(UserHeard::Unknown),

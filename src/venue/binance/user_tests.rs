@@ -70,6 +70,7 @@ fn line(heard: Result<UserHeard, Unreadable>) -> String {
             format!("{}{}", what.text(), fill.unwrap_or_default())
         }
         Ok(UserHeard::Account) => "account".to_owned(),
+        Ok(UserHeard::Moved { asset }) => format!("moved {}", asset.map_or("?".into(), |it| it.to_string())),
         Ok(UserHeard::Paid) => "paid".to_owned(),
         Ok(UserHeard::Confirmed) => "confirmed".to_owned(),
         Ok(UserHeard::Rejected { code, retry_after_s }) => {
@@ -115,7 +116,8 @@ fn every_spot_event_is_read() {
             "account",
         ],
     );
-    for name in ["balance_update", "external_lock_update", "outbound_account_position"] {
+    check(Spot, "spot_user_balance_update.json", &["moved BTC"], &["moved BTC"]);
+    for name in ["external_lock_update", "outbound_account_position"] {
         check(Spot, &format!("spot_user_{name}.json"), &["account"], &["account"]);
     }
     check(Spot, "spot_user_list_status.json", &["unknown"], &["unknown"]);

@@ -30,8 +30,8 @@ pub(in crate::sim) use streams::{
     stamp_quote, trade_event,
 };
 pub(in crate::sim) use user_events::{
-    KEY_EXPIRED, account_event, funding_event, key_expired, leverage_event, order_events, wrap_spot,
-    wrap_usdm,
+    KEY_EXPIRED, account_event, balance_event, funding_event, key_expired, leverage_event, order_events,
+    wrap_spot, wrap_usdm,
 };
 
 use super::super::config::{ConnId, Door, Market};

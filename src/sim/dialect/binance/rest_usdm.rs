@@ -27,9 +27,9 @@ pub(super) const ROUTES: &[Route] = &[
     Route { method: "DELETE", path: "/fapi/v1/allOpenOrders", auth: Auth::Signed, allowed: &["symbol"], weight: |_| 1, run: cancel_all },
     Route { method: "GET", path: "/fapi/v1/openOrders", auth: Auth::Signed, allowed: &["symbol"], weight: |p| if p.get("symbol").is_some() { 1 } else { 40 }, run: open_orders },
     Route { method: "GET", path: "/fapi/v1/allOrders", auth: Auth::Signed, allowed: &["symbol", "orderId", "startTime", "endTime", "limit"], weight: |_| 5, run: all_orders },
-    Route { method: "POST", path: "/fapi/v1/listenKey", auth: Auth::Keyed, allowed: &[], weight: |_| 1, run: |x, _| Ok(listen_key(&x.open_key())) },
-    Route { method: "PUT", path: "/fapi/v1/listenKey", auth: Auth::Keyed, allowed: &[], weight: |_| 1, run: |x, _| x.extend_key().map(|key| listen_key(&key)).ok_or_else(Refusal::no_such_key) },
-    Route { method: "DELETE", path: "/fapi/v1/listenKey", auth: Auth::Keyed, allowed: &[], weight: |_| 1, run: |x, _| if x.close_key() { Ok("{}".into()) } else { Err(Refusal::no_such_key()) } },
+    Route { method: "POST", path: "/fapi/v1/listenKey", auth: Auth::Keyed, allowed: &[], weight: |_| 1, run: |x, _| start_stream(x) },
+    Route { method: "PUT", path: "/fapi/v1/listenKey", auth: Auth::Keyed, allowed: &[], weight: |_| 1, run: |x, _| keep_stream(x) },
+    Route { method: "DELETE", path: "/fapi/v1/listenKey", auth: Auth::Keyed, allowed: &[], weight: |_| 1, run: |x, _| stop_stream(x) },
     Route { method: "GET", path: "/fapi/v3/account", auth: Auth::Signed, allowed: &[], weight: |_| 5, run: usdm_account::account },
     Route { method: "GET", path: "/fapi/v2/account", auth: Auth::Signed, allowed: &[], weight: |_| 5, run: usdm_account::account_v2 },
     Route { method: "GET", path: "/fapi/v3/balance", auth: Auth::Signed, allowed: &[], weight: |_| 5, run: usdm_account::balance },
@@ -208,8 +208,20 @@ fn named_order(exchange: &Exchange, params: &Params<'_>) -> Result<Option<usize>
     }
 }
 
-pub(super) fn listen_key(key: &str) -> String {
-    format!(r#"{{"listenKey":"{key}"}}"#)
+/// Opens the account's stream, or keeps it: its key.
+pub(super) fn start_stream(exchange: &mut Exchange) -> Outcome {
+    Ok(format!(r#"{{"listenKey":"{}"}}"#, exchange.open_key()))
+}
+
+/// Keeps the stream for as long again: its key.
+pub(super) fn keep_stream(exchange: &mut Exchange) -> Outcome {
+    let key = exchange.extend_key().ok_or_else(Refusal::no_such_key)?;
+    Ok(format!(r#"{{"listenKey":"{key}"}}"#))
+}
+
+/// Closes the stream.
+pub(super) fn stop_stream(exchange: &mut Exchange) -> Outcome {
+    if exchange.close_key() { Ok("{}".into()) } else { Err(Refusal::no_such_key()) }
 }
 
 fn all_orders(exchange: &mut Exchange, params: &Params<'_>) -> Outcome {

@@ -1,6 +1,6 @@
 //! Private events: what an order and the account went through, in the words of each market.
 //!
-//! Owns:  the text of `executionReport`, `outboundAccountPosition`, `ORDER_TRADE_UPDATE`, `TRADE_LITE`,
+//! Owns:  the text of `executionReport`, `outboundAccountPosition`, `balanceUpdate`, `ORDER_TRADE_UPDATE`, `TRADE_LITE`,
 //!        `ACCOUNT_UPDATE`, `ACCOUNT_CONFIG_UPDATE`, `listenKeyExpired`, `eventStreamTerminated`, and their wrapping.
 //! Wire:  binance.md §11, §12; fixtures `spot_user_*`, `futures_user_*`; field order of the market-order sequences.
 //! Quirk: `TRADE_LITE` is flat and comes before the event that tells the same trade in full; on a spot cancel `c`
@@ -221,6 +221,13 @@ pub(in crate::sim) fn account_event(exchange: &Exchange, market: Market, symbol:
         position.unrealized(exchange.marks[symbol].mark).fixed(8)
     );
     UserEvent { kind: "ACCOUNT_UPDATE", trade: false, text }
+}
+
+/// Coins that came to the spot wallet without a trade.
+pub(in crate::sim) fn balance_event(exchange: &Exchange, asset: usize, change: Money) -> UserEvent {
+    let (now, name, delta) = (exchange.clock_ms(), &exchange.listing.assets[asset], change.fixed(8));
+    let text = format!(r#"{{"e":"balanceUpdate","E":{now},"a":"{name}","d":"{delta}","T":{now}}}"#);
+    UserEvent { kind: "balanceUpdate", trade: false, text }
 }
 
 /// A funding payment: the wallet alone, and whose it is.

@@ -18,7 +18,8 @@ use super::super::super::watch::Seen;
 use super::params::Params;
 use super::refusal::Refusal;
 use super::{
-    Outcome, may_trade, note_refusal, order_entry, rest_spot, rest_usdm, sign, strike, throttled, user_events,
+    Auth, Outcome, may_trade, note_refusal, order_entry, rest_spot, rest_usdm, sign, strike, throttled,
+    user_events,
 };
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
@@ -26,16 +27,13 @@ use std::borrow::Cow;
 /// Subscriptions a connection may have over its life.
 const SUBSCRIPTIONS_MAX: u64 = 65_535;
 
-/// The parameters a signed method knows besides its own.
-const SIGNED: &[&str] = &["apiKey", "timestamp", "recvWindow", "signature"];
-
 /// One method.
 struct Method {
     name: &'static str,
     weight: u32,
     /// Its own parameters.
     allowed: &'static [&'static str],
-    signed: bool,
+    auth: Auth,
     run: fn(&mut Exchange, ConnId, &Params<'_>) -> Outcome,
 }
 
@@ -50,34 +48,34 @@ const SPOT_METHODS: &[Method] = &[
         name: PLACE,
         weight: 1,
         allowed: order_entry::SPOT_PARAMS,
-        signed: true,
+        auth: Auth::Signed,
         run: |exchange, _, params| rest_spot::place(exchange, params),
     },
-    Method { name: "ping", weight: 1, allowed: &[], signed: false, run: |_, _, _| Ok("{}".into()) },
-    Method { name: "time", weight: 1, allowed: &[], signed: false, run: time },
+    Method { name: "ping", weight: 1, allowed: &[], auth: Auth::Open, run: |_, _, _| Ok("{}".into()) },
+    Method { name: "time", weight: 1, allowed: &[], auth: Auth::Open, run: time },
     Method {
         name: "order.status",
         weight: 4,
         allowed: &["symbol", "orderId", "origClientOrderId"],
-        signed: true,
+        auth: Auth::Signed,
         run: |exchange, _, params| exchange.on_replica(Market::Spot, |x| rest_spot::query(x, params)),
     },
-    Method { name: LOGON, weight: 2, allowed: &[], signed: true, run: log_on },
-    Method { name: "session.status", weight: 2, allowed: &[], signed: false, run: session },
-    Method { name: "session.logout", weight: 2, allowed: &[], signed: false, run: log_out },
-    Method { name: "session.subscriptions", weight: 2, allowed: &[], signed: false, run: subscriptions },
+    Method { name: LOGON, weight: 2, allowed: &[], auth: Auth::Signed, run: log_on },
+    Method { name: "session.status", weight: 2, allowed: &[], auth: Auth::Open, run: session },
+    Method { name: "session.logout", weight: 2, allowed: &[], auth: Auth::Open, run: log_out },
+    Method { name: "session.subscriptions", weight: 2, allowed: &[], auth: Auth::Open, run: subscriptions },
     Method {
         name: "userDataStream.subscribe.signature",
         weight: 2,
         allowed: &[],
-        signed: true,
+        auth: Auth::Signed,
         run: subscribe,
     },
     Method {
         name: "userDataStream.subscribe",
         weight: 2,
         allowed: &[],
-        signed: false,
+        auth: Auth::Open,
         run: |exchange, conn, params| {
             logged_on(exchange, conn)?;
             subscribe(exchange, conn, params)
@@ -87,7 +85,7 @@ const SPOT_METHODS: &[Method] = &[
         name: "userDataStream.unsubscribe",
         weight: 2,
         allowed: &["subscriptionId"],
-        signed: false,
+        auth: Auth::Open,
         run: unsubscribe,
     },
 ];
@@ -97,49 +95,36 @@ const USDM_METHODS: &[Method] = &[
         name: PLACE,
         weight: 0,
         allowed: order_entry::USDM_PARAMS,
-        signed: true,
+        auth: Auth::Signed,
         run: |exchange, _, params| rest_usdm::place(exchange, params),
     },
-    Method { name: LOGON, weight: 2, allowed: &[], signed: true, run: log_on },
-    Method { name: "session.status", weight: 2, allowed: &[], signed: false, run: session },
-    Method { name: "session.logout", weight: 2, allowed: &[], signed: false, run: log_out },
+    Method { name: LOGON, weight: 2, allowed: &[], auth: Auth::Signed, run: log_on },
+    Method { name: "session.status", weight: 2, allowed: &[], auth: Auth::Open, run: session },
+    Method { name: "session.logout", weight: 2, allowed: &[], auth: Auth::Open, run: log_out },
     Method {
         name: "userDataStream.start",
         weight: 2,
-        allowed: KEYED,
-        signed: false,
-        run: |exchange, conn, params| {
-            keyed(exchange, conn, params)?;
-            Ok(rest_usdm::listen_key(&exchange.open_key()))
-        },
+        allowed: &[],
+        auth: Auth::Keyed,
+        run: |exchange, _, _| rest_usdm::start_stream(exchange),
     },
     Method {
         name: "userDataStream.ping",
         weight: 2,
-        allowed: KEYED,
-        signed: false,
-        run: |exchange, conn, params| {
-            keyed(exchange, conn, params)?;
-            let key = exchange.extend_key().ok_or_else(Refusal::no_such_key)?;
-            Ok(rest_usdm::listen_key(&key))
-        },
+        allowed: &[],
+        auth: Auth::Keyed,
+        run: |exchange, _, _| rest_usdm::keep_stream(exchange),
     },
     Method {
         name: "userDataStream.stop",
         weight: 2,
-        allowed: KEYED,
-        signed: false,
-        run: |exchange, conn, params| {
-            keyed(exchange, conn, params)?;
-            if exchange.close_key() { Ok("{}".into()) } else { Err(Refusal::no_such_key()) }
-        },
+        allowed: &[],
+        auth: Auth::Keyed,
+        run: |exchange, _, _| rest_usdm::stop_stream(exchange),
     },
-    Method { name: "ping", weight: 1, allowed: &[], signed: false, run: |_, _, _| Ok("{}".into()) },
-    Method { name: "time", weight: 1, allowed: &[], signed: false, run: time },
+    Method { name: "ping", weight: 1, allowed: &[], auth: Auth::Open, run: |_, _, _| Ok("{}".into()) },
+    Method { name: "time", weight: 1, allowed: &[], auth: Auth::Open, run: time },
 ];
-
-/// The parameters of a method that takes the key alone.
-const KEYED: &[&str] = &["apiKey"];
 
 /// How an answer leaves.
 struct Said {
@@ -332,22 +317,27 @@ fn run(
     method: &Method,
     params: &Params<'_>,
 ) -> Outcome {
-    if method.signed {
-        let bare = method.name != LOGON && ["apiKey", "signature"].iter().all(|it| params.get(it).is_none());
-        if bare && authorized(exchange, conn).is_some_and(|since| since.is_some()) {
-            sign::check_stamp(exchange, market, params)?;
-        } else {
-            sign::check_sorted(exchange, market, params)?;
+    let own: &[&str] = match method.auth {
+        Auth::Open => &[],
+        Auth::Keyed => {
+            keyed(exchange, conn, params)?;
+            &["apiKey"]
         }
-    }
+        Auth::Signed => {
+            let bare =
+                method.name != LOGON && ["apiKey", "signature"].iter().all(|it| params.get(it).is_none());
+            if bare && authorized(exchange, conn).is_some_and(|since| since.is_some()) {
+                sign::check_stamp(exchange, market, params)?;
+            } else {
+                sign::check_sorted(exchange, market, params)?;
+            }
+            &["apiKey", "timestamp", "recvWindow", "signature"]
+        }
+    };
     if method.name == PLACE {
         may_trade(exchange, market)?;
     }
-    let mut known: Vec<&str> = method.allowed.to_vec();
-    known.push("returnRateLimits");
-    if method.signed {
-        known.extend(SIGNED);
-    }
+    let known = [method.allowed, own, &["returnRateLimits"]].concat();
     params.only(&known, false)?;
     (method.run)(exchange, conn, params)
 }
