@@ -416,6 +416,7 @@ impl Shadow {
         if let (Some(from), Some(round)) = (on, self.recon.rounds.get_mut(&of_lane)) {
             round.todo.push_front(Item::Trades { instrument, from });
         }
+        let mut whose = Vec::new();
         for row in rows {
             if self.ledger.has(instrument, row.trade_id)
                 || self.recon.strangers.contains(&(instrument, row.order_id))
@@ -427,12 +428,16 @@ impl Shadow {
                 None => {
                     let Some(round) = self.recon.rounds.get_mut(&of_lane) else { return };
                     let item = Item::Whose { instrument, order_id: row.order_id };
-                    if !round.todo.contains(&item) {
-                        round.todo.push_front(item);
+                    if !round.todo.contains(&item) && !whose.contains(&item) {
+                        whose.push(item);
                     }
                     round.orphans.push((instrument, *row));
                 }
             }
+        }
+        // In the order of the trades: what the venue closed is ours as far as our own trades before it are known.
+        if let Some(round) = self.recon.rounds.get_mut(&of_lane) {
+            whose.into_iter().rev().for_each(|item| round.todo.push_front(item));
         }
     }
 
