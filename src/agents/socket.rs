@@ -251,8 +251,8 @@ mod tests {
         assert_eq!(why(&mut socket, 5), None);
         assert!(why(&mut socket, 6).unwrap().contains("did not confirm"));
         socket.confirmed(Nanos(7 * SEC));
-        assert_eq!(why(&mut socket, 26), None);
-        assert!(why(&mut socket, 27).unwrap().contains("brought nothing"));
+        assert_eq!(why(&mut socket, 11), None);
+        assert!(why(&mut socket, 12).unwrap().contains("brought nothing"));
         socket.brought();
         assert_eq!(why(&mut socket, 1_000), None);
     }
