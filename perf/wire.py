@@ -86,8 +86,8 @@ def participants(program):
         {"name": BARE, "cores": "1", "command": [str(WIRE), "bare", "{ready}", "{out}/in_process"]},
         {"name": ENGINE, "cores": "0,1", "command": engine},
         {"name": "engine-single", "cores": "0,1", "command": [*engine, "--layout", "single"]},
-        # On two cores reader and trader share one and yield it to each other: what a third core is for, nobody sees here.
-        {"name": "engine-split", "cores": "0,1", "command": [*engine_command(program, "1,1,0"), "--layout", "split", "--idle", "yield"]},
+        # It takes three cores: on two the trader shares one with the server, and yields it.
+        {"name": "engine-split", "cores": "0,1", "command": [*engine_command(program, "1,0"), "--layout", "split", "--idle", "yield"]},
         {"name": "engine-kernel", "cores": "0,1", "command": engine_command(program, stamps="kernel")},
         {"name": "engine-ws", "cores": "0,1", "command": [*engine, "--orders", "ws"]},
         {"name": "engine-slow", "cores": "0,1", "command": [*engine, "--fast=off"]},
