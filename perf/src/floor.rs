@@ -108,7 +108,7 @@ pub fn dial(dialer: &mut Dialer, url: &str) -> Result<Link, Fault> {
         host: host.to_owned(),
         port: port.parse()?,
         server_name: "localhost".to_owned(),
-        tls: scheme.ends_with('s'),
+        tls: matches!(scheme, "wss" | "https"),
         inbound: 1 << 16,
         inbound_max: 1 << 20,
     });
