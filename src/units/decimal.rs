@@ -47,12 +47,13 @@ pub const fn pow10_i128(n: u8) -> i128 {
 /// modulo 2^64, and the largest quotient there is (Granlund and Montgomery, 1994, §9).
 #[derive(Clone, Copy)]
 struct Tens {
+    power: u64,
     inverse: u64,
     most: u64,
 }
 
 const TENS: [Tens; 19] = {
-    let mut table = [Tens { inverse: 1, most: u64::MAX }; 19];
+    let mut table = [Tens { power: 1, inverse: 1, most: u64::MAX }; 19];
     let (mut fives, mut i) = (1u64, 1);
     while i < 19 {
         fives *= 5;
@@ -63,37 +64,66 @@ const TENS: [Tens; 19] = {
             inverse = inverse.wrapping_mul(2u64.wrapping_sub(fives.wrapping_mul(inverse)));
             step += 1;
         }
-        table[i] = Tens { inverse, most: u64::MAX / POW10[i].unsigned_abs() };
+        let power = POW10[i].unsigned_abs();
+        table[i] = Tens { power, inverse, most: u64::MAX / power };
         i += 1;
     }
     table
 };
 
-/// A count of 10^`exponent` as one of 10^-`scale`, at most `max`; never negative.
-///
-/// # Errors
-///
-/// [`BadDecimal::Range`], or [`BadDecimal::Precision`] where it would have to be rounded.
-#[inline]
-pub fn rescaled(mantissa: i64, exponent: i8, scale: u8, max: i64) -> Result<i64, BadDecimal> {
-    let value = u64::try_from(mantissa).map_err(|_| BadDecimal::Range)?;
-    if value == 0 {
-        return Ok(0);
-    }
-    let tens = i16::from(exponent) + i16::from(scale);
-    let at = usize::from(tens.unsigned_abs());
-    let value = if tens < 0 {
-        let by = TENS.get(at).ok_or(BadDecimal::Precision)?;
-        let quotient = value.wrapping_mul(by.inverse).rotate_right(u32::from(tens.unsigned_abs()));
-        if quotient > by.most {
-            return Err(BadDecimal::Precision);
+/// Counts of 10^`exponent` as counts of 10^-`scale`, at most `max` and never negative: worked out once for all numbers
+/// of a message that share an exponent.
+#[derive(Clone, Copy, Debug)]
+pub struct Rescale {
+    tens: i16,
+    by: u64,
+    turn: u32,
+    /// A larger count would not fit.
+    within: u64,
+    most: u64,
+}
+
+impl Rescale {
+    /// Between these two.
+    #[inline]
+    #[must_use]
+    pub fn new(exponent: i8, scale: u8, max: i64) -> Self {
+        let tens = i16::from(exponent) + i16::from(scale);
+        let max = max.max(0).unsigned_abs();
+        // Further apart than a word has digits, only 0 is the same in both.
+        let none = Self { tens, by: 1, turn: 0, within: 0, most: 0 };
+        let Some(by) = TENS.get(usize::from(tens.unsigned_abs())) else { return none };
+        if tens < 0 {
+            let (turn, within) = (u32::from(tens.unsigned_abs()), i64::MAX.unsigned_abs());
+            Self { tens, by: by.inverse, turn, within, most: by.most.min(max) }
+        } else {
+            Self { tens, by: by.power, turn: 0, within: by.most, most: max }
         }
-        quotient
-    } else {
-        let by = POW10.get(at).ok_or(BadDecimal::Range)?;
-        value.checked_mul(by.unsigned_abs()).ok_or(BadDecimal::Range)?
-    };
-    i64::try_from(value).ok().filter(|value| *value <= max).ok_or(BadDecimal::Range)
+    }
+
+    /// One of them.
+    ///
+    /// # Errors
+    ///
+    /// [`BadDecimal::Range`], or [`BadDecimal::Precision`] where it would have to be rounded.
+    #[inline]
+    pub fn of(&self, count: i64) -> Result<i64, BadDecimal> {
+        // What is negative is larger than any that fits.
+        let value = count.cast_unsigned();
+        let scaled = value.wrapping_mul(self.by).rotate_right(self.turn);
+        if value <= self.within && scaled <= self.most {
+            Ok(scaled.cast_signed())
+        } else {
+            Err(self.why(count))
+        }
+    }
+
+    #[cold]
+    fn why(&self, count: i64) -> BadDecimal {
+        let power = POW10.get(usize::from(self.tens.unsigned_abs()));
+        let rounds = self.tens < 0 && count > 0 && power.is_none_or(|power| count % power != 0);
+        if rounds { BadDecimal::Precision } else { BadDecimal::Range }
+    }
 }
 
 /// Reads unsigned decimal text as a count of 10^-`scale`, at most `max`.
@@ -251,6 +281,10 @@ mod tests {
         fn long_texts_agree_with_the_naive_reading(text in "[0-9]{1,22}(\\.[0-9]{1,12})?", scale in 0u8..=18) {
             prop_assert_eq!(parse_i128(text.as_bytes(), scale).ok(), naive(&text, usize::from(scale)));
         }
+    }
+
+    fn rescaled(count: i64, exponent: i8, scale: u8, max: i64) -> Result<i64, BadDecimal> {
+        Rescale::new(exponent, scale, max).of(count)
     }
 
     /// The obvious way: in an `i128`, digit by digit.

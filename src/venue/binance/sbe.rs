@@ -10,7 +10,7 @@
 use super::account::KEY_HEADER;
 use super::feed::{self, Spot};
 use crate::event::Instruments;
-use crate::units::decimal;
+use crate::units::decimal::{BadDecimal, Rescale};
 use crate::units::{LegKind, PairId, Price, Qty, Unix};
 use crate::venue::fields::{quote, refused};
 use crate::venue::heard::Binary;
@@ -78,17 +78,13 @@ fn best(symbols: &Symbols, block: &[u8; BEST_BLOCK], rest: &[u8]) -> Result<Hear
     let named = rest.split_first().and_then(|(length, text)| text.get(..usize::from(*length)));
     let symbol = named.ok_or(refused("symbol", Why::Missing))?;
     let Some(known) = symbols.find(LegKind::Spot, symbol) else { return Ok(Heard::Unknown) };
-    let sequence = u64::try_from(word(block, 8))
-        .map_err(|_| refused("bookUpdateId", decimal::BadDecimal::Range.into()))?;
+    let sequence =
+        u64::try_from(word(block, 8)).map_err(|_| refused("bookUpdateId", BadDecimal::Range.into()))?;
     let [price_exponent, qty_exponent] = [block[16], block[17]].map(u8::cast_signed);
-    let price = |field, at| {
-        decimal::rescaled(word(block, at), price_exponent, known.price_decimals, Price::MAX.0)
-            .map_err(|bad| refused(field, bad.into()))
-    };
-    let qty = |field, at| {
-        decimal::rescaled(word(block, at), qty_exponent, known.qty_decimals, Qty::MAX.0)
-            .map_err(|bad| refused(field, bad.into()))
-    };
+    let prices = Rescale::new(price_exponent, known.price_decimals, Price::MAX.0);
+    let quantities = Rescale::new(qty_exponent, known.qty_decimals, Qty::MAX.0);
+    let price = |field, at| prices.of(word(block, at)).map_err(|bad| refused(field, bad.into()));
+    let qty = |field, at| quantities.of(word(block, at)).map_err(|bad| refused(field, bad.into()));
     let book = [price("bidPrice", 18)?, qty("bidQty", 26)?, price("askPrice", 34)?, qty("askQty", 42)?];
     Ok(quote(known, sequence, book, Some(stamp(word(block, 0))?), false))
 }

@@ -3,6 +3,7 @@
 //! Owns:  claims about one frame, and about what such a socket is asked for; many frames are `tests/twins.rs`'s.
 
 use super::*;
+use crate::units::decimal;
 use crate::units::{BadDecimal, InstrumentId, VenueId};
 use crate::venue::sample;
 use proptest::prelude::*;
