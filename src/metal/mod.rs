@@ -15,6 +15,7 @@
 //! | `tls`, `plain`, `memory` | what carries a link: TLS, bare TCP, or a test's two hands |
 //! | `tls_trust`, `tls_rustls`, `tls_own`, `tls_record` | whom it trusts, the handshake, what comes after it, its records |
 //! | `ahead` | messages sealed ahead of being sent |
+//! | `marks` | where dots and quotes stand among thirty-two bytes |
 //! | `decoy` | reads that nothing comes of, and links to nobody, to keep the way of a quote warm |
 //! | `socket` | the options of our TCP sockets |
 //! | `packets` | the kernel's own stamps of what came and what left, for measuring |
@@ -56,6 +57,7 @@ pub mod latch;
 pub mod latest;
 pub mod link;
 mod link_error;
+pub mod marks;
 mod memory;
 mod mix;
 pub mod packets;

@@ -5,11 +5,13 @@
 //!        general parser, which names the field. So a changed layout can cost time, never give a wrong quote.
 //! Quirk: venues use no escapes in these messages; a text with one is `None` here.
 
+use crate::metal::marks::{Marks, WIDTH};
 use crate::units::decimal::{self, POW10};
 
 /// A cursor over one message.
 #[derive(Clone, Debug)]
 pub struct Scan<'a> {
+    whole: &'a [u8],
     rest: &'a [u8],
 }
 
@@ -17,7 +19,7 @@ impl<'a> Scan<'a> {
     /// Starts at the first byte.
     #[must_use]
     pub const fn new(message: &'a [u8]) -> Self {
-        Self { rest: message }
+        Self { whole: message, rest: message }
     }
 
     /// What has not been read yet.
@@ -73,7 +75,7 @@ impl<'a> Scan<'a> {
         if count == 0 || (count > 1 && self.rest.first() == Some(&b'0')) {
             return None;
         }
-        if count == RUN_MAX {
+        if count == DIGITS_MAX {
             return self.long_int();
         }
         self.rest = self.rest.get(count..)?;
@@ -82,43 +84,54 @@ impl<'a> Scan<'a> {
 
     /// Takes decimal text up to the closing quote, and the quote, as a count of 10^-`scale`, at most
     /// `max`. Agrees with [`decimal::parse`] on every input, except that it does not say why not.
+    ///
+    /// Where the text ends is one look from where it begins, whatever stands in it: what comes after it need not wait
+    /// until it is read.
     #[inline]
     pub fn decimal(&mut self, scale: u8, max: i64) -> Option<i64> {
-        let (whole, count) = run(self.rest);
-        if count == RUN_MAX {
+        let marks = self.marks().unwrap_or_default();
+        let end = first_of(marks.quotes);
+        if end == WIDTH {
             return self.long_decimal(scale, max);
         }
-        let (&stop, after) = self.rest.get(count..)?.split_first()?;
-        let (kept, part, rest) = match stop {
-            b'"' => (0, 0, after),
-            b'.' => {
-                let digits = load(after) ^ spread(b'0');
-                let length = first(not_digits(digits));
-                let (&stop, rest) = after.get(length..)?.split_first()?;
-                if stop != b'"' {
-                    // No digit ended it: wrong, unless it is longer than a word.
-                    return if length == 8 { self.long_decimal(scale, max) } else { None };
-                }
-                let kept = length.min(usize::from(scale));
-                // Digits beyond the scale may be dropped only if each is a zero: anything else would round.
-                if length == 0 || digits & LOW_BYTES[length] & !LOW_BYTES[kept] != 0 {
-                    return None;
-                }
-                (kept, eight(digits, kept), rest)
-            }
-            _ => return None,
-        };
-        if count == 0 {
+        let closing = 1u32.wrapping_shl(end as u32);
+        let inside = closing.wrapping_sub(1);
+        let dots = marks.dots & inside;
+        let whole_digits = first_of(dots | closing);
+        // One dot at most, behind a digit and in front of one.
+        if dots & dots.wrapping_sub(1) != 0 || whole_digits == 0 || dots.wrapping_shl(1) == closing {
             return None;
         }
-        let scaled = whole.checked_mul(POW10[kept] as u64)?.checked_add(part)?;
+        let part_at = whole_digits.wrapping_add(1);
+        let part_digits = end.saturating_sub(part_at);
+        if whole_digits > DIGITS_MAX || part_digits > 8 {
+            return self.long_decimal(scale, max);
+        }
+        let kept = part_digits.min(usize::from(scale));
+        let part = load(self.rest.get(part_at..)?) ^ spread(b'0');
+        // Digits beyond the scale may be dropped only if each is a zero: anything else would round.
+        if !are_digits(part, part_digits) || part & LOW_BYTES[part_digits] & !LOW_BYTES[kept] != 0 {
+            return None;
+        }
+        let whole = number(self.rest, whole_digits)?;
+        let scaled = whole.checked_mul(POW10[kept] as u64)?.checked_add(eight(part, kept))?;
         let factor = *POW10.get(usize::from(scale).wrapping_sub(kept))?;
         let value = i64::try_from(scaled).ok()?.checked_mul(factor)?;
         if value > max {
             return None;
         }
-        self.rest = rest;
+        self.rest = self.rest.get(end.wrapping_add(1)..)?;
         Some(value)
+    }
+
+    /// What stands in the next [`WIDTH`] bytes, nothing after the end of the message; `None` of a message that is
+    /// shorter than that as a whole.
+    #[inline]
+    fn marks(&self) -> Option<Marks> {
+        match self.rest.first_chunk() {
+            Some(next) => Some(Marks::of(next)),
+            None => Some(Marks::of(self.whole.last_chunk()?).from(WIDTH.wrapping_sub(self.rest.len()))),
+        }
     }
 
     /// Whether everything has been read.
@@ -144,26 +157,53 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// As many digits as [`run`] reads; so many may be more.
-const RUN_MAX: usize = 16;
+/// Digits that surely fit a `u64`, and are two words.
+const DIGITS_MAX: usize = 16;
 
 // Release builds check every sum and shift for overflow. What follows can't overflow, or is meant to
 // wrap, and says so: the checks would double its instructions.
 
-/// The digits that come next: their value, and how many, at most [`RUN_MAX`].
+/// The digits that come next: their value, and how many, at most [`DIGITS_MAX`].
 #[inline]
 fn run(rest: &[u8]) -> (u64, usize) {
     let digits = load(rest) ^ spread(b'0');
     let count = first(not_digits(digits));
-    if count < 8 { (eight(digits, count), count) } else { run_on(rest, digits) }
-}
-
-/// As [`run`], behind eight digits.
-fn run_on(rest: &[u8], eight_digits: u64) -> (u64, usize) {
+    if count < 8 {
+        return (eight(digits, count), count);
+    }
     let more = load(rest.get(8..).unwrap_or_default()) ^ spread(b'0');
     let extra = first(not_digits(more));
-    let value = eight(eight_digits, 8).wrapping_mul(POW10[extra] as u64).wrapping_add(eight(more, extra));
-    (value, extra.wrapping_add(8))
+    (sixteen(digits, more, extra), extra.wrapping_add(8))
+}
+
+/// The number that the next `count` bytes spell, at most [`DIGITS_MAX`], if all of them are digits.
+#[inline]
+fn number(rest: &[u8], count: usize) -> Option<u64> {
+    let digits = load(rest) ^ spread(b'0');
+    if count <= 8 {
+        return are_digits(digits, count).then(|| eight(digits, count));
+    }
+    let extra = count.wrapping_sub(8);
+    let more = load(rest.get(8..).unwrap_or_default()) ^ spread(b'0');
+    (are_digits(digits, 8) && are_digits(more, extra)).then(|| sixteen(digits, more, extra))
+}
+
+/// The number that eight digits and `extra` more spell.
+#[inline]
+fn sixteen(digits: u64, more: u64, extra: usize) -> u64 {
+    eight(digits, 8).wrapping_mul(POW10[extra] as u64).wrapping_add(eight(more, extra))
+}
+
+/// Whether the lowest `count` bytes are digits.
+#[inline]
+const fn are_digits(digits: u64, count: usize) -> bool {
+    not_digits(digits) & LOW_BYTES[count] == 0
+}
+
+/// The lowest bit that is set; [`WIDTH`] if none is.
+#[inline]
+const fn first_of(marks: u32) -> usize {
+    marks.trailing_zeros() as usize
 }
 
 /// The next eight bytes, first byte lowest, zeros after the end of the message.
