@@ -64,7 +64,7 @@ BREAKS = [{"kind": "none", "market": "spot"}, {"kind": "none", "market": "usdm"}
 ASKED_MAX = 4
 
 # The largest pass worth asking for; what is not named here is passed with every order.
-PASSES = {"K2": 240, "K9": 20, "K10": 120, "K11": 120, "K14b": 2, "K14c": 2, "K17c": 3}
+PASSES = {"K2": 160, "K9": 20, "K10": 120, "K11": 120, "K14b": 2, "K14c": 2, "K17c": 3}
 FIRST_PASS = ("K12", "K14", "K15", "K16", "K17", "K18", "K19", "K20")
 # How long a point may take to be passed.
 POINT_S = 8

@@ -24,7 +24,7 @@ pub fn part(_name: &str, _len: usize, _some: impl FnOnce(usize)) {}
 #[cfg(any(test, feature = "crashpoints"))]
 const POINTS: &[(&str, &str)] = &[
     ("K1", "an intent is decided, nothing of its record is written"),
-    ("K2", "inside the intent record: one pass for each store of 8 bytes, 24 a record"),
+    ("K2", "inside the intent record: one pass for each store of 8 bytes, 16 a record"),
     ("K3", "the intent record is committed, no byte has left"),
     ("K4", "some bytes of leg A have left"),
     ("K5", "leg A is on the wire, leg B is not"),

@@ -1,11 +1,11 @@
 //! What the trader is about to send, written down before the first byte goes out.
 //!
-//! Owns:  1,024 (or as told) slots of three cache lines in mapped memory, their checksums, and the
+//! Owns:  1,024 (or as told) slots of two cache lines in mapped memory, their checksums, and the
 //!        rule that the last quarter serves risk-reducing intents only; the memory-backed file they
 //!        live in, which outlives the process and not the host.
 //! Never: knows what a record means; makes a system call on the hot side; overwrites a slot that
 //!        the shadow has not freed.
-//! Wire:  FAULTS 7.2. A slot is 22 words of record, one of checksum, one of state. The state is
+//! Wire:  FAULTS 7.2. A slot is 14 words of record, one of checksum, one of state. The state is
 //!        stored last, with release: a record torn by a crash has state 0 or a wrong checksum, and
 //!        reads as EMPTY; nothing of it was sent.
 #![allow(unsafe_code)]
@@ -13,7 +13,7 @@
 use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -31,16 +31,16 @@ pub const INTENT_BYTES: usize = RECORD_WORDS * 8;
 /// The state of a slot that holds nothing. Every other state is the caller's.
 pub const EMPTY: u64 = 0;
 
-const RECORD_WORDS: usize = 22;
+const RECORD_WORDS: usize = 14;
 const CHECKSUM_AT: usize = RECORD_WORDS;
 const STATE_AT: usize = RECORD_WORDS + 1;
 const SLOT_WORDS: usize = RECORD_WORDS + 2;
 /// The header has a page of its own: magic, and which start of the host wrote the slots.
 const HEADER_BYTES: usize = 4096;
 /// `CTINT` and the version of the layout.
-const MAGIC: u64 = 0x02_54_4e_49_54_43;
+const MAGIC: u64 = 0x03_54_4e_49_54_43;
 
-const _: () = assert!(SLOT_WORDS * 8 == 3 * 64, "a slot is three cache lines, shared with no other");
+const _: () = assert!(SLOT_WORDS * 8 == 2 * 64, "a slot is two cache lines, shared with no other");
 
 /// Index of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -127,24 +127,26 @@ impl IntentsMemory {
         if !about.is_file() || about.uid() != me || about.mode() & 0o077 != 0 {
             return Err(foreign("intent records must be a file that only this user may open"));
         }
+        // 0: made a moment ago, or by a process that died before it committed anything.
+        let mut magic = [0; 8];
+        let _ = file.read_at(&mut magic, 0).map_err(told)?;
+        let magic = u64::from_ne_bytes(magic);
+        // The same five letters, and another version behind them, whose slots may have another size.
+        if magic != MAGIC && (magic ^ MAGIC) << 24 == 0 {
+            return Err(foreign(
+                "an engine of another version left intent records here and did not end in peace: run that one once more",
+            ));
+        }
         if about.len() == 0 {
             file.set_len(bytes).map_err(told)?;
         } else if about.len() != bytes {
             return Err(foreign("it has not the size of intent records"));
         }
+        if magic != 0 && magic != MAGIC {
+            return Err(foreign("it does not begin as intent records do"));
+        }
         let region = Region::map(slots, Some(file.as_raw_fd())).map_err(told)?;
         let boot = boot_id().map_err(told)?;
-        // 0: made a moment ago, or by a process that died before it committed anything.
-        match region.header()[0].load(Acquire) {
-            0 | MAGIC => {}
-            // The same five letters, and another version behind them.
-            other if (other ^ MAGIC) << 24 == 0 => {
-                return Err(foreign(
-                    "an engine of another version left intent records here and did not end in peace: run that one once more",
-                ));
-            }
-            _ => return Err(foreign("it does not begin as intent records do")),
-        }
         Ok(Self { region: Arc::new(region), boot })
     }
 
@@ -280,14 +282,14 @@ impl Intents {
 
     #[inline]
     fn claim_free(&mut self, risk_reducing: bool) -> Option<IntentSlot> {
-        self.take_back();
-        if !risk_reducing && self.free.len() <= self.reserve {
-            return None;
+        let kept = if risk_reducing { 0 } else { self.reserve };
+        if self.free.len() <= kept {
+            self.take_back();
         }
-        self.free.pop()
+        if self.free.len() <= kept { None } else { self.free.pop() }
     }
 
-    /// Takes the slots that the shadow has freed; a claim does so first, too.
+    /// Takes the slots that the shadow has freed, as a claim does that would find none else.
     #[inline]
     pub fn take_back(&mut self) {
         while let Some(slot) = self.freed.pop() {
@@ -671,10 +673,12 @@ mod tests {
         assert!(refused(&path).contains("only this user"), "{}", refused(&path));
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         assert!(refused(&path).contains("does not begin"), "{}", refused(&path));
-        let mut older = vec![0; Region::length(4)];
-        older[..6].copy_from_slice(b"CTINT\x01");
-        std::fs::write(&path, older).unwrap();
-        assert!(refused(&path).contains("another version"), "{}", refused(&path));
+        for slot_bytes in [3 * 64, 2 * 64] {
+            let mut older = vec![0; HEADER_BYTES + 4 * slot_bytes];
+            older[..6].copy_from_slice(b"CTINT\x02");
+            std::fs::write(&path, older).unwrap();
+            assert!(refused(&path).contains("another version"), "{}", refused(&path));
+        }
         std::fs::write(&path, b"short").unwrap();
         assert!(refused(&path).contains("size"), "{}", refused(&path));
         let link = dir.path().join("link");

@@ -8,7 +8,7 @@ use crate::units::time::SEC;
 use std::fmt;
 
 /// Stores of an intent record (K2).
-const STORES: u64 = 24;
+const STORES: u64 = 16;
 
 /// A crash point with the pass, and the part, at which the process dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
