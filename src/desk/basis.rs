@@ -64,14 +64,25 @@ impl Scales {
     #[inline]
     #[must_use]
     pub fn agree(self, perp: Price, spot: Price, within_ppm: i64) -> bool {
+        // Of what every market has, both fit a word; products of two words then need no check, which costs more than all
+        // the rest.
+        match (perp.0.checked_mul(self.perp), spot.0.checked_mul(self.spot)) {
+            (Some(perp), Some(spot)) if spot >= 0 && within_ppm >= 0 => {
+                let product = |a: u64, b: u64| u128::from(a).wrapping_mul(u128::from(b));
+                let most = product(spot.unsigned_abs(), within_ppm.unsigned_abs());
+                product(perp.abs_diff(spot), 1_000_000) <= most
+            }
+            _ => self.agree_wide(perp, spot, within_ppm),
+        }
+    }
+
+    /// A product that does not fit belongs to a price no market has: it agrees with nothing.
+    #[cold]
+    fn agree_wide(self, perp: Price, spot: Price, within_ppm: i64) -> bool {
         let perp = i128::from(perp.0) * i128::from(self.perp);
         let spot = i128::from(spot.0) * i128::from(self.spot);
-        let (gap, within) = ((perp - spot).abs(), i128::from(within_ppm));
-        // Checking a product of two words costs more than all the rest: of what every market has none can be too large.
-        if [gap, spot, within << (SMALL_BITS - 30)].iter().all(|it| it >> SMALL_BITS == 0) {
-            return gap.wrapping_mul(1_000_000) <= spot.wrapping_mul(within);
-        }
-        agree_wide(gap, spot, within)
+        let products = (perp - spot).abs().checked_mul(1_000_000).zip(spot.checked_mul(within_ppm.into()));
+        products.is_some_and(|(gap, most)| gap <= most)
     }
 
     /// Folds the test "perp/(m·spot) against 1 + `offset`" for the two raw integer prices.
@@ -93,15 +104,6 @@ impl Scales {
             (1 << 62..1 << 63).contains(&mantissa).then_some(Fold { mantissa, shift })
         })
     }
-}
-
-/// Amounts below this many bits, times parts per million below 30 bits, stay inside an `i128`.
-const SMALL_BITS: u32 = 96;
-
-/// A product that does not fit belongs to a price no market has: it agrees with nothing.
-#[cold]
-fn agree_wide(gap: i128, spot: i128, within_ppm: i128) -> bool {
-    gap.checked_mul(1_000_000).zip(spot.checked_mul(within_ppm)).is_some_and(|(gap, most)| gap <= most)
 }
 
 /// A 192-bit product, enough to fold exactly.

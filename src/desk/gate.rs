@@ -101,11 +101,10 @@ impl GateLimits {
         if planted(Bug::SilentFeedPasses) {
             return Ok(());
         }
-        match (self.alive(books, quote.link, lane, offsets, now), books.also(quote.instrument)) {
-            // Another socket told the same: that the first is lost or late makes it no older.
-            (Err(why), Some(also)) => self.alive(books, also, lane, offsets, now).map_err(|_| why),
-            (alive, _) => alive,
-        }
+        let Err(why) = self.alive(books, quote.link, lane, offsets, now) else { return Ok(()) };
+        // Another socket told the same: that the first is lost or late makes it no older.
+        let also = books.also(quote.instrument).ok_or(why)?;
+        self.alive(books, also, lane, offsets, now).map_err(|_| why)
     }
 
     /// Whether what a socket told last is what the venue would tell now.

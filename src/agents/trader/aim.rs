@@ -29,7 +29,6 @@ pub(super) struct Aim {
     pub(super) links: [Slot; 2],
     pub(super) venues: [VenueId; 2],
     pub(super) instruments: [InstrumentId; 2],
-    pub(super) quotes: [Quote; 2],
     /// Which of a leg's prepared orders may be sent as it is, by leg; `None`: one is signed now.
     pub(super) picked: [Option<usize>; 2],
 }
@@ -76,16 +75,16 @@ impl Trader {
         if entry && !self.stakes.fits(&self.permit.stakes, venues, &bind) {
             return Err(Closed::Caps);
         }
-        let quotes = [*spot, *perp];
+        let quotes = [spot, perp];
         let first = self.settings.legs.first(signal.class);
-        let order = first.map_or_else(|| leg_order(signal, stall, &quotes), |leg| [leg, leg.other()]);
+        let order = first.map_or_else(|| leg_order(signal, stall, quotes), |leg| [leg, leg.other()]);
         let mut links = [Slot(0); 2];
         for (link, leg) in links.iter_mut().zip(order) {
             self.permitted(lane(venues[leg as usize], leg), signal.class, now)?;
             *link = self.links.idle(venues[leg as usize], leg).ok_or(Closed::NoLink)?;
         }
         let picked =
-            LegKind::BOTH.map(|leg| self.pick(stall, signal, leg, &quotes[leg as usize], loaded, now));
+            LegKind::BOTH.map(|leg| self.pick(stall, signal, leg, quotes[leg as usize], loaded, now));
         let round = Round {
             pair,
             class: signal.class,
@@ -97,7 +96,7 @@ impl Trader {
             seen: spot.received.max(perp.received),
             bind,
         };
-        Ok(Aim { round, order, links, venues, instruments: stall.legs, quotes, picked })
+        Ok(Aim { round, order, links, venues, instruments: stall.legs, picked })
     }
 
     /// Checks that belong to a new intent of a pair, beyond freshness.
@@ -194,13 +193,13 @@ pub(super) fn signal_prices(signal: Signal, spot: &Quote, perp: &Quote) -> [Pric
 
 /// Exits close the perp first; entries send the leg first that is more likely to slip away: the one
 /// whose visible size covers its order by less.
-fn leg_order(signal: Signal, stall: &Stall, quotes: &[Quote; 2]) -> [LegKind; 2] {
+fn leg_order(signal: Signal, stall: &Stall, quotes: [&Quote; 2]) -> [LegKind; 2] {
     let perp_first = [LegKind::Perp, LegKind::Spot];
     if signal.class != Class::Entry {
         return perp_first;
     }
     let [spot, perp] = LegKind::BOTH.map(|leg| {
-        let (_, visible) = touch(&quotes[leg as usize], signal.direction.opening(leg));
+        let (_, visible) = touch(quotes[leg as usize], signal.direction.opening(leg));
         (i128::from(visible.0), i128::from(stall.terms.clip[leg as usize].0.max(1)))
     });
     // visible/wanted of spot against that of the perp, without a division.

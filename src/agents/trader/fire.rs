@@ -73,26 +73,31 @@ impl Trader {
         for leg in aim.order {
             self.ready_order(signal, leg, aim, loaded, now)?;
         }
+        // Of the leg that waits for the other, if one does.
+        let waits_at = match self.settings.legs.first(signal.class) {
+            Some(first) => {
+                Some(*self.books.top(aim.instruments[first.other() as usize]).ok_or(Closed::NoQuote)?)
+            }
+            None => None,
+        };
         let slot = self.claim(signal.class)?;
-        let contingent = self.settings.legs.first(signal.class).is_some();
         let mut ready = std::mem::take(&mut self.ready);
         let shelves = &mut ready[at][signal.direction as usize];
         // A leg that waits keeps what is sealed of it.
         let mut sealed = LegKind::BOTH.map(|leg| {
-            let now = !contingent || leg == aim.order[0];
+            let now = waits_at.is_none() || leg == aim.order[0];
             if now { shelves[leg as usize].picked_mut().take_sealed() } else { None }
         });
         let [mut first, mut second] =
             [0, 1].map(|n| aim.leg(n, shelves, sealed[aim.order[n] as usize].take()));
         let round = &aim.round;
         self.commit(round, slot, [Some(&first), Some(&second)], loaded);
-        if contingent {
+        if let Some(quote) = waits_at {
             // Gate, links and budget were looked at for both legs; the second leaves once the first is
             // proven to have filled.
             let waits = second.order.spec;
             // What it binds is told with the first leg.
             let after = Round { bind: Bind::default(), ..*round };
-            let quote = aim.quotes[second.leg as usize];
             let armed = Armed::new(after, slot, first.order.spec, waits, quote, now);
             let more = self.send_legs(round, slot, [Some(&mut first), None], true);
             self.stalls[at].armed = more.then_some(armed);
@@ -152,7 +157,7 @@ impl Trader {
     ) -> Result<(), Closed> {
         let at = usize::from(aim.round.pair.0);
         let stall = &self.stalls[at];
-        let quote = &aim.quotes[leg as usize];
+        let quote = self.books.top(stall.legs[leg as usize]).ok_or(Closed::NoQuote)?;
         let wanted = self.wanted(stall, signal, leg).ok_or(Closed::NoQuote)?;
         let instrument = loaded.instruments.get(stall.legs[leg as usize]);
         // One leg would fill and the other not.

@@ -250,7 +250,7 @@ impl Prepared {
         self.clear();
         let fits = on.render(&self.spec, &mut self.bytes).is_some();
         if !fits {
-            *self = Self::blank();
+            self.spoil();
         }
         fits
     }
