@@ -11,7 +11,7 @@ use crate::event::{Asset, End, PairState, Record, WalletRow, lane};
 use crate::metal::crash;
 use crate::units::decimal::pow10_i128;
 use crate::units::time::SEC;
-use crate::units::{Amount, InstrumentId, LegKind, Nanos, PairId, Unix};
+use crate::units::{Amount, ClientId, InstrumentId, LegKind, Nanos, PairId, Unix};
 use crate::venue::audit::{BalanceRow, PositionRow, TradesFrom};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -37,6 +37,8 @@ pub(super) struct Foreign {
 pub(super) enum Verdict {
     /// As in the books.
     Equal,
+    /// As in the books, though orders of others moved it: who moved it back is not known, and no order is in doubt.
+    Undone,
     /// It differs by just what orders of others did: not ours (R20), and no trace of an order in doubt.
     Foreign(String),
     /// It differs by so much.
@@ -48,7 +50,8 @@ impl Verdict {
     /// that filled unseen may have undone it.
     fn of(difference: i128, foreign: i128, doubted: bool, text: impl FnOnce() -> String) -> Self {
         match difference {
-            0 if foreign == 0 || !doubted => Self::Equal,
+            0 if foreign == 0 => Self::Equal,
+            0 if !doubted => Self::Undone,
             some if some == foreign => Self::Foreign(text()),
             _ => Self::Differs(difference, text()),
         }
@@ -56,7 +59,7 @@ impl Verdict {
 
     fn text(self) -> Option<String> {
         match self {
-            Self::Equal => None,
+            Self::Equal | Self::Undone => None,
             Self::Foreign(text) | Self::Differs(_, text) => Some(text),
         }
     }
@@ -99,6 +102,15 @@ impl Shadow {
         let what = (row.leg, row.base);
         let known = self.recon.baselined.get(&what).or_else(|| self.recovered.compared.get(&what));
         known.copied().unwrap_or(Unix(0))
+    }
+
+    /// The last look that explained all that is held of an instrument, in the venue's time; `None`: there was none. A
+    /// little before it, for it may have been at a replica; and not so long ago that our own trades are not known one
+    /// by one any more, for each of their orders would be asked about.
+    fn last_look(&self, instrument: InstrumentId) -> Option<Unix> {
+        let explained = self.recon.explained.get(&instrument).copied().unwrap_or_default();
+        let look = Some(explained.max(self.baseline_of(instrument))).filter(|look| *look > Unix(0))?;
+        Some(Unix(look.0 - PATIENCE_NS as i64).max(self.recovered.known_since))
     }
 
     /// Whether an order of this instrument was searched for in vain.
@@ -233,18 +245,22 @@ impl Shadow {
                 }
                 continue;
             }
-            if let Verdict::Differs(by, text) = verdict {
+            if !self.read_enough(of_lane, instrument, &verdict) {
+                // No replica is waited for.
+                again.insert(instrument);
+                soon = true;
+            } else if let Verdict::Differs(by, text) = verdict {
                 different.push((instrument, by, text));
-            } else if self.end_the_lost(of_lane, instrument, now) {
+            } else {
+                self.end_the_lost(instrument, now);
+                if verdict != Verdict::Undone {
+                    self.explain(of_lane, instrument);
+                }
                 self.recon.confirmed.insert(instrument);
                 match verdict.text() {
                     Some(text) => foreign.push((instrument, text)),
                     None => done.push(instrument),
                 }
-            } else {
-                // The trades were read before the order was known to be missing: no replica is waited for.
-                again.insert(instrument);
-                soon = true;
             }
         }
         let Some(round) = self.recon.rounds.get_mut(&of_lane) else { return };
@@ -329,27 +345,39 @@ impl Shadow {
         self.tick_streams();
     }
 
-    /// The proof is complete for the orders of an instrument that were searched for in vain: nothing of
-    /// them was traded or is held. `false`: its trades must be read once more first.
-    fn end_the_lost(&mut self, of_lane: usize, instrument: InstrumentId, now: Nanos) -> bool {
-        let read = self.recon.rounds.get(&of_lane).map(|round| (round.traded_at, round.since));
-        let (traded_at, since) = read.unwrap_or((now, self.clock.unix()));
-        let mut ended = Vec::new();
-        for tracked in self.orders.values().filter(|it| it.order.leg.instrument == instrument) {
-            let began = began(&tracked.order);
-            match self.in_vain(&tracked.order) {
-                Some((searched, end)) if searched <= traded_at && since <= began => {
-                    ended.push((tracked.order.client(), tracked.order.pair, end));
-                }
-                Some(_) => {
-                    if let Some(round) = self.recon.rounds.get_mut(&of_lane) {
-                        round.since = since.min(began);
-                    }
-                    return false;
-                }
-                None => {}
-            }
+    /// All that is held of an instrument was explained, as far as the trades were read.
+    fn explain(&mut self, of_lane: usize, instrument: InstrumentId) {
+        let Some(round) = self.recon.rounds.get(&of_lane) else { return };
+        if let Some(time) = self.offsets.venue_time(of_lane, round.traded_at) {
+            self.recon.explained.insert(instrument, time);
         }
+    }
+
+    /// Whether the trades that were read can tell of the orders of an instrument that were searched for in vain: after
+    /// the last of those searches, and since a little before the first of them left. Where something differs, since
+    /// the last look that explained all: what others traded between that look and the order is in what is held, and
+    /// would be taken for the order's doing. If not, they must be read once more, from then on.
+    fn read_enough(&mut self, of_lane: usize, instrument: InstrumentId, verdict: &Verdict) -> bool {
+        let of_it = self.orders.values().filter(|it| it.order.leg.instrument == instrument);
+        let lost = of_it.filter_map(|it| Some((self.lost(&it.order)?, began(&it.order))));
+        let Some((searched, began)) = lost.reduce(|one, two| (one.0.max(two.0), one.1.min(two.1))) else {
+            return true;
+        };
+        let look = self.last_look(instrument).filter(|_| matches!(verdict, Verdict::Differs(..)));
+        let since = look.map_or(began, |look| look.min(began));
+        let Some(round) = self.recon.rounds.get_mut(&of_lane) else { return false };
+        let enough = searched <= round.traded_at && round.since <= since;
+        round.since = round.since.min(since);
+        enough
+    }
+
+    /// The proof is complete for the orders of an instrument that were searched for in vain: nothing of them was traded
+    /// or is held.
+    fn end_the_lost(&mut self, instrument: InstrumentId, now: Nanos) {
+        let of_it = self.orders.values().filter(|it| it.order.leg.instrument == instrument);
+        let ended: Vec<(ClientId, PairId, End)> = of_it
+            .filter_map(|it| Some((it.order.client(), it.order.pair, self.in_vain(&it.order)?.1)))
+            .collect();
         for (client, pair, end) in ended {
             if let Some(tracked) = self.orders.get_mut(&client) {
                 tracked.order.end_unseen(end);
@@ -366,7 +394,6 @@ impl Shadow {
             }
             self.settle(pair, now);
         }
-        true
     }
 }
 
@@ -382,7 +409,8 @@ mod tests {
         fn only_what_others_did_is_explained_by_them(foreign in -3i128..=3, own in -3i128..=3, doubted in any::<bool>()) {
             let verdict = Verdict::of(foreign + own, foreign, doubted, || "text".to_owned());
             match verdict {
-                Verdict::Equal => prop_assert!(foreign + own == 0 && (own == 0 || !doubted)),
+                Verdict::Equal => prop_assert!((foreign, own) == (0, 0)),
+                Verdict::Undone => prop_assert!(foreign + own == 0 && own != 0 && !doubted),
                 Verdict::Foreign(_) => prop_assert!(own == 0 && foreign != 0),
                 Verdict::Differs(by, _) => prop_assert!(own != 0 && by == foreign + own),
             }

@@ -55,6 +55,8 @@ pub(super) struct Recon {
     pub(super) foreign: BTreeMap<InstrumentId, Foreign>,
     /// In the venue's time: what was traded by then may be in the baseline already.
     pub(super) baselined: BTreeMap<(LegKind, Asset), Unix>,
+    /// In the venue's time: by then the books and what others traded explained all that is held of an instrument.
+    pub(super) explained: BTreeMap<InstrumentId, Unix>,
     /// Instruments whose books were equal to the venue's at least once.
     pub(super) confirmed: BTreeSet<InstrumentId>,
     /// Counts up with every order and fill of an instrument: what changed while an answer was on its way
