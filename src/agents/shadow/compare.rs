@@ -6,6 +6,7 @@
 
 use super::Shadow;
 use super::recon::{Difference, Item, PAUSE_NS};
+use super::standing::PATIENCE_NS;
 use crate::desk::order::Order;
 use crate::event::{Asset, End, PairState, Record, WalletRow, lane};
 use crate::metal::crash;
@@ -16,8 +17,6 @@ use crate::venue::audit::{BalanceRow, PositionRow, TradesFrom};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// A venue's replicas may lag: what differs is read again for so long before it counts as unexplained.
-const PATIENCE_NS: u64 = 10 * SEC;
 /// The pause before another reading doubles so often.
 const REPEATS_SLOWED: u32 = 3;
 /// Where something stays unexplained, an order searched for there is looked for again so much later.
@@ -266,13 +265,10 @@ impl Shadow {
         let Some(round) = self.recon.rounds.get_mut(&of_lane) else { return };
         let of_pairs = different.iter().map(|(instrument, by, _)| (Some(*instrument), *by));
         let found: Vec<Difference> = of_pairs.chain(shared.iter().map(|(by, _)| (None, *by))).collect();
-        // What differs by something else than before began to differ only now.
-        if round.differs.as_ref().is_none_or(|(_, before)| *before != found) {
-            round.differs = Some((now, found));
-        }
-        let since = round.differs.as_ref().map_or(now, |(since, _)| *since);
+        let stands = round.differs.look(found, Vec::eq, now);
         let mut lagging = false;
-        if now.since(since) < PATIENCE_NS && !(different.is_empty() && shared.is_empty()) {
+        let differs = !(different.is_empty() && shared.is_empty());
+        if differs && !stands {
             again.extend(different.drain(..).map(|(instrument, ..)| instrument));
             lagging = !shared.is_empty();
         }
