@@ -345,7 +345,7 @@ pub(super) fn messages(
             Ok(heard) => {
                 brought |= matches!(heard, Heard::Quote { .. } | Heard::Stamp(_) | Heard::Mark { .. });
                 compare(&heard, to.newest, purpose, received, to.counts);
-                take(heard, card, unconfirmed, id, received, &mut to)
+                take(heard, unconfirmed, id, received, &mut to)
             }
             Err(refused) => {
                 to.counts.refused += 1;
@@ -400,7 +400,6 @@ fn push_alive(feed: &mut Producer<Feed>, link: LinkId, at: Nanos) {
 #[inline]
 fn take(
     heard: Heard,
-    card: &FeedCard,
     unconfirmed: &mut usize,
     link: LinkId,
     received: Nanos,
@@ -416,7 +415,7 @@ fn take(
                 to.counts.dropped += 1;
             }
         }
-        other => return take_other(other, card, unconfirmed, link, received, to),
+        other => return take_other(other, unconfirmed, link, received, to),
     }
     Ok(())
 }
@@ -425,17 +424,15 @@ fn take(
 #[inline(never)]
 fn take_other(
     heard: Heard,
-    card: &FeedCard,
     unconfirmed: &mut usize,
     link: LinkId,
     received: Nanos,
     To { feed, marks, counts, .. }: &mut To<'_>,
 ) -> Result<(), GiveUp> {
-    let (venue, leg) = (card.venue.id, card.leg);
     match heard {
         Heard::Stamp(stamp) => {
             counts.others += 1;
-            let _ = feed.put(Feed::Stamp { link, venue, leg, stamp, received });
+            let _ = feed.put(Feed::Stamp { link, stamp, received });
         }
         Heard::Mark { instrument, mark, funding, next_funding, stamp } => {
             counts.others += 1;
