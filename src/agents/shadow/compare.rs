@@ -396,7 +396,88 @@ impl Shadow {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agents::shadow::streams::tests::{Alone, alone};
+    use crate::event::{Source, Verdict as Said};
+    use crate::units::time::MS;
     use proptest::prelude::*;
+
+    const SPOT: InstrumentId = InstrumentId(0);
+    /// When the order that is searched for was stamped.
+    const STAMP_S: i64 = 1_000;
+    /// When it was known to be missing, the trades having been read a second before.
+    const MISSING_S: u64 = 20;
+
+    /// A round of spot, of which an order was searched for in vain; it has read trades since 10 s before that one left, and
+    /// the account often.
+    fn searched() -> (Alone, usize) {
+        let mut alone = alone();
+        alone.fire();
+        alone.shadow.orders.retain(|_, it| it.order.leg.instrument == SPOT);
+        alone.shadow.orders.values_mut().for_each(|it| it.order.leg.stamp = Unix(STAMP_S * SEC as i64));
+        for at_s in [MISSING_S - 4, MISSING_S] {
+            alone.now = Nanos(at_s * SEC);
+            alone.answer(LegKind::Spot, Said::NotFound, Source::Query);
+        }
+        let since = Unix((STAMP_S - 10) * SEC as i64);
+        alone.shadow.recon_instrument(SPOT, since, alone.now);
+        let row = alone.shadow.instruments.get(SPOT);
+        let of_lane = lane(row.venue, row.leg);
+        let round = alone.shadow.recon.rounds.get_mut(&of_lane).unwrap();
+        round.todo.clear();
+        round.traded_at = Nanos((MISSING_S - 1) * SEC);
+        round.before.clone_from(&alone.shadow.recon.stirred);
+        round.repeats = 9;
+        (alone, of_lane)
+    }
+
+    /// What a look found follows, and the round that goes on, if one does: since when trades are read again, and after
+    /// which pause, ms.
+    fn follows(alone: &mut Alone, of_lane: usize, verdict: Verdict) -> Option<(i64, u64)> {
+        let now = alone.now.plus(SEC);
+        alone.shadow.conclude(of_lane, vec![(SPOT, verdict)], Vec::new(), &[], now);
+        let round = alone.shadow.recon.rounds.get_mut(&of_lane)?;
+        let Some(Item::Trades { instrument: SPOT, from: TradesFrom::Time(since) }) = round.todo.pop_front()
+        else {
+            panic!("{round:?}");
+        };
+        round.traded_at = now;
+        Some((since.0 / SEC as i64, round.rest_until.since(now) / MS))
+    }
+
+    fn ended(alone: &Alone) -> bool {
+        alone.shadow.orders.values().chain(alone.shadow.past.values()).all(|it| it.order.ended())
+    }
+
+    #[test]
+    fn trades_that_were_read_before_an_order_was_missing_are_read_again_at_once() {
+        let (mut alone, of_lane) = searched();
+        assert_eq!(follows(&mut alone, of_lane, Verdict::Equal), Some((STAMP_S - 10, 200)));
+        assert!(!ended(&alone));
+        assert_eq!(follows(&mut alone, of_lane, Verdict::Equal), None);
+        assert!(ended(&alone));
+    }
+
+    #[test]
+    fn what_differs_beside_an_order_in_doubt_is_held_against_trades_since_the_last_look() {
+        let (mut alone, of_lane) = searched();
+        let differs = || Verdict::Differs(7, "text".to_owned());
+        alone.shadow.recon.explained.insert(SPOT, Unix(500 * SEC as i64));
+        // Too early, and not far enough back; then a replica may lag, and each reading comes a little later.
+        assert_eq!(follows(&mut alone, of_lane, differs()), Some((490, 200)));
+        assert_eq!(follows(&mut alone, of_lane, differs()), Some((490, 1_600)));
+        assert!(!ended(&alone));
+        assert_eq!(follows(&mut alone, of_lane, Verdict::Foreign("text".to_owned())), None);
+        assert!(ended(&alone));
+    }
+
+    #[test]
+    fn what_is_read_reaches_back_no_further_than_our_own_trades_are_known() {
+        let (mut alone, of_lane) = searched();
+        alone.shadow.recon.explained.insert(SPOT, Unix(500 * SEC as i64));
+        alone.shadow.recovered.known_since = Unix(700 * SEC as i64);
+        let differs = Verdict::Differs(7, "text".to_owned());
+        assert_eq!(follows(&mut alone, of_lane, differs), Some((700, 200)));
+    }
 
     proptest! {
         /// Others' trades explain just themselves. Where an order was searched for in vain, a difference that they

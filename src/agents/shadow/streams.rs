@@ -477,4 +477,4 @@ impl Shadow {
 
 #[cfg(test)]
 #[path = "streams_tests.rs"]
-mod tests;
+pub(super) mod tests;
