@@ -345,7 +345,7 @@ pub(super) fn messages(
             Ok(heard) => {
                 brought |= matches!(heard, Heard::Quote { .. } | Heard::Stamp(_) | Heard::Mark { .. });
                 compare(&heard, to.newest, purpose, received, to.counts);
-                take(heard, card, unconfirmed, id, received, &mut to)
+                take(heard, unconfirmed, id, received, &mut to)
             }
             Err(refused) => {
                 to.counts.refused += 1;
@@ -400,7 +400,6 @@ fn push_alive(feed: &mut Producer<Feed>, link: LinkId, at: Nanos) {
 #[inline]
 fn take(
     heard: Heard,
-    card: &FeedCard,
     unconfirmed: &mut usize,
     link: LinkId,
     received: Nanos,
@@ -416,7 +415,7 @@ fn take(
                 to.counts.dropped += 1;
             }
         }
-        other => return take_other(other, card, unconfirmed, link, received, to),
+        other => return take_other(other, unconfirmed, link, received, to),
     }
     Ok(())
 }
@@ -425,17 +424,15 @@ fn take(
 #[inline(never)]
 fn take_other(
     heard: Heard,
-    card: &FeedCard,
     unconfirmed: &mut usize,
     link: LinkId,
     received: Nanos,
     To { feed, marks, counts, .. }: &mut To<'_>,
 ) -> Result<(), GiveUp> {
-    let (venue, leg) = (card.venue.id, card.leg);
     match heard {
         Heard::Stamp(stamp) => {
             counts.others += 1;
-            let _ = feed.put(Feed::Stamp { link, venue, leg, stamp, received });
+            let _ = feed.put(Feed::Stamp { link, stamp, received });
         }
         Heard::Mark { instrument, mark, funding, next_funding, stamp } => {
             counts.others += 1;
@@ -483,5 +480,124 @@ impl Agent for Reader {
             work += self.stand_by(now);
         }
         work
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::desk::book::tests::one_pair;
+    use crate::metal::link::{MemoryPeer, memory_pair};
+    use crate::metal::ring::ring;
+    use crate::units::LegKind;
+    use crate::venue::Symbols;
+    use crate::venue::binance::VENUE;
+    use crate::wire::session::Rules;
+    use std::sync::Arc;
+
+    const LINK: LinkId = LinkId(7);
+    const QUOTE: &[u8] = br#"{"u":7,"s":"BTCUSDT","b":"100.10","B":"1.000","a":"100.20","A":"2.000"}"#;
+
+    /// A reader of one socket, each of whose reads has room for one quote; the trader takes so many items.
+    struct Alone {
+        reader: Reader,
+        peer: MemoryPeer,
+        feed: Consumer<Feed>,
+        dead: Consumer<Dead>,
+        now: Nanos,
+    }
+
+    impl Alone {
+        fn new(slots: usize) -> Self {
+            let (mut arrivals_in, arrivals) = ring(1);
+            let (dead, dead_out) = ring(1);
+            let (feed, feed_out) = ring(slots);
+            let (marks, _) = ring(1);
+            let (clock, _) = Clock::virtual_time();
+            let (link, peer) = memory_pair(LINK, "venue", QUOTE.len() + 2, 1 << 12);
+            let symbols = Arc::new(Symbols::new(&one_pair(), VENUE.id));
+            let card =
+                FeedCard { venue: &VENUE, leg: LegKind::Spot, symbols, confirmations: 0, rules: Rules::NONE };
+            let purpose = Purpose::Feed { plan: 0, n: 0 };
+            arrivals_in.push(Handed { link, purpose, feed: Some(card), warm: Vec::new() }).unwrap();
+            let doors = ReaderDoors { arrivals, dead, feed, marks, packets: None };
+            let reader = Reader::new(doors, clock, Entropy::seeded(1), true);
+            Self { reader, peer, feed: feed_out, dead: dead_out, now: Nanos(1) }
+        }
+
+        fn deliver(&mut self, quotes: usize) {
+            let frame = [&[0x81, QUOTE.len() as u8], QUOTE].concat();
+            self.peer.deliver(&frame.repeat(quotes));
+        }
+
+        /// So many turns.
+        fn turn(&mut self, turns: usize) {
+            for _ in 0..turns {
+                self.now = self.now.plus(1);
+                self.reader.do_work(self.now);
+            }
+        }
+
+        /// What the trader finds, in words.
+        fn told(&mut self) -> Vec<&'static str> {
+            let word = |item| match item {
+                Feed::Quote(_) => "quote",
+                Feed::Behind { link: LINK } => "behind",
+                Feed::Abreast { link: LINK } => "abreast",
+                Feed::Gone { link: LINK } => "gone",
+                _ => "something else",
+            };
+            std::iter::from_fn(|| self.feed.pop()).map(word).collect()
+        }
+    }
+
+    #[test]
+    fn a_socket_is_behind_from_the_read_that_leaves_something_to_the_one_that_leaves_nothing() {
+        let mut alone = Alone::new(8);
+        alone.deliver(3);
+        alone.turn(1);
+        assert_eq!(alone.told(), ["quote", "behind"]);
+        alone.turn(1);
+        assert_eq!(alone.told(), ["quote"]);
+        alone.turn(1);
+        assert_eq!(alone.told(), ["quote", "abreast"]);
+    }
+
+    /// What there was no room to tell of is not taken back, and what was told is taken back as soon as there is room.
+    #[test]
+    fn a_full_ring_keeps_the_trader_no_longer_behind_than_it_was_told() {
+        let mut alone = Alone::new(1);
+        alone.deliver(2);
+        alone.turn(1);
+        assert_eq!(alone.told(), ["quote"]);
+        alone.turn(1);
+        assert_eq!(alone.told(), ["quote"]);
+
+        let mut alone = Alone::new(2);
+        alone.deliver(3);
+        alone.turn(3);
+        assert_eq!((alone.told(), alone.reader.counts.dropped), (vec!["quote", "behind"], 2));
+        alone.deliver(1);
+        alone.turn(1);
+        assert_eq!(alone.told(), ["quote", "abreast"]);
+        alone.deliver(1);
+        alone.turn(1);
+        assert_eq!(alone.told(), ["quote"]);
+    }
+
+    /// The clerk has it back in any case; of one that the trader was not told of, the quotes go stale by silence.
+    #[test]
+    fn a_socket_that_ends_is_given_back_though_the_ring_is_full() {
+        for (slots, told) in [(2, vec!["quote", "gone"]), (1, vec!["quote"])] {
+            let mut alone = Alone::new(slots);
+            alone.deliver(1);
+            alone.turn(1);
+            alone.peer.close();
+            alone.turn(1);
+            assert!(alone.dead.pop().is_some_and(|dead| dead.link.id == LINK));
+            assert_eq!(alone.told(), told);
+            alone.turn(2);
+            assert_eq!(alone.told(), [""; 0]);
+        }
     }
 }

@@ -107,7 +107,7 @@ impl Books {
     pub fn on(&mut self, feed: &Feed) -> Option<InstrumentId> {
         match *feed {
             Feed::Quote(quote) => return self.on_quote(quote),
-            Feed::Stamp { link, stamp, received, .. } => self.socket_mut(link).hear(Some(stamp), received),
+            Feed::Stamp { link, stamp, received } => self.socket_mut(link).hear(Some(stamp), received),
             Feed::Alive { link, at } => self.socket_mut(link).heard = at,
             Feed::Live { link } => self.socket_mut(link).live = true,
             Feed::Gone { link } => self.sockets.retain(|s| s.link != link),

@@ -161,9 +161,8 @@ mod tests {
     }
 
     fn stamp(books: &mut Books, link: LinkId, received: Nanos, late_ms: i64) {
-        let leg = LegKind::BOTH[link.0 as usize];
         let stamp = Unix(received.0 as i64 - late_ms * MS as i64);
-        books.on(&Feed::Stamp { link, venue: VenueId(0), leg, stamp, received });
+        books.on(&Feed::Stamp { link, stamp, received });
     }
 
     fn verdict(books: &Books, offsets: &Offsets, now: Nanos) -> Result<(), Closed> {
@@ -274,13 +273,7 @@ mod tests {
             let again = Quote { link: second, ..quote(0, 1, 4_000_000, 4_000_001, T) };
             assert!(books.on(&Feed::Quote(again)).is_none());
             let stamp = Unix(T.0 as i64 - MS as i64);
-            books.on(&Feed::Stamp {
-                link: second,
-                venue: VenueId(0),
-                leg: LegKind::Spot,
-                stamp,
-                received: T,
-            });
+            books.on(&Feed::Stamp { link: second, stamp, received: T });
             (books, offsets)
         };
         let (mut books, offsets) = twice();

@@ -171,7 +171,7 @@ choices! {
     Doubt { 0 Code(code), 1 Status(status), 2 Body, 3 LinkLost, 4 Silence }
     Feed {
         0 Quote(quote),
-        1 Stamp { link, venue, leg, stamp, received },
+        1 Stamp { link, stamp, received },
         2 Alive { link, at },
         3 Live { link },
         4 Gone { link },
@@ -447,13 +447,7 @@ mod tests {
         let (client, instrument, pair) = (ClientId(1), InstrumentId(2), PairId(3));
         let mut all: Vec<Vec<u8>> = [
             Feed::Quote(quote),
-            Feed::Stamp {
-                link: LinkId(1),
-                venue: VenueId(0),
-                leg: LegKind::Perp,
-                stamp: Unix(2),
-                received: Nanos(3),
-            },
+            Feed::Stamp { link: LinkId(1), stamp: Unix(2), received: Nanos(3) },
             Feed::Alive { link: LinkId(1), at: Nanos(2) },
             Feed::Live { link: LinkId(1) },
             Feed::Gone { link: LinkId(1) },

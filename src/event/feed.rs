@@ -3,7 +3,7 @@
 //! Owns:  what market sockets say, once decoded.
 //! Never: holds text of the wire.
 
-use crate::units::{InstrumentId, LegKind, LinkId, Nanos, Price, Qty, Rate, Unix, VenueId};
+use crate::units::{InstrumentId, LinkId, Nanos, Price, Qty, Rate, Unix};
 use std::num::NonZeroI64;
 
 /// A venue's own stamp on a quote. No clock of theirs says 0, so none at all takes no more room than one.
@@ -58,10 +58,6 @@ pub enum Feed {
     Stamp {
         /// Which socket.
         link: LinkId,
-        /// Which market's clock made the stamp.
-        venue: VenueId,
-        /// Which market of the venue.
-        leg: LegKind,
         /// The venue's stamp.
         stamp: Unix,
         /// When it was read.

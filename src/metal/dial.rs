@@ -191,17 +191,22 @@ impl DialPeer {
 
     /// Answers with a link that is open.
     pub fn accept(&mut self, request: &DialRequest) -> MemoryPeer {
-        // The dialer numbers the link when it hands it out.
-        let room = request.inbound.min(ROOM_AT_FIRST);
-        let (link, peer) = memory_pair(LinkId::default(), &request.peer(), room, request.inbound_max);
-        self.answer(request.ticket, Ok(Box::new(link)));
-        peer
+        self.answer_with(request, memory_pair)
     }
 
     /// Answers with a link that opens when [`MemoryPeer::open`] is called, or fails.
     pub fn accept_connecting(&mut self, request: &DialRequest) -> MemoryPeer {
-        let (link, peer) =
-            memory_pair_connecting(LinkId::default(), &request.peer(), request.inbound, request.inbound_max);
+        self.answer_with(request, memory_pair_connecting)
+    }
+
+    fn answer_with(
+        &mut self,
+        request: &DialRequest,
+        pair: fn(LinkId, &str, usize, usize) -> (Link, MemoryPeer),
+    ) -> MemoryPeer {
+        // The dialer numbers the link when it hands it out.
+        let room = request.inbound.min(ROOM_AT_FIRST);
+        let (link, peer) = pair(LinkId::default(), &request.peer(), room, request.inbound_max);
         self.answer(request.ticket, Ok(Box::new(link)));
         peer
     }

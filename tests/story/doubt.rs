@@ -2,7 +2,7 @@
 //! can tell (FAULTS parts 4 and 5, I2, I12).
 
 use crate::told::{books_equal_truth, ended_clean, faults, live, one_entry, records};
-use contango::event::Closed;
+use contango::event::{Ask, Closed};
 use contango::rehearse::{Setup, World};
 use contango::sim::Door;
 use contango::store::journal::Kind;
@@ -232,6 +232,28 @@ fn an_order_found_nowhere_is_lost_though_a_strangers_trade_stands_in_the_positio
     assert_eq!(world.shadow().unknown_now(), 0);
     assert_eq!(records(&world, Kind::OrderEnd).iter().filter(|end| end["evidence"] == "C").count(), 1);
     assert_eq!(world.shadow().totals.sent, 3, "the entry, and its coins sold again: no second short");
+    assert!(world.lines().iter().any(|line| line.contains("an order that is not this engine's")));
+}
+
+/// So it is where the stranger traded long before the order left, since the last look at the account: the coins are in
+/// the balance, and no trace of the order.
+#[test]
+fn an_order_found_nowhere_is_lost_though_a_stranger_bought_coins_long_before() {
+    let mut world = live(&one_entry("SOL", 11));
+    assert!(world.run_until(|world| world.shadow().open_now() == 1, 10 * SEC), "no entry");
+    faults(&mut world, &[json!({"kind": "foreign_order", "symbol": "SOLUSDT", "market": "spot"})]);
+    world.run_for(10 * SEC);
+    faults(&mut world, &[json!({"kind": "lose", "market": "spot", "client_side": "SELL"})]);
+    world.ask(Ask::Flatten("done".to_owned()));
+    world.run_for(10 * SEC);
+    assert_eq!(world.shadow().unknown_now(), 1, "not before its settling time");
+    world.run_for(6 * SEC);
+    assert_eq!(world.shadow().unknown_now(), 0);
+    assert_eq!(records(&world, Kind::OrderEnd).iter().filter(|end| end["evidence"] == "C").count(), 1);
+    assert_eq!(world.shadow().totals.sent, 5, "there, back, and the coins once more");
+    // The box lists the stranger's first.
+    let last = ["buy perp SOLUSDT 3.03 FILLED 3.03 reduce-only", "sell spot SOLUSDT 3.03 FILLED 3.03"];
+    assert_eq!(world.orders()[3..], last);
     assert!(world.lines().iter().any(|line| line.contains("an order that is not this engine's")));
 }
 

@@ -1,6 +1,6 @@
 //! Doors that let no new socket in for a while: which, and until when.
 //!
-//! Owns:  what a refused upgrade asked for, for every link that wants the same door (FAULTS F97: `Retry-After` first).
+//! Owns:  what a refused upgrade asked for, for every link that wants the same door (FAULTS F95: `Retry-After` first).
 //! Never: holds back a request: those have budgets of their own, and a hedge may need them.
 //! Why:   sockets that each back off by themselves ask a venue that counts connections (binance.md §1: 300 in 5 min of
 //!        one address) so often that it never lets one in again.

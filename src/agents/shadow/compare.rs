@@ -6,18 +6,17 @@
 
 use super::Shadow;
 use super::recon::{Difference, Item, PAUSE_NS};
+use super::standing::PATIENCE_NS;
 use crate::desk::order::Order;
 use crate::event::{Asset, End, PairState, Record, WalletRow, lane};
 use crate::metal::crash;
 use crate::units::decimal::pow10_i128;
 use crate::units::time::SEC;
-use crate::units::{Amount, InstrumentId, LegKind, Nanos, PairId, Unix};
+use crate::units::{Amount, ClientId, InstrumentId, LegKind, Nanos, PairId, Unix};
 use crate::venue::audit::{BalanceRow, PositionRow, TradesFrom};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// A venue's replicas may lag: what differs is read again for so long before it counts as unexplained.
-const PATIENCE_NS: u64 = 10 * SEC;
 /// The pause before another reading doubles so often.
 const REPEATS_SLOWED: u32 = 3;
 /// Where something stays unexplained, an order searched for there is looked for again so much later.
@@ -37,6 +36,8 @@ pub(super) struct Foreign {
 pub(super) enum Verdict {
     /// As in the books.
     Equal,
+    /// As in the books, though orders of others moved it: who moved it back is not known, and no order is in doubt.
+    Undone,
     /// It differs by just what orders of others did: not ours (R20), and no trace of an order in doubt.
     Foreign(String),
     /// It differs by so much.
@@ -48,7 +49,8 @@ impl Verdict {
     /// that filled unseen may have undone it.
     fn of(difference: i128, foreign: i128, doubted: bool, text: impl FnOnce() -> String) -> Self {
         match difference {
-            0 if foreign == 0 || !doubted => Self::Equal,
+            0 if foreign == 0 => Self::Equal,
+            0 if !doubted => Self::Undone,
             some if some == foreign => Self::Foreign(text()),
             _ => Self::Differs(difference, text()),
         }
@@ -56,7 +58,7 @@ impl Verdict {
 
     fn text(self) -> Option<String> {
         match self {
-            Self::Equal => None,
+            Self::Equal | Self::Undone => None,
             Self::Foreign(text) | Self::Differs(_, text) => Some(text),
         }
     }
@@ -99,6 +101,15 @@ impl Shadow {
         let what = (row.leg, row.base);
         let known = self.recon.baselined.get(&what).or_else(|| self.recovered.compared.get(&what));
         known.copied().unwrap_or(Unix(0))
+    }
+
+    /// The last look that explained all that is held of an instrument, in the venue's time; `None`: there was none. A
+    /// little before it, for it may have been at a replica; and not so long ago that our own trades are not known one
+    /// by one any more, for each of their orders would be asked about.
+    fn last_look(&self, instrument: InstrumentId) -> Option<Unix> {
+        let explained = self.recon.explained.get(&instrument).copied().unwrap_or_default();
+        let look = Some(explained.max(self.baseline_of(instrument))).filter(|look| *look > Unix(0))?;
+        Some(Unix(look.0 - PATIENCE_NS as i64).max(self.recovered.known_since))
     }
 
     /// Whether an order of this instrument was searched for in vain.
@@ -233,30 +244,31 @@ impl Shadow {
                 }
                 continue;
             }
-            if let Verdict::Differs(by, text) = verdict {
+            if !self.read_enough(of_lane, instrument, &verdict) {
+                // No replica is waited for.
+                again.insert(instrument);
+                soon = true;
+            } else if let Verdict::Differs(by, text) = verdict {
                 different.push((instrument, by, text));
-            } else if self.end_the_lost(of_lane, instrument, now) {
+            } else {
+                self.end_the_lost(instrument, now);
+                if verdict != Verdict::Undone {
+                    self.explain(of_lane, instrument);
+                }
                 self.recon.confirmed.insert(instrument);
                 match verdict.text() {
                     Some(text) => foreign.push((instrument, text)),
                     None => done.push(instrument),
                 }
-            } else {
-                // The trades were read before the order was known to be missing: no replica is waited for.
-                again.insert(instrument);
-                soon = true;
             }
         }
         let Some(round) = self.recon.rounds.get_mut(&of_lane) else { return };
         let of_pairs = different.iter().map(|(instrument, by, _)| (Some(*instrument), *by));
         let found: Vec<Difference> = of_pairs.chain(shared.iter().map(|(by, _)| (None, *by))).collect();
-        // What differs by something else than before began to differ only now.
-        if round.differs.as_ref().is_none_or(|(_, before)| *before != found) {
-            round.differs = Some((now, found));
-        }
-        let since = round.differs.as_ref().map_or(now, |(since, _)| *since);
+        let stands = round.differs.look(found, Vec::eq, now);
         let mut lagging = false;
-        if now.since(since) < PATIENCE_NS && !(different.is_empty() && shared.is_empty()) {
+        let differs = !(different.is_empty() && shared.is_empty());
+        if differs && !stands {
             again.extend(different.drain(..).map(|(instrument, ..)| instrument));
             lagging = !shared.is_empty();
         }
@@ -329,27 +341,39 @@ impl Shadow {
         self.tick_streams();
     }
 
-    /// The proof is complete for the orders of an instrument that were searched for in vain: nothing of
-    /// them was traded or is held. `false`: its trades must be read once more first.
-    fn end_the_lost(&mut self, of_lane: usize, instrument: InstrumentId, now: Nanos) -> bool {
-        let read = self.recon.rounds.get(&of_lane).map(|round| (round.traded_at, round.since));
-        let (traded_at, since) = read.unwrap_or((now, self.clock.unix()));
-        let mut ended = Vec::new();
-        for tracked in self.orders.values().filter(|it| it.order.leg.instrument == instrument) {
-            let began = began(&tracked.order);
-            match self.in_vain(&tracked.order) {
-                Some((searched, end)) if searched <= traded_at && since <= began => {
-                    ended.push((tracked.order.client(), tracked.order.pair, end));
-                }
-                Some(_) => {
-                    if let Some(round) = self.recon.rounds.get_mut(&of_lane) {
-                        round.since = since.min(began);
-                    }
-                    return false;
-                }
-                None => {}
-            }
+    /// All that is held of an instrument was explained, as far as the trades were read.
+    fn explain(&mut self, of_lane: usize, instrument: InstrumentId) {
+        let Some(round) = self.recon.rounds.get(&of_lane) else { return };
+        if let Some(time) = self.offsets.venue_time(of_lane, round.traded_at) {
+            self.recon.explained.insert(instrument, time);
         }
+    }
+
+    /// Whether the trades that were read can tell of the orders of an instrument that were searched for in vain: after
+    /// the last of those searches, and since a little before the first of them left. Where something differs, since
+    /// the last look that explained all: what others traded between that look and the order is in what is held, and
+    /// would be taken for the order's doing. If not, they must be read once more, from then on.
+    fn read_enough(&mut self, of_lane: usize, instrument: InstrumentId, verdict: &Verdict) -> bool {
+        let of_it = self.orders.values().filter(|it| it.order.leg.instrument == instrument);
+        let lost = of_it.filter_map(|it| Some((self.lost(&it.order)?, began(&it.order))));
+        let Some((searched, began)) = lost.reduce(|one, two| (one.0.max(two.0), one.1.min(two.1))) else {
+            return true;
+        };
+        let look = self.last_look(instrument).filter(|_| matches!(verdict, Verdict::Differs(..)));
+        let since = look.map_or(began, |look| look.min(began));
+        let Some(round) = self.recon.rounds.get_mut(&of_lane) else { return false };
+        let enough = searched <= round.traded_at && round.since <= since;
+        round.since = round.since.min(since);
+        enough
+    }
+
+    /// The proof is complete for the orders of an instrument that were searched for in vain: nothing of them was traded
+    /// or is held.
+    fn end_the_lost(&mut self, instrument: InstrumentId, now: Nanos) {
+        let of_it = self.orders.values().filter(|it| it.order.leg.instrument == instrument);
+        let ended: Vec<(ClientId, PairId, End)> = of_it
+            .filter_map(|it| Some((it.order.client(), it.order.pair, self.in_vain(&it.order)?.1)))
+            .collect();
         for (client, pair, end) in ended {
             if let Some(tracked) = self.orders.get_mut(&client) {
                 tracked.order.end_unseen(end);
@@ -366,14 +390,94 @@ impl Shadow {
             }
             self.settle(pair, now);
         }
-        true
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agents::shadow::streams::tests::{Alone, alone};
+    use crate::event::{Source, Verdict as Said};
+    use crate::units::time::MS;
     use proptest::prelude::*;
+
+    const SPOT: InstrumentId = InstrumentId(0);
+    /// When the order that is searched for was stamped.
+    const STAMP_S: i64 = 1_000;
+    /// When it was known to be missing, the trades having been read a second before.
+    const MISSING_S: u64 = 20;
+
+    /// A round of spot, of which an order was searched for in vain; it has read trades since 10 s before that one left, and
+    /// the account often.
+    fn searched() -> (Alone, usize) {
+        let mut alone = alone();
+        alone.fire();
+        alone.shadow.orders.retain(|_, it| it.order.leg.instrument == SPOT);
+        alone.shadow.orders.values_mut().for_each(|it| it.order.leg.stamp = Unix(STAMP_S * SEC as i64));
+        for at_s in [MISSING_S - 4, MISSING_S] {
+            alone.now = Nanos(at_s * SEC);
+            alone.answer(LegKind::Spot, Said::NotFound, Source::Query);
+        }
+        let since = Unix((STAMP_S - 10) * SEC as i64);
+        alone.shadow.recon_instrument(SPOT, since, alone.now);
+        let row = alone.shadow.instruments.get(SPOT);
+        let of_lane = lane(row.venue, row.leg);
+        let round = alone.shadow.recon.rounds.get_mut(&of_lane).unwrap();
+        round.todo.clear();
+        round.traded_at = Nanos((MISSING_S - 1) * SEC);
+        round.before.clone_from(&alone.shadow.recon.stirred);
+        round.repeats = 9;
+        (alone, of_lane)
+    }
+
+    /// What a look found follows, and the round that goes on, if one does: since when trades are read again, and after
+    /// which pause, ms.
+    fn follows(alone: &mut Alone, of_lane: usize, verdict: Verdict) -> Option<(i64, u64)> {
+        let now = alone.now.plus(SEC);
+        alone.shadow.conclude(of_lane, vec![(SPOT, verdict)], Vec::new(), &[], now);
+        let round = alone.shadow.recon.rounds.get_mut(&of_lane)?;
+        let Some(Item::Trades { instrument: SPOT, from: TradesFrom::Time(since) }) = round.todo.pop_front()
+        else {
+            panic!("{round:?}");
+        };
+        round.traded_at = now;
+        Some((since.0 / SEC as i64, round.rest_until.since(now) / MS))
+    }
+
+    fn ended(alone: &Alone) -> bool {
+        alone.shadow.orders.values().chain(alone.shadow.past.values()).all(|it| it.order.ended())
+    }
+
+    #[test]
+    fn trades_that_were_read_before_an_order_was_missing_are_read_again_at_once() {
+        let (mut alone, of_lane) = searched();
+        assert_eq!(follows(&mut alone, of_lane, Verdict::Equal), Some((STAMP_S - 10, 200)));
+        assert!(!ended(&alone));
+        assert_eq!(follows(&mut alone, of_lane, Verdict::Equal), None);
+        assert!(ended(&alone));
+    }
+
+    #[test]
+    fn what_differs_beside_an_order_in_doubt_is_held_against_trades_since_the_last_look() {
+        let (mut alone, of_lane) = searched();
+        let differs = || Verdict::Differs(7, "text".to_owned());
+        alone.shadow.recon.explained.insert(SPOT, Unix(500 * SEC as i64));
+        // Too early, and not far enough back; then a replica may lag, and each reading comes a little later.
+        assert_eq!(follows(&mut alone, of_lane, differs()), Some((490, 200)));
+        assert_eq!(follows(&mut alone, of_lane, differs()), Some((490, 1_600)));
+        assert!(!ended(&alone));
+        assert_eq!(follows(&mut alone, of_lane, Verdict::Foreign("text".to_owned())), None);
+        assert!(ended(&alone));
+    }
+
+    #[test]
+    fn what_is_read_reaches_back_no_further_than_our_own_trades_are_known() {
+        let (mut alone, of_lane) = searched();
+        alone.shadow.recon.explained.insert(SPOT, Unix(500 * SEC as i64));
+        alone.shadow.recovered.known_since = Unix(700 * SEC as i64);
+        let differs = Verdict::Differs(7, "text".to_owned());
+        assert_eq!(follows(&mut alone, of_lane, differs), Some((700, 200)));
+    }
 
     proptest! {
         /// Others' trades explain just themselves. Where an order was searched for in vain, a difference that they
@@ -382,7 +486,8 @@ mod tests {
         fn only_what_others_did_is_explained_by_them(foreign in -3i128..=3, own in -3i128..=3, doubted in any::<bool>()) {
             let verdict = Verdict::of(foreign + own, foreign, doubted, || "text".to_owned());
             match verdict {
-                Verdict::Equal => prop_assert!(foreign + own == 0 && (own == 0 || !doubted)),
+                Verdict::Equal => prop_assert!((foreign, own) == (0, 0)),
+                Verdict::Undone => prop_assert!(foreign + own == 0 && own != 0 && !doubted),
                 Verdict::Foreign(_) => prop_assert!(own == 0 && foreign != 0),
                 Verdict::Differs(by, _) => prop_assert!(own != 0 && by == foreign + own),
             }

@@ -7,6 +7,7 @@
 //! Wallet: opening + cash of all perp fills + fees + funding + Σ quantity · entry price. What is realised is
 //!        the venue's own sum: it rounds entry prices, so both may differ by 10^-8 per unit held and per fill.
 
+use super::standing::Standing;
 use super::{Phase, Question, Shadow};
 use crate::agents::courier::Letter;
 use crate::desk::budget::Line;
@@ -26,8 +27,6 @@ const TOLD_NS: u64 = SEC / 2;
 const EVERY_NS: u64 = 3_600 * SEC;
 /// After an answer that can't be read, or no room to ask.
 const AGAIN_NS: u64 = 5 * SEC;
-/// A wallet that differs is read again for so long before it counts as unexplained (FAULTS F85).
-const PATIENCE_NS: u64 = 10 * SEC;
 /// How often the pause before another reading of a wallet that moves doubles, from one second on.
 const DOUBLINGS: u32 = 6;
 /// No answer for so long: asked again.
@@ -74,9 +73,8 @@ pub(super) struct Income {
     /// How often in a row the wallet moved while it was read: each time a little later.
     compare_tries: u32,
     held: Option<Held>,
-    /// What a wallet seems to have held before the first run, where the books say nothing or something else, and since
-    /// when each look says so.
-    opened: BTreeMap<Asset, (Nanos, Amount)>,
+    /// What a wallet seems to have held before the first run, where the books say nothing or something else.
+    opened: BTreeMap<Asset, Standing<Amount>>,
     /// What a look at the wallet would make the books' new beginning, once payments that were asked for after it
     /// explain nothing of it.
     found: Option<Found>,
@@ -394,14 +392,10 @@ impl Shadow {
         self.stands(asset, opening, rounding, now) || self.ledger.fills() == 0
     }
 
-    /// Whether looks that lie apart say the same. A single one may have read positions or wallet of a while ago (F84),
-    /// and would be believed for good; so may two that say different things.
+    /// Whether looks that lie apart say the same: a single one would be believed for good.
     fn stands(&mut self, asset: Asset, opening: Amount, rounding: i128, now: Nanos) -> bool {
-        let (since, said) = self.income.opened.entry(asset).or_insert((now, opening));
-        if (opening - *said).0.abs() > rounding {
-            (*since, *said) = (now, opening);
-        }
-        now.since(*since) >= PATIENCE_NS
+        let opened = self.income.opened.entry(asset).or_default();
+        opened.look(opening, |said, says| (*says - *said).0.abs() <= rounding, now)
     }
 
     /// The books begin with what a look at the wallet found: at the first one, or where nothing explains it.

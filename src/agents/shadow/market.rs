@@ -195,3 +195,62 @@ impl Shadow {
         Some(Scales::new(pair, spot, perp)?.spot_at(mark.mark))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agents::shadow::streams::tests::alone;
+    use crate::event::Mark;
+    use crate::units::Rate;
+
+    const NOW: Nanos = Nanos(60 * SEC);
+
+    /// Five percent around the reference, and a basis point inside of that, on a tick.
+    #[test]
+    fn a_repair_keeps_to_the_band_around_the_mark_and_around_the_venues_reference_once_an_order_met_it() {
+        let mut shadow = alone().shadow;
+        let of = Arc::make_mut(&mut shadow.instruments);
+        of.instruments
+            .iter_mut()
+            .for_each(|row| row.band = Some([95, 105].map(|it| Rate(it * 10i64.pow(16)))));
+        let edge = |shadow: &Shadow, leg, side| shadow.edge(0, leg, side, NOW).map(|price| price.0);
+        assert_eq!(edge(&shadow, LegKind::Spot, Side::Buy), None, "no reference");
+
+        let received = Nanos(NOW.0 - REFERENCE_NS);
+        let mark = Mark {
+            instrument: InstrumentId(1),
+            mark: Price(1_000),
+            funding: None,
+            next_funding: None,
+            stamp: Unix(0),
+            received,
+        };
+        shadow.take_mark(mark);
+        assert_eq!(edge(&shadow, LegKind::Spot, Side::Buy), Some(10_499));
+        assert_eq!(edge(&shadow, LegKind::Spot, Side::Sell), Some(9_501));
+        assert_eq!(edge(&shadow, LegKind::Perp, Side::Buy), Some(1_050));
+
+        shadow.references.insert(InstrumentId(0), (Price(20_000), received));
+        assert_eq!(edge(&shadow, LegKind::Spot, Side::Buy), Some(10_499), "of an earlier repair");
+        shadow.books[0].mending.banded = true;
+        assert_eq!(edge(&shadow, LegKind::Spot, Side::Buy), Some(20_998));
+        assert_eq!(edge(&shadow, LegKind::Perp, Side::Buy), Some(1_050), "the other leg was not asked for");
+
+        shadow.references.insert(InstrumentId(0), (Price(20_000), Nanos(received.0 - 1)));
+        assert_eq!(edge(&shadow, LegKind::Spot, Side::Buy), Some(10_499), "too old: by the mark again");
+        shadow.books[0].mending.missed = true;
+        assert_eq!(edge(&shadow, LegKind::Spot, Side::Buy), None, "nobody was met there: the mark is off");
+
+        shadow.books[0].mending = Default::default();
+        shadow.take_mark(Mark { received: Nanos(received.0 - 1), ..mark });
+        assert_eq!(edge(&shadow, LegKind::Spot, Side::Buy), None, "the mark is too old");
+    }
+
+    #[test]
+    fn a_market_without_a_band_has_no_edge() {
+        let mut shadow = alone().shadow;
+        shadow.references.insert(InstrumentId(0), (Price(20_000), NOW));
+        shadow.books[0].mending.banded = true;
+        assert_eq!(shadow.edge(0, LegKind::Spot, Side::Sell, NOW), None);
+    }
+}

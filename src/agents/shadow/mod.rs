@@ -11,7 +11,7 @@
 //!        coming · `income` what was paid · `weighing` the rules · `terms` what follows for the trader · `risk`
 //!        what may be at stake · `confirm` a witness's word · `rotation` moving on · `granted` coins of long ones ·
 //!        `budget` what may leave · `lag` a slow disk · `calendar` one that jumps · `operator` modes ·
-//!        `told` what it can say of a run · `totals` what it adds up to.
+//!        `standing` looks that agree · `told` what it can say of a run · `totals` what it adds up to.
 
 mod adopt;
 mod awaiting;
@@ -41,6 +41,7 @@ mod recon;
 mod repair;
 mod risk;
 mod rotation;
+mod standing;
 mod streams;
 mod stub;
 pub mod terms;

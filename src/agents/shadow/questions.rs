@@ -48,7 +48,14 @@ impl Question {
     const fn of_order(&self) -> Option<ClientId> {
         match *self {
             Self::Order(client) | Self::Trades(client) | Self::Cancel(client) => Some(client),
-            _ => None,
+            Self::Audit(_)
+            | Self::Brackets(_)
+            | Self::CoinPrice(_)
+            | Self::Income(_)
+            | Self::Margin(_)
+            | Self::Positions(_)
+            | Self::Reference(..)
+            | Self::Wallet(_) => None,
         }
     }
 }

@@ -9,6 +9,7 @@
 //!        `adopt` orders nobody wrote down · `compare` what is held with the books.
 
 use super::compare::{Foreign, began};
+use super::standing::Standing;
 use super::{Question, Shadow};
 use crate::agents::courier::Letter;
 use crate::desk::order::QUARANTINE_NS;
@@ -55,6 +56,8 @@ pub(super) struct Recon {
     pub(super) foreign: BTreeMap<InstrumentId, Foreign>,
     /// In the venue's time: what was traded by then may be in the baseline already.
     pub(super) baselined: BTreeMap<(LegKind, Asset), Unix>,
+    /// In the venue's time: by then the books and what others traded explained all that is held of an instrument.
+    pub(super) explained: BTreeMap<InstrumentId, Unix>,
     /// Instruments whose books were equal to the venue's at least once.
     pub(super) confirmed: BTreeSet<InstrumentId>,
     /// Counts up with every order and fill of an instrument: what changed while an answer was on its way
@@ -80,8 +83,8 @@ pub(super) struct Round {
     pub(super) traded_at: Nanos,
     /// What had stirred when the account was asked for.
     pub(super) before: BTreeMap<InstrumentId, u64>,
-    /// What differs, and since when by just that.
-    pub(super) differs: Option<(Nanos, Vec<Difference>)>,
+    /// What differs.
+    pub(super) differs: Standing<Vec<Difference>>,
     /// How often it was read again: each time a little later, since every reading has its weight.
     pub(super) repeats: u32,
 }
@@ -484,7 +487,7 @@ impl Round {
             orphans: Vec::new(),
             traded_at: now,
             before: BTreeMap::new(),
-            differs: None,
+            differs: Standing::default(),
             repeats: 0,
         }
     }

@@ -23,6 +23,7 @@ use crate::units::time::{MS, SEC};
 use crate::units::{ClientId, InstrumentId, LegKind, Nanos, Unix, VenueId};
 use crate::venue::{Unreadable, UserHeard};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 /// What an answer left open comes by the stream within this time, or is asked for.
 pub(super) const GRACE_NS: u64 = 50 * MS;
@@ -333,11 +334,13 @@ impl Shadow {
 
     /// Coins of a pair that came or went without a trade are looked for at once (F85): nobody else would tell of them.
     fn on_moved(&mut self, of_lane: usize, asset: Option<Asset>, now: Nanos) {
+        if !self.needs_account() {
+            return;
+        }
         let mine = |row: &&Instrument| lane(row.venue, row.leg) == of_lane && Some(row.base) == asset;
-        if let Some(instrument) = self.instruments.instruments.iter().find(mine).map(|row| row.id)
-            && self.needs_account()
-        {
-            self.recon_instrument(instrument, Unix(self.clock.unix().0 - GAP_NS), now);
+        let instruments = Arc::clone(&self.instruments);
+        for row in instruments.instruments.iter().filter(mine) {
+            self.recon_instrument(row.id, Unix(self.clock.unix().0 - GAP_NS), now);
         }
     }
 
@@ -474,4 +477,4 @@ impl Shadow {
 
 #[cfg(test)]
 #[path = "streams_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -24,18 +24,18 @@ use std::any::Any;
 use std::sync::Arc;
 
 /// A shadow whose rings end here.
-struct Alone {
-    shadow: Shadow,
+pub(in crate::agents::shadow) struct Alone {
+    pub(in crate::agents::shadow) shadow: Shadow,
     records: Consumer<Record>,
     commands: Consumer<Command>,
-    now: Nanos,
+    pub(in crate::agents::shadow) now: Nanos,
     sequence: u32,
     trade: u64,
     /// Ends that nothing comes from.
     _ends: Vec<Box<dyn Any>>,
 }
 
-fn alone() -> Alone {
+pub(in crate::agents::shadow) fn alone() -> Alone {
     let (told_in, told) = ring(8);
     let (marks_in, marks) = ring(8);
     let (news_in, news) = ring(8);
@@ -184,7 +184,7 @@ impl Alone {
         }
     }
 
-    fn fire(&mut self) {
+    pub(in crate::agents::shadow) fn fire(&mut self) {
         let legs = LegKind::BOTH.map(|leg| Some(self.fired_leg(leg)));
         let fired = Fired {
             more: false,
@@ -222,7 +222,7 @@ impl Alone {
         }
     }
 
-    fn answer(&mut self, leg: LegKind, verdict: Verdict, source: Source) {
+    pub(in crate::agents::shadow) fn answer(&mut self, leg: LegKind, verdict: Verdict, source: Source) {
         let answer = Answer {
             client: self.id(leg),
             instrument: InstrumentId(leg as u16),
@@ -488,4 +488,20 @@ fn not_ours(alone: &mut Alone, instance: u8, epoch: u32) {
     let verdict = Verdict::Open { executed: Qty::ZERO };
     let heard = UserHeard::Order { client, instrument, order_id: 1, verdict, fill: None };
     alone.shadow.on_user_order(client, instrument, heard, alone.now);
+}
+
+/// F85: a coin may be traded in two markets, and what came is in the books of neither.
+#[test]
+fn coins_that_came_are_looked_for_in_every_market_of_theirs() {
+    let mut shadow = alone().shadow;
+    shadow.key = Some(Arc::new(crate::venue::Key::new("k".repeat(64), "s".repeat(64))));
+    let all = Arc::make_mut(&mut shadow.instruments);
+    let again = Instrument { id: InstrumentId(2), ..all.instruments[0].clone() };
+    all.instruments.push(again);
+    let of_lane = lane(VenueId(0), LegKind::Spot);
+    shadow.on_moved(of_lane, Some("ETH".try_into().unwrap()), Nanos(SEC));
+    assert!(shadow.recon.rounds.is_empty(), "no pair of ours");
+    shadow.on_moved(of_lane, Some("BTC".try_into().unwrap()), Nanos(SEC));
+    let scope: Vec<InstrumentId> = shadow.recon.rounds[&of_lane].scope.iter().copied().collect();
+    assert_eq!(scope, [InstrumentId(0), InstrumentId(2)]);
 }

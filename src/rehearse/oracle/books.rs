@@ -134,6 +134,11 @@ impl Books {
         failed
     }
 
+    /// Legs that were sent and have no end, by client order id.
+    pub(super) fn unended(&self) -> impl Iterator<Item = (&u64, &FiredLeg)> {
+        self.open.iter().filter_map(|client| self.fired.get_key_value(client))
+    }
+
     fn note(&mut self, entry: &Entry, wrote: &mut Vec<Wrote>) -> Result<(), String> {
         let body = &entry.body;
         let text = |key: &str| body.get(key).and_then(Value::as_str).unwrap_or("").to_owned();

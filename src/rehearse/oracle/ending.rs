@@ -27,13 +27,13 @@ impl Oracle {
         if open > 0 && !self.foreign() {
             restless.push(format!("{open} orders rest at the venue"));
         }
-        let ended = |client: &u64| self.books.ends.contains_key(client);
-        for (client, leg) in self.books.fired.iter().filter(|(_, leg)| leg.sent) {
+        for (client, leg) in self.books.unended() {
             // That nothing came of an order can't be proven by what is held, where coins came that nobody explains.
-            if !ended(client) && (leg.is_perp() || !self.credited(&leg.of.1)) {
+            if leg.is_perp() || !self.credited(&leg.of.1) {
                 restless.push(format!("order {client} has no end"));
             }
         }
+        let ended = |client: &u64| self.books.ends.contains_key(client);
         for order in self.facts.orders.values().filter(|order| order.executed > 0 && !ended(&order.id.number))
         {
             restless.push(format!("order {} was executed and has no end", order.id.number));
@@ -110,10 +110,7 @@ impl Oracle {
             let Some((state, spot, perp)) = self.books.pairs.get(&pair.base) else { continue };
             // Where an order has no end and can have none, its pair's state is not written anew.
             let names = pair.rows.map(|row| self.facts.rows[row].name.as_str());
-            let endless = |(client, leg): (&u64, &super::books::FiredLeg)| {
-                leg.sent && names.contains(&leg.of.1.as_str()) && !self.books.ends.contains_key(client)
-            };
-            if self.books.fired.iter().any(endless) {
+            if self.books.unended().any(|(_, leg)| names.contains(&leg.of.1.as_str())) {
                 continue;
             }
             // The journal counts what is short in the perp.

@@ -170,8 +170,7 @@ impl Oracle {
         let names = self.facts.pairs[pair].rows.map(|row| self.facts.rows[row].name.as_str());
         let banned = self.banned_until();
         let may_ask = self.exposure.recalled_at.max(self.exposure.crowded_at).max(banned[0]).max(banned[1]);
-        self.books.open.iter().any(|client| {
-            let Some(fired) = self.books.fired.get(client) else { return false };
+        self.books.unended().any(|(client, fired)| {
             let mine = names[usize::from(fired.of.0 == "perp")] == fired.of.1;
             let executed = self.facts.orders.get(client).map_or(0, |order| order.executed);
             let lost_after_ms = self.allowed.lost_after_ns / MS + PROOF_MS;
