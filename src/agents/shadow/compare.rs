@@ -119,6 +119,13 @@ impl Shadow {
             .any(|tracked| tracked.order.leg.instrument == instrument && self.lost(&tracked.order).is_some())
     }
 
+    /// Whether an order was searched for by then whose instrument was looked at since, and left unexplained: another look
+    /// so soon would say the same. What is left unexplained of one instrument says nothing of another.
+    pub(super) fn looked_in_vain(&self, instrument: InstrumentId, searched: Nanos, now: Nanos) -> bool {
+        let looked = self.recon.unexplained_at.get(&instrument);
+        looked.is_some_and(|looked| searched <= *looked && now < looked.plus(LOOK_AGAIN_NS))
+    }
+
     /// Whether an answer about the account can be held against this instrument's books: nothing of it is
     /// open or moved while the answer was on its way.
     fn still(&self, of_lane: usize, instrument: InstrumentId) -> bool {
@@ -300,10 +307,8 @@ impl Shadow {
                 "{text}: an unexplained change; look at the trades and transfers of the account"
             ));
         }
-        if !different.is_empty() {
-            self.recon.again_at = now.plus(LOOK_AGAIN_NS);
-        }
         for (instrument, _, text) in different {
+            self.recon.unexplained_at.insert(instrument, now);
             // Compared, and not equal: an order that is searched for in vain stays unknown (I12).
             self.recon.confirmed.insert(instrument);
             self.bar(Some(instrument), &format!("an unexplained holding ({text})"), now);
@@ -468,6 +473,29 @@ mod tests {
         assert!(!ended(&alone));
         assert_eq!(follows(&mut alone, of_lane, Verdict::Foreign("text".to_owned())), None);
         assert!(ended(&alone));
+    }
+
+    /// The perp order, searched for in vain, when something of an instrument was left unexplained: is it looked for?
+    #[test]
+    fn what_is_unexplained_holds_up_the_orders_of_its_instrument_that_were_searched_for_by_then() {
+        let perp = InstrumentId(1);
+        let looked_for = |of, at_s: u64, after_s: u64| {
+            let mut alone = alone();
+            alone.fire();
+            let present = alone.shadow.clock.unix();
+            alone.shadow.orders.values_mut().for_each(|it| it.order.leg.stamp = present);
+            for at_s in [MISSING_S - 4, MISSING_S] {
+                alone.now = Nanos(at_s * SEC);
+                alone.answer(LegKind::Perp, Said::NotFound, Source::Query);
+            }
+            alone.shadow.recon.unexplained_at.insert(of, Nanos(at_s * SEC));
+            alone.shadow.tick_recon(Nanos((at_s + after_s) * SEC));
+            alone.shadow.recon.rounds.values().any(|round| round.scope.contains(&perp))
+        };
+        assert!(looked_for(SPOT, MISSING_S, 1));
+        assert!(!looked_for(perp, MISSING_S, 29));
+        assert!(looked_for(perp, MISSING_S, 30), "a while ago");
+        assert!(looked_for(perp, MISSING_S - 1, 1), "it was searched for since");
     }
 
     #[test]
