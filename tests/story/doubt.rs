@@ -257,6 +257,28 @@ fn an_order_found_nowhere_is_lost_though_a_stranger_bought_coins_long_before() {
     assert!(world.lines().iter().any(|line| line.contains("an order that is not this engine's")));
 }
 
+/// So it is where coins came that nobody explains (F108): what they would have been paid in is as in the books, to the
+/// last unit, and a trade would have moved it too. They are told, and not sold.
+#[test]
+fn an_order_found_nowhere_is_lost_though_coins_came_meanwhile() {
+    let mut world = live(&one_entry("SOL", 11));
+    assert!(world.run_until(|world| world.shadow().open_now() == 1, 10 * SEC), "no entry");
+    faults(&mut world, &[json!({"kind": "lose", "market": "spot", "client_side": "SELL"})]);
+    world.ask(Ask::Flatten("done".to_owned()));
+    world.run_for(SEC);
+    faults(&mut world, &[json!({"kind": "credit", "symbol": "SOLUSDT"})]);
+    world.run_for(9 * SEC);
+    assert_eq!(world.shadow().unknown_now(), 1, "not before its settling time");
+    world.run_for(6 * SEC);
+    assert_eq!(world.shadow().unknown_now(), 0);
+    assert_eq!(records(&world, Kind::OrderEnd).iter().filter(|end| end["evidence"] == "C").count(), 1);
+    assert_eq!(world.shadow().totals.sent, 5, "there, back, and the coins once more");
+    world.run_for(10 * SEC);
+    let last = ["buy perp SOLUSDT 3.03 FILLED 3.03 reduce-only", "sell spot SOLUSDT 3.03 FILLED 3.03"];
+    assert_eq!(world.orders()[2..], last);
+    assert!(world.lines().iter().any(|line| line.contains("an unexplained holding")));
+}
+
 /// Nobody answers a question about it for a minute: never guessed. A person is told, the rest trades on,
 /// and when the venue speaks again the proof is made.
 #[test]

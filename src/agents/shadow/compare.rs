@@ -42,6 +42,8 @@ pub(super) enum Verdict {
     Foreign(String),
     /// It differs by so much.
     Differs(i128, String),
+    /// It differs by so much, and no trade made that: what one would have been paid in is as in the books.
+    Untraded(i128, String),
 }
 
 impl Verdict {
@@ -59,7 +61,7 @@ impl Verdict {
     fn text(self) -> Option<String> {
         match self {
             Self::Equal | Self::Undone => None,
-            Self::Foreign(text) | Self::Differs(_, text) => Some(text),
+            Self::Foreign(text) | Self::Differs(_, text) | Self::Untraded(_, text) => Some(text),
         }
     }
 }
@@ -117,6 +119,13 @@ impl Shadow {
         self.orders
             .values()
             .any(|tracked| tracked.order.leg.instrument == instrument && self.lost(&tracked.order).is_some())
+    }
+
+    /// Whether an order was searched for by then whose instrument was looked at since, and left unexplained: another look
+    /// so soon would say the same. What is left unexplained of one instrument says nothing of another.
+    pub(super) fn looked_in_vain(&self, instrument: InstrumentId, searched: Nanos, now: Nanos) -> bool {
+        let looked = self.recon.unexplained_at.get(&instrument);
+        looked.is_some_and(|looked| searched <= *looked && now < looked.plus(LOOK_AGAIN_NS))
     }
 
     /// Whether an answer about the account can be held against this instrument's books: nothing of it is
@@ -180,8 +189,14 @@ impl Shadow {
         for instrument in scope {
             let row = self.instruments.get(instrument).clone();
             let foreign = self.recon.foreign.get(&instrument).map_or(Amount::ZERO, |moved| moved.coins);
-            let others = (foreign, self.doubted(instrument));
-            verdicts.push((instrument, self.weigh(row.base, others, rows, &mut wallets)));
+            let doubted = self.doubted(instrument);
+            let verdict = match self.weigh(row.base, (foreign, doubted), rows, &mut wallets) {
+                Verdict::Differs(by, text) if doubted && self.paid_as_booked(of_lane, row.quote, rows) => {
+                    Verdict::Untraded(by, text)
+                }
+                verdict => verdict,
+            };
+            verdicts.push((instrument, verdict));
             // What was paid is shared by all pairs: it is compared when all of them are still, and says nothing
             // of any one of them.
             if whole && all_still && quotes.insert(row.quote) {
@@ -211,6 +226,20 @@ impl Shadow {
         Verdict::of((opening - known).0, foreign.0, doubted, || {
             format!("{asset} balance is {total} at the venue and {} in the books", known + change)
         })
+    }
+
+    /// Whether a market's wallet holds just as much as in the books of what its coins are paid in, and nothing that is
+    /// paid in it moved while the answer was on its way. A trade moves both coins: none is missing in the books then,
+    /// whatever came without one (F108).
+    fn paid_as_booked(&self, of_lane: usize, quote: Asset, rows: &[BalanceRow]) -> bool {
+        let mut paid_in_it = self
+            .instruments
+            .instruments
+            .iter()
+            .filter(|row| lane(row.venue, row.leg) == of_lane && row.quote == quote);
+        self.recovered.openings.contains_key(&(LegKind::Spot, quote))
+            && paid_in_it.all(|row| self.still(of_lane, row.id))
+            && self.weigh(quote, (Amount::ZERO, false), rows, &mut Vec::new()) == Verdict::Equal
     }
 
     fn scope(&self, of_lane: usize) -> Vec<InstrumentId> {
@@ -249,6 +278,10 @@ impl Shadow {
                 again.insert(instrument);
                 soon = true;
             } else if let Verdict::Differs(by, text) = verdict {
+                different.push((instrument, by, text));
+            } else if let Verdict::Untraded(by, text) = verdict {
+                // Whose it is stays to be seen.
+                self.end_the_lost(instrument, now);
                 different.push((instrument, by, text));
             } else {
                 self.end_the_lost(instrument, now);
@@ -300,10 +333,8 @@ impl Shadow {
                 "{text}: an unexplained change; look at the trades and transfers of the account"
             ));
         }
-        if !different.is_empty() {
-            self.recon.again_at = now.plus(LOOK_AGAIN_NS);
-        }
         for (instrument, _, text) in different {
+            self.recon.unexplained_at.insert(instrument, now);
             // Compared, and not equal: an order that is searched for in vain stays unknown (I12).
             self.recon.confirmed.insert(instrument);
             self.bar(Some(instrument), &format!("an unexplained holding ({text})"), now);
@@ -312,11 +343,11 @@ impl Shadow {
             self.compare_wallet(of_lane);
         }
         if whole || !unexplained.is_empty() {
-            let searched: BTreeSet<Asset> = self
-                .orders
-                .values()
-                .filter(|tracked| self.lost(&tracked.order).is_some())
-                .map(|tracked| self.instruments.get(tracked.order.leg.instrument).base)
+            let lost = self.orders.values().filter(|tracked| self.lost(&tracked.order).is_some());
+            let searched: BTreeSet<Asset> = lost
+                .map(|tracked| self.instruments.get(tracked.order.leg.instrument))
+                .flat_map(|row| [Some(row.base), (row.leg == LegKind::Spot).then_some(row.quote)])
+                .flatten()
                 .collect();
             // What may yet be the doing of an order in doubt is not taken for another hand's.
             let renewed: Vec<WalletRow> =
@@ -471,6 +502,69 @@ mod tests {
     }
 
     #[test]
+    fn what_no_trade_made_is_no_doing_of_an_order_in_doubt_and_stays_to_be_explained() {
+        let (mut alone, of_lane) = searched();
+        let untraded = || Verdict::Untraded(7, "text".to_owned());
+        alone.shadow.recon.explained.insert(SPOT, Unix(500 * SEC as i64));
+        // Too early; then the order is over, and whose coins they are is looked for on.
+        assert_eq!(follows(&mut alone, of_lane, untraded()), Some((STAMP_S - 10, 200)));
+        assert!(!ended(&alone));
+        assert_eq!(follows(&mut alone, of_lane, untraded()), Some((STAMP_S - 10, 1_600)));
+        assert!(ended(&alone));
+        assert!(!alone.shadow.recon.confirmed.contains(&SPOT));
+    }
+
+    /// Looks at a wallet that holds so many coins, and so much of what they are paid in, than the books do. Whether the
+    /// order that was searched for is over.
+    fn weighed(coins: i128, paid: i128, baselined: bool, moved: &[InstrumentId]) -> bool {
+        let (mut alone, of_lane) = searched();
+        let row = alone.shadow.instruments.get(SPOT);
+        let [base, quote] = [row.base, row.quote];
+        let openings = &mut alone.shadow.recovered.openings;
+        openings.insert((LegKind::Spot, base), Amount(1_000));
+        if baselined {
+            openings.insert((LegKind::Spot, quote), Amount(1_000));
+        }
+        alone.shadow.recon.rounds.get_mut(&of_lane).unwrap().traded_at = alone.now.plus(SEC);
+        moved.iter().for_each(|instrument| alone.shadow.recon.stir(*instrument));
+        let row = |asset, more| BalanceRow { asset, total: Amount(1_000 + more) };
+        alone.shadow.on_balances(of_lane, &[row(base, coins), row(quote, paid)], alone.now.plus(SEC));
+        ended(&alone)
+    }
+
+    #[test]
+    fn coins_that_came_end_no_order_that_may_have_been_paid_for() {
+        assert!(weighed(7, 0, true, &[]));
+        assert!(!weighed(7, -1, true, &[]), "some of it may be the order's");
+        assert!(!weighed(7, 0, false, &[]), "what it held before is not known");
+        assert!(!weighed(7, 0, true, &[SPOT]));
+        assert!(weighed(0, -1, true, &[]), "no coin of it came: what was paid was for something else");
+    }
+
+    /// The perp order, searched for in vain, when something of an instrument was left unexplained: is it looked for?
+    #[test]
+    fn what_is_unexplained_holds_up_the_orders_of_its_instrument_that_were_searched_for_by_then() {
+        let perp = InstrumentId(1);
+        let looked_for = |of, at_s: u64, after_s: u64| {
+            let mut alone = alone();
+            alone.fire();
+            let present = alone.shadow.clock.unix();
+            alone.shadow.orders.values_mut().for_each(|it| it.order.leg.stamp = present);
+            for at_s in [MISSING_S - 4, MISSING_S] {
+                alone.now = Nanos(at_s * SEC);
+                alone.answer(LegKind::Perp, Said::NotFound, Source::Query);
+            }
+            alone.shadow.recon.unexplained_at.insert(of, Nanos(at_s * SEC));
+            alone.shadow.tick_recon(Nanos((at_s + after_s) * SEC));
+            alone.shadow.recon.rounds.values().any(|round| round.scope.contains(&perp))
+        };
+        assert!(looked_for(SPOT, MISSING_S, 1));
+        assert!(!looked_for(perp, MISSING_S, 29));
+        assert!(looked_for(perp, MISSING_S, 30), "a while ago");
+        assert!(looked_for(perp, MISSING_S - 1, 1), "it was searched for since");
+    }
+
+    #[test]
     fn what_is_read_reaches_back_no_further_than_our_own_trades_are_known() {
         let (mut alone, of_lane) = searched();
         alone.shadow.recon.explained.insert(SPOT, Unix(500 * SEC as i64));
@@ -490,6 +584,7 @@ mod tests {
                 Verdict::Undone => prop_assert!(foreign + own == 0 && own != 0 && !doubted),
                 Verdict::Foreign(_) => prop_assert!(own == 0 && foreign != 0),
                 Verdict::Differs(by, _) => prop_assert!(own != 0 && by == foreign + own),
+                Verdict::Untraded(..) => prop_assert!(false, "one coin alone does not tell"),
             }
         }
     }

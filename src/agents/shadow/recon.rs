@@ -64,8 +64,8 @@ pub(super) struct Recon {
     /// proves nothing.
     pub(super) stirred: BTreeMap<InstrumentId, u64>,
     pub(super) told: BTreeSet<String>,
-    /// Not before this is an order searched for again whose instrument could not be explained.
-    pub(super) again_at: Nanos,
+    /// When what is held of an instrument was last left unexplained.
+    pub(super) unexplained_at: BTreeMap<InstrumentId, Nanos>,
 }
 
 /// One market being read.
@@ -293,8 +293,8 @@ impl Shadow {
         let mut old = Vec::new();
         for tracked in self.orders.values() {
             let order = &tracked.order;
-            if self.lost(order).is_some() {
-                lost.push((order.leg.instrument, began(order)));
+            if let Some(searched) = self.lost(order) {
+                lost.push((order.leg.instrument, searched, began(order)));
             }
             let state = self.books[usize::from(order.pair.0)].state;
             if !order.ended()
@@ -305,11 +305,12 @@ impl Shadow {
                 old.push((order.client(), order.pair));
             }
         }
-        for (instrument, began) in lost {
+        for (instrument, searched, began) in lost {
             let row = self.instruments.get(instrument);
             let round = self.recon.rounds.get(&lane(row.venue, row.leg));
             // A round that has it in its scope does not end before it has looked for it.
-            if now < self.recon.again_at || round.is_some_and(|round| round.scope.contains(&instrument)) {
+            let sought = round.is_some_and(|round| round.scope.contains(&instrument));
+            if sought || self.looked_in_vain(instrument, searched, now) {
                 continue;
             }
             self.recon_instrument(instrument, began, now);
