@@ -7,7 +7,7 @@
 //!        and of agreement with the other leg, not of the quote's age (DESIGN §5).
 
 use super::basis::Scales;
-use crate::event::{Feed, Instruments, Pair, Quote, VenueStamp};
+use crate::event::{Feed, Instruments, Quote, VenueStamp};
 use crate::units::time::{MS, SEC};
 use crate::units::{InstrumentId, LegKind, LinkId, Nanos, PairId, Price, Ratio, Unix};
 use arrayvec::ArrayVec;
@@ -60,29 +60,17 @@ struct Slow {
     sampled: Nanos,
 }
 
-/// What is known of one instrument, in one place: a quote asks for all of it.
-#[derive(Debug, Default)]
-struct Market {
-    top: Option<Quote>,
-    /// Which other socket told the very same top, later.
-    also: Option<LinkId>,
-    pairs: ArrayVec<PairId, PAIRS_PER_INSTRUMENT>,
-}
-
-/// What both markets of a pair are to each other.
-#[derive(Debug)]
-struct Both {
-    legs: [InstrumentId; 2],
-    scales: Option<Scales>,
-    slow: Slow,
-}
-
 /// All tops of book of one generation of instruments.
 #[derive(Debug, Default)]
 pub struct Books {
-    markets: Vec<Market>,
-    pairs: Vec<Both>,
+    tops: Vec<Option<Quote>>,
+    /// Which other socket told the very same top, later.
+    also: Vec<Option<LinkId>>,
     sockets: Vec<Socket>,
+    pairs_of: Vec<ArrayVec<PairId, PAIRS_PER_INSTRUMENT>>,
+    legs: Vec<[InstrumentId; 2]>,
+    scales: Vec<Option<Scales>>,
+    slow: Vec<Slow>,
     /// Quotes refused because their sequence ran backwards.
     pub backwards: u64,
 }
@@ -91,22 +79,25 @@ impl Books {
     /// Empty books for a generation.
     #[must_use]
     pub fn new(instruments: &Instruments) -> Self {
-        let mut markets: Vec<Market> = instruments.instruments.iter().map(|_| Market::default()).collect();
+        let mut pairs_of = vec![ArrayVec::new(); instruments.instruments.len()];
         for pair in &instruments.pairs {
             for leg in [pair.spot, pair.perp] {
                 // A fifth pair on one instrument is left out of the books, so it can never trade.
-                let _ = markets[usize::from(leg.0)].pairs.try_push(pair.id);
+                let _ = pairs_of[usize::from(leg.0)].try_push(pair.id);
             }
         }
-        let both = |pair: &Pair| Both {
-            legs: [pair.spot, pair.perp],
-            scales: Scales::new(pair, instruments.get(pair.spot), instruments.get(pair.perp)),
-            slow: Slow::default(),
-        };
         Self {
-            markets,
-            pairs: instruments.pairs.iter().map(both).collect(),
+            tops: vec![None; instruments.instruments.len()],
+            also: vec![None; instruments.instruments.len()],
             sockets: Vec::with_capacity(32),
+            pairs_of,
+            legs: instruments.pairs.iter().map(|p| [p.spot, p.perp]).collect(),
+            scales: instruments
+                .pairs
+                .iter()
+                .map(|p| Scales::new(p, instruments.get(p.spot), instruments.get(p.perp)))
+                .collect(),
+            slow: vec![Slow::default(); instruments.pairs.len()],
             backwards: 0,
         }
     }
@@ -114,32 +105,30 @@ impl Books {
     /// Takes in what the reader told; a new top of book names its instrument.
     #[inline(never)] // one body for real books and those of dry fires: the one warms the other's instructions
     pub fn on(&mut self, feed: &Feed) -> Option<InstrumentId> {
-        match feed {
+        match *feed {
             Feed::Quote(quote) => return self.on_quote(quote),
-            Feed::Stamp { link, stamp, received } => self.socket_mut(*link).hear(Some(*stamp), *received),
-            Feed::Alive { link, at } => self.socket_mut(*link).heard = *at,
-            Feed::Live { link } => self.socket_mut(*link).live = true,
-            Feed::Gone { link } => self.sockets.retain(|s| s.link != *link),
+            Feed::Stamp { link, stamp, received } => self.socket_mut(link).hear(Some(stamp), received),
+            Feed::Alive { link, at } => self.socket_mut(link).heard = at,
+            Feed::Live { link } => self.socket_mut(link).live = true,
+            Feed::Gone { link } => self.sockets.retain(|s| s.link != link),
             Feed::Behind { .. } | Feed::Abreast { .. } => {}
         }
         None
     }
 
-    #[inline]
-    fn on_quote(&mut self, quote: &Quote) -> Option<InstrumentId> {
+    fn on_quote(&mut self, quote: Quote) -> Option<InstrumentId> {
         self.socket_mut(quote.link).hear(quote.stamp.map(VenueStamp::at), quote.received);
         let at = usize::from(quote.instrument.0);
-        let last = self.markets.get(at)?.top.as_ref().map(|last| (last.sequence, last.link));
-        if let Some(last) = last
-            && quote.sequence <= last.0
-            && self.is_old(quote, last)
+        let last = *self.tops.get(at)?;
+        if let Some(last) = last.filter(|last| quote.sequence <= last.sequence)
+            && self.is_old(&quote, &last)
         {
             return None;
         }
-        let market = &mut self.markets[at];
-        (market.top, market.also) = (Some(*quote), None);
-        for n in 0..market.pairs.len() {
-            self.sample(self.markets[at].pairs[n], quote.received);
+        self.tops[at] = Some(quote);
+        self.also[at] = None;
+        for at in 0..self.pairs_of[at].len() {
+            self.sample(self.pairs_of[usize::from(quote.instrument.0)][at], quote.received);
         }
         Some(quote.instrument)
     }
@@ -147,15 +136,15 @@ impl Books {
     /// Whether a quote that is no newer than the last is to be dropped. Where the socket of the last is gone, its
     /// successor is believed: after a venue's own restart sequences may begin anew.
     #[cold]
-    fn is_old(&mut self, quote: &Quote, (sequence, link): (u64, LinkId)) -> bool {
-        let backwards = quote.sequence < sequence;
-        if quote.link == link {
+    fn is_old(&mut self, quote: &Quote, last: &Quote) -> bool {
+        let backwards = quote.sequence < last.sequence;
+        if quote.link == last.link {
             self.backwards += u64::from(backwards);
             return backwards;
         }
-        let beaten = self.socket(link).is_some();
+        let beaten = self.socket(last.link).is_some();
         if beaten && !backwards {
-            self.markets[usize::from(quote.instrument.0)].also = Some(quote.link);
+            self.also[usize::from(quote.instrument.0)] = Some(quote.link);
         }
         beaten
     }
@@ -163,35 +152,36 @@ impl Books {
     /// The other socket that told the present top of an instrument, if one did.
     #[must_use]
     pub fn also(&self, instrument: InstrumentId) -> Option<LinkId> {
-        self.markets.get(usize::from(instrument.0))?.also
+        *self.also.get(usize::from(instrument.0))?
     }
 
     /// The latest quote of an instrument.
     #[inline]
     #[must_use]
     pub fn top(&self, instrument: InstrumentId) -> Option<&Quote> {
-        self.markets.get(usize::from(instrument.0))?.top.as_ref()
+        self.tops.get(usize::from(instrument.0))?.as_ref()
     }
 
     /// The latest quotes of a pair: spot, perp.
     #[inline]
     #[must_use]
     pub fn tops(&self, pair: PairId) -> [Option<&Quote>; 2] {
-        self.pairs[usize::from(pair.0)].legs.map(|leg| self.top(leg))
+        let [spot, perp] = self.legs[usize::from(pair.0)];
+        [self.top(spot), self.top(perp)]
     }
 
     /// The pairs an instrument serves.
     #[inline]
     #[must_use]
     pub fn pairs_of(&self, instrument: InstrumentId) -> &[PairId] {
-        &self.markets[usize::from(instrument.0)].pairs
+        &self.pairs_of[usize::from(instrument.0)]
     }
 
     /// What makes a pair's prices comparable; `None` if nothing does.
     #[inline]
     #[must_use]
     pub fn scales(&self, pair: PairId) -> Option<Scales> {
-        self.pairs[usize::from(pair.0)].scales
+        self.scales[usize::from(pair.0)]
     }
 
     /// What a socket has shown of itself; `None` if it is gone.
@@ -203,13 +193,13 @@ impl Books {
     /// Slow mean of the executable mid basis, parts per billion.
     #[must_use]
     pub fn mean_basis_ppb(&self, pair: PairId) -> Option<i64> {
-        self.pairs[usize::from(pair.0)].slow.basis_ppb
+        self.slow[usize::from(pair.0)].basis_ppb
     }
 
     /// Slow mean of both spreads together, parts per billion of the price.
     #[must_use]
     pub fn mean_spread_ppb(&self, pair: PairId) -> Option<i64> {
-        self.pairs[usize::from(pair.0)].slow.spread_ppb
+        self.slow[usize::from(pair.0)].spread_ppb
     }
 
     #[inline]
@@ -228,7 +218,7 @@ impl Books {
 
     #[inline]
     fn sample(&mut self, pair: PairId, now: Nanos) {
-        let slow = self.pairs[usize::from(pair.0)].slow;
+        let slow = self.slow[usize::from(pair.0)];
         if slow.basis_ppb.is_none() || now.since(slow.sampled) >= SAMPLE_NS {
             self.sample_now(pair, slow, now);
         }
@@ -247,7 +237,7 @@ impl Books {
         let moved = |mean: Option<i64>, sample: i64| {
             mean.map_or(sample, |mean| mean.saturating_add(sample.saturating_sub(mean) >> MEAN_SHIFT))
         };
-        self.pairs[usize::from(pair.0)].slow = Slow {
+        self.slow[usize::from(pair.0)] = Slow {
             basis_ppb: Some(moved(slow.basis_ppb, basis)),
             spread_ppb: Some(moved(slow.spread_ppb, spread)),
             sampled: now,
@@ -280,7 +270,7 @@ pub const fn at(leg: LegKind) -> usize {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::event::Instrument;
+    use crate::event::{Instrument, Pair};
     use crate::units::{Amount, Qty, Rate, VenueId};
 
     /// One pair, tick 0.01 on spot and 0.1 on the perp, lots 0.00001 and 0.001.
