@@ -28,8 +28,9 @@ impl Oracle {
             restless.push(format!("{open} orders rest at the venue"));
         }
         for (client, leg) in self.books.unended() {
-            // That nothing came of an order can't be proven by what is held, where coins came that nobody explains.
-            if leg.is_perp() || !self.credited(&leg.of.1) {
+            // Where coins came that nobody explains, that nothing came of an order is proven by what it would have been
+            // paid in; where somebody else was paid in it, too, by nothing.
+            if leg.is_perp() || !self.foreign() || !self.credited(&leg.of.1) {
                 restless.push(format!("order {client} has no end"));
             }
         }

@@ -398,6 +398,26 @@ fn i17_i18_i19_secrets_lost_records_and_open_ends_are_found() {
 }
 
 #[test]
+fn i19_coins_that_came_excuse_an_order_without_an_end_only_where_others_trade_too() {
+    let mut bench = Bench::new();
+    let order = Bench::order(0, 0, true, 600_000);
+    bench.arrives(&order).unwrap();
+    bench.oracle.books.open.insert(order.client_id.parse().unwrap());
+    let open =
+        |bench: &Bench| bench.oracle.restless(&bench.world).iter().any(|it| it.ends_with("has no end"));
+    let base = bench.oracle.facts.pairs[0].base.clone();
+    let came = bench.at(Seen::Credited { asset: base, amount: E10 });
+    bench.witness(&came).unwrap();
+    assert!(open(&bench));
+    let stranger = Filled { client_id: "somebody".to_owned(), ..bench.fill(&order, 1) };
+    let traded = bench.at(Seen::Filled(stranger));
+    bench.witness(&traded).unwrap();
+    assert!(!open(&bench));
+    bench.oracle.facts.credits.clear();
+    assert!(open(&bench), "what others trade is known, and explains just that");
+}
+
+#[test]
 fn i20_a_person_hears_of_doubts_before_they_are_over_and_of_what_the_venue_does() {
     let mut bench = Bench::new();
     let order = Bench::order(0, 0, true, 600_000);
