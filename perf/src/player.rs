@@ -32,6 +32,9 @@ const NOTHING: Duration = Duration::from_millis(20);
 const START: Duration = Duration::from_secs(90);
 const START_EACH: Duration = Duration::from_secs(1);
 
+/// Seconds from one settlement to the next.
+const FUNDING_S: u64 = 28_800;
+
 /// One who takes part: a process, and the venue it trades at.
 pub struct Player {
     pub name: String,
@@ -54,6 +57,8 @@ pub struct Player {
     quiet_until: Instant,
     /// Settlements that were told already.
     settled: u64,
+    /// The full hour in which it was made, s since 1970: settlements are counted from there.
+    hour: u64,
 }
 
 /// Quotes over a short time, as they come after a jump.
@@ -170,6 +175,7 @@ impl Player {
             next_mark: now,
             quiet_until: now,
             settled: 0,
+            hour: since_1970().as_secs() / 3_600 * 3_600,
         })
     }
 
@@ -241,15 +247,16 @@ impl Player {
 
     /// A second's mark prices; and, once, a week and more of settlements.
     fn marks(&mut self) {
-        let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let settlements = clock.as_secs() / 28_800 + 1;
+        // Hours away from the next one, whatever the wall clock says: before a settlement nobody enters.
+        let settlements = since_1970().as_secs().saturating_sub(self.hour) / FUNDING_S + 1;
+        let at_ms = |n: u64| (self.hour + settlements * FUNDING_S - n * FUNDING_S) * 1_000;
         let perps = (0..self.pairs).map(|pair| 2 * pair + 1);
         let mut fed = Vec::new();
         for symbol in perps {
             if self.settled != settlements {
                 fed.extend((1..=30).map(|n| contango::sim::Fed::Settled {
                     symbol,
-                    time_ms: (settlements - n) * 28_800_000,
+                    time_ms: at_ms(n),
                     rate: ONE / 10_000,
                 }));
             }
@@ -257,7 +264,7 @@ impl Player {
                 symbol,
                 mark: 100_255 * ONE,
                 rate: Some(ONE / 10_000),
-                next_funding_ms: settlements * 28_800_000,
+                next_funding_ms: at_ms(0),
             });
         }
         self.settled = settlements;
@@ -322,6 +329,10 @@ impl Player {
         }
         Ok(())
     }
+}
+
+fn since_1970() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
 fn path(path: &Path) -> String {
