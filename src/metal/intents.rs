@@ -127,7 +127,6 @@ impl IntentsMemory {
         if !about.is_file() || about.uid() != me || about.mode() & 0o077 != 0 {
             return Err(foreign("intent records must be a file that only this user may open"));
         }
-        // 0: made a moment ago, or by a process that died before it committed anything.
         let mut magic = [0; 8];
         let _ = file.read_at(&mut magic, 0).map_err(told)?;
         let magic = u64::from_ne_bytes(magic);
@@ -142,6 +141,7 @@ impl IntentsMemory {
         } else if about.len() != bytes {
             return Err(foreign("it has not the size of intent records"));
         }
+        // 0: made a moment ago, or by a process that died before it committed anything.
         if magic != 0 && magic != MAGIC {
             return Err(foreign("it does not begin as intent records do"));
         }

@@ -185,7 +185,7 @@ pub static TABLE: &[Injector] = &[
     fault("F79", "I3 I4", "the private sockets close", 60, &[r#"{"kind":"cut_user","where":"$market"}"#], Sign::Note("link"), After::Nothing),
     fault("F80", "I3 I14", "a private event comes twice", 20, &[r#"{"kind":"dup_user","where":"$market"}"#], Sign::Heard("dup_user"), After::Nothing),
     fault("F81", "I14", "an order's events come last things first", 20, &[r#"{"kind":"shuffle_user","where":"$market"}"#], Sign::Heard("shuffle_user"), After::Nothing),
-    fault("F82", "I9 I17", "somebody else trades on the account", 400, &[r#"{"kind":"foreign_order","symbol":"$spot","market":"spot","client_side":"BUY"}"#], Sign::Note("not this engine's"), After::NoEntries),
+    fault("F82", "I9 I17", "somebody else trades on the account", 400, &[r#"{"kind":"foreign_order","symbol":"$spot","market":"spot","client_side":"BUY","half_later_ms":[0,15000]}"#], Sign::Note("not this engine's"), After::NoEntries),
     fault("F84", "I14", "account reads answer from a while ago", 60, &[r#"{"kind":"replica_lag","where":"$market","ms":[50,3000],"for_ms":[500,6000]}"#], Sign::Answer("not_found"), After::Nothing),
     fault("F86", "I1", "private events come late", 60, &[r#"{"kind":"delay_user","where":"$market","ms":[50,31000],"for_ms":[500,6000]}"#], Sign::Answer("terminal"), After::Nothing),
     fault("F92", "I12 I13", "a market's REST is down, its streams are up", 120, &[r#"{"kind":"shut","door":"$rest","ms":[500,5000]}"#, r#"{"kind":"cut","door":"$rest"}"#], Sign::Note("link down"), After::Shut),

@@ -60,6 +60,8 @@ pub struct World {
     pub(super) clock: Clock,
     pub(super) seeds: Entropy,
     pub(super) frozen: Vec<Room>,
+    /// From when until when the host stood still, or had no process.
+    pub(super) stood: Vec<(Nanos, Nanos)>,
     pub(super) watching: bool,
     /// While watched, of each turn in which orders left: orders, writes and reads of the hot rooms.
     pub(super) firing: Vec<[u64; 3]>,
@@ -118,6 +120,7 @@ impl World {
             disk: disk_peer,
             intents,
             frozen: Vec::new(),
+            stood: Vec::new(),
             watching: false,
             firing: Vec::new(),
             idle_ns: setup.idle_ns,
@@ -216,6 +219,7 @@ impl World {
     /// Lets `ns` pass in which no room turns: the host stands still, the venue goes on.
     pub fn stand_still(&mut self, ns: u64) {
         let until = self.now.plus(ns);
+        self.stood.push((self.now, until));
         while self.now < until {
             self.now = self.network.next_due().max(self.now.plus(1)).min(until);
             self.time.set(self.now);

@@ -27,7 +27,7 @@ const ALLOWED: &str = "kind is one of refuse (code, msg, status, taken), none, p
                        deliveryDate; it trades on until delist), \
                        lag (ms, for_ms), delay_ack (ms), replica_lag (ms, for_ms), mute_user (ms), delay_user \
                        (ms, for_ms), dup_user, shuffle_user, cut_user, expire_listen_key, adl and liquidate \
-                       (symbol, fraction_ppm), delist (symbol), foreign_order (symbol, rest, client_id), credit (symbol: some of its coins come without a trade), settle_now (symbol, or none for \
+                       (symbol, fraction_ppm), delist (symbol), foreign_order (symbol, rest, half_later_ms: half of it trades so much later, client_id), credit (symbol: some of its coins come without a trade), settle_now (symbol, or none for \
                        all), funding (symbol, or none for all; rate per interval as decimal text, interval_h 1|2|4|8, \
                        untold: whether new settlements are kept from the history, \
                        steady: whether the rate stands still and the history holds no other), maintenance (for_ms: 503 on every request but the system status, sockets closed, \
@@ -70,6 +70,7 @@ impl Faults {
             None => Ok(default),
             Some(value) => value.as_u64().ok_or_else(|| format!("{key} is a whole number ≥ 0; {ALLOWED}")),
         };
+        let given = |key: &str| members.get(key).map(|_| number(key, 0)).transpose();
         let flag = |key: &str| match members.get(key) {
             None => Ok(false),
             Some(value) => value.as_bool().ok_or_else(|| format!("{key} is true or false; {ALLOWED}")),
@@ -117,7 +118,6 @@ impl Faults {
                 Kind::Quote(Odd::of(kind, by_ppm(members)?, number("stamp_ms", 0)?))
             }
             "rules" => {
-                let given = |key: &str| members.get(key).map(|_| number(key, 0)).transpose();
                 let size = |key: &str| {
                     let text = members.get(key).map(|it| it.as_str().unwrap_or(""));
                     text.map(|text| parse_e8(text).map_err(|_| format!("{key} is a decimal text")))
@@ -193,6 +193,7 @@ impl Faults {
             "foreign_order" => Kind::ForeignOrder {
                 symbol: text("symbol").ok_or("foreign_order needs symbol, such as \"BTCUSDT\"")?.to_owned(),
                 rest: flag("rest")?,
+                half_later_ms: given("half_later_ms")?,
                 client_id: text("client_id").map(str::to_owned),
             },
             "credit" => Kind::Credit {
@@ -203,15 +204,14 @@ impl Faults {
             "maintenance" => Kind::Maintenance { for_ms: number("for_ms", 1_000)? },
             "no_counters" => Kind::NoCounters { for_ms: number("for_ms", 1_000)? },
             "limit" => {
-                let given = |key: &str| {
-                    let number = members.get(key).map(|_| number(key, 0)).transpose()?;
+                let small = |key: &str| {
+                    let number = given(key)?;
                     number.map(|n| u32::try_from(n).map_err(|_| format!("{key} is too large"))).transpose()
                 };
-                Kind::Limit { weight_1m: given("weight_1m")?, orders_10s: given("orders_10s")? }
+                Kind::Limit { weight_1m: small("weight_1m")?, orders_10s: small("orders_10s")? }
             }
             "ban" => Kind::Ban { for_ms: number("for_ms", 1_000)? },
             "horizon" => {
-                let given = |key: &str| members.get(key).map(|_| number(key, 0)).transpose();
                 let (ms, history_ms) = (given("ms")?, given("history_ms")?);
                 if ms.is_none() && history_ms.is_none() {
                     return Err(format!("horizon needs ms or history_ms; {ALLOWED}"));

@@ -79,10 +79,11 @@ impl Exchange {
                 }
             }
             Kind::Force { how, symbol, ppm } => self.force(*how, symbol, *ppm)?,
-            Kind::ForeignOrder { symbol, rest, client_id } => {
+            Kind::ForeignOrder { symbol, rest, half_later_ms, client_id } => {
                 let side = fault.side.unwrap_or(Side::Buy);
                 let market = fault.market.unwrap_or(Market::Spot);
-                self.foreign_order(market, symbol, side, *rest, client_id.clone())?;
+                let half_later = half_later_ms.map(|ms| ms.saturating_mul(MS));
+                self.foreign_order((market, symbol, side), *rest, half_later, client_id.clone())?;
             }
             Kind::Credit { symbol } => self.credit(symbol)?,
             Kind::Account(change) => self.change_standing(change)?,
@@ -246,27 +247,29 @@ impl Exchange {
         Ok(())
     }
 
-    /// An order of somebody else with access to the account: a small market order, or one that rests out of reach.
+    /// An order of somebody else with access to the account: a small market order, or one that rests out of reach; or
+    /// one within reach that somebody meets half of, and the other half `half_later` ns later.
     fn foreign_order(
         &mut self,
-        market: Market,
-        name: &str,
-        side: Side,
+        (market, name, side): (Market, &str, Side),
         rest: bool,
+        half_later: Option<u64>,
         client_id: Option<String>,
     ) -> Result<(), String> {
         let (symbol, mid, qty) = self.a_little(market, name)?;
         // 2 % away from the market when it is to rest.
         let (away, tick) = (mid / 50, self.listing.symbols[symbol].tick);
-        let price = if side == Side::Buy { mid - away } else { mid + away } / tick * tick;
+        let price = if (side == Side::Buy) == rest { mid - away } else { mid + away } / tick * tick;
+        let priced = rest || half_later.is_some();
         let order = NewOrder {
             market,
             symbol,
             client_id: client_id.unwrap_or_else(|| format!("web_{:018}", self.log.orders.len() + 1)),
             side,
-            kind: if rest { OrderType::Limit } else { OrderType::Market },
-            tif: Tif::Gtc,
-            price: if rest { price } else { 0 },
+            kind: if priced { OrderType::Limit } else { OrderType::Market },
+            // What rests trades when the market comes to it.
+            tif: if half_later.is_some() { Tif::Ioc } else { Tif::Gtc },
+            price: if priced { price } else { 0 },
             qty,
             quote_qty: 0,
             reduce_only: false,
@@ -274,7 +277,7 @@ impl Exchange {
             forced: None,
             frozen: false,
         };
-        binance::take_order(self, order)
+        binance::take_order(self, order, half_later)
     }
 
     /// What a small order of a symbol comes to, a little more than twice the least value, in whole steps: the symbol,

@@ -80,7 +80,7 @@ pub(super) enum Kind {
     /// The venue reduces a position by this share, in millionths.
     Force { how: Forced, symbol: String, ppm: u64 },
     /// Somebody else trades on the account, under a client order id of their own or a given one.
-    ForeignOrder { symbol: String, rest: bool, client_id: Option<String> },
+    ForeignOrder { symbol: String, rest: bool, half_later_ms: Option<u64>, client_id: Option<String> },
     /// Coins of a spot symbol come to the account without a trade.
     Credit { symbol: String },
     /// Funding is paid now, on one perp or all.

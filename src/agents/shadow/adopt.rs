@@ -4,7 +4,7 @@
 //! Never: books what an order of ours did not do, or touches what is not ours (F82, R20).
 
 use super::Shadow;
-use super::recon::fill_of;
+use super::reading::fill_of;
 use crate::event::{Answer, Counted, Fired, FiredLeg, Made, Record, Source, Wire};
 use crate::units::decimal::pow10_i128;
 use crate::units::id::ClientIdParts;
@@ -53,7 +53,6 @@ impl Shadow {
                 self.settle(pair, now);
             }
         } else {
-            self.recon.strangers.insert((instrument, order_id));
             // An order of ours that was closed long ago comes here as well: what it traded is in the books. What another
             // engine traded is in nobody's here.
             let own = match row.whose {
@@ -62,18 +61,28 @@ impl Shadow {
                 Whose::Foreign => false,
             };
             if own {
+                self.recon.closed.insert((instrument, order_id));
                 return;
             }
-            let floor = self.baseline_of(instrument);
-            let row = self.instruments.get(instrument);
-            let moved = self.recon.foreign.entry(instrument).or_default();
-            for (_, trade) in orphans.iter().filter(|(_, trade)| trade.at > floor) {
-                let sign = i128::from(trade.side.sign());
-                let fee = if trade.fee_asset == row.base { trade.fee } else { Amount::ZERO };
-                moved.coins += Amount(Amount::of(trade.qty, row.qty_decimals).0 * sign) - fee;
-                moved.units += i128::from(trade.qty.0) * sign;
+            for (_, trade) in &orphans {
+                self.count_foreign(instrument, trade);
             }
         }
+    }
+
+    /// Counts what a trade of somebody else's moved, once, as far as it is in no baseline.
+    pub(super) fn count_foreign(&mut self, instrument: InstrumentId, trade: &TradeRow) {
+        let floor = self.baseline_of(instrument);
+        let counted = self.recon.strangers.entry((instrument, trade.order_id)).or_default();
+        if !counted.insert(trade.trade_id) || trade.at <= floor {
+            return;
+        }
+        let row = self.instruments.get(instrument);
+        let moved = self.recon.foreign.entry(instrument).or_default();
+        let sign = i128::from(trade.side.sign());
+        let fee = if trade.fee_asset == row.base { trade.fee } else { Amount::ZERO };
+        moved.coins += Amount(Amount::of(trade.qty, row.qty_decimals).0 * sign) - fee;
+        moved.units += i128::from(trade.qty.0) * sign;
     }
 
     pub(super) fn on_open(&mut self, row: &OrderRow, now: Nanos) {

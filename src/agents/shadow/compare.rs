@@ -324,7 +324,7 @@ impl Shadow {
             round.repeats += 1;
             return;
         }
-        let whole = round.whole;
+        let (whole, asked_at) = (round.whole, round.asked_at);
         self.recon.rounds.remove(&of_lane);
         let of_pairs = different.iter().map(|(.., text)| text).chain(foreign.iter().map(|(_, text)| text));
         let unexplained: Vec<String> = of_pairs.chain(shared.iter().map(|(_, text)| text)).cloned().collect();
@@ -352,7 +352,8 @@ impl Shadow {
             // What may yet be the doing of an order in doubt is not taken for another hand's.
             let renewed: Vec<WalletRow> =
                 wallets.into_iter().filter(|row| !searched.contains(&row.asset)).collect();
-            let as_of = self.offsets.venue_time(of_lane, now).unwrap_or_else(|| self.clock.unix());
+            // What others traded while the answer was on its way need not be in it.
+            let as_of = self.offsets.venue_time(of_lane, asked_at).unwrap_or_else(|| self.clock.unix());
             for row in &renewed {
                 self.recovered.openings.insert((row.leg, row.asset), row.opening);
                 self.recon.baselined.insert((row.leg, row.asset), as_of);

@@ -399,7 +399,7 @@ impl Shadow {
     }
 
     /// The books begin with what a look at the wallet found: at the first one, or where nothing explains it.
-    fn begin_anew(&mut self, Found { rows, differs, .. }: Found) {
+    fn begin_anew(&mut self, Found { at: looked, rows, differs }: Found) {
         self.income.compare = false;
         for text in &differs {
             self.alert(format!(
@@ -410,8 +410,9 @@ impl Shadow {
             self.income.opened.remove(&row.asset);
             self.recovered.openings.insert((row.leg, row.asset), row.opening);
         }
-        let (at, now) = (self.clock.unix(), self.clock.now());
-        let as_of = self.perp_lane().and_then(|of_lane| self.offsets.venue_time(of_lane, now)).unwrap_or(at);
+        let at = self.clock.unix();
+        let as_of =
+            self.perp_lane().and_then(|of_lane| self.offsets.venue_time(of_lane, looked)).unwrap_or(at);
         self.write(Record::Baseline { at, as_of, held: rows, unexplained: differs });
     }
 }

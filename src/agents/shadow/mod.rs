@@ -36,6 +36,7 @@ pub mod operator;
 mod orders;
 mod phases;
 mod questions;
+mod reading;
 mod recall;
 mod recon;
 mod repair;

@@ -16,15 +16,22 @@ use crate::units::{Class, ClientId, InstrumentId, Nanos};
 use crate::venue::{self, Reply};
 use std::sync::Arc;
 
+/// What is asked of an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OfOrder {
+    /// What became of it?
+    Fate,
+    /// Which trades did it make?
+    Trades,
+    /// End it.
+    Cancel,
+}
+
 /// What a query was about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Question {
-    /// What became of this order?
-    Order(ClientId),
-    /// Which trades did it make?
-    Trades(ClientId),
-    /// End this order.
-    Cancel(ClientId),
+    /// Something of an order of ours.
+    Order(OfOrder, ClientId),
     /// The margin of a market's positions.
     Margin(usize),
     /// Which positions a market holds.
@@ -44,30 +51,20 @@ pub(super) enum Question {
 }
 
 impl Question {
-    /// The order that it is about, if it is about one.
-    const fn of_order(&self) -> Option<ClientId> {
-        match *self {
-            Self::Order(client) | Self::Trades(client) | Self::Cancel(client) => Some(client),
-            Self::Audit(_)
-            | Self::Brackets(_)
-            | Self::CoinPrice(_)
-            | Self::Income(_)
-            | Self::Margin(_)
-            | Self::Positions(_)
-            | Self::Reference(..)
-            | Self::Wallet(_) => None,
-        }
+    /// What it asks of which order, if it is about one.
+    const fn of_order(&self) -> Option<(OfOrder, ClientId)> {
+        if let Self::Order(what, client) = *self { Some((what, client)) } else { None }
     }
 }
 
 impl Shadow {
     /// Asks something about an order, or for its end, as soon as it is its turn.
     pub(super) fn ask(&mut self, action: Action, client: ClientId) {
-        let question = match action {
+        let what = match action {
             Action::Wait => return,
-            Action::Query => Question::Order(client),
-            Action::FetchTrades => Question::Trades(client),
-            Action::Cancel => Question::Cancel(client),
+            Action::Query => OfOrder::Fate,
+            Action::FetchTrades => OfOrder::Trades,
+            Action::Cancel => OfOrder::Cancel,
         };
         let now = self.clock.now();
         if action == Action::Cancel {
@@ -78,7 +75,7 @@ impl Shadow {
         let lane = lane(row.venue, row.leg);
         // Without a link the order's own timer asks again.
         if let Some(courier) = self.couriers.get_mut(&lane) {
-            courier.wish(question);
+            courier.wish(Question::Order(what, client));
             self.ask_next_of_orders(lane, now);
         }
     }
@@ -86,9 +83,9 @@ impl Shadow {
     /// Sends a market's next question about an order: what may hide an exposure goes before what is only to be booked.
     /// What was answered while it waited, or has no room, is not asked: the order's own timer asks again.
     pub(super) fn ask_next_of_orders(&mut self, of_lane: usize, now: Nanos) {
-        while let Some((question, client, doubted)) = self.next_of_orders(of_lane) {
+        while let Some((what, client, doubted)) = self.next_of_orders(of_lane) {
             let Some(order) = self.orders.get(&client).map(|tracked| tracked.order) else { continue };
-            let over = if matches!(question, Question::Trades(_)) { order.closed() } else { order.ended() };
+            let over = if what == OfOrder::Trades { order.closed() } else { order.ended() };
             let (Some(key), Some(stamp)) = (&self.key, self.offsets.venue_time(of_lane, now)) else {
                 continue;
             };
@@ -97,30 +94,30 @@ impl Shadow {
             }
             let row = self.instruments.get(order.leg.instrument);
             let (venue, window) = (venue::get(row.venue), self.settings.recv_window_ms);
-            let ask = match question {
-                Question::Trades(_) => (venue.trades_query)(row, order.order_id, key, stamp, window),
-                Question::Cancel(_) => (venue.audit.cancel)(row, client, key, stamp, window),
-                _ => (venue.order_query)(row, client, key, stamp, window),
+            let ask = match what {
+                OfOrder::Fate => (venue.order_query)(row, client, key, stamp, window),
+                OfOrder::Trades => (venue.trades_query)(row, order.order_id, key, stamp, window),
+                OfOrder::Cancel => (venue.audit.cancel)(row, client, key, stamp, window),
             };
             // What may hide an exposure is asked for beyond the line where other reads stop.
             let line = if doubted { Line::Reserve } else { Line::Normal };
             if self.may_ask(of_lane, line, ask.weight, now)
                 && let Some(courier) = self.couriers.get_mut(&of_lane)
             {
-                courier.post_first(question, ask);
+                courier.post_first(Question::Order(what, client), ask);
             }
         }
     }
 
     /// That question, its order, and whether that is in doubt.
-    fn next_of_orders(&mut self, of_lane: usize) -> Option<(Question, ClientId, bool)> {
-        let doubted = |question: &Question| {
-            let told = |client| self.orders.get(&client).is_some_and(|tracked| tracked.told_unknown);
-            matches!(question, Question::Cancel(_)) || question.of_order().is_some_and(told)
-        };
+    fn next_of_orders(&mut self, of_lane: usize) -> Option<(OfOrder, ClientId, bool)> {
+        let told = |client| self.orders.get(&client).is_some_and(|tracked| tracked.told_unknown);
+        let doubted = |(what, client)| what == OfOrder::Cancel || told(client);
         let courier = self.couriers.get_mut(&of_lane)?;
-        let question = courier.take_wish(|it| it.of_order().is_some(), doubted)?;
-        Some((question, question.of_order()?, doubted(&question)))
+        let question =
+            courier.take_wish(|it| it.of_order().is_some(), |it| it.of_order().is_some_and(doubted))?;
+        let (what, client) = question.of_order()?;
+        Some((what, client, doubted((what, client))))
     }
 
     fn tell_overdue(&mut self, client: ClientId, now: Nanos) {
@@ -142,76 +139,62 @@ impl Shadow {
     }
 
     pub(super) fn on_letter(&mut self, letter: Letter<Question>, now: Nanos) {
-        let client = match letter.tag {
-            Question::Order(client) | Question::Trades(client) | Question::Cancel(client) => client,
-            Question::Audit(item) => return self.on_audit(item, letter, now),
-            Question::Wallet(of_lane) => return self.on_wallet_read(of_lane, letter, now),
-            Question::Income(part) => return self.on_income(part, letter, now),
-            Question::Brackets(of_lane) => return self.on_brackets(of_lane, letter, now),
-            Question::CoinPrice(of_lane) => return self.on_coin_price(of_lane, letter, now),
-            Question::Margin(of_lane) => return self.on_margin(of_lane, letter, now),
-            Question::Positions(of_lane) => return self.on_look(of_lane, letter, now),
-            Question::Reference(instrument, nth) => return self.on_reference(instrument, nth, letter, now),
-        };
+        match letter.tag {
+            Question::Order(what, client) => self.on_order_letter(what, client, letter, now),
+            Question::Audit(item) => self.on_audit(item, letter, now),
+            Question::Wallet(of_lane) => self.on_wallet_read(of_lane, letter, now),
+            Question::Income(part) => self.on_income(part, letter, now),
+            Question::Brackets(of_lane) => self.on_brackets(of_lane, letter, now),
+            Question::CoinPrice(of_lane) => self.on_coin_price(of_lane, letter, now),
+            Question::Margin(of_lane) => self.on_margin(of_lane, letter, now),
+            Question::Positions(of_lane) => self.on_look(of_lane, letter, now),
+            Question::Reference(instrument, nth) => self.on_reference(instrument, nth, letter, now),
+        }
+    }
+
+    fn on_order_letter(&mut self, what: OfOrder, client: ClientId, letter: Letter<Question>, now: Nanos) {
         let instruments = Arc::clone(&self.instruments);
         let Some(tracked) = self.orders.get(&client) else { return };
         let (pair, instrument) = (tracked.order.pair, tracked.order.leg.instrument);
         let row = instruments.get(instrument);
         let venue = venue::get(row.venue);
         let lane = lane(row.venue, row.leg);
-        self.hear_counted(&Headers { lane, counted: letter.counted, sent: letter.sent }, now);
-        match letter.tag {
-            Question::Audit(_)
-            | Question::Brackets(_)
-            | Question::CoinPrice(_)
-            | Question::Income(_)
-            | Question::Margin(_)
-            | Question::Positions(_)
-            | Question::Reference(..)
-            | Question::Wallet(_) => {}
-            Question::Order(_) | Question::Cancel(_) => {
-                let reply = Reply { status: letter.status, counted: letter.counted, body: &letter.body };
-                let (judged, source) = if matches!(letter.tag, Question::Cancel(_)) {
-                    self.fills.clear();
-                    ((venue.audit.read_cancel)(&reply, row, client, &mut self.scratch), Source::Cancel)
-                } else {
-                    let judged = (venue.read_query)(&reply, row, client, &mut self.scratch, &mut self.fills);
-                    (judged, Source::Query)
-                };
-                let fills: Vec<Fill> = self.fills.drain(..).collect();
-                for fill in &fills {
-                    self.on_fill(fill, now);
-                }
-                self.on_answer(
-                    &Answer {
-                        client,
-                        instrument,
-                        received: letter.received,
-                        verdict: judged.verdict,
-                        order_id: judged.order_id,
-                        counted: letter.counted,
-                        source,
-                    },
-                    now,
-                );
+        let Letter { status, counted, sent, received, mut body, .. } = letter;
+        self.hear_counted(&Headers { lane, counted, sent }, now);
+        let reply = Reply { status, counted, body: &body };
+        let (judged, source) = match what {
+            OfOrder::Fate => {
+                let judged = (venue.read_query)(&reply, row, client, &mut self.scratch, &mut self.fills);
+                (judged, Source::Query)
             }
-            Question::Trades(_) => {
-                let mut body = letter.body;
-                let read = if letter.status == 200 {
+            OfOrder::Cancel => {
+                self.fills.clear();
+                ((venue.audit.read_cancel)(&reply, row, client, &mut self.scratch), Source::Cancel)
+            }
+            OfOrder::Trades => {
+                let read = if status == 200 {
                     (venue.read_trades)(&mut body, row, client, &mut self.fills)
                         .map_err(|error| error.to_string())
                 } else {
-                    Err(format!("HTTP status {}", letter.status))
+                    Err(format!("HTTP status {status}"))
                 };
-                let fills: Vec<Fill> = self.fills.drain(..).collect();
-                for fill in &fills {
-                    self.on_fill(fill, now);
-                }
+                self.take_fills(now);
                 if let Err(why) = read {
                     self.note(format!("trades of order {client} could not be read ({why}); asking again"));
                 }
-                self.settle(pair, now);
+                return self.settle(pair, now);
             }
+        };
+        self.take_fills(now);
+        let (verdict, order_id) = (judged.verdict, judged.order_id);
+        self.on_answer(&Answer { client, instrument, received, verdict, order_id, counted, source }, now);
+    }
+
+    /// Books what an answer told.
+    fn take_fills(&mut self, now: Nanos) {
+        let fills: Vec<Fill> = self.fills.drain(..).collect();
+        for fill in &fills {
+            self.on_fill(fill, now);
         }
     }
 }

@@ -5,20 +5,19 @@
 //!        or balances, read while nothing of that market moved.
 //! Never: ends an order on "not found" alone, trades away what it can't explain, or calls books confirmed
 //!        that were not compared.
-//! Map:   `recon_market`, `recon_instrument` → `tick_recon` asks one thing at a time → `on_audit` reads it →
+//! Map:   `recon_market`, `recon_instrument` → `tick_recon` asks one thing at a time → `reading` reads the answer →
 //!        `adopt` orders nobody wrote down · `compare` what is held with the books.
 
 use super::compare::{Foreign, began};
 use super::standing::Standing;
 use super::{Question, Shadow};
-use crate::agents::courier::Letter;
 use crate::desk::order::QUARANTINE_NS;
-use crate::event::{Asset, Fill, Headers, PairState, Source, lane, market_of};
+use crate::event::{Asset, PairState, lane, market_of};
 use crate::metal::crash;
 use crate::units::time::{MS, SEC};
-use crate::units::{ClientId, InstrumentId, LegKind, Nanos, PairId, Unix};
+use crate::units::{InstrumentId, LegKind, Nanos, PairId, Unix};
 use crate::venue::audit::{TradeRow, TradesFrom};
-use crate::venue::{self, Ask, BadBody, Symbols};
+use crate::venue::{self, Ask, Symbols};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -50,8 +49,10 @@ pub(super) enum Item {
 pub(super) struct Recon {
     pub(super) rounds: BTreeMap<usize, Round>,
     pub(super) symbols: Option<Arc<Symbols>>,
-    /// Orders of others, seen and told: they are not asked about again.
-    pub(super) strangers: BTreeSet<(InstrumentId, u64)>,
+    /// Orders of others, seen and told, and which of their trades are counted: they are not asked about again.
+    pub(super) strangers: BTreeMap<(InstrumentId, u64), BTreeSet<u64>>,
+    /// Orders of ours that were closed so long ago that their trades are not known one by one.
+    pub(super) closed: BTreeSet<(InstrumentId, u64)>,
     /// What their trades moved, as far as it is in no baseline yet: it explains that much, and no more.
     pub(super) foreign: BTreeMap<InstrumentId, Foreign>,
     /// In the venue's time: what was traded by then may be in the baseline already.
@@ -81,8 +82,11 @@ pub(super) struct Round {
     pub(super) orphans: Vec<(InstrumentId, TradeRow)>,
     /// When the trades were asked for last.
     pub(super) traded_at: Nanos,
-    /// What had stirred when the account was asked for.
+    /// When the account was asked for last, and what had stirred by then.
+    pub(super) asked_at: Nanos,
     pub(super) before: BTreeMap<InstrumentId, u64>,
+    /// How many looks at the account took too long.
+    pub(super) slow: u32,
     /// What differs.
     pub(super) differs: Standing<Vec<Difference>>,
     /// How often it was read again: each time a little later, since every reading has its weight.
@@ -213,7 +217,7 @@ impl Shadow {
         self.look_for_the_lost(now);
     }
 
-    fn tick_round(&mut self, of_lane: usize, now: Nanos) {
+    pub(super) fn tick_round(&mut self, of_lane: usize, now: Nanos) {
         let Some(round) = self.recon.rounds.get_mut(&of_lane) else { return };
         if let Some((item, asked)) = round.flying {
             if now.since(asked) < LOST_NS {
@@ -282,7 +286,10 @@ impl Shadow {
         round.flying = Some((item, now));
         match item {
             Item::Trades { .. } => round.traded_at = now,
-            Item::Account(_) => round.before.clone_from(stirred),
+            Item::Account(_) => {
+                round.asked_at = now;
+                round.before.clone_from(stirred);
+            }
             _ => {}
         }
     }
@@ -324,155 +331,10 @@ impl Shadow {
         }
     }
 
-    // ───────────────────────────── answers ─────────────────────────────
-
-    /// A question of a round was lost with its link.
-    pub(super) fn audit_lost(&mut self, item: Item) {
-        for round in self.recon.rounds.values_mut() {
-            if round.flying.is_some_and(|(flying, _)| flying == item) {
-                round.flying = None;
-                round.todo.push_front(item);
-            }
-        }
-    }
-
-    /// An answer to a round's question.
-    pub(super) fn on_audit(&mut self, item: Item, mut letter: Letter<Question>, now: Nanos) {
-        let of_lane = match item {
-            Item::Trades { instrument, .. } | Item::Whose { instrument, .. } => {
-                let row = self.instruments.get(instrument);
-                lane(row.venue, row.leg)
-            }
-            Item::Open(of_lane, _) | Item::Account(of_lane) => of_lane,
-        };
-        let (venue, leg) = market_of(of_lane);
-        let venue = venue::get(venue);
-        self.hear_counted(&Headers { lane: of_lane, counted: letter.counted, sent: letter.sent }, now);
-        let Some(round) = self.recon.rounds.get_mut(&of_lane) else { return };
-        if round.flying.is_none_or(|(flying, _)| flying != item) {
-            return;
-        }
-        round.flying = None;
-        let symbols = self.symbols_of(of_lane);
-        let body = &mut letter.body;
-        let audit = &venue.audit;
-        let read = match item {
-            Item::Trades { instrument, from } => (audit.read_trades)(body, self.instruments.get(instrument))
-                .map(|rows| self.on_trades(of_lane, instrument, from, &rows, now)),
-            Item::Whose { instrument, order_id } => (audit.read_order)(body, &symbols, leg)
-                .map(|row| self.on_whose(of_lane, instrument, order_id, &row, now)),
-            Item::Open(..) => (audit.read_orders)(body, &symbols, leg).map(|rows| {
-                for row in rows {
-                    self.on_open(&row, now);
-                }
-            }),
-            Item::Account(_) if leg == LegKind::Spot => {
-                (audit.read_balances)(leg, body).map(|rows| self.on_balances(of_lane, &rows, now))
-            }
-            Item::Account(_) => {
-                (audit.read_positions)(body, &symbols).map(|rows| self.on_positions(of_lane, &rows, now))
-            }
-        };
-        if let Err(error) = read {
-            self.on_unread(of_lane, item, letter.status, &error, now);
-        }
-        // The next question leaves with this answer, not with the next round of timers.
-        self.tick_round(of_lane, now);
-    }
-
-    fn on_unread(&mut self, of_lane: usize, item: Item, status: u16, error: &BadBody, now: Nanos) {
-        let what = match item {
-            Item::Trades { .. } => "trades",
-            Item::Whose { .. } => "an order",
-            Item::Open(..) => "open orders",
-            Item::Account(_) => "the account",
-        };
-        self.tell_once(format!("{what} could not be read (HTTP {status}: {error}); asked again"));
-        if let Some(round) = self.recon.rounds.get_mut(&of_lane) {
-            round.todo.push_front(item);
-            round.rest_until = now.plus(PAUSE_NS);
-        }
-    }
-
-    fn on_trades(
-        &mut self,
-        of_lane: usize,
-        instrument: InstrumentId,
-        from: TradesFrom,
-        rows: &[TradeRow],
-        now: Nanos,
-    ) {
-        crash::point("K15g");
-        let (venue, leg) = market_of(of_lane);
-        let venue = venue::get(venue);
-        let on = match (rows.last(), from) {
-            (Some(last), _) if rows.len() >= venue.audit.trades_page => {
-                Some(TradesFrom::Id(last.trade_id + 1))
-            }
-            // Where a page ends before the present, the next one begins there.
-            (_, TradesFrom::Time(since)) => (venue.audit.trades_span_ns)(leg)
-                .and_then(|span| i64::try_from(span).ok())
-                .map(|span| Unix(since.0.saturating_add(span)))
-                .filter(|next| *next < self.clock.unix())
-                .map(TradesFrom::Time),
-            _ => None,
-        };
-        if let (Some(from), Some(round)) = (on, self.recon.rounds.get_mut(&of_lane)) {
-            round.todo.push_front(Item::Trades { instrument, from });
-        }
-        let mut whose = Vec::new();
-        for row in rows {
-            if self.ledger.has(instrument, row.trade_id)
-                || self.recon.strangers.contains(&(instrument, row.order_id))
-            {
-                continue;
-            }
-            match self.client_of(instrument, row.order_id) {
-                Some(client) => self.on_fill(&fill_of(client, instrument, row), now),
-                None => {
-                    let Some(round) = self.recon.rounds.get_mut(&of_lane) else { return };
-                    let item = Item::Whose { instrument, order_id: row.order_id };
-                    if !round.todo.contains(&item) && !whose.contains(&item) {
-                        whose.push(item);
-                    }
-                    round.orphans.push((instrument, *row));
-                }
-            }
-        }
-        // In the order of the trades: what the venue closed is ours as far as our own trades before it are known.
-        if let Some(round) = self.recon.rounds.get_mut(&of_lane) {
-            whose.into_iter().rev().for_each(|item| round.todo.push_front(item));
-        }
-    }
-
-    /// Our order with the venue's id, if it is one we know.
-    fn client_of(&self, instrument: InstrumentId, order_id: u64) -> Option<ClientId> {
-        let mut all = self.orders.values().chain(self.past.values()).map(|tracked| &tracked.order);
-        all.find(|order| order.leg.instrument == instrument && order.order_id == order_id)
-            .map(|order| order.client())
-    }
-
     pub(super) fn tell_once(&mut self, text: String) {
         if self.recon.told.insert(text.clone()) {
             self.note(text);
         }
-    }
-}
-
-pub(super) fn fill_of(client: ClientId, instrument: InstrumentId, row: &TradeRow) -> Fill {
-    let TradeRow { trade_id, order_id, side, price, qty, fee, fee_asset, at } = *row;
-    Fill {
-        client,
-        instrument,
-        order_id,
-        trade_id,
-        side,
-        price,
-        qty,
-        fee,
-        fee_asset,
-        at,
-        source: Source::Query,
     }
 }
 
@@ -487,7 +349,9 @@ impl Round {
             rest_until: now,
             orphans: Vec::new(),
             traded_at: now,
+            asked_at: now,
             before: BTreeMap::new(),
+            slow: 0,
             differs: Standing::default(),
             repeats: 0,
         }

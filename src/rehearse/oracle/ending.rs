@@ -73,7 +73,7 @@ impl Oracle {
         self.funding()?;
         self.positions(&standing.positions)?;
         self.money(&standing)?;
-        self.alarms()
+        self.alarms(&world.stood)
     }
 
     /// I2: an opening attempt was repeated only after the one before had ended by A or B.
@@ -202,8 +202,8 @@ impl Oracle {
     }
 
     /// I20: what a person must hear of was told, and soon. Whether it was told once and on two channels is not
-    /// checked: there is one channel, the journal.
-    pub(super) fn alarms(&self) -> Result<(), Broken> {
+    /// checked: there is one channel, the journal. While the host stood still nobody could tell anything.
+    pub(super) fn alarms(&self, stood: &[(Nanos, Nanos)]) -> Result<(), Broken> {
         for (at, pair) in &self.facts.forced {
             let base = &self.facts.pairs[*pair].base;
             // That the pair is unhedged, which is told too, does not say why.
@@ -222,7 +222,8 @@ impl Oracle {
             // By its stamp, since not every order reached the venue.
             let Some(fired) = self.books.fired.get(client) else { continue };
             let left = Nanos((fired.stamp_ms * MS).saturating_sub(self.calendar));
-            let open_ns = (end.at_us * 1_000).saturating_sub(self.calendar + left.0);
+            let ended = Nanos((end.at_us * 1_000).saturating_sub(self.calendar));
+            let open_ns = ended.since(left).saturating_sub(shared(stood, left, ended));
             let named = client.to_string();
             // That it ended is told of any order.
             let told = |(at_us, text): &(u64, String)| *at_us < end.at_us && text.contains(&named);
@@ -237,4 +238,9 @@ impl Oracle {
         }
         Ok(())
     }
+}
+
+/// How much of a time the others share with it, ns.
+fn shared(others: &[(Nanos, Nanos)], from: Nanos, until: Nanos) -> u64 {
+    others.iter().map(|(began, ended)| until.min(*ended).since(from.max(*began))).sum()
 }

@@ -430,15 +430,21 @@ fn i20_a_person_hears_of_doubts_before_they_are_over_and_of_what_the_venue_does(
         let at_us = (bench.stamp_ms() + after_ms) * 1_000;
         bench.oracle.books.notes.push((at_us, text));
     };
-    breaks(20, bench.oracle.alarms());
+    breaks(20, bench.oracle.alarms(&[]));
+    let stood = |from_ms: u64, ms: u64| {
+        let from = bench.now.plus(from_ms * MS);
+        (from, from.plus(ms * MS))
+    };
+    breaks(20, bench.oracle.alarms(&[stood(1_000, 1_500), stood(11_900, 9_000)]));
+    bench.oracle.alarms(&[stood(1_000, 1_500), stood(9_000, 600)]).unwrap();
     note(&mut bench, 12_000, format!("order {client}: never landed"));
-    breaks(20, bench.oracle.alarms());
+    breaks(20, bench.oracle.alarms(&[]));
     note(&mut bench, 5_000, format!("order {client}: fate unknown"));
-    bench.oracle.alarms().unwrap();
+    bench.oracle.alarms(&[]).unwrap();
     let base = bench.oracle.facts.pairs[0].base.clone();
     bench.oracle.facts.forced.push((bench.now, 0));
     note(&mut bench, 0, format!("ALERT: pair {base}: 0.1 {base} unhedged for 3 s"));
-    breaks(20, bench.oracle.alarms());
+    breaks(20, bench.oracle.alarms(&[]));
     note(&mut bench, 0, format!("ALERT: pair {base}: an auto-deleveraging of {base}USDT"));
-    bench.oracle.alarms().unwrap();
+    bench.oracle.alarms(&[]).unwrap();
 }

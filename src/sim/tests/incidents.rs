@@ -321,6 +321,10 @@ fn a_stranger_trades_on_the_account_within_its_rules() {
     assert_eq!(kinds(&socket.read(&mut world)), ["NEW", "outboundAccountPosition"]);
     let open = world.signed(SPOT, "GET", "/api/v3/openOrders", "symbol=SOLUSDT").json;
     assert!(open[0]["clientOrderId"].as_str().unwrap().starts_with("web_"));
+    order(&mut world, fault(json!({"half_later_ms": 500})));
+    assert_eq!(kinds(&socket.read(&mut world)), ["NEW", "TRADE", "outboundAccountPosition"]);
+    world.run(SECOND);
+    assert_eq!(kinds(&socket.read(&mut world)), ["TRADE", "outboundAccountPosition"]);
     for symbol in ["BTCUSDT", "1000PEPEUSDT"] {
         order(
             &mut world,
@@ -328,7 +332,7 @@ fn a_stranger_trades_on_the_account_within_its_rules() {
         );
     }
     assert_eq!(world.truth()["positions"].as_array().unwrap().len(), 2);
-    assert_eq!(world.truth()["faults"], json!({"foreign_order": 4}));
+    assert_eq!(world.truth()["faults"], json!({"foreign_order": 5}));
 }
 
 /// Everything the listeners of a troubled session hear; its bytes arrive whole or one at a time.

@@ -123,16 +123,28 @@ pub(super) fn place(
     }
 }
 
-/// Takes an order that no request of ours carried: a stranger's, on the same account and under the same rules.
+/// Takes an order that no request of ours carried: a stranger's, on the same account and under the same rules. Half of
+/// it trades `half_later` ns later, where that is given.
 ///
 /// # Errors
 ///
 /// The venue's refusal, as text.
-pub(in crate::sim) fn take_order(exchange: &mut Exchange, order: NewOrder) -> Result<(), String> {
+pub(in crate::sim) fn take_order(
+    exchange: &mut Exchange,
+    mut order: NewOrder,
+    half_later: Option<u64>,
+) -> Result<(), String> {
     let mut met = order.takes(exchange);
     let checked = filters::check(exchange, &order, &met).and_then(|()| accept(exchange, &order, &mut met));
     checked.map_err(|r| format!("the venue refuses the foreign order: {} {}", r.code, r.msg))?;
-    exchange.execute(order, &met);
+    if half_later.is_some() {
+        order.frozen = true;
+        shrink(exchange, &order, &mut met, 500_000);
+    }
+    let at = exchange.execute(order, &met);
+    if let Some(ns) = half_later {
+        exchange.schedule(exchange.now.saturating_add(ns), Due::Thaw(at));
+    }
     Ok(())
 }
 
