@@ -70,21 +70,6 @@ impl Shadow {
         }
     }
 
-    /// Counts what a trade of somebody else's moved, once, as far as it is in no baseline.
-    pub(super) fn count_foreign(&mut self, instrument: InstrumentId, trade: &TradeRow) {
-        let floor = self.baseline_of(instrument);
-        let counted = self.recon.strangers.entry((instrument, trade.order_id)).or_default();
-        if !counted.insert(trade.trade_id) || trade.at <= floor {
-            return;
-        }
-        let row = self.instruments.get(instrument);
-        let moved = self.recon.foreign.entry(instrument).or_default();
-        let sign = i128::from(trade.side.sign());
-        let fee = if trade.fee_asset == row.base { trade.fee } else { Amount::ZERO };
-        moved.coins += Amount(Amount::of(trade.qty, row.qty_decimals).0 * sign) - fee;
-        moved.units += i128::from(trade.qty.0) * sign;
-    }
-
     pub(super) fn on_open(&mut self, row: &OrderRow, now: Nanos) {
         if row.instrument.is_some() {
             self.adopt(row, now);

@@ -7,28 +7,35 @@
 use super::Shadow;
 use super::recon::{Difference, Item, PAUSE_NS};
 use super::standing::PATIENCE_NS;
+use crate::desk::ledger::worth;
 use crate::desk::order::Order;
 use crate::event::{Asset, End, PairState, Record, WalletRow, lane};
 use crate::metal::crash;
 use crate::units::decimal::pow10_i128;
 use crate::units::time::SEC;
 use crate::units::{Amount, ClientId, InstrumentId, LegKind, Nanos, PairId, Unix};
-use crate::venue::audit::{BalanceRow, PositionRow, TradesFrom};
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use crate::venue::audit::{BalanceRow, PositionRow, TradeRow, TradesFrom};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The pause before another reading doubles so often.
 const REPEATS_SLOWED: u32 = 3;
 /// Where something stays unexplained, an order searched for there is looked for again so much later.
 const LOOK_AGAIN_NS: u64 = 30 * SEC;
 
-/// What orders of others did to the holding of one instrument.
-#[derive(Clone, Copy, Debug, Default)]
+/// What orders of others moved.
+#[derive(Debug, Default)]
 pub(super) struct Foreign {
-    /// Coins of the spot wallet, net of fees paid in them.
-    pub(super) coins: Amount,
-    /// The perp position, in units of the instrument's quantity.
-    pub(super) units: i128,
+    /// Of each asset of the spot wallet, as far as it is in no baseline of it: bought or sold, paid, and taken as fees.
+    coins: BTreeMap<Asset, Amount>,
+    /// Of perp positions, in units of the instrument's quantity.
+    units: BTreeMap<InstrumentId, i128>,
+}
+
+impl Foreign {
+    /// What they moved of a perp position.
+    pub(super) fn units(&self, perp: InstrumentId) -> i128 {
+        self.units.get(&perp).copied().unwrap_or(0)
+    }
 }
 
 /// What a comparison says of one holding.
@@ -96,11 +103,36 @@ impl Shadow {
         self.in_vain(order).map(|(at, _)| at)
     }
 
-    /// From when on, in the venue's time, what others trade of an instrument is in no baseline: of a position
-    /// always, for the books of it begin with nothing.
-    pub(super) fn baseline_of(&self, instrument: InstrumentId) -> Unix {
+    /// Counts what a trade of somebody else's moved, once. Of a position all counts, for the books of it begin with
+    /// nothing.
+    pub(super) fn count_foreign(&mut self, instrument: InstrumentId, trade: &TradeRow) {
+        let counted = self.recon.strangers.entry((instrument, trade.order_id)).or_default();
+        if !counted.insert(trade.trade_id) {
+            return;
+        }
         let row = self.instruments.get(instrument);
-        let what = (row.leg, row.base);
+        let sign = i128::from(trade.side.sign());
+        if row.leg == LegKind::Perp {
+            *self.recon.foreign.units.entry(instrument).or_default() += i128::from(trade.qty.0) * sign;
+            return;
+        }
+        let coins = Amount::of(trade.qty, row.qty_decimals);
+        let paid = worth(coins, trade.price, row.price_decimals);
+        let moved = [
+            (row.base, Amount(coins.0 * sign)),
+            (row.quote, Amount(paid.0 * -sign)),
+            (trade.fee_asset, -trade.fee),
+        ];
+        for (asset, by) in moved {
+            if trade.at > self.baseline_of(LegKind::Spot, asset) {
+                *self.recon.foreign.coins.entry(asset).or_default() += by;
+            }
+        }
+    }
+
+    /// From when on, in the venue's time, what others move of an asset is in no baseline.
+    fn baseline_of(&self, leg: LegKind, asset: Asset) -> Unix {
+        let what = (leg, asset);
         let known = self.recon.baselined.get(&what).or_else(|| self.recovered.compared.get(&what));
         known.copied().unwrap_or(Unix(0))
     }
@@ -110,7 +142,8 @@ impl Shadow {
     /// by one any more, for each of their orders would be asked about.
     fn last_look(&self, instrument: InstrumentId) -> Option<Unix> {
         let explained = self.recon.explained.get(&instrument).copied().unwrap_or_default();
-        let look = Some(explained.max(self.baseline_of(instrument))).filter(|look| *look > Unix(0))?;
+        let row = self.instruments.get(instrument);
+        let look = Some(explained.max(self.baseline_of(row.leg, row.base))).filter(|look| *look > Unix(0))?;
         Some(Unix(look.0 - PATIENCE_NS as i64).max(self.recovered.known_since))
     }
 
@@ -166,7 +199,7 @@ impl Shadow {
             let Some(pair) = self.pair_of(instrument) else { continue };
             let row = self.instruments.get(instrument);
             let (there, booked) = self.position(pair, rows);
-            let foreign = self.recon.foreign.get(&instrument).map_or(0, |moved| moved.units);
+            let foreign = self.recon.foreign.units(instrument);
             let text = || {
                 let text = |units| crate::units::decimal::Text(units, row.qty_decimals);
                 let (there, booked) = (text(there), text(booked));
@@ -188,9 +221,8 @@ impl Shadow {
         let whole = self.recon.rounds.get(&of_lane).is_some_and(|round| round.whole);
         for instrument in scope {
             let row = self.instruments.get(instrument).clone();
-            let foreign = self.recon.foreign.get(&instrument).map_or(Amount::ZERO, |moved| moved.coins);
             let doubted = self.doubted(instrument);
-            let verdict = match self.weigh(row.base, (foreign, doubted), rows, &mut wallets) {
+            let verdict = match self.weigh(row.base, doubted, rows, &mut wallets) {
                 Verdict::Differs(by, text) if doubted && self.paid_as_booked(of_lane, row.quote, rows) => {
                     Verdict::Untraded(by, text)
                 }
@@ -200,7 +232,7 @@ impl Shadow {
             // What was paid is shared by all pairs: it is compared when all of them are still, and says nothing
             // of any one of them.
             if whole && all_still && quotes.insert(row.quote) {
-                let paid = self.weigh(row.quote, (Amount::ZERO, false), rows, &mut wallets);
+                let paid = self.weigh(row.quote, false, rows, &mut wallets);
                 if let Verdict::Differs(by, text) = paid {
                     shared.push((by, text));
                 }
@@ -213,7 +245,7 @@ impl Shadow {
     fn weigh(
         &self,
         asset: Asset,
-        (foreign, doubted): (Amount, bool),
+        doubted: bool,
         rows: &[BalanceRow],
         wallets: &mut Vec<WalletRow>,
     ) -> Verdict {
@@ -223,14 +255,15 @@ impl Shadow {
         let known = self.recovered.openings.get(&(LegKind::Spot, asset)).copied();
         wallets.push(WalletRow { leg: LegKind::Spot, asset, total, opening });
         let Some(known) = known else { return Verdict::Equal };
+        let foreign = self.recon.foreign.coins.get(&asset).copied().unwrap_or_default();
         Verdict::of((opening - known).0, foreign.0, doubted, || {
             format!("{asset} balance is {total} at the venue and {} in the books", known + change)
         })
     }
 
-    /// Whether a market's wallet holds just as much as in the books of what its coins are paid in, and nothing that is
-    /// paid in it moved while the answer was on its way. A trade moves both coins: none is missing in the books then,
-    /// whatever came without one (F108).
+    /// Whether a market's wallet holds just as much of what its coins are paid in as in the books and after what others
+    /// traded, and nothing that is paid in it moved while the answer was on its way. A trade moves both coins: none is
+    /// missing in the books then, whatever came without one (F108).
     fn paid_as_booked(&self, of_lane: usize, quote: Asset, rows: &[BalanceRow]) -> bool {
         let mut paid_in_it = self
             .instruments
@@ -239,7 +272,7 @@ impl Shadow {
             .filter(|row| lane(row.venue, row.leg) == of_lane && row.quote == quote);
         self.recovered.openings.contains_key(&(LegKind::Spot, quote))
             && paid_in_it.all(|row| self.still(of_lane, row.id))
-            && self.weigh(quote, (Amount::ZERO, false), rows, &mut Vec::new()) == Verdict::Equal
+            && matches!(self.weigh(quote, true, rows, &mut Vec::new()), Verdict::Equal | Verdict::Foreign(_))
     }
 
     fn scope(&self, of_lane: usize) -> Vec<InstrumentId> {
@@ -358,11 +391,9 @@ impl Shadow {
                 self.recovered.openings.insert((row.leg, row.asset), row.opening);
                 self.recon.baselined.insert((row.leg, row.asset), as_of);
             }
-            let instruments = Arc::clone(&self.instruments);
-            self.recon.foreign.retain(|id, _| {
-                let of = instruments.get(*id);
-                renewed.iter().all(|row| (row.leg, row.asset) != (of.leg, of.base))
-            });
+            let spot: BTreeSet<Asset> =
+                renewed.iter().filter(|row| row.leg == LegKind::Spot).map(|row| row.asset).collect();
+            self.recon.foreign.coins.retain(|asset, _| !spot.contains(asset));
             self.write(Record::Baseline { at: self.clock.unix(), as_of, held: renewed, unexplained });
         }
         crash::point("K15i");
@@ -431,6 +462,7 @@ mod tests {
     use crate::agents::shadow::streams::tests::{Alone, alone};
     use crate::event::{Source, Verdict as Said};
     use crate::units::time::MS;
+    use crate::units::{Price, Qty, Side};
     use proptest::prelude::*;
 
     const SPOT: InstrumentId = InstrumentId(0);
@@ -518,7 +550,22 @@ mod tests {
     /// Looks at a wallet that holds so many coins, and so much of what they are paid in, than the books do. Whether the
     /// order that was searched for is over.
     fn weighed(coins: i128, paid: i128, baselined: bool, moved: &[InstrumentId]) -> bool {
+        weighed_beside(None, coins, paid, baselined, moved)
+    }
+
+    /// As [`weighed`], with a trade of somebody else's.
+    fn weighed_beside(
+        other: Option<TradeRow>,
+        coins: i128,
+        paid: i128,
+        baselined: bool,
+        moved: &[InstrumentId],
+    ) -> bool {
         let (mut alone, of_lane) = searched();
+        if let Some(trade) = other {
+            alone.shadow.count_foreign(SPOT, &trade);
+            alone.shadow.count_foreign(SPOT, &trade);
+        }
         let row = alone.shadow.instruments.get(SPOT);
         let [base, quote] = [row.base, row.quote];
         let openings = &mut alone.shadow.recovered.openings;
@@ -540,6 +587,30 @@ mod tests {
         assert!(!weighed(7, 0, false, &[]), "what it held before is not known");
         assert!(!weighed(7, 0, true, &[SPOT]));
         assert!(weighed(0, -1, true, &[]), "no coin of it came: what was paid was for something else");
+    }
+
+    #[test]
+    fn what_a_stranger_paid_is_told_apart_from_what_an_order_may_have_been_paid() {
+        let row = alone().shadow.instruments.get(SPOT).clone();
+        let trade = TradeRow {
+            trade_id: 1,
+            order_id: 2,
+            side: Side::Buy,
+            price: Price(3),
+            qty: Qty(2),
+            fee: Amount(5),
+            fee_asset: row.quote,
+            at: Unix(1),
+        };
+        let unit = |decimals: u8| pow10_i128(Amount::SCALE - decimals);
+        let (coins, paid) =
+            (2 * unit(row.qty_decimals), -6 * unit(row.qty_decimals + row.price_decimals) - 5);
+        let weighed = |coins, paid| weighed_beside(Some(trade), coins, paid, true, &[]);
+        assert!(weighed(coins, paid), "just what the stranger did");
+        assert!(weighed(coins + 7, paid), "and coins that came");
+        assert!(!weighed(coins + 7, paid - 1));
+        assert!(!weighed(coins + 7, 0), "undone by something");
+        assert!(weighed(0, paid), "coins went, and nobody was paid for them");
     }
 
     /// The perp order, searched for in vain, when something of an instrument was left unexplained: is it looked for?

@@ -53,8 +53,8 @@ pub(super) struct Recon {
     pub(super) strangers: BTreeMap<(InstrumentId, u64), BTreeSet<u64>>,
     /// Orders of ours that were closed so long ago that their trades are not known one by one.
     pub(super) closed: BTreeSet<(InstrumentId, u64)>,
-    /// What their trades moved, as far as it is in no baseline yet: it explains that much, and no more.
-    pub(super) foreign: BTreeMap<InstrumentId, Foreign>,
+    /// What their trades moved: it explains that much, and no more.
+    pub(super) foreign: Foreign,
     /// In the venue's time: what was traded by then may be in the baseline already.
     pub(super) baselined: BTreeMap<(LegKind, Asset), Unix>,
     /// In the venue's time: by then the books and what others traded explained all that is held of an instrument.

@@ -96,7 +96,7 @@ impl Shadow {
     fn look_at(&mut self, pair: PairId, rows: &[PositionRow], since: Unix, now: Nanos) {
         let perp = self.instruments.pair(pair).perp;
         let (there, booked) = self.position(pair, rows);
-        let difference = there - booked - self.recon.foreign.get(&perp).map_or(0, |moved| moved.units);
+        let difference = there - booked - self.recon.foreign.units(perp);
         if difference == 0 {
             self.watch.differs.remove(&perp);
             return;
