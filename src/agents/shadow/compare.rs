@@ -535,6 +535,39 @@ mod tests {
     }
 
     #[test]
+    fn what_differs_goes_on_differing_though_the_market_is_read_anew() {
+        let (mut alone, of_lane) = searched();
+        let looks = |alone: &mut Alone, after_s| {
+            let (differs, now) = (Verdict::Differs(7, "text".to_owned()), alone.now.plus(after_s * SEC));
+            let round = alone.shadow.recon.rounds.get_mut(&of_lane).unwrap();
+            (round.traded_at, round.before) = (now, alone.shadow.recon.stirred.clone());
+            round.todo.clear();
+            alone.shadow.conclude(of_lane, vec![(SPOT, differs)], Vec::new(), &[], now);
+            alone.shadow.recon.confirmed.contains(&SPOT)
+        };
+        assert!(!looks(&mut alone, 1));
+        let since = Unix((STAMP_S - 10) * SEC as i64);
+        alone.shadow.recon_market(of_lane, Some(since), alone.now);
+        assert!(!looks(&mut alone, 10));
+        alone.shadow.recon_market(of_lane, Some(since), alone.now);
+        assert!(looks(&mut alone, 11), "told, and what may be mended is");
+    }
+
+    #[test]
+    fn an_order_that_was_searched_for_in_vain_waits_for_no_other() {
+        let (mut alone, of_lane) = searched();
+        assert!(!alone.shadow.unsettled(of_lane));
+        let searched = std::mem::take(&mut alone.shadow.orders);
+        alone.fire();
+        // One more of the same market, whose fate nobody knows yet.
+        alone.shadow.orders.values_mut().for_each(|it| it.order.leg.instrument = SPOT);
+        alone.shadow.orders.extend(searched);
+        assert!(!alone.shadow.unsettled(of_lane));
+        alone.shadow.orders.retain(|_, it| it.order.missing().is_none());
+        assert!(alone.shadow.unsettled(of_lane));
+    }
+
+    #[test]
     fn what_no_trade_made_is_no_doing_of_an_order_in_doubt_and_stays_to_be_explained() {
         let (mut alone, of_lane) = searched();
         let untraded = || Verdict::Untraded(7, "text".to_owned());

@@ -11,7 +11,7 @@
 use super::compare::{Foreign, began};
 use super::standing::Standing;
 use super::{Question, Shadow};
-use crate::desk::order::QUARANTINE_NS;
+use crate::desk::order::{Order, QUARANTINE_NS};
 use crate::event::{Asset, PairState, lane, market_of};
 use crate::metal::crash;
 use crate::units::time::{MS, SEC};
@@ -205,6 +205,8 @@ impl Shadow {
         let before = self.recon.rounds.insert(of_lane, round);
         if let (Some(before), Some(round)) = (before, self.recon.rounds.get_mut(&of_lane)) {
             round.since = round.since.min(before.since);
+            // What has differed goes on: a stream that is lost again and again must not put off what follows.
+            round.differs = before.differs;
         }
     }
 
@@ -239,16 +241,17 @@ impl Shadow {
         self.ask_next(of_lane, now);
     }
 
-    /// Whether orders of a round's instruments are still to be resolved by their own questions.
-    fn unsettled(&self, of_lane: usize) -> bool {
+    /// Whether orders of a round's instruments are still to be resolved by their own questions, and none is there that
+    /// was searched for in vain: its proof waits for no other's, since what it hides may be out of hedge.
+    pub(super) fn unsettled(&self, of_lane: usize) -> bool {
         let Some(round) = self.recon.rounds.get(&of_lane) else { return false };
-        self.orders.values().any(|tracked| {
-            let order = &tracked.order;
-            round.scope.contains(&order.leg.instrument)
-                && !order.closed()
-                && self.lost(order).is_none()
-                && self.books[usize::from(order.pair.0)].state != PairState::Quarantined
-        })
+        let orders = self.orders.values().map(|tracked| &tracked.order);
+        let open = |order: &&Order| round.scope.contains(&order.leg.instrument) && !order.closed();
+        let quarantined =
+            |order: &Order| self.books[usize::from(order.pair.0)].state == PairState::Quarantined;
+        let (lost, others): (Vec<&Order>, Vec<&Order>) =
+            orders.filter(open).partition(|order| self.lost(order).is_some());
+        lost.is_empty() && others.into_iter().any(|order| !quarantined(order))
     }
 
     fn ask_next(&mut self, of_lane: usize, now: Nanos) {
