@@ -56,7 +56,9 @@ impl Symbols {
         let mut at = home(&key, leg) & mask;
         // Ends, because at most a quarter of the slots is taken.
         while let Some(slot) = &self.slots[at] {
-            if slot.key == key && slot.leg == leg {
+            // One branch: of words that are compared one by one, each would wait for the one before.
+            let differs = slot.key.iter().zip(key).fold(0, |differs, (one, other)| differs | (one ^ other));
+            if differs == 0 && slot.leg == leg {
                 return Some(slot.known);
             }
             at = (at + 1) & mask;
@@ -118,11 +120,10 @@ fn words_of_any(symbol: &[u8]) -> Option<[u64; WORDS]> {
 /// Where a symbol's search begins. Multiplicative hashing: the same in every run.
 #[inline]
 fn home(key: &[u64; WORDS], leg: LegKind) -> usize {
-    /// Odd, and of even bits: each spreads near keys over the upper half. One for each word, so that none waits for another.
-    const SPREAD: [u64; WORDS] = [0x9e37_79b9_7f4a_7c15, 0xc2b2_ae3d_27d4_eb4f, 0xd6e8_feb8_6659_fd93];
-    let spread = |at: usize| key[at].wrapping_mul(SPREAD[at]);
-    let mixed = spread(0) ^ spread(1).rotate_left(11) ^ spread(2).rotate_left(22);
-    (mixed >> 32) as usize ^ leg as usize
+    /// Odd, and of even bits: spreads near keys over the upper half.
+    const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mixed = key[0] ^ key[1].rotate_left(23) ^ key[2].rotate_left(46);
+    (mixed.wrapping_mul(SPREAD) >> 32) as usize ^ leg as usize
 }
 
 #[cfg(test)]

@@ -39,6 +39,8 @@ const BEST_BLOCK: usize = 50;
 /// `DepthSnapshotStreamEvent`, likewise.
 const DEPTH_SNAPSHOT: u16 = 10_002;
 const DEPTH_BLOCK: usize = 18;
+/// The header of a best bid and ask as it is today: length, template and schema, the first lowest. The version may be any.
+const BEST_TODAY: u64 = BEST_BLOCK as u64 | (BEST_BID_ASK as u64) << 16 | (SCHEMA as u64) << 32;
 
 fn plans(instruments: &Instruments, pairs: &[PairId]) -> Vec<FeedPlan> {
     feed::plans_of(instruments, pairs, &SPOT)
@@ -51,8 +53,21 @@ fn plans(instruments: &Instruments, pairs: &[PairId]) -> Vec<FeedPlan> {
 /// [`Refused`] names the field that can't be believed.
 #[inline]
 fn decode(symbols: &Symbols, leg: LegKind, message: &[u8]) -> Result<Heard, Refused> {
+    let (header, body) = message.split_first_chunk::<HEADER>().ok_or(refused("header", Why::Missing))?;
+    // Nearly every message: one comparison, and no offset that waits for what was read.
+    if u64::from_le_bytes(*header) << 16 == BEST_TODAY << 16
+        && leg == LegKind::Spot
+        && let Some((block, rest)) = body.split_first_chunk()
+    {
+        return best(symbols, block, rest);
+    }
+    decode_any(symbols, leg, header, body)
+}
+
+/// A message of any length and kind.
+#[inline(never)]
+fn decode_any(symbols: &Symbols, leg: LegKind, header: &[u8; HEADER], body: &[u8]) -> Result<Heard, Refused> {
     let cut = |field| refused(field, Why::Missing);
-    let (header, body) = message.split_first_chunk::<HEADER>().ok_or(cut("header"))?;
     let [length, template, schema, _version] =
         [0, 2, 4, 6].map(|at| u16::from_le_bytes([header[at], header[at + 1]]));
     if schema != SCHEMA {
@@ -73,19 +88,19 @@ fn decode(symbols: &Symbols, leg: LegKind, message: &[u8]) -> Result<Heard, Refu
 }
 
 /// Offsets are those of the page less the header.
-#[inline]
+#[inline(always)]
 fn best(symbols: &Symbols, block: &[u8; BEST_BLOCK], rest: &[u8]) -> Result<Heard, Refused> {
     let named = rest.split_first().and_then(|(length, text)| text.get(..usize::from(*length)));
     let symbol = named.ok_or(refused("symbol", Why::Missing))?;
     let Some(known) = symbols.find(LegKind::Spot, symbol) else { return Ok(Heard::Unknown) };
-    let sequence =
-        u64::try_from(word(block, 8)).map_err(|_| refused("bookUpdateId", BadDecimal::Range.into()))?;
     let [price_exponent, qty_exponent] = [block[16], block[17]].map(u8::cast_signed);
     let prices = Rescale::new(price_exponent, known.price_decimals, Price::MAX.0);
     let quantities = Rescale::new(qty_exponent, known.qty_decimals, Qty::MAX.0);
     let price = |field, at| prices.of(word(block, at)).map_err(|bad| refused(field, bad.into()));
     let qty = |field, at| quantities.of(word(block, at)).map_err(|bad| refused(field, bad.into()));
     let book = [price("bidPrice", 18)?, qty("bidQty", 26)?, price("askPrice", 34)?, qty("askQty", 42)?];
+    let sequence =
+        u64::try_from(word(block, 8)).map_err(|_| refused("bookUpdateId", BadDecimal::Range.into()))?;
     Ok(quote(known, sequence, book, Some(stamp(word(block, 0))?), false))
 }
 
