@@ -290,6 +290,12 @@ impl World {
         self.now().plus(shut.saturating_sub(self.network.unix(self.now())))
     }
 
+    /// When both markets take requests again.
+    #[must_use]
+    pub fn open_again_at(&self) -> Nanos {
+        self.open_at(Market::Spot).max(self.open_at(Market::Usdm))
+    }
+
     /// How much of a market's request weight is used in the present minute, and its limit.
     #[must_use]
     pub fn weight_used(&self, market: Market) -> (u32, u32) {

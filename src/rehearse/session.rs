@@ -1,6 +1,6 @@
 //! One session: a world under the faults of its plan, then without them, judged after every step.
 //!
-//! Owns:  the two phases (safety, healing), restarts, and what a session adds up to.
+//! Owns:  the phase under faults, restarts, and what a session adds up to.
 //! Never: goes on past a broken invariant, or lets an engine pass that did not trade.
 
 use super::drawing::{Plan, Strike};
@@ -9,7 +9,7 @@ use super::moment::Aimed;
 use super::oracle::{Allowed, Broken, Oracle};
 use super::{Done, SetupError, World};
 use crate::agents::trader::Weighed;
-use crate::event::{Closed, Mode};
+use crate::event::Closed;
 use crate::sim::Market;
 use crate::units::Nanos;
 use crate::units::time::{MS, SEC};
@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 mod aiming;
 #[cfg(feature = "crashpoints")]
 pub mod grid;
+mod healing;
 mod shrinking;
 
 pub use aiming::Coverage;
@@ -27,29 +28,12 @@ pub use shrinking::shrunk;
 
 /// Until the feeds are live, at a start.
 const LIVE_WITHIN_NS: u64 = 60 * SEC;
-/// I19: all is well again so long after the last fault, or after the venue's own stated end.
-const HEALED_WITHIN_NS: u64 = 60 * SEC;
-/// A venue that stays shut for longer after the last fault is dead: nothing can heal.
-const DEAD_NS: u64 = 600 * SEC;
 /// What the processes of the last minute asked for is used up for the next one, too: a start waits for it (FAULTS 7.3).
 const WINDOW_NS: u64 = 60 * SEC;
 /// So many starts within it may use it up.
 const CROWD: usize = 4;
-/// After so long a session a settlement may have been missed: a hole in the history that entries are weighed by, and
-/// none is made (F47). Only kept sessions of days are so long.
-const HOLE_NS: u64 = 8 * 3_600 * SEC;
-/// A healthy engine goes on for at least this.
-const HEALING_NS: u64 = 12 * SEC;
 /// After a fault that shut every route, before its effects count.
 const GRACE_NS: u64 = 3 * SEC;
-/// How often a person lets a halted engine go on while it heals.
-const RESUMES_MAX: u32 = 2;
-/// What an engine says of a pair whose rest no leg can trade (R12): it takes no entry by rule.
-const DUST: &str = "less than any leg can trade";
-/// What an engine says of a venue that asked it twice within a minute to wait (F95): ten minutes without entries.
-const SLOWED: &str = "asked to wait twice within a minute";
-/// No entry begins so shortly before a settlement (DESIGN §5, gate): hosts that were down for long reach it.
-const GUARD_NS: u64 = 900 * SEC;
 /// I16: what has arrived is dealt with in fewer turns than this; a room that goes on working does so for ever.
 const BUSY_TURNS_MAX: u64 = 20_000;
 /// Pause before a process that ended by itself is started again.
@@ -204,72 +188,6 @@ impl<'a> Session<'a> {
             self.oracle.secrets("a line for a person", line.as_bytes())?;
         }
         self.oracle.at_rest(&self.world)
-    }
-
-    /// All faults are off: everything becomes well, and trading goes on (I19).
-    fn heal(&mut self) -> Result<(), Broken> {
-        self.queue.clear();
-        self.give_up();
-        self.world.calm();
-        self.oracle.acted(self.world.now(), "calm");
-        // Processes that died have used up sockets, too: the next one needs some.
-        let open_at = [Market::Spot, Market::Usdm]
-            .map(|market| self.world.open_at(market).max(self.world.sockets_at(market)));
-        let from = open_at[0].max(open_at[1]);
-        if from.since(self.world.now()) > DEAD_NS {
-            self.unhealed = true;
-            return Ok(());
-        }
-        self.oracle.excuse(from.plus(GRACE_NS));
-        self.until_time(from)?;
-        let crowded = self.is_crowded();
-        let trips = self.oracle.round_trips();
-        // A stop that comes while starts have used up the minute leaves payments unread (and says so).
-        let from = from.plus(if crowded { WINDOW_NS } else { 0 });
-        // A process that does not know what was used of a minute waits for the next one.
-        let knows_at = self.dark_at.map_or(from, |at| from.max(at.plus(WINDOW_NS)));
-        let (least, limit) = (from.plus(HEALING_NS), knows_at.plus(HEALED_WITHIN_NS));
-        let mut next = self.world.now().plus(SEC);
-        let mut resumes = RESUMES_MAX;
-        let mut looked = false;
-        loop {
-            // A person looks, once: also at what is told a moment later, since what a fault held back is heard when it
-            // ends. What a pair's entries are off for is over, or it will be told again.
-            if self.oracle.tells("no new entries") && !self.no_entries && !looked {
-                looked = true;
-                self.oracle.acted(self.world.now(), "restart by a person");
-                self.crash(&json!({"kind": "kill_process"}))?;
-            }
-            self.until_time(next)?;
-            next = next.plus(SEC);
-            let mode = self.world.shadow().mode();
-            if matches!(mode, Mode::Halted | Mode::Killed) && resumes > 0 {
-                resumes -= 1;
-                self.operator("resume");
-            }
-            let restless = self.oracle.restless(&self.world);
-            let by_rule = [DUST, SLOWED].iter().any(|words| self.oracle.tells(words));
-            let by_rule = by_rule || self.world.settles_in() < GUARD_NS;
-            let no_entries = self.no_entries || self.world.now().0 >= HOLE_NS;
-            let traded = self.oracle.round_trips() > trips || no_entries || by_rule;
-            if restless.is_empty() && traded && self.world.now() >= least {
-                return Ok(());
-            }
-            if self.world.now() >= limit {
-                // Orders of a moment ago are no unrest: a stop resolves them.
-                if traded && restless.len() <= 3 {
-                    return Ok(());
-                }
-                let shadow = self.world.shadow();
-                let frozen: Vec<_> = shadow.why().filter_map(|it| it.frozen).collect();
-                let still = || format!("nothing was traded ({})", self.world.why_still());
-                let what = restless.into_iter().next().unwrap_or_else(still);
-                let mode = shadow.mode();
-                let why =
-                    format!("60 s after the last fault: {what} ({mode:?} {} {frozen:?})", shadow.mode_why());
-                return Err(Broken { invariant: 19, why });
-            }
-        }
     }
 
     fn stop(&mut self) -> Result<bool, Broken> {

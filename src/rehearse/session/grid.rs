@@ -10,7 +10,8 @@ mod cells;
 
 pub use cells::{Cell, Kind, Met, Place, Restart, all};
 
-use super::{Broken, DUST, HEALED_WITHIN_NS, HEALING_NS, LIVE_WITHIN_NS, Session};
+use super::healing::{DUST, HEALED_WITHIN_NS, HEALING_NS};
+use super::{Broken, LIVE_WITHIN_NS, Session};
 use crate::event::Mode;
 use crate::metal::crash;
 use crate::rehearse::drawing::keyed;
