@@ -65,8 +65,8 @@ impl Session<'_> {
             self.until_time(next)?;
             next = next.plus(SEC);
             // What strangers used up is known to a process that has just begun when it asks, and is sent away for longer.
-            let open_at = self.world.open_again_at();
-            if open_at > from && open_at.since(self.world.now()) <= DEAD_NS {
+            let (now, open_at) = (self.world.now(), self.world.open_again_at());
+            if open_at > from.max(now) && open_at.since(now) <= DEAD_NS {
                 self.oracle.excuse(open_at.plus(GRACE_NS));
                 (from, next) = (open_at, open_at);
                 (least, limit) = (from.plus(HEALING_NS), limit.max(from.plus(HEALED_WITHIN_NS)));
