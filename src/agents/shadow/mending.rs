@@ -30,6 +30,8 @@ const T_WINDOW_NS: u64 = 8 * SEC;
 /// Out of bound so long: a person hears of it again, and then every minute.
 const T_HARD_NS: u64 = 30 * SEC;
 const EVERY_NS: u64 = 60 * SEC;
+/// What is left counts as dust once every quote has said so for so long: one may be far off (F39).
+const T_DUST_NS: u64 = 2 * SEC;
 /// A repair refused for want of funds is halved so often at most.
 const HALVED_MAX: u8 = 4;
 
@@ -46,6 +48,8 @@ pub(super) struct Mending {
     since: Option<Nanos>,
     /// How long it had been so when a person was told last.
     told_ns: u64,
+    /// Since when what is left is less than any leg can trade.
+    dust_since: Option<Nanos>,
     /// Why an unwind could not leave, as told last.
     declined: Option<Closed>,
     /// Unwinds that were refused.
@@ -84,6 +88,12 @@ impl Mending {
     /// Known to be within bound.
     pub(super) fn sound(&mut self) {
         (self.since, self.told_ns) = (None, 0);
+    }
+
+    /// Takes in whether what is left is less than any leg can trade, as the present quote has it; whether it is dust.
+    pub(super) fn is_dust(&mut self, little: bool, now: Nanos) -> bool {
+        self.dust_since = little.then(|| self.dust_since.unwrap_or(now));
+        self.dust_since.is_some_and(|since| now.since(since) >= T_DUST_NS)
     }
 
     /// How far past the touch the next unwind may go, in parts per million.
@@ -254,5 +264,20 @@ impl Shadow {
                 self.halt(text, now);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_quote_that_is_far_off_makes_no_dust() {
+        let mut mending = Mending::default();
+        let mut at = |little, ms| mending.is_dust(little, Nanos(ms * MS));
+        assert!(!at(true, 100) && !at(true, 2_099));
+        assert!(at(true, 2_100) && at(true, 9_000));
+        assert!(!at(false, 9_100) && !at(true, 9_200));
+        assert!(at(true, 11_200));
     }
 }

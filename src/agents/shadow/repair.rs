@@ -99,6 +99,7 @@ impl Shadow {
         } else {
             mending.sound()
         }
+        let dust = mending.is_dust(next == Next::Dust, now);
         if !matches!(next, Next::Settled { .. }) && self.complete(at, proven, next, now) {
             return;
         }
@@ -112,7 +113,7 @@ impl Shadow {
             Next::Unwind { leg, side, qty } => self.unwind(at, leg, side, qty, now),
             Next::Settled { .. } if asked => {}
             Next::Settled { hedged } if all_booked => self.resolve(at, hedged, now),
-            Next::Dust if all_booked && !asked => {
+            Next::Dust if dust && all_booked && !asked => {
                 let name = row.name;
                 let exposure = proven.exposure();
                 let why = format!(
