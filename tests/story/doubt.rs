@@ -217,6 +217,23 @@ fn while_a_fate_is_unknown_its_venue_takes_no_entry_and_positions_may_still_be_c
     ended_clean(&world);
 }
 
+/// One entry of SOL, filled and booked.
+fn entered() -> World {
+    let mut world = live(&one_entry("SOL", 11));
+    assert!(world.run_until(|world| world.shadow().open_now() == 1, 10 * SEC), "no entry");
+    world
+}
+
+/// An order in doubt is so still after that time, and then proven dead by evidence C.
+#[track_caller]
+fn lost_after(world: &mut World, ns: u64) {
+    world.run_for(ns);
+    assert_eq!(world.shadow().unknown_now(), 1, "not before its settling time");
+    world.run_for(6 * SEC);
+    assert_eq!(world.shadow().unknown_now(), 0);
+    assert_eq!(records(world, Kind::OrderEnd).iter().filter(|end| end["evidence"] == "C").count(), 1);
+}
+
 /// Evidence C wants a position equal to the books. Somebody else's trade stands in it, which the venue lists under
 /// an order that is not ours: what differs is just that, so the order found nowhere did nothing. Nothing of the
 /// stranger's is touched (R20), and the pair takes no entry until a person has looked (F82).
@@ -239,8 +256,7 @@ fn an_order_found_nowhere_is_lost_though_a_strangers_trade_stands_in_the_positio
 /// known as a stranger's: the coins are in the balance, and no trace of ours.
 #[test]
 fn an_order_found_nowhere_is_lost_though_a_stranger_bought_coins_before_it_left_and_after() {
-    let mut world = live(&one_entry("SOL", 11));
-    assert!(world.run_until(|world| world.shadow().open_now() == 1, 10 * SEC), "no entry");
+    let mut world = entered();
     let order =
         json!({"kind": "foreign_order", "symbol": "SOLUSDT", "market": "spot", "half_later_ms": 12_000});
     faults(&mut world, &[order]);
@@ -249,11 +265,7 @@ fn an_order_found_nowhere_is_lost_though_a_stranger_bought_coins_before_it_left_
     world.run_for(5 * SEC);
     faults(&mut world, &[json!({"kind": "lose", "market": "spot", "client_side": "SELL"})]);
     world.ask(Ask::Flatten("done".to_owned()));
-    world.run_for(10 * SEC);
-    assert_eq!(world.shadow().unknown_now(), 1, "not before its settling time");
-    world.run_for(6 * SEC);
-    assert_eq!(world.shadow().unknown_now(), 0);
-    assert_eq!(records(&world, Kind::OrderEnd).iter().filter(|end| end["evidence"] == "C").count(), 1);
+    lost_after(&mut world, 10 * SEC);
     assert_eq!(world.shadow().totals.sent, 5, "there, back, and the coins once more");
     // The box lists the stranger's first.
     let last = ["buy perp SOLUSDT 3.03 FILLED 3.03 reduce-only", "sell spot SOLUSDT 3.03 FILLED 3.03"];
@@ -266,18 +278,13 @@ fn an_order_found_nowhere_is_lost_though_a_stranger_bought_coins_before_it_left_
 /// told, and not sold.
 #[test]
 fn an_order_found_nowhere_is_lost_though_coins_came_meanwhile() {
-    let mut world = live(&one_entry("SOL", 11));
-    assert!(world.run_until(|world| world.shadow().open_now() == 1, 10 * SEC), "no entry");
+    let mut world = entered();
     faults(&mut world, &[json!({"kind": "lose", "market": "spot", "client_side": "SELL"})]);
     world.ask(Ask::Flatten("done".to_owned()));
     world.run_for(SEC);
     faults(&mut world, &[json!({"kind": "credit", "symbol": "SOLUSDT"})]);
     faults(&mut world, &[json!({"kind": "foreign_order", "symbol": "SOLUSDT", "market": "spot"})]);
-    world.run_for(9 * SEC);
-    assert_eq!(world.shadow().unknown_now(), 1, "not before its settling time");
-    world.run_for(6 * SEC);
-    assert_eq!(world.shadow().unknown_now(), 0);
-    assert_eq!(records(&world, Kind::OrderEnd).iter().filter(|end| end["evidence"] == "C").count(), 1);
+    lost_after(&mut world, 9 * SEC);
     assert_eq!(world.shadow().totals.sent, 5, "there, back, and the coins once more");
     world.run_for(20 * SEC);
     // The box lists the stranger's first.
@@ -292,8 +299,7 @@ fn an_order_found_nowhere_is_lost_though_coins_came_meanwhile() {
 #[test]
 fn an_order_found_nowhere_is_lost_though_a_stranger_bought_while_a_look_was_on_its_way() {
     let resumed = || {
-        let mut world = live(&one_entry("SOL", 11));
-        assert!(world.run_until(|world| world.shadow().open_now() == 1, 10 * SEC), "no entry");
+        let mut world = entered();
         world.ask(Ask::Resume("look anew".to_owned()));
         world
     };
@@ -315,11 +321,7 @@ fn an_order_found_nowhere_is_lost_though_a_stranger_bought_while_a_look_was_on_i
     assert!(looks(&world) > before);
     faults(&mut world, &[json!({"kind": "lose", "market": "spot", "client_side": "SELL"})]);
     world.ask(Ask::Flatten("done".to_owned()));
-    world.run_for(10 * SEC);
-    assert_eq!(world.shadow().unknown_now(), 1, "not before its settling time");
-    world.run_for(6 * SEC);
-    assert_eq!(world.shadow().unknown_now(), 0);
-    assert_eq!(records(&world, Kind::OrderEnd).iter().filter(|end| end["evidence"] == "C").count(), 1);
+    lost_after(&mut world, 10 * SEC);
 }
 
 /// Nobody answers a question about it for a minute: never guessed. A person is told, the rest trades on,

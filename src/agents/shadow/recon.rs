@@ -11,7 +11,7 @@
 use super::compare::{Foreign, began};
 use super::standing::Standing;
 use super::{Question, Shadow};
-use crate::desk::order::{Order, QUARANTINE_NS};
+use crate::desk::order::QUARANTINE_NS;
 use crate::event::{Asset, PairState, lane, market_of};
 use crate::metal::crash;
 use crate::units::time::{MS, SEC};
@@ -245,13 +245,12 @@ impl Shadow {
     /// was searched for in vain: its proof waits for no other's, since what it hides may be out of hedge.
     pub(super) fn unsettled(&self, of_lane: usize) -> bool {
         let Some(round) = self.recon.rounds.get(&of_lane) else { return false };
-        let orders = self.orders.values().map(|tracked| &tracked.order);
-        let open = |order: &&Order| round.scope.contains(&order.leg.instrument) && !order.closed();
-        let quarantined =
-            |order: &Order| self.books[usize::from(order.pair.0)].state == PairState::Quarantined;
-        let (lost, others): (Vec<&Order>, Vec<&Order>) =
-            orders.filter(open).partition(|order| self.lost(order).is_some());
-        lost.is_empty() && others.into_iter().any(|order| !quarantined(order))
+        let open = || {
+            let orders = self.orders.values().map(|tracked| &tracked.order);
+            orders.filter(|order| round.scope.contains(&order.leg.instrument) && !order.closed())
+        };
+        !open().any(|order| self.lost(order).is_some())
+            && open().any(|order| self.books[usize::from(order.pair.0)].state != PairState::Quarantined)
     }
 
     fn ask_next(&mut self, of_lane: usize, now: Nanos) {
