@@ -28,6 +28,25 @@ impl Marks {
         unsafe { of_vectors(bytes) }
     }
 
+    /// Those of these bytes, by vectors that are as long: for callers that know that they are there.
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    #[must_use]
+    #[target_feature(enable = "avx2")]
+    pub(super) fn of_long(bytes: &[u8; WIDTH]) -> Self {
+        use std::arch::x86_64::{
+            _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_set1_epi8,
+        };
+        // SAFETY: as many bytes.
+        let bytes = unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) };
+        let dots = _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(b'.'.cast_signed()));
+        let quotes = _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(b'"'.cast_signed()));
+        Self {
+            dots: _mm256_movemask_epi8(dots).cast_unsigned(),
+            quotes: _mm256_movemask_epi8(quotes).cast_unsigned(),
+        }
+    }
+
     /// As of other machines, byte by byte: the twin that tests hold against the vectors.
     #[cfg(any(test, not(target_arch = "x86_64")))]
     #[must_use]
@@ -87,6 +106,11 @@ mod tests {
         ) {
             let marks = Marks::of(&text);
             prop_assert_eq!(marks, Marks::of_each(&text));
+            #[cfg(target_arch = "x86_64")]
+            if is_x86_feature_detected!("avx2") {
+                // SAFETY: this processor has them.
+                prop_assert_eq!(marks, unsafe { Marks::of_long(&text) });
+            }
             let mut moved = [0; WIDTH];
             moved[..WIDTH - at].copy_from_slice(&text[at..]);
             prop_assert_eq!(marks.from(at), Marks::of_each(&moved));

@@ -16,6 +16,7 @@
 //! | `tls_trust`, `tls_rustls`, `tls_own`, `tls_record` | whom it trusts, the handshake, what comes after it, its records |
 //! | `ahead` | messages sealed ahead of being sent |
 //! | `marks` | where dots and quotes stand among thirty-two bytes |
+//! | `fours` | four decimal texts read together, by vectors |
 //! | `decoy` | reads that nothing comes of, and links to nobody, to keep the way of a quote warm |
 //! | `socket` | the options of our TCP sockets |
 //! | `packets` | the kernel's own stamps of what came and what left, for measuring |
@@ -51,6 +52,7 @@ pub mod dial;
 pub mod disk;
 mod disk_memory;
 pub mod entropy;
+pub mod fours;
 mod inbound;
 pub mod intents;
 pub mod latch;

@@ -89,37 +89,43 @@ impl Rescale {
     #[must_use]
     pub fn new(exponent: i8, scale: u8, max: i64) -> Self {
         let tens = i16::from(exponent) + i16::from(scale);
-        let max = max.max(0).unsigned_abs();
-        // Further apart than a word has digits, only 0 is the same in both.
-        let none = Self { tens, by: 1, turn: 0, within: 0, most: 0 };
-        let Some(by) = TENS.get(usize::from(tens.unsigned_abs())) else { return none };
-        if tens < 0 {
-            let (turn, within) = (u32::from(tens.unsigned_abs()), i64::MAX.unsigned_abs());
-            Self { tens, by: by.inverse, turn, within, most: by.most.min(max) }
-        } else {
-            Self { tens, by: by.power, turn: 0, within: by.most, most: max }
-        }
-    }
-
-    /// One of them.
-    ///
-    /// # Errors
-    ///
-    /// [`BadDecimal::Range`], or [`BadDecimal::Precision`] where it would have to be rounded.
-    #[inline]
-    pub fn of(&self, count: i64) -> Result<i64, BadDecimal> {
-        // What is negative is larger than any that fits.
-        let value = count.cast_unsigned();
-        let scaled = value.wrapping_mul(self.by).rotate_right(self.turn);
-        if value <= self.within && scaled <= self.most {
-            Ok(scaled.cast_signed())
-        } else {
-            Err(self.why(count))
+        let most = max.max(0).unsigned_abs();
+        // What comes as fine as it is kept or finer: of the venues' numbers, all.
+        match TENS.get(usize::from(tens.wrapping_neg().cast_unsigned())) {
+            Some(by) => Self {
+                tens,
+                by: by.inverse,
+                turn: u32::from(tens.unsigned_abs()),
+                within: i64::MAX.unsigned_abs(),
+                most: by.most.min(most),
+            },
+            None => Self::coarser(tens, most),
         }
     }
 
     #[cold]
-    fn why(&self, count: i64) -> BadDecimal {
+    fn coarser(tens: i16, most: u64) -> Self {
+        match TENS.get(usize::from(tens.unsigned_abs())).filter(|_| tens > 0) {
+            Some(by) => Self { tens, by: by.power, turn: 0, within: by.most, most },
+            // Further apart than a word has digits, only 0 is the same in both.
+            None => Self { tens, by: 1, turn: 0, within: 0, most: 0 },
+        }
+    }
+
+    /// One of them; `None`: [`Rescale::why`] says it.
+    #[inline]
+    #[must_use]
+    pub fn of(&self, count: i64) -> Option<i64> {
+        // What is negative is larger than any that fits.
+        let value = count.cast_unsigned();
+        let scaled = value.wrapping_mul(self.by).rotate_right(self.turn);
+        (value <= self.within && scaled <= self.most).then_some(scaled.cast_signed())
+    }
+
+    /// Why this one is none: it would have to be rounded, or it is out of range.
+    #[cold]
+    #[must_use]
+    pub fn why(&self, count: i64) -> BadDecimal {
         let power = POW10.get(usize::from(self.tens.unsigned_abs()));
         let rounds = self.tens < 0 && count > 0 && power.is_none_or(|power| count % power != 0);
         if rounds { BadDecimal::Precision } else { BadDecimal::Range }
@@ -284,7 +290,8 @@ mod tests {
     }
 
     fn rescaled(count: i64, exponent: i8, scale: u8, max: i64) -> Result<i64, BadDecimal> {
-        Rescale::new(exponent, scale, max).of(count)
+        let rescale = Rescale::new(exponent, scale, max);
+        rescale.of(count).ok_or_else(|| rescale.why(count))
     }
 
     /// The obvious way: in an `i128`, digit by digit.

@@ -5,6 +5,7 @@
 //!        general parser, which names the field. So a changed layout can cost time, never give a wrong quote.
 //! Quirk: venues use no escapes in these messages; a text with one is `None` here.
 
+use crate::metal::fours::Four;
 use crate::metal::marks::{Marks, WIDTH};
 use crate::units::decimal::{self, POW10};
 
@@ -122,6 +123,15 @@ impl<'a> Scan<'a> {
         }
         self.rest = self.rest.get(end.wrapping_add(1)..)?;
         Some(value)
+    }
+
+    /// Takes four decimals, each with its literal and its closing quote, in one; `None` says only that they are to be
+    /// taken one by one.
+    #[inline]
+    pub fn four(&mut self, four: &Four<'_>) -> Option<[i64; 4]> {
+        let (values, end) = four.read(self.whole, self.whole.len().wrapping_sub(self.rest.len()))?;
+        self.rest = self.whole.get(end..)?;
+        Some(values)
     }
 
     /// What stands in the next [`WIDTH`] bytes, nothing after the end of the message; `None` of a message that is

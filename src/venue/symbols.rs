@@ -3,7 +3,7 @@
 //! Owns:  a fixed table per generation: symbol and market → dense id and decimals.
 //! Never: hashes with a random seed, allocates after it was built, or knows symbols that do not trade.
 
-use crate::event::Instruments;
+use crate::event::{Instruments, Symbol};
 use crate::units::{InstrumentId, LegKind, VenueId};
 
 /// What a decoder needs to know of an instrument.
@@ -20,13 +20,15 @@ pub struct Known {
 /// The symbols of one venue in one generation.
 #[derive(Clone, Debug)]
 pub struct Symbols {
-    /// Open addressing with linear probing; a power of two, at most a quarter full.
-    slots: Vec<Option<Slot>>,
+    /// Of at most 16 bytes: open addressing with linear probing; a power of two, at most a quarter full.
+    slots: Box<[Option<Slot>]>,
+    /// The others, which are few.
+    long: Vec<(Symbol, LegKind, Known)>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Slot {
-    key: [u64; WORDS],
+    key: Key,
     leg: LegKind,
     known: Known,
 }
@@ -36,12 +38,14 @@ impl Symbols {
     #[must_use]
     pub fn new(instruments: &Instruments, venue: VenueId) -> Self {
         let ours = || instruments.instruments.iter().filter(|row| row.venue == venue);
-        let mut table = Self { slots: vec![None; (ours().count() * 4).next_power_of_two().max(16)] };
+        let slots = vec![None; (ours().count() * 4).next_power_of_two().max(16)];
+        let mut table = Self { slots: slots.into(), long: Vec::new() };
         for row in ours() {
             let known =
                 Known { id: row.id, price_decimals: row.price_decimals, qty_decimals: row.qty_decimals };
-            if let Some(key) = words(row.symbol.as_bytes()) {
-                table.insert(Slot { key, leg: row.leg, known });
+            match key(row.symbol.as_bytes()) {
+                Some(key) => table.insert(Slot { key, leg: row.leg, known }),
+                None => table.long.push((row.symbol, row.leg, known)),
             }
         }
         table
@@ -51,30 +55,38 @@ impl Symbols {
     #[inline]
     #[must_use]
     pub fn find(&self, leg: LegKind, symbol: &[u8]) -> Option<Known> {
-        let key = words(symbol)?;
-        let mask = self.slots.len() - 1;
-        let mut at = home(&key, leg) & mask;
+        let Some(key) = key(symbol) else { return self.find_long(leg, symbol) };
+        let mask = self.slots.len().wrapping_sub(1);
+        let mut at = home(key, leg) & mask;
         // Ends, because at most a quarter of the slots is taken.
-        while let Some(slot) = &self.slots[at] {
+        while let Some(slot) = self.slots.get(at)? {
             // One branch: of words that are compared one by one, each would wait for the one before.
-            let differs = slot.key.iter().zip(key).fold(0, |differs, (one, other)| differs | (one ^ other));
-            if differs == 0 && slot.leg == leg {
+            if (slot.key.0 ^ key.0) | (slot.key.1 ^ key.1) | u64::from(slot.leg != leg) == 0 {
                 return Some(slot.known);
             }
-            at = (at + 1) & mask;
+            at = at.wrapping_add(1) & mask;
         }
         None
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn find_long(&self, leg: LegKind, symbol: &[u8]) -> Option<Known> {
+        let of = |row: &&(Symbol, LegKind, Known)| row.1 == leg && row.0.as_bytes() == symbol;
+        self.long.iter().find(of).map(|row| row.2)
     }
 
     /// One more than the largest id there is.
     #[must_use]
     pub fn ids_end(&self) -> usize {
-        self.slots.iter().flatten().map(|slot| usize::from(slot.known.id.0) + 1).max().unwrap_or(0)
+        let short = self.slots.iter().flatten().map(|slot| slot.known);
+        let all = short.chain(self.long.iter().map(|row| row.2));
+        all.map(|known| usize::from(known.id.0) + 1).max().unwrap_or(0)
     }
 
     fn insert(&mut self, new: Slot) {
         let mask = self.slots.len() - 1;
-        let mut at = home(&new.key, new.leg) & mask;
+        let mut at = home(new.key, new.leg) & mask;
         while self.slots[at].is_some() {
             at = (at + 1) & mask;
         }
@@ -82,47 +94,38 @@ impl Symbols {
     }
 }
 
-/// Words that hold the longest symbol of [`crate::event::Symbol`].
-const WORDS: usize = 3;
+/// A symbol of 4 to 16 bytes as two words, padded with zeros.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Key(u64, u64);
 
-/// A symbol as words, padded with zeros; `None` if it is too long to be one of ours.
+/// `None`: another one.
 #[inline]
-fn words(symbol: &[u8]) -> Option<[u64; WORDS]> {
+fn key(symbol: &[u8]) -> Option<Key> {
     let len = symbol.len();
     // Two loads that overlap, where a copy of some length would be a call.
     if let (Some(first), Some(last)) = (symbol.first_chunk(), symbol.last_chunk())
         && len <= 16
     {
-        let beyond = u64::from_le_bytes(*last).checked_shr(8 * (16 - len as u32)).unwrap_or(0);
-        return Some([u64::from_le_bytes(*first), beyond, 0]);
+        let spare = 8u32.wrapping_mul(16u32.wrapping_sub(len as u32));
+        let beyond = u64::from_le_bytes(*last).checked_shr(spare).unwrap_or(0);
+        return Some(Key(u64::from_le_bytes(*first), beyond));
     }
     if let (Some(first), Some(last)) = (symbol.first_chunk(), symbol.last_chunk())
         && len <= 8
     {
-        let last = u64::from(u32::from_le_bytes(*last)) << (8 * (len as u32 - 4));
-        return Some([u64::from(u32::from_le_bytes(*first)) | last, 0, 0]);
+        let last = u64::from(u32::from_le_bytes(*last))
+            .wrapping_shl(8u32.wrapping_mul((len as u32).wrapping_sub(4)));
+        return Some(Key(u64::from(u32::from_le_bytes(*first)) | last, 0));
     }
-    words_of_any(symbol)
-}
-
-/// As [`words`]: symbols that are very short or very long.
-#[inline(never)]
-fn words_of_any(symbol: &[u8]) -> Option<[u64; WORDS]> {
-    let mut bytes = [0u8; 8 * WORDS];
-    bytes.get_mut(..symbol.len())?.copy_from_slice(symbol);
-    let mut out = [0u64; WORDS];
-    for (word, chunk) in out.iter_mut().zip(bytes.as_chunks::<8>().0) {
-        *word = u64::from_le_bytes(*chunk);
-    }
-    Some(out)
+    None
 }
 
 /// Where a symbol's search begins. Multiplicative hashing: the same in every run.
 #[inline]
-fn home(key: &[u64; WORDS], leg: LegKind) -> usize {
+fn home(key: Key, leg: LegKind) -> usize {
     /// Odd, and of even bits: spreads near keys over the upper half.
     const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mixed = key[0] ^ key[1].rotate_left(23) ^ key[2].rotate_left(46);
+    let mixed = key.0 ^ key.1.rotate_left(23);
     (mixed.wrapping_mul(SPREAD) >> 32) as usize ^ leg as usize
 }
 
@@ -134,8 +137,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn words_of_every_length_are_those_of_a_plain_copy(symbol in prop::collection::vec(any::<u8>(), 0..40)) {
-            prop_assert_eq!(words(&symbol), words_of_any(&symbol));
+        fn keys_of_every_length_are_those_of_a_plain_copy(symbol in prop::collection::vec(any::<u8>(), 0..40)) {
+            let mut bytes = [0; 16];
+            let copied = (4..=16).contains(&symbol.len()).then(|| {
+                bytes[..symbol.len()].copy_from_slice(&symbol);
+                let [first, beyond] = [0, 8].map(|at| u64::from_le_bytes(*bytes[at..].first_chunk().unwrap()));
+                Key(first, beyond)
+            });
+            prop_assert_eq!(key(&symbol), copied);
         }
     }
 

@@ -19,7 +19,8 @@ const DEAD_NS: u64 = 600 * SEC;
 const HOLE_NS: u64 = 8 * 3_600 * SEC;
 /// A healthy engine goes on for at least this.
 pub(super) const HEALING_NS: u64 = 12 * SEC;
-/// How often a person lets a halted engine go on while it heals.
+/// How often a person lets a halted engine go on while it heals: it mends what is open without one, and would halt
+/// again over what is still in doubt, so a person waits until nothing is. What was killed mends nothing.
 const RESUMES_MAX: u32 = 2;
 /// What an engine says of a pair whose rest no leg can trade (R12): it takes no entry by rule.
 pub(super) const DUST: &str = "less than any leg can trade";
@@ -71,12 +72,12 @@ impl Session<'_> {
                 (from, next) = (open_at, open_at);
                 (least, limit) = (from.plus(HEALING_NS), limit.max(from.plus(HEALED_WITHIN_NS)));
             }
+            let restless = self.oracle.restless(&self.world);
             let mode = self.world.shadow().mode();
-            if matches!(mode, Mode::Halted | Mode::Killed) && resumes > 0 {
+            if resumes > 0 && (mode == Mode::Killed || mode == Mode::Halted && restless.is_empty()) {
                 resumes -= 1;
                 self.operator("resume");
             }
-            let restless = self.oracle.restless(&self.world);
             let by_rule = [DUST, SLOWED].iter().any(|words| self.oracle.tells(words));
             let by_rule = by_rule || self.world.settles_in() < GUARD_NS;
             let no_entries = self.no_entries || self.world.now().0 >= HOLE_NS;

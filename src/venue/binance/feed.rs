@@ -10,6 +10,7 @@
 
 use super::limits;
 use crate::event::Instruments;
+use crate::metal::fours::Four;
 use crate::units::decimal;
 use crate::units::{InstrumentId, LegKind, PairId, Price, Qty, Unix};
 use crate::venue::fields::{Fields, funding_rate, mark_price, quote, refused, settlement};
@@ -220,9 +221,23 @@ fn scan_usdm(symbols: &Symbols, message: &[u8]) -> Option<Heard> {
     Some(quote(known, sequence, book, Some(sent), false))
 }
 
+/// What stands before the numbers of [`scan_book`].
+const BOOK: [u64; 4] =
+    [Four::key(b",\"b\":\""), Four::key(b",\"B\":\""), Four::key(b",\"a\":\""), Four::key(b",\"A\":\"")];
+
 /// `,"b":"…","B":"…","a":"…","A":"…"`
 #[inline]
 fn scan_book(scan: &mut Scan<'_>, known: Known) -> Option<[i64; 4]> {
+    let scales = [known.price_decimals, known.qty_decimals];
+    match scan.four(&Four { keys: &BOOK, scales }) {
+        Some(book) => Some(book),
+        None => scan_each(scan, known),
+    }
+}
+
+/// As [`scan_book`], number by number.
+#[inline(never)]
+fn scan_each(scan: &mut Scan<'_>, known: Known) -> Option<[i64; 4]> {
     scan.lit(b",\"b\":\"")?;
     let bid = scan.decimal(known.price_decimals, Price::MAX.0)?;
     scan.lit(b",\"B\":\"")?;

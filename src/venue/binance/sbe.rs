@@ -14,6 +14,7 @@ use crate::units::decimal::{BadDecimal, Rescale};
 use crate::units::{LegKind, PairId, Price, Qty, Unix};
 use crate::venue::fields::{quote, refused};
 use crate::venue::heard::Binary;
+use crate::venue::symbols::Known;
 use crate::venue::{FeedPlan, Heard, Refused, Symbols, Why};
 
 /// What the rest of the engine knows of it.
@@ -93,15 +94,42 @@ fn best(symbols: &Symbols, block: &[u8; BEST_BLOCK], rest: &[u8]) -> Result<Hear
     let named = rest.split_first().and_then(|(length, text)| text.get(..usize::from(*length)));
     let symbol = named.ok_or(refused("symbol", Why::Missing))?;
     let Some(known) = symbols.find(LegKind::Spot, symbol) else { return Ok(Heard::Unknown) };
-    let [price_exponent, qty_exponent] = [block[16], block[17]].map(u8::cast_signed);
-    let prices = Rescale::new(price_exponent, known.price_decimals, Price::MAX.0);
-    let quantities = Rescale::new(qty_exponent, known.qty_decimals, Qty::MAX.0);
-    let price = |field, at| prices.of(word(block, at)).map_err(|bad| refused(field, bad.into()));
-    let qty = |field, at| quantities.of(word(block, at)).map_err(|bad| refused(field, bad.into()));
-    let book = [price("bidPrice", 18)?, qty("bidQty", 26)?, price("askPrice", 34)?, qty("askQty", 42)?];
+    let [prices, quantities] = scales(known, block);
+    let [bid, bid_qty, ask, ask_qty] = BOOK.map(|(_, at)| word(block, at));
+    let (Some(bid), Some(bid_qty)) = (prices.of(bid), quantities.of(bid_qty)) else {
+        return Err(no_book(known, block));
+    };
+    let (Some(ask), Some(ask_qty)) = (prices.of(ask), quantities.of(ask_qty)) else {
+        return Err(no_book(known, block));
+    };
     let sequence =
         u64::try_from(word(block, 8)).map_err(|_| refused("bookUpdateId", BadDecimal::Range.into()))?;
-    Ok(quote(known, sequence, book, Some(stamp(word(block, 0))?), false))
+    Ok(quote(known, sequence, [bid, bid_qty, ask, ask_qty], Some(stamp(word(block, 0))?), false))
+}
+
+/// Where the best bid and ask stand.
+const BOOK: [(&str, usize); 4] = [("bidPrice", 18), ("bidQty", 26), ("askPrice", 34), ("askQty", 42)];
+
+/// What prices and quantities are counts of, here and on the wire.
+#[inline(always)]
+fn scales(known: Known, block: &[u8; BEST_BLOCK]) -> [Rescale; 2] {
+    let [price_exponent, qty_exponent] = [block[16], block[17]].map(u8::cast_signed);
+    [
+        Rescale::new(price_exponent, known.price_decimals, Price::MAX.0),
+        Rescale::new(qty_exponent, known.qty_decimals, Qty::MAX.0),
+    ]
+}
+
+/// The first number that can't be believed of a block that has one.
+#[cold]
+fn no_book(known: Known, block: &[u8; BEST_BLOCK]) -> Refused {
+    let [prices, quantities] = scales(known, block);
+    let by_field = BOOK.iter().zip([&prices, &quantities, &prices, &quantities]);
+    let bad = by_field.map(|((field, at), rescale)| (*field, word(block, *at), rescale));
+    let first = bad.into_iter().find(|(_, count, rescale)| rescale.of(*count).is_none());
+    first.map_or(refused("bidPrice", BadDecimal::Range.into()), |(field, count, rescale)| {
+        refused(field, rescale.why(count).into())
+    })
 }
 
 #[inline]
