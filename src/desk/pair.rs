@@ -166,8 +166,10 @@ pub fn least_limit(instrument: &Instrument, qty: Qty) -> Option<Price> {
 }
 
 /// Whether the venue takes an order of so much that is limited to this price.
-fn takes(instrument: &Instrument, qty: Qty, limit: Price) -> bool {
-    least_limit(instrument, qty).is_some_and(|least| least <= limit)
+#[must_use]
+pub fn takes(instrument: &Instrument, qty: Qty, limit: Price) -> bool {
+    let worth = Amount::cost(limit, instrument.price_decimals, qty, instrument.qty_decimals);
+    qty >= instrument.qty_min && worth.is_some_and(|worth| worth.0 >= least_value(instrument))
 }
 
 /// The first part of a larger unwind: what is visible at the touch, in lots, but no less than the venue takes
@@ -396,6 +398,10 @@ mod tests {
             };
             assert!(least % spot.tick.0 == 0 && worth(least, qty) >= spot.notional_min.0, "{qty:?}");
             assert!(worth(least - spot.tick.0, qty) < spot.notional_min.0, "{qty:?}");
+            assert!(
+                takes(spot, qty, Price(least)) && !takes(spot, qty, Price(least - spot.tick.0)),
+                "{qty:?}"
+            );
         }
         assert_eq!(least_limit(spot, Qty::ZERO), None);
     }

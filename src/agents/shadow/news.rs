@@ -99,7 +99,14 @@ impl Shadow {
                     Delivery::Answer(letter) => self.on_letter(letter, now),
                     Delivery::Lost { tag: Question::Audit(item), .. } => self.audit_lost(item),
                     Delivery::Lost { tag: Question::Income(_), .. } => self.income_lost(),
-                    // The order's own timer asks again.
+                    // Whether it was heard is not known, and what it asked still is to be: on the next link, before the
+                    // order's own timer, which waits for two seconds by now.
+                    Delivery::Lost { tag: tag @ Question::Order(..), .. } => {
+                        if let Some(courier) = self.couriers.get_mut(&lane) {
+                            courier.wish(tag);
+                        }
+                    }
+                    // Their own timers ask again.
                     Delivery::Lost { .. } => {}
                     Delivery::Broken { link, why } => {
                         let (venue, leg) = crate::event::market_of(lane);

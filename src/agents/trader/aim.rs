@@ -11,7 +11,7 @@ use super::{Signal, Stall, Trader};
 use crate::agents::Loaded;
 use crate::desk::book::touch;
 use crate::desk::budget::ENTRY_CHARGE;
-use crate::desk::pair::serves_at;
+use crate::desk::pair::{serves_at, takes};
 use crate::event::{Bind, Closed, Intent, IntentLeg, Permit, Quote, lane};
 use crate::metal::bugs::{Bug, planted};
 use crate::metal::link::Sealed;
@@ -85,6 +85,13 @@ impl Trader {
         }
         let picked =
             LegKind::BOTH.map(|leg| self.pick(stall, signal, leg, quotes[leg as usize], loaded, now));
+        // What the shadow lets go may be a stub again by the quote after (F39): of a spot leg that is refused and a perp
+        // that is not, something open would be left.
+        let worth =
+            |leg| self.is_worth(stall, signal, leg, quotes[leg as usize], picked[leg as usize], loaded);
+        if !entry && !LegKind::BOTH.into_iter().all(worth) {
+            return Err(Closed::Small);
+        }
         let round = Round {
             pair,
             class: signal.class,
@@ -147,6 +154,24 @@ impl Trader {
         let reach = reach(touch, instrument.tick, wanted.collar_ppm);
         let within = |limit: Price| (0..=reach).contains(&((limit.0 - touch.0) * wanted.side.sign()));
         shelf.first(|order| order.is_young(&wanted, now, life) && within(order.spec.limit))
+    }
+
+    /// Whether the venue takes what a leg of a way out would be.
+    fn is_worth(
+        &self,
+        stall: &Stall,
+        signal: Signal,
+        leg: LegKind,
+        quote: &Quote,
+        picked: Option<usize>,
+        loaded: &Loaded,
+    ) -> bool {
+        let row = loaded.instruments.get(stall.legs[leg as usize]);
+        let shelf = &self.ready[usize::from(stall.pair.0)][signal.direction as usize][leg as usize];
+        // Of a leg that is gone nothing is sent.
+        let Some(wanted) = self.wanted(stall, signal, leg) else { return true };
+        let limit = picked.map_or_else(|| wanted.limit(row, quote), |n| shelf.get(n).spec.limit);
+        wanted.reduce_only && row.reduce_only_exempt || takes(row, wanted.qty, limit)
     }
 
     /// What is written down before the first byte of a round goes out: both legs, also one that may never be sent.
