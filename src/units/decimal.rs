@@ -47,13 +47,12 @@ pub const fn pow10_i128(n: u8) -> i128 {
 /// modulo 2^64, and the largest quotient there is (Granlund and Montgomery, 1994, §9).
 #[derive(Clone, Copy)]
 struct Tens {
-    power: u64,
     inverse: u64,
     most: u64,
 }
 
 const TENS: [Tens; 19] = {
-    let mut table = [Tens { power: 1, inverse: 1, most: u64::MAX }; 19];
+    let mut table = [Tens { inverse: 1, most: u64::MAX }; 19];
     let (mut fives, mut i) = (1u64, 1);
     while i < 19 {
         fives *= 5;
@@ -64,72 +63,57 @@ const TENS: [Tens; 19] = {
             inverse = inverse.wrapping_mul(2u64.wrapping_sub(fives.wrapping_mul(inverse)));
             step += 1;
         }
-        let power = POW10[i].unsigned_abs();
-        table[i] = Tens { power, inverse, most: u64::MAX / power };
+        table[i] = Tens { inverse, most: u64::MAX / POW10[i].unsigned_abs() };
         i += 1;
     }
     table
 };
 
-/// Counts of 10^`exponent` as counts of 10^-`scale`, at most `max` and never negative: worked out once for all numbers
-/// of a message that share an exponent.
+/// Counts of 10^`exponent` as counts of 10^-`scale` that is no finer, at most `max` and never negative: worked out once
+/// for all numbers of a message that share an exponent.
 #[derive(Clone, Copy, Debug)]
 pub struct Rescale {
-    tens: i16,
-    by: u64,
+    inverse: u64,
     turn: u32,
-    /// A larger count would not fit.
-    within: u64,
     most: u64,
 }
 
 impl Rescale {
-    /// Between these two.
+    /// Between these two; `None` where they are further apart than a word has digits, or the first is coarser, which no
+    /// venue's are: [`rescaled`] reads them.
     #[inline]
     #[must_use]
-    pub fn new(exponent: i8, scale: u8, max: i64) -> Self {
-        let tens = i16::from(exponent) + i16::from(scale);
-        let most = max.max(0).unsigned_abs();
-        // What comes as fine as it is kept or finer: of the venues' numbers, all.
-        match TENS.get(usize::from(tens.wrapping_neg().cast_unsigned())) {
-            Some(by) => Self {
-                tens,
-                by: by.inverse,
-                turn: u32::from(tens.unsigned_abs()),
-                within: i64::MAX.unsigned_abs(),
-                most: by.most.min(most),
-            },
-            None => Self::coarser(tens, most),
-        }
+    pub fn new(exponent: i8, scale: u8, max: i64) -> Option<Self> {
+        let turn = (-i32::from(exponent) - i32::from(scale)).cast_unsigned();
+        let tens = TENS.get(turn as usize)?;
+        Some(Self { inverse: tens.inverse, turn, most: tens.most.min(max.max(0).cast_unsigned()) })
     }
 
-    #[cold]
-    fn coarser(tens: i16, most: u64) -> Self {
-        match TENS.get(usize::from(tens.unsigned_abs())).filter(|_| tens > 0) {
-            Some(by) => Self { tens, by: by.power, turn: 0, within: by.most, most },
-            // Further apart than a word has digits, only 0 is the same in both.
-            None => Self { tens, by: 1, turn: 0, within: 0, most: 0 },
-        }
-    }
-
-    /// One of them; `None`: [`Rescale::why`] says it.
+    /// One of them; `None`: [`rescaled`] says why.
     #[inline]
     #[must_use]
     pub fn of(&self, count: i64) -> Option<i64> {
-        // What is negative is larger than any that fits.
-        let value = count.cast_unsigned();
-        let scaled = value.wrapping_mul(self.by).rotate_right(self.turn);
-        (value <= self.within && scaled <= self.most).then_some(scaled.cast_signed())
+        let scaled = count.cast_unsigned().wrapping_mul(self.inverse).rotate_right(self.turn);
+        (count >= 0 && scaled <= self.most).then_some(scaled.cast_signed())
     }
+}
 
-    /// Why this one is none: it would have to be rounded, or it is out of range.
-    #[cold]
-    #[must_use]
-    pub fn why(&self, count: i64) -> BadDecimal {
-        let power = POW10.get(usize::from(self.tens.unsigned_abs()));
-        let rounds = self.tens < 0 && count > 0 && power.is_none_or(|power| count % power != 0);
-        if rounds { BadDecimal::Precision } else { BadDecimal::Range }
-    }
+/// One count of 10^`exponent` as one of 10^-`scale`, at most `max` and never negative, however far they are apart.
+///
+/// # Errors
+///
+/// [`BadDecimal::Range`], or [`BadDecimal::Precision`] where it would have to be rounded.
+pub fn rescaled(count: i64, exponent: i8, scale: u8, max: i64) -> Result<i64, BadDecimal> {
+    let tens = i32::from(exponent) + i32::from(scale);
+    let power = POW10.get(tens.unsigned_abs() as usize).copied();
+    let value = match power {
+        _ if count <= 0 => (count == 0).then_some(0),
+        Some(power) if tens >= 0 => count.checked_mul(power),
+        Some(power) if count % power == 0 => Some(count / power),
+        _ if tens < 0 => return Err(BadDecimal::Precision),
+        _ => None,
+    };
+    value.filter(|value| *value <= max).ok_or(BadDecimal::Range)
 }
 
 /// Reads unsigned decimal text as a count of 10^-`scale`, at most `max`.
@@ -289,11 +273,6 @@ mod tests {
         }
     }
 
-    fn rescaled(count: i64, exponent: i8, scale: u8, max: i64) -> Result<i64, BadDecimal> {
-        let rescale = Rescale::new(exponent, scale, max);
-        rescale.of(count).ok_or_else(|| rescale.why(count))
-    }
-
     /// The obvious way: in an `i128`, digit by digit.
     fn rescaled_naively(mantissa: i64, exponent: i8, scale: u8, max: i64) -> Option<i64> {
         let mut value = i128::from(mantissa);
@@ -321,10 +300,12 @@ mod tests {
             let mantissa = (digits >> shift).saturating_mul(10i64.saturating_pow(zeros)) * if sign == 0 { -1 } else { 1 };
             let near = exponent % 24;
             for exponent in [exponent, near] {
-                prop_assert_eq!(
-                    rescaled(mantissa, exponent, scale, max).ok(),
-                    rescaled_naively(mantissa, exponent, scale, max)
-                );
+                let slow = rescaled_naively(mantissa, exponent, scale, max);
+                prop_assert_eq!(rescaled(mantissa, exponent, scale, max).ok(), slow);
+                let tens = i32::from(exponent) + i32::from(scale);
+                let fast = Rescale::new(exponent, scale, max);
+                prop_assert_eq!(fast.is_some(), (-18..=0).contains(&tens));
+                prop_assert!(fast.is_none_or(|fast| fast.of(mantissa) == slow));
             }
         }
     }

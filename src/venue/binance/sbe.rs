@@ -10,7 +10,7 @@
 use super::account::KEY_HEADER;
 use super::feed::{self, Spot};
 use crate::event::Instruments;
-use crate::units::decimal::{BadDecimal, Rescale};
+use crate::units::decimal::{BadDecimal, Rescale, rescaled};
 use crate::units::{LegKind, PairId, Price, Qty, Unix};
 use crate::venue::fields::{quote, refused};
 use crate::venue::heard::Binary;
@@ -88,48 +88,49 @@ fn decode_any(symbols: &Symbols, leg: LegKind, header: &[u8; HEADER], body: &[u8
     }
 }
 
-/// Offsets are those of the page less the header.
+/// Where the best bid and ask stand. Offsets are those of the page less the header.
+const BOOK: [(&str, usize); 4] = [("bidPrice", 18), ("bidQty", 26), ("askPrice", 34), ("askQty", 42)];
+
 #[inline(always)]
 fn best(symbols: &Symbols, block: &[u8; BEST_BLOCK], rest: &[u8]) -> Result<Heard, Refused> {
     let named = rest.split_first().and_then(|(length, text)| text.get(..usize::from(*length)));
     let symbol = named.ok_or(refused("symbol", Why::Missing))?;
     let Some(known) = symbols.find(LegKind::Spot, symbol) else { return Ok(Heard::Unknown) };
-    let [prices, quantities] = scales(known, block);
-    let [bid, bid_qty, ask, ask_qty] = BOOK.map(|(_, at)| word(block, at));
-    let (Some(bid), Some(bid_qty)) = (prices.of(bid), quantities.of(bid_qty)) else {
-        return Err(no_book(known, block));
-    };
-    let (Some(ask), Some(ask_qty)) = (prices.of(ask), quantities.of(ask_qty)) else {
-        return Err(no_book(known, block));
-    };
+    match book(known, block) {
+        Some(book) => told(known, block, book),
+        None => told(known, block, book_slowly(known, block)?),
+    }
+}
+
+#[inline(always)]
+fn told(known: Known, block: &[u8; BEST_BLOCK], book: [i64; 4]) -> Result<Heard, Refused> {
     let sequence =
         u64::try_from(word(block, 8)).map_err(|_| refused("bookUpdateId", BadDecimal::Range.into()))?;
-    Ok(quote(known, sequence, [bid, bid_qty, ask, ask_qty], Some(stamp(word(block, 0))?), false))
+    Ok(quote(known, sequence, book, Some(stamp(word(block, 0))?), false))
 }
 
-/// Where the best bid and ask stand.
-const BOOK: [(&str, usize); 4] = [("bidPrice", 18), ("bidQty", 26), ("askPrice", 34), ("askQty", 42)];
-
-/// What prices and quantities are counts of, here and on the wire.
+/// The best bid and ask, if they are as nearly all are.
 #[inline(always)]
-fn scales(known: Known, block: &[u8; BEST_BLOCK]) -> [Rescale; 2] {
-    let [price_exponent, qty_exponent] = [block[16], block[17]].map(u8::cast_signed);
-    [
-        Rescale::new(price_exponent, known.price_decimals, Price::MAX.0),
-        Rescale::new(qty_exponent, known.qty_decimals, Qty::MAX.0),
-    ]
+fn book(known: Known, block: &[u8; BEST_BLOCK]) -> Option<[i64; 4]> {
+    let prices = Rescale::new(block[16].cast_signed(), known.price_decimals, Price::MAX.0)?;
+    let quantities = Rescale::new(block[17].cast_signed(), known.qty_decimals, Qty::MAX.0)?;
+    let [bid, bid_qty, ask, ask_qty] = BOOK.map(|(_, at)| word(block, at));
+    Some([prices.of(bid)?, quantities.of(bid_qty)?, prices.of(ask)?, quantities.of(ask_qty)?])
 }
 
-/// The first number that can't be believed of a block that has one.
+/// As [`book`], whatever they are.
 #[cold]
-fn no_book(known: Known, block: &[u8; BEST_BLOCK]) -> Refused {
-    let [prices, quantities] = scales(known, block);
-    let by_field = BOOK.iter().zip([&prices, &quantities, &prices, &quantities]);
-    let bad = by_field.map(|((field, at), rescale)| (*field, word(block, *at), rescale));
-    let first = bad.into_iter().find(|(_, count, rescale)| rescale.of(*count).is_none());
-    first.map_or(refused("bidPrice", BadDecimal::Range.into()), |(field, count, rescale)| {
-        refused(field, rescale.why(count).into())
-    })
+fn book_slowly(known: Known, block: &[u8; BEST_BLOCK]) -> Result<[i64; 4], Refused> {
+    let mut book = [0; 4];
+    for (place, (field, at)) in BOOK.into_iter().enumerate() {
+        let (exponent, scale, max) = match place & 1 {
+            0 => (block[16], known.price_decimals, Price::MAX.0),
+            _ => (block[17], known.qty_decimals, Qty::MAX.0),
+        };
+        let number = rescaled(word(block, at), exponent.cast_signed(), scale, max);
+        book[place] = number.map_err(|bad| refused(field, bad.into()))?;
+    }
+    Ok(book)
 }
 
 #[inline]
