@@ -36,11 +36,11 @@ impl DiskPeer {
         self.memory.state().changes
     }
 
-    /// How long a file is, and how much of it would outlive a loss of power.
+    /// How long a file is, and how much of it would outlive a loss of power; `None`: not even its name.
     #[must_use]
-    pub fn lengths(&self, name: &str) -> (usize, usize) {
+    pub fn lengths(&self, name: &str) -> (usize, Option<usize>) {
         let state = self.memory.state();
-        state.files.get(name).map_or((0, 0), |file| (file.now.len(), file.durable.unwrap_or(0)))
+        state.files.get(name).map_or((0, None), |file| (file.now.len(), file.durable))
     }
 
     /// The bytes of a file from `from` on.

@@ -241,7 +241,7 @@ impl World {
     /// How long a segment of the journal is, and how much of it would outlive a loss of power; one that is not
     /// there is empty.
     #[must_use]
-    pub fn segment_lengths(&self, name: &str) -> (usize, usize) {
+    pub fn segment_lengths(&self, name: &str) -> (usize, Option<usize>) {
         self.disk.lengths(name)
     }
 

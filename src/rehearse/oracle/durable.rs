@@ -38,7 +38,10 @@ impl Oracle {
             let name = World::segment_name(number);
             let (_, durable) = world.segment_lengths(&name);
             let mut bytes = world.segment_from(&name, 0);
-            bytes.truncate(tail.map_or(usize::MAX, |tail| durable.saturating_add(tail)));
+            // Whatever was written to a file whose name is not durable goes with it.
+            bytes.truncate(
+                tail.map_or(usize::MAX, |tail| durable.map_or(0, |durable| durable.saturating_add(tail))),
+            );
             let mut reader = Reader::new(&bytes, number);
             let tells = reader.by_ref().filter(|entry| entry.kind != Kind::Checkpoint).count();
             let whole = reader.good();
