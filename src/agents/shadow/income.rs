@@ -52,7 +52,7 @@ pub(super) enum Part {
 struct Held {
     /// What had stirred before that.
     before: BTreeMap<InstrumentId, u64>,
-    /// Σ quantity · entry price and Σ |quantity|, by quote asset.
+    /// Σ quantity · entry price, and how much of that may have been cut off, by quote asset.
     cost: BTreeMap<Asset, (Amount, Amount)>,
 }
 
@@ -332,9 +332,12 @@ impl Shadow {
         let Some(held) = &mut self.income.held else { return };
         for row in rows {
             let Some(id) = row.instrument else { continue };
-            let (cost, units) = held.cost.entry(instruments.get(id).quote).or_default();
+            let of = instruments.get(id);
+            let (cost, cut) = held.cost.entry(of.quote).or_default();
             *cost += product(row.qty, row.entry);
-            *units += Amount(row.qty.0.abs());
+            // A mean entry price is a quotient, and is told with a few decimals more than prices have.
+            let decimals = ROUNDED_DECIMALS.min(of.price_decimals + ENTRY_DECIMALS);
+            *cut += Amount(row.qty.0.abs() / pow10_i128(decimals));
         }
     }
 
@@ -354,11 +357,11 @@ impl Shadow {
         let (mut begun, mut stands) = (true, true);
         for asset in quotes {
             let total = totals.get(&asset).copied().unwrap_or_default();
-            let (cost, units) = held.cost.get(&asset).copied().unwrap_or_default();
+            let (cost, cut) = held.cost.get(&asset).copied().unwrap_or_default();
             let change = self.ledger.change(LegKind::Perp, asset) + self.ledger.perp_cash(asset) + cost;
             let opening = total - change;
-            let rounding = (units.0 + i128::from(self.ledger.fills() + 1) * pow10_i128(Amount::SCALE))
-                / pow10_i128(ROUNDED_DECIMALS);
+            let rounding =
+                cut.0 + i128::from(self.ledger.fills() + 1) * pow10_i128(Amount::SCALE - ROUNDED_DECIMALS);
             match self.recovered.openings.get(&(LegKind::Perp, asset)).copied() {
                 Some(known) if (opening - known).0.abs() <= rounding => {
                     self.income.opened.remove(&asset);
@@ -417,8 +420,10 @@ impl Shadow {
     }
 }
 
-/// Decimals that venues round entry prices and realised profit to.
+/// Decimals that venues round realised profit to, and entry prices at most.
 const ROUNDED_DECIMALS: u8 = 8;
+/// How many decimals an entry price is told with at least, beyond those of prices.
+const ENTRY_DECIMALS: u8 = 3;
 
 /// A quantity times a price, both counts of 10^-18, rounded toward zero.
 fn product(qty: Amount, price: Amount) -> Amount {
