@@ -20,12 +20,12 @@ const HOUR_NS: i64 = 3_600 * SEC as i64;
 pub const READ_BACK_NS: u64 = (168 + 24) * HOUR_NS as u64;
 /// How long after it is due a settlement is asked for.
 const LAG_NS: i64 = 2 * SEC as i64;
-/// A settlement that is not there yet is asked for again after this, doubling so often.
+/// A settlement that is not there yet, or that no answer could tell, is asked for again after this, doubling so often.
 const AGAIN_NS: u64 = 2 * SEC;
 const DOUBLINGS: u32 = 5;
 /// How often intervals are read: a venue states a change some minutes after it made it.
 const INTERVALS_NS: u64 = 600 * SEC;
-/// After an answer that can't be read.
+/// After an answer of another kind that can't be read.
 const UNREAD_NS: u64 = 60 * SEC;
 
 /// What is known of one perp's history, and when it is asked about.
@@ -230,9 +230,11 @@ impl Clerk {
                 self.history.intervals_due = later;
             }
             Errand::Settled(id) => {
+                // Nothing is entered without it: a venue in maintenance at its settlement is asked again and again.
                 if let Some(perp) = self.history.perps.get_mut(&id) {
                     perp.asked = false;
-                    perp.due = later;
+                    perp.due = if lost { now } else { now.plus(AGAIN_NS << perp.tries.min(DOUBLINGS)) };
+                    perp.tries += u32::from(!lost);
                 }
             }
             Errand::Candles(id) => {
