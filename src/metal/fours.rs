@@ -7,7 +7,7 @@
 #![allow(unsafe_code)]
 
 /// Bytes of the literal before each number.
-pub const KEY: usize = 6;
+const KEY: usize = 6;
 
 /// What stands before four numbers, and what they are counts of.
 #[derive(Clone, Copy, Debug)]
@@ -169,8 +169,9 @@ mod vectors {
         #[target_feature(enable = "avx2,bmi1,bmi2")]
         fn of(window: &[u8; WINDOW], from: usize, scale: &Scale) -> Option<Self> {
             let Marks { quotes, dots } = Marks::of_long(window.last_chunk()?);
-            let [quotes, dots] = [quotes, dots].map(|marks| (marks >> (from & 31)).trailing_zeros() as usize);
-            let (end, dot) = (quotes, dots.min(quotes));
+            // Of a literal that begins beyond these bits a part is cut off, which `load` finds below.
+            let [end, dot] = [quotes, dots].map(|marks| (marks >> (from & 31)).trailing_zeros() as usize);
+            let dot = dot.min(end);
             let whole = WHOLE.get(dot)?;
             let part = PART.get(end.wrapping_sub(dot))?;
             // The dot's place, or that of the quote of a number without one.

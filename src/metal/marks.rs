@@ -1,6 +1,6 @@
 //! Thirty-two bytes looked at together: where dots and quotes stand.
 //!
-//! Owns:  [`Marks`], by the vectors that every x86-64 has, and byte by byte elsewhere.
+//! Owns:  [`Marks`], by the vectors that every x86-64 has, by longer ones, and byte by byte elsewhere.
 //! Never: says what they mean.
 //! Why:   a number's end, looked for word by word, is known a dozen cycles a word later, and what follows it waits for
 //!        that; of 32 bytes together, once (HOTPATH §3).

@@ -238,8 +238,8 @@ impl World {
         self.disk.changes()
     }
 
-    /// How long a segment of the journal is, and how much of it would outlive a loss of power; one that is not
-    /// there is empty.
+    /// How long a segment of the journal is, and how much of it would outlive a loss of power, `None` if
+    /// not even its name would; one that is not there is empty.
     #[must_use]
     pub fn segment_lengths(&self, name: &str) -> (usize, Option<usize>) {
         self.disk.lengths(name)

@@ -28,7 +28,7 @@ pub struct Symbols {
 
 #[derive(Clone, Copy, Debug)]
 struct Slot {
-    key: Key,
+    symbol: Packed,
     leg: LegKind,
     known: Known,
 }
@@ -43,8 +43,8 @@ impl Symbols {
         for row in ours() {
             let known =
                 Known { id: row.id, price_decimals: row.price_decimals, qty_decimals: row.qty_decimals };
-            match key(row.symbol.as_bytes()) {
-                Some(key) => table.insert(Slot { key, leg: row.leg, known }),
+            match packed(row.symbol.as_bytes()) {
+                Some(symbol) => table.insert(Slot { symbol, leg: row.leg, known }),
                 None => table.long.push((row.symbol, row.leg, known)),
             }
         }
@@ -55,13 +55,13 @@ impl Symbols {
     #[inline]
     #[must_use]
     pub fn find(&self, leg: LegKind, symbol: &[u8]) -> Option<Known> {
-        let Some(key) = key(symbol) else { return self.find_long(leg, symbol) };
+        let Some(wanted) = packed(symbol) else { return self.find_long(leg, symbol) };
         let mask = self.slots.len().wrapping_sub(1);
-        let mut at = home(key, leg) & mask;
+        let mut at = home(wanted, leg) & mask;
         // Ends, because at most a quarter of the slots is taken.
         while let Some(slot) = self.slots.get(at)? {
             // One branch: of words that are compared one by one, each would wait for the one before.
-            if (slot.key.0 ^ key.0) | (slot.key.1 ^ key.1) | u64::from(slot.leg != leg) == 0 {
+            if (slot.symbol.0 ^ wanted.0) | (slot.symbol.1 ^ wanted.1) | u64::from(slot.leg != leg) == 0 {
                 return Some(slot.known);
             }
             at = at.wrapping_add(1) & mask;
@@ -86,7 +86,7 @@ impl Symbols {
 
     fn insert(&mut self, new: Slot) {
         let mask = self.slots.len() - 1;
-        let mut at = home(new.key, new.leg) & mask;
+        let mut at = home(new.symbol, new.leg) & mask;
         while self.slots[at].is_some() {
             at = (at + 1) & mask;
         }
@@ -96,11 +96,11 @@ impl Symbols {
 
 /// A symbol of 4 to 16 bytes as two words, padded with zeros.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Key(u64, u64);
+struct Packed(u64, u64);
 
-/// `None`: another one.
+/// As that; `None`: it is shorter or longer.
 #[inline]
-fn key(symbol: &[u8]) -> Option<Key> {
+fn packed(symbol: &[u8]) -> Option<Packed> {
     let len = symbol.len();
     // Two loads that overlap, where a copy of some length would be a call.
     if let (Some(first), Some(last)) = (symbol.first_chunk(), symbol.last_chunk())
@@ -108,24 +108,24 @@ fn key(symbol: &[u8]) -> Option<Key> {
     {
         let spare = 8u32.wrapping_mul(16u32.wrapping_sub(len as u32));
         let beyond = u64::from_le_bytes(*last).checked_shr(spare).unwrap_or(0);
-        return Some(Key(u64::from_le_bytes(*first), beyond));
+        return Some(Packed(u64::from_le_bytes(*first), beyond));
     }
     if let (Some(first), Some(last)) = (symbol.first_chunk(), symbol.last_chunk())
         && len <= 8
     {
         let last = u64::from(u32::from_le_bytes(*last))
             .wrapping_shl(8u32.wrapping_mul((len as u32).wrapping_sub(4)));
-        return Some(Key(u64::from(u32::from_le_bytes(*first)) | last, 0));
+        return Some(Packed(u64::from(u32::from_le_bytes(*first)) | last, 0));
     }
     None
 }
 
 /// Where a symbol's search begins. Multiplicative hashing: the same in every run.
 #[inline]
-fn home(key: Key, leg: LegKind) -> usize {
+fn home(symbol: Packed, leg: LegKind) -> usize {
     /// Odd, and of even bits: spreads near keys over the upper half.
     const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mixed = key.0 ^ key.1.rotate_left(23);
+    let mixed = symbol.0 ^ symbol.1.rotate_left(23);
     (mixed.wrapping_mul(SPREAD) >> 32) as usize ^ leg as usize
 }
 
@@ -137,14 +137,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn keys_of_every_length_are_those_of_a_plain_copy(symbol in prop::collection::vec(any::<u8>(), 0..40)) {
+        fn packed_symbols_of_every_length_are_those_of_a_plain_copy(symbol in prop::collection::vec(any::<u8>(), 0..40)) {
             let mut bytes = [0; 16];
             let copied = (4..=16).contains(&symbol.len()).then(|| {
                 bytes[..symbol.len()].copy_from_slice(&symbol);
                 let [first, beyond] = [0, 8].map(|at| u64::from_le_bytes(*bytes[at..].first_chunk().unwrap()));
-                Key(first, beyond)
+                Packed(first, beyond)
             });
-            prop_assert_eq!(key(&symbol), copied);
+            prop_assert_eq!(packed(&symbol), copied);
         }
     }
 

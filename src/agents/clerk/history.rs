@@ -40,6 +40,13 @@ struct Perp {
     tries: u32,
 }
 
+impl Perp {
+    /// How long after this try the next one is made.
+    fn again_ns(&self) -> u64 {
+        AGAIN_NS << self.tries.min(DOUBLINGS)
+    }
+}
+
 /// What is known of one market's candles.
 #[derive(Debug, Default)]
 struct Candles {
@@ -195,7 +202,7 @@ impl Clerk {
         let wait = if rows.len() >= page {
             0
         } else if age >= i64::from(perp.hours) * HOUR_NS {
-            AGAIN_NS << perp.tries.min(DOUBLINGS)
+            perp.again_ns()
         } else {
             perp.tries = 0;
             // Venues settle at full hours; one that settled off them, and so may again, is asked as many hours later, too.
@@ -223,24 +230,24 @@ impl Clerk {
 
     /// An errand of this kind got no answer (`lost`), or one that can't be read.
     pub(super) fn history_failed(&mut self, errand: Errand, lost: bool, now: Nanos) {
-        let later = if lost { now } else { now.plus(UNREAD_NS) };
+        let later = |unread_ns| if lost { now } else { now.plus(unread_ns) };
         match errand {
             Errand::Intervals => {
                 self.history.intervals_asked = false;
-                self.history.intervals_due = later;
+                self.history.intervals_due = later(UNREAD_NS);
             }
             Errand::Settled(id) => {
                 // Nothing is entered without it: a venue in maintenance at its settlement is asked again and again.
                 if let Some(perp) = self.history.perps.get_mut(&id) {
                     perp.asked = false;
-                    perp.due = if lost { now } else { now.plus(AGAIN_NS << perp.tries.min(DOUBLINGS)) };
+                    perp.due = later(perp.again_ns());
                     perp.tries += u32::from(!lost);
                 }
             }
             Errand::Candles(id) => {
                 if let Some(of) = self.history.candles.get_mut(&id) {
                     of.asked = false;
-                    of.due = later;
+                    of.due = later(UNREAD_NS);
                 }
             }
             _ => {}

@@ -422,7 +422,8 @@ impl Shadow {
 
 /// Decimals that venues round realised profit to, and entry prices at most.
 const ROUNDED_DECIMALS: u8 = 8;
-/// How many decimals an entry price is told with at least, beyond those of prices.
+/// How many decimals an entry price is told with at least, beyond those of prices: the box's rule. The venue's page does
+/// not say (binance.md shows `0.385` alone); with fewer, an alert would tell of what was cut off.
 const ENTRY_DECIMALS: u8 = 3;
 
 /// A quantity times a price, both counts of 10^-18, rounded toward zero.

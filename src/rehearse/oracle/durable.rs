@@ -39,9 +39,8 @@ impl Oracle {
             let (_, durable) = world.segment_lengths(&name);
             let mut bytes = world.segment_from(&name, 0);
             // Whatever was written to a file whose name is not durable goes with it.
-            bytes.truncate(
-                tail.map_or(usize::MAX, |tail| durable.map_or(0, |durable| durable.saturating_add(tail))),
-            );
+            let survives = |tail| durable.map_or(0, |durable| durable.saturating_add(tail));
+            bytes.truncate(tail.map_or(usize::MAX, survives));
             let mut reader = Reader::new(&bytes, number);
             let tells = reader.by_ref().filter(|entry| entry.kind != Kind::Checkpoint).count();
             let whole = reader.good();
