@@ -376,3 +376,25 @@ fn the_operator_sees_every_limit_and_how_long_a_market_is_left_alone() {
     assert_eq!(row("binance spot", Kind::Raw, 300).limit, 300_000);
     assert_eq!(row("binance perp", Kind::Orders, 60).line, 720);
 }
+
+/// What is only looked at in case nobody told ends at 30 %. Where the stream is down nobody could tell: a position that
+/// was taken away is found, read, booked and matched within three seconds, up to the normal line.
+#[test]
+fn where_no_stream_flows_positions_are_looked_at_beyond_the_lowest_line() {
+    for down in [false, true] {
+        let mut world = live(&one_entry("SOL", 11));
+        assert!(world.run_until(|world| world.shadow().open_now() == 1, 20 * SEC), "no entry");
+        if down {
+            world.shut(Door::UsdmWs, true);
+            while world.cut_link(Door::UsdmWs) > 0 {}
+        } else {
+            faults(&mut world, &[json!({"kind": "mute_user", "market": "usdm", "ms": 60_000})]);
+        }
+        load(&mut world, "usdm", 40);
+        world.run_for(2 * SEC);
+        faults(&mut world, &[json!({"kind": "adl", "symbol": "SOLUSDT", "fraction_ppm": 500_000})]);
+        world.run_for(3 * SEC);
+        let sold = world.orders().iter().filter(|order| order.starts_with("sell spot")).count();
+        assert_eq!(sold, usize::from(down), "{:?}", world.orders());
+    }
+}

@@ -66,6 +66,30 @@ fn a_banned_perp_market_is_left_alone_until_the_ban_ends() {
     ended_clean(&world);
 }
 
+/// A venue that answers nothing is asked less and less often: the clocks that a stepped calendar made unknown, and the
+/// account that lost streams made doubtful. What was asked meanwhile leaves room to look when it is over.
+#[test]
+fn a_maintenance_hears_no_storm_of_questions() {
+    let setup = Setup { entries_max: Some(1), exit_basis: None, ..Setup::seeded(11) };
+    let mut world = live(&setup);
+    assert!(world.run_until(|world| world.shadow().open_now() >= 1, 20 * SEC));
+    faults(
+        &mut world,
+        &[json!({"kind": "cut_user", "market": "both"}), json!({"kind": "maintenance", "for_ms": 20_000})],
+    );
+    world.act(&json!({"kind": "clock", "by_ms": 700}), &setup).unwrap();
+    let from = world.now();
+    world.run_for(20 * SEC);
+    for door in [Door::SpotRest, Door::UsdmRest] {
+        let asked = world.asked(door).into_iter().filter(|at| *at > from).count();
+        assert!((10..=80).contains(&asked), "{door:?} was asked {asked} times in 20 s");
+    }
+    world.run_for(20 * SEC);
+    assert!(world.stop());
+    books_equal_truth(&world);
+    ended_clean(&world);
+}
+
 /// F88, evidence C item 5: USD-M drops dead orders after three days, so four days later "not found" is no evidence C
 /// of a perp order, and the trades of its life decide; of the spot leg, refused by the maintenance, it still is. A
 /// hundred days later spot has forgotten too, whose trades have no end, and USD-M tells no trades of then: nobody can say.

@@ -17,6 +17,8 @@ use crate::units::{LegKind, Nanos, Unix};
 /// Samples taken before a clock is believed (FAULTS F1), and how far apart.
 const FIRST_SAMPLES: usize = 5;
 const FIRST_SAMPLE_APART_NS: u64 = 20 * MS;
+/// While none of them is answered they are doubled so often at most (1.28 s): a market in maintenance hears no storm.
+const DOUBLINGS: u32 = 6;
 /// How often after that (FAULTS F3).
 const SAMPLE_APART_NS: u64 = 30 * SEC;
 /// Samples kept; the one with the shortest round trip counts.
@@ -38,13 +40,15 @@ pub(super) struct ClockSamples {
     kept: Vec<(i64, u64)>,
     due: Nanos,
     asked: bool,
+    /// How many questions in a row brought no sample.
+    misses: u32,
     /// Not before this was a sample asked for that counts.
     fresh: Nanos,
 }
 
 impl ClockSamples {
     fn add(&mut self, sent: Nanos, received: Nanos, said: Unix) {
-        self.asked = false;
+        (self.asked, self.misses) = (false, 0);
         if sent < self.fresh {
             return;
         }
@@ -63,16 +67,18 @@ impl ClockSamples {
     }
 
     /// A question leaves: when the next one may. A start waits for the first few, so one of them that is lost is
-    /// asked again at once.
+    /// asked again soon.
     fn ask(&mut self, now: Nanos) {
         let young = self.kept.len() < FIRST_SAMPLES;
-        self.due = now.plus(if young { FIRST_SAMPLE_APART_NS } else { SAMPLE_APART_NS });
+        let first = FIRST_SAMPLE_APART_NS << self.misses.min(DOUBLINGS);
+        self.due = now.plus(if young { first } else { SAMPLE_APART_NS });
         self.asked = true;
     }
 
     /// No sample came of the last question.
     pub(super) fn missed(&mut self) {
         self.asked = false;
+        self.misses += 1;
     }
 
     /// The offset with the least doubt, and its round trip: half of that is the doubt.
@@ -210,6 +216,25 @@ mod tests {
         assert_eq!(look(5_040, -3_000), Some(-3_000));
         assert_eq!(look(5_045, 700), None, "not looked at yet");
         assert_eq!(look(5_050, 0), Some(700));
+    }
+
+    #[test]
+    fn while_no_first_sample_is_answered_the_questions_come_less_and_less_often() {
+        let mut samples = ClockSamples::default();
+        let mut wait = |at: Nanos, missed: bool| {
+            samples.ask(at);
+            let waits = samples.due.since(at) / MS;
+            if missed {
+                samples.missed()
+            } else {
+                samples.add(at, at.plus(MS), Unix(7 * SEC as i64))
+            }
+            waits
+        };
+        let waits: Vec<u64> = (1..=9).map(|n| wait(Nanos(n * SEC), true)).collect();
+        assert_eq!(waits, [20, 40, 80, 160, 320, 640, 1_280, 1_280, 1_280]);
+        assert_eq!(wait(Nanos(10 * SEC), false), 1_280);
+        assert_eq!(wait(Nanos(11 * SEC), true), 20, "one was answered");
     }
 
     #[test]

@@ -19,6 +19,8 @@ use crate::venue::{self, BadBody};
 const SLOW_NS: u64 = SEC;
 /// So many are; what a slow link brings then is taken.
 const SLOW_LOOKS: u32 = 3;
+/// How often the wait after an answer that could not be read doubles at most (1.6 s).
+const DOUBLINGS: u32 = 3;
 
 impl Shadow {
     /// A question of a round was lost with its link.
@@ -74,8 +76,10 @@ impl Shadow {
                 (audit.read_positions)(body, &symbols).map(|rows| self.on_positions(of_lane, &rows, now))
             }
         };
-        if let Err(error) = read {
-            self.on_unread(of_lane, item, letter.status, &error, now);
+        match (read, self.recon.rounds.get_mut(&of_lane)) {
+            (Err(error), _) => self.on_unread(of_lane, item, letter.status, &error, now),
+            (Ok(()), Some(round)) => round.unread = 0,
+            (Ok(()), None) => {}
         }
         // The next question leaves with this answer, not with the next round of timers.
         self.tick_round(of_lane, now);
@@ -91,7 +95,8 @@ impl Shadow {
         self.tell_once(format!("{what} could not be read (HTTP {status}: {error}); asked again"));
         if let Some(round) = self.recon.rounds.get_mut(&of_lane) {
             round.todo.push_front(item);
-            round.rest_until = now.plus(PAUSE_NS);
+            round.rest_until = now.plus(PAUSE_NS << round.unread.min(DOUBLINGS));
+            round.unread += 1;
         }
     }
 

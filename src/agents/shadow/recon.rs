@@ -78,6 +78,8 @@ pub(super) struct Round {
     pub(super) todo: VecDeque<Item>,
     pub(super) flying: Option<(Item, Nanos)>,
     pub(super) rest_until: Nanos,
+    /// How many answers in a row could not be read: a market in maintenance is asked less and less often.
+    pub(super) unread: u32,
     /// Trades whose order is not known yet.
     pub(super) orphans: Vec<(InstrumentId, TradeRow)>,
     /// When the trades were asked for last.
@@ -349,6 +351,7 @@ impl Round {
             todo: VecDeque::new(),
             flying: None,
             rest_until: now,
+            unread: 0,
             orphans: Vec::new(),
             traded_at: now,
             asked_at: now,

@@ -55,7 +55,9 @@ impl Shadow {
         let audit = &venue::get(market_of(of_lane).0).audit;
         let ask = (audit.positions)(&key, stamp, self.settings.recv_window_ms);
         self.watch.due = now.plus(LOOK_NS);
-        if !self.may_ask(of_lane, Line::Watch, ask.weight, now) {
+        // Where no stream flows nobody could tell: then it is no mere precaution.
+        let line = if self.streams.is_up(of_lane) { Line::Watch } else { Line::Normal };
+        if !self.may_ask(of_lane, line, ask.weight, now) {
             return;
         }
         self.watch.flying = Some((now, self.recon.stirred.clone()));

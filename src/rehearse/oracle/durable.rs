@@ -5,12 +5,14 @@
 
 use super::super::World;
 use super::books::Books;
+use super::ending::shared;
 use super::{Broken, Oracle, broken};
 use crate::store::journal::{Kind, Reader};
 use crate::units::Nanos;
 use crate::units::time::SEC;
 
-/// An operator's word is on the disk so long after it was said, where the disk is well.
+/// An operator's word is on the disk so long after it was said, where the disk is well. Time in which the host stands
+/// still does not count: nobody heard it.
 const LATCH_DURABLE_NS: u64 = 10 * SEC;
 
 /// A journal as a crash left it: the whole records of each segment.
@@ -79,7 +81,9 @@ impl Oracle {
         self.read_change = 0;
         self.segments = [1, 2].map(World::segment_name);
         // A latch of the last moments may not have reached the disk.
-        if self.latched.1.plus(LATCH_DURABLE_NS) > image.at && !kept {
+        let age_ns = image.at.since(self.latched.1);
+        let heard_ns = age_ns.saturating_sub(shared(&world.stood, self.latched.1, image.at));
+        if heard_ns < LATCH_DURABLE_NS && !kept {
             self.latched = (super::Latched::Trading, world.now());
         }
         self.step(world)

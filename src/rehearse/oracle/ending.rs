@@ -241,6 +241,6 @@ impl Oracle {
 }
 
 /// How much of a time the others share with it, ns.
-fn shared(others: &[(Nanos, Nanos)], from: Nanos, until: Nanos) -> u64 {
+pub(super) fn shared(others: &[(Nanos, Nanos)], from: Nanos, until: Nanos) -> u64 {
     others.iter().map(|(began, ended)| until.min(*ended).since(from.max(*began))).sum()
 }

@@ -216,6 +216,25 @@ fn i6_a_kill_that_the_journal_tells_outlives_its_process() {
     }
 }
 
+/// A word is as durable as the time in which the host could hear it.
+#[test]
+fn i6_a_kill_pressed_while_the_host_stands_still_may_die_with_its_process() {
+    for (stands, kept) in [(false, true), (true, false)] {
+        let mut bench = Bench::new();
+        bench.oracle.told("kill", bench.world.now());
+        if stands {
+            bench.world.stand_still(20 * SEC)
+        } else {
+            bench.world.run_for(20 * SEC)
+        }
+        let image = bench.oracle.image(&bench.world, None);
+        bench.oracle.reborn(&mut bench.world, &image).unwrap();
+        bench.now = bench.world.now();
+        let arrives = bench.arrives(&Bench::order(1, 0, true, 600_000));
+        if kept { breaks(6, arrives) } else { arrives.unwrap() }
+    }
+}
+
 #[test]
 fn i7_a_request_that_is_turned_away_is_one_too_many() {
     let mut bench = Bench::new();
