@@ -2,12 +2,15 @@
 """A burst of quotes: from the last of 10,000 in 10 ms, which crosses, until both orders are back at the server.
 
 Rounds and stamps are those of perf/wire.py; a trial is a burst. Its quotes are made and sealed beforehand and written 20
-at a time, on both markets alike, every 20 µs; how long a burst really took is told. Two engines take turns:
+at a time, on both markets alike, every 20 µs; how long a burst really took is told. Two engines and a floor take turns:
 
     last    only the very last quote crosses. Measured from just before the write that it ends to the read that brings
             the end of each order. An order that came before that is `early`: it acted on something else.
     back    every 50th write crosses and comes back, and so does the last: at no moment is the one readable without the
             other, so nothing may be acted on. Orders that come within 20 ms of its end, or before, are counted.
+    floor-warm
+            wire.py's, with bursts as `last` has them: it opens what it reads, compares a byte of the newest quote, and
+            sends what lies sealed. How late it is tells how much of the engine's lateness is the host's and TLS'.
 
     perf/burst.py            # 20 rounds: 240 bursts of each kind
     perf/burst.py --quick    # 2 rounds, no record
@@ -28,17 +31,19 @@ P99_AIM_NS = 100_000
 
 
 def bursts(program):
-    """One engine a kind."""
+    """One engine a kind, and the floor."""
     command = wire.engine_command(program)
     shape = {"quotes": QUOTES, "us": LASTS_US}
-    return [{"name": name, "cores": "0,1", "command": command, "burst": {**shape, "back": name == BACK}} for name in (LAST, BACK)]
+    engines = [{"name": name, "cores": "0,1", "command": command, "burst": {**shape, "back": name == BACK}} for name in (LAST, BACK)]
+    floor = next(it for it in wire.participants(program) if it["name"] == wire.FLOOR)
+    return [*engines, {**floor, "burst": {**shape, "back": False}}]
 
 
 def counted(lines):
     """Of each kind: bursts, orders read before the end, orders read after it, and how long a burst took."""
     rows = [it for it in map(json.loads, lines) if "order" not in it and not it["warm_up"]]
     told = {}
-    for name in (LAST, BACK):
+    for name in (LAST, BACK, wire.FLOOR):
         own = [it for it in rows if it["name"] == name]
         took = sorted(it["lasted_us"] for it in own)
         told[name] = {
@@ -48,6 +53,12 @@ def counted(lines):
             "lasted_us": {"p50": wire.quantile(took, 0.5), "most": took[-1]},
         }
     return told
+
+
+def over_floor(told):
+    """How many times as long as the floor's the engine's quantiles are."""
+    quotient = lambda label, leg: round(told[LAST][leg][label]["ns"] / told[wire.FLOOR][leg][label]["ns"], 2)  # noqa: E731: used at once
+    return {label: {leg: quotient(label, leg) for leg in wire.LEGS} for label in wire.QUANTILES}
 
 
 def judged(told, counts):
@@ -68,11 +79,13 @@ def page(record):
         "| 10,000 quotes, the last crosses | missing | p50 µs | p90 | p99 | p99.9 |",
         "|---|---:|---:|---:|---:|---:|",
     ]
-    for leg in wire.LEGS:
-        it = record["participants"][LAST][leg]
-        cells = " | ".join(f"{wire.us(it[label]['ns'])} ({wire.us(it[label]['interval'][0])}–{wire.us(it[label]['interval'][1])})" for label in wire.QUANTILES)
-        out.append(f"| leg {leg[-1]} | {it['missing']} | {cells} |")
-    out += ["", "p99.9 of fewer than 1,000 bursts is the slowest one.", "", "| | bursts | orders before its end | after it | a burst took, p50 and most |", "|---|---:|---:|---:|---:|"]
+    for name in (LAST, wire.FLOOR):
+        for leg in wire.LEGS:
+            it = record["participants"][name][leg]
+            cells = " | ".join(f"{wire.us(it[label]['ns'])} ({wire.us(it[label]['interval'][0])}–{wire.us(it[label]['interval'][1])})" for label in wire.QUANTILES)
+            out.append(f"| {'engine' if name == LAST else name}, leg {leg[-1]} | {it['missing']} | {cells} |")
+    shares = (f"p50 {record['over_floor']['p50'][leg]:.2f}, p99 {record['over_floor']['p99'][leg]:.2f} ({leg})" for leg in wire.LEGS)
+    out += ["", f"Engine ÷ floor: {'; '.join(shares)}.", "", "p99.9 of fewer than 1,000 bursts is the slowest one.", "", "| | bursts | orders before its end | after it | a burst took, p50 and most |", "|---|---:|---:|---:|---:|"]
     for name, it in record["counts"].items():
         out.append(f"| {name} | {it['bursts']} | {it['early']} | {it['orders']} | {it['lasted_us']['p50'] / 1000:.1f} and {it['lasted_us']['most'] / 1000:.1f} ms |")
     out += ["", wire.others(record), "", f"Aims missed: {'; '.join(record['missed']) or 'none'}.", ""]
@@ -90,8 +103,8 @@ def main():
     samples, told_rounds = wire.lived_through(bursts(program or str(wire.TOP / "target/release/contango")), rounds, options.seed)
     told = wire.summary(samples, rounds, options.seed)
     counts = counted((wire.RUN / "samples.jsonl").read_text().splitlines())
-    record |= {"rounds": told_rounds, "participants": told, "counts": counts, "missed": judged(told, counts)}
-    wire.keep(record, place, stem, page(record), wire.plot(record, {LAST: samples[LAST]}))
+    record |= {"rounds": told_rounds, "participants": told, "counts": counts, "over_floor": over_floor(told), "missed": judged(told, counts)}
+    wire.keep(record, place, stem, page(record), wire.plot(record, {wire.ENGINE: samples[LAST], wire.FLOOR: samples[wire.FLOOR]}))
     return 1 if record["missed"] else 0
 
 

@@ -113,17 +113,22 @@ class Load(unittest.TestCase):
 
 class Burst(unittest.TestCase):
     def test_what_acts_on_a_quote_that_was_taken_back_is_counted_and_judged(self):
-        samples, rounds = samples_of(last=[[(90_000, 95_000)], [(99_000, 101_000)]], back=[[(None, None)], [(None, None)]])
+        floor = {wire.FLOOR: [[(45_000, 50_000)], [(60_000, 101_000)]]}
+        samples, rounds = samples_of(last=[[(90_000, 95_000)], [(99_000, 101_000)]], back=[[(None, None)], [(None, None)]], **floor)
         told = wire.summary(samples, 2, 1)
         row = {"warm_up": False, "early": 0, "lasted_us": 10_000}
-        lines = [{**row, "name": name, "spot_ns": ns, "perp_ns": ns} for name, ns in (("last", 90_000), ("last", 99_000), ("back", None), ("back", None))]
+        lines = [{**row, "name": name, "spot_ns": ns, "perp_ns": ns} for name, ns in (("last", 90_000), ("last", 99_000), ("back", None), ("back", None), (wire.FLOOR, 45_000))]
         lines.append({"round": 0, "order": ["last", "back"]})
         counts = burst.counted(map(json.dumps, lines))
         self.assertEqual([counts["last"]["orders"], counts["back"]["orders"], counts["back"]["bursts"]], [4, 0, 2])
         self.assertEqual(burst.judged(told, counts), [])
+        self.assertEqual(burst.over_floor(told)["p50"], {"leg1": 2.0, "leg2": 1.9})
+        self.assertEqual(burst.over_floor(told)["p99"], {"leg1": 1.65, "leg2": 1.0})
         record = {"date": "d", "commit": "c", "command": "x", "seed": 1, "rounds": rounds, "participants": told, "counts": counts, "missed": []}
+        record["over_floor"] = burst.over_floor(told)
         record["machine"] = {"cores": 2, "cpu": "y", "virtual": True, "memory_gib": 1, "kernel": "6", "load_before": 0}
         self.assertIn("| back | 2 | 0 | 0 | 10.0 and 10.0 ms |", burst.page(record))
+        self.assertIn("Engine ÷ floor: p50 2.00, p99 1.65 (leg1)", burst.page(record))
         lines[2]["perp_ns"], lines[0]["early"] = 1_000_000, 1
         counts = burst.counted(map(json.dumps, lines))
         slow, _ = samples_of(last=[[(90_000, 95_000)], [(100_001, 101_000)]])
