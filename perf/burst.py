@@ -85,7 +85,9 @@ def page(record):
             cells = " | ".join(f"{wire.us(it[label]['ns'])} ({wire.us(it[label]['interval'][0])}–{wire.us(it[label]['interval'][1])})" for label in wire.QUANTILES)
             out.append(f"| {'engine' if name == LAST else name}, leg {leg[-1]} | {it['missing']} | {cells} |")
     shares = (f"p50 {record['over_floor']['p50'][leg]:.2f}, p99 {record['over_floor']['p99'][leg]:.2f} ({leg})" for leg in wire.LEGS)
-    out += ["", f"Engine ÷ floor: {'; '.join(shares)}.", "", "p99.9 of fewer than 1,000 bursts is the slowest one.", "", "| | bursts | orders before its end | after it | a burst took, p50 and most |", "|---|---:|---:|---:|---:|"]
+    own = record["in_process_ns"][LAST]
+    inside = f"In the process, from the read that brought the last quote to the first order's `send`: p50 {wire.us(own['p50'])} µs, p90 {wire.us(own['p90'])}, p99 {wire.us(own['p99'])}."
+    out += ["", f"Engine ÷ floor: {'; '.join(shares)}. {inside}", "", "p99.9 of fewer than 1,000 bursts is the slowest one.", "", "| | bursts | orders before its end | after it | a burst took, p50 and most |", "|---|---:|---:|---:|---:|"]
     for name, it in record["counts"].items():
         out.append(f"| {name} | {it['bursts']} | {it['early']} | {it['orders']} | {it['lasted_us']['p50'] / 1000:.1f} and {it['lasted_us']['most'] / 1000:.1f} ms |")
     out += ["", wire.others(record), "", f"Aims missed: {'; '.join(record['missed']) or 'none'}.", ""]
@@ -103,7 +105,7 @@ def main():
     samples, told_rounds = wire.lived_through(bursts(program or str(wire.TOP / "target/release/contango")), rounds, options.seed)
     told = wire.summary(samples, rounds, options.seed)
     counts = counted((wire.RUN / "samples.jsonl").read_text().splitlines())
-    record |= {"rounds": told_rounds, "participants": told, "counts": counts, "over_floor": over_floor(told), "missed": judged(told, counts)}
+    record |= {"rounds": told_rounds, "participants": told, "counts": counts, "over_floor": over_floor(told), "in_process_ns": wire.in_process(wire.RUN, [LAST], LAST), "missed": judged(told, counts)}
     wire.keep(record, place, stem, page(record), wire.plot(record, {wire.ENGINE: samples[LAST], wire.FLOOR: samples[wire.FLOOR]}))
     return 1 if record["missed"] else 0
 

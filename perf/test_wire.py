@@ -125,7 +125,7 @@ class Burst(unittest.TestCase):
         self.assertEqual(burst.over_floor(told)["p50"], {"leg1": 2.0, "leg2": 1.9})
         self.assertEqual(burst.over_floor(told)["p99"], {"leg1": 1.65, "leg2": 1.0})
         record = {"date": "d", "commit": "c", "command": "x", "seed": 1, "rounds": rounds, "participants": told, "counts": counts, "missed": []}
-        record["over_floor"] = burst.over_floor(told)
+        record["over_floor"], record["in_process_ns"] = burst.over_floor(told), {"last": {"p50": 5_000, "p90": 7_000, "p99": 50_000}}
         record["machine"] = {"cores": 2, "cpu": "y", "virtual": True, "memory_gib": 1, "kernel": "6", "load_before": 0}
         self.assertIn("| back | 2 | 0 | 0 | 10.0 and 10.0 ms |", burst.page(record))
         self.assertIn("Engine ÷ floor: p50 2.00, p99 1.65 (leg1)", burst.page(record))

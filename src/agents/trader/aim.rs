@@ -230,3 +230,30 @@ fn leg_order(signal: Signal, stall: &Stall, quotes: [&Quote; 2]) -> [LegKind; 2]
     // visible/wanted of spot against that of the perp, without a division.
     if spot.0 * perp.1 <= perp.0 * spot.1 { LegKind::BOTH } else { perp_first }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::dry::tests::{Desk, QUIET};
+    use crate::event::{Closed, Held, Terms};
+    use crate::units::{Direction, LegKind, Qty};
+
+    /// 0.00007 coins are worth 7 at 100,000 and 4.2 at 60,000, and spot takes 5. The perp's leg reduces, and would be
+    /// taken whatever it is worth: it waits for the other one.
+    #[test]
+    fn no_leg_of_a_way_out_leaves_while_the_venue_would_refuse_one() {
+        let mut desk = Desk::standing();
+        desk.quote(LegKind::Spot, 600_000);
+        (0..10).for_each(|_| desk.turn());
+        let held = Some(Held { direction: Direction::Short, spot: Qty(7), perp: Qty(1) });
+        desk.hot.allow(Terms { held, flatten: true, ..desk.hot.terms() });
+        for sequence in 0..10 {
+            desk.quote(LegKind::Spot, 600_000 - sequence);
+            (0..10).for_each(|_| desk.turn());
+        }
+        assert!(desk.left().iter().all(Vec::is_empty), "one of both was worth too little");
+        assert!(desk.hot.trader.counts.closed[Closed::Small as usize] >= 10);
+        desk.quote(LegKind::Spot, QUIET);
+        (0..10).for_each(|_| desk.turn());
+        assert!(desk.left().iter().all(|bytes| !bytes.is_empty()), "both are taken now");
+    }
+}

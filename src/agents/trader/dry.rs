@@ -96,7 +96,7 @@ impl Trader {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use crate::desk::book::tests::one_pair;
     use crate::event::{Fired, Made, Told, Wire};
     use crate::metal::clock::Clock;
@@ -106,12 +106,12 @@ mod tests {
     use crate::units::{LegKind, LinkId};
 
     /// Bids in tenths: both legs where nothing pays, and the perp 51 bp above.
-    const QUIET: i64 = 1_000_000;
+    pub(in crate::agents::trader) const QUIET: i64 = 1_000_000;
     const CROSSED: i64 = 1_005_100;
 
     /// Both hot rooms, and the venue's ends of their links.
-    struct Desk {
-        hot: Hot,
+    pub(in crate::agents::trader) struct Desk {
+        pub(in crate::agents::trader) hot: Hot,
         clock: Clock,
         feeds: Vec<MemoryPeer>,
         orders: Vec<MemoryPeer>,
@@ -120,7 +120,7 @@ mod tests {
 
     impl Desk {
         /// All is signed and sealed, nothing pays, and the shadow has heard all that was told.
-        fn standing() -> Self {
+        pub(in crate::agents::trader) fn standing() -> Self {
             let (clock, _time) = Clock::virtual_time();
             let mut hot = Hot::new(&clock, one_pair(), true).unwrap();
             let (mut feeds, mut orders) = (Vec::new(), Vec::new());
@@ -141,13 +141,13 @@ mod tests {
             desk
         }
 
-        fn quote(&mut self, leg: LegKind, bid: i64) {
+        pub(in crate::agents::trader) fn quote(&mut self, leg: LegKind, bid: i64) {
             self.sequence += 1;
             let bytes = self.hot.quote(leg, self.sequence, bid, self.clock.now());
             self.feeds[leg as usize].deliver(&bytes);
         }
 
-        fn turn(&mut self) {
+        pub(in crate::agents::trader) fn turn(&mut self) {
             let now = self.clock.now();
             self.hot.reader.do_work(now);
             self.hot.trader.do_work(now);
@@ -158,7 +158,7 @@ mod tests {
         }
 
         /// What has left since somebody looked.
-        fn left(&mut self) -> [Vec<u8>; 2] {
+        pub(in crate::agents::trader) fn left(&mut self) -> [Vec<u8>; 2] {
             [0, 1].map(|at| {
                 let mut bytes = Vec::new();
                 self.orders[at].take(&mut bytes);
