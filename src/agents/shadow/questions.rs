@@ -198,3 +198,49 @@ impl Shadow {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agents::courier::Courier;
+    use crate::agents::shadow::streams::tests::{Alone, alone};
+    use crate::event::{Counted, LANES, Offsets};
+    use crate::metal::link::{MemoryPeer, memory_pair};
+    use crate::metal::tap::Tap;
+    use crate::units::{LegKind, LinkId, VenueId};
+    use crate::venue::Key;
+
+    /// What a lost link took with it is asked on the next one, in the same moment: the order's own timer waits for two
+    /// seconds by then.
+    #[test]
+    fn a_question_that_was_lost_with_its_link_is_asked_on_the_next_one() {
+        let mut alone = alone();
+        alone.shadow.key = Some(Arc::new(Key::new("k".repeat(64), "s".repeat(64))));
+        alone.shadow.offsets = Offsets([Some(0); LANES]);
+        alone.fire();
+        let client = *alone.shadow.orders.keys().next().unwrap();
+        let of_lane = lane(VenueId(0), LegKind::Spot);
+        let (clock, tap) = (alone.shadow.clock.clone(), Tap::off());
+        alone.shadow.couriers.insert(of_lane, Courier::new(|_, _| Counted::default(), clock, &tap));
+        let attach = |alone: &mut Alone, n| {
+            let (link, peer) = memory_pair(LinkId(n), "venue", 1 << 12, 1 << 14);
+            alone.shadow.couriers.get_mut(&of_lane).unwrap().attach(link);
+            peer
+        };
+        let asked = |peer: &mut MemoryPeer| {
+            let mut out = Vec::new();
+            peer.take(&mut out);
+            String::from_utf8(out).unwrap().matches("DELETE /api/v3/order?").count()
+        };
+        let mut first = attach(&mut alone, 1);
+        alone.shadow.ask(Action::Cancel, client);
+        alone.shadow.mail(Nanos(SEC));
+        assert_eq!(asked(&mut first), 1);
+        first.close();
+        while alone.shadow.mail(Nanos(SEC)) > 0 {}
+        let mut second = attach(&mut alone, 2);
+        alone.shadow.mail(Nanos(SEC));
+        alone.shadow.mail(Nanos(SEC));
+        assert_eq!(asked(&mut second), 1, "asked again");
+    }
+}
