@@ -3,6 +3,7 @@
 //! Owns:  claims about what is read again and when, and that orders are made by what was read last.
 
 use crate::told::{books_equal_truth, ended_clean, faults, live, one_entry};
+use contango::agents::trader::contingent::Legs;
 use contango::event::{Ask, Kind, Mode, Reply};
 use contango::rehearse::{Setup, World};
 use contango::sim::Door;
@@ -195,4 +196,30 @@ fn r09_where_funds_are_refused_the_account_is_read() {
     let asked = world.asked(Door::SpotRest).into_iter().filter(|at| *at > from).count();
     assert!(asked >= 2, "its trades, then the balances: {asked}");
     end(world);
+}
+
+/// A market that takes no order would hear one at every quote: after each refusal a way out waits twice as long, up to
+/// 16 s, by the operator's word, too; and once it is taken the pair is left.
+#[test]
+fn a_way_out_that_is_refused_is_tried_less_and_less_often() {
+    for flattens in [false, true] {
+        let exit_basis = if flattens { None } else { sol().exit_basis };
+        let mut world = live(&Setup { legs: Legs::PerpFirst, exit_basis, ..one_entry("SOL", 11) });
+        assert!(world.run_until(|world| world.shadow().open_now() == 1, 20 * SEC));
+        let said = "Invalid symbol status for opening position.";
+        let refuse = json!({"kind": "refuse", "market": "usdm", "client_side": "BUY", "count": 7, "code": -4140, "msg": said});
+        faults(&mut world, &[refuse]);
+        if flattens {
+            world.ask(Ask::Flatten("test".to_owned()));
+        }
+        assert!(world.run_until(|world| world.shadow().totals.closed == 1, 90 * SEC), "{:?}", world.lines());
+        let truth = world.truth();
+        let at = truth["refused"].as_array().unwrap().iter().map(|row| row["received_us"].as_u64().unwrap());
+        let at: Vec<u64> = at.collect();
+        let waits: Vec<u64> = at.windows(2).map(|pair| (pair[1] - pair[0]) / 100_000).collect();
+        let least = [5, 10, 20, 40, 80, 160];
+        assert!(waits.len() == 6 && waits.iter().zip(least).all(|(wait, least)| *wait >= least), "{waits:?}");
+        assert!(waits[5] < 200, "{waits:?}");
+        end(world);
+    }
 }

@@ -167,6 +167,13 @@ impl Shadow {
             self.doubt_position(pair, now);
         }
         let book = &mut self.books[usize::from(pair.0)];
+        if matches!(class, Class::Exit | Class::Flatten) {
+            match end {
+                End::Refused(_) => book.weighing.on_kept_in(now),
+                End::Terminal(executed) if executed > Qty::ZERO => book.weighing.on_way_out(),
+                _ => {}
+            }
+        }
         if class != Class::Repair || book.mending.completion == Completion::Left(client) {
             book.retry_at = now;
             return;

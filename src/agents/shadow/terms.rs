@@ -118,7 +118,7 @@ impl Shadow {
             held: self.books[at].closable(&self.instruments),
             ..Terms::default()
         });
-        terms.flatten = self.flattening();
+        terms.flatten = self.flattening() && self.books[at].weighing.may_leave(now);
         let book = &mut self.books[at];
         if terms != book.terms
             && let Some(cell) = self.doors.terms.get_mut(at)
@@ -184,7 +184,10 @@ impl Shadow {
             held: book.closable(&instruments),
             ..Terms::default()
         };
-        if trading && let Some(held) = terms.held {
+        if trading
+            && weighing.may_leave(now)
+            && let Some(held) = terms.held
+        {
             terms.exit = self.exit_fold(at, held.direction, scales);
         }
         let Some(mark) = book.mark else { return Some(terms) };

@@ -21,6 +21,10 @@ use crate::units::{Direction, LegKind, Nanos, Ratio, Unix};
 
 /// How often a pair is weighed.
 const AGAIN_NS: u64 = 200 * MS;
+/// After a way out that the venue refused the next one waits so long, and twice as long each time, up to 16 s: a market
+/// that takes no orders would hear one at every quote.
+const REFUSED_NS: u64 = 500 * MS;
+const DOUBLINGS: u32 = 5;
 const HOUR_NS: i64 = 3_600 * SEC as i64;
 /// Both directions, in the order of their numbers.
 pub(super) const DIRECTIONS: [Direction; 2] = [Direction::Short, Direction::Long];
@@ -44,6 +48,9 @@ pub(super) struct Weighing {
     grew_at: Option<Nanos>,
     /// Why its position is given up at any basis.
     pub(super) leaving: Option<String>,
+    /// How often in a row the venue refused a way out, and when the next may leave.
+    refused: u32,
+    out_at: Nanos,
 }
 
 impl Weighing {
@@ -63,6 +70,25 @@ impl Weighing {
         (self.unwind, self.leaving) = (Unwind::default(), None);
         // What was found before it was left lets nobody in again.
         (self.entries, self.due) = ([None; 2], Nanos::ZERO);
+        self.on_way_out();
+    }
+
+    /// The venue refused an order of a way out: both legs of a round count once.
+    pub(super) fn on_kept_in(&mut self, now: Nanos) {
+        if self.may_leave(now) {
+            self.out_at = now.plus(REFUSED_NS << self.refused.min(DOUBLINGS));
+            self.refused += 1;
+        }
+    }
+
+    /// Something came of a way out.
+    pub(super) fn on_way_out(&mut self) {
+        (self.refused, self.out_at) = (0, Nanos::ZERO);
+    }
+
+    /// Whether a way out may be tried now.
+    pub(super) fn may_leave(&self, now: Nanos) -> bool {
+        now >= self.out_at
     }
 }
 
