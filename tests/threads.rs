@@ -1,11 +1,13 @@
 //! The rooms on threads of their own, over real sockets: the demo as a process, and what it says of itself.
 //!
-//! Owns:  the claims of `--stamps kernel` and of `--layout split`.
+//! Owns:  the claims of `--stamps kernel`, `--layout split` and `--cores`.
 //! Never: waits for a time of day: a run ends with so many round trips.
 #![allow(clippy::unwrap_used)] // all of it is tests, helpers too
 
 use serde_json::Value;
-use std::process::Command;
+use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// How it went, from its summary.
 struct Demo {
@@ -84,4 +86,57 @@ fn kernel_stamps_measure_each_fire_from_packet_to_packet() {
         at_least(p50("wire_to_wire"), p50("in_process"));
     }
     assert_eq!(demo.summary["hot_path"]["allocations"], 0, "{}", demo.summary["hot_path"]);
+}
+
+/// Nothing but the hot rooms sits on their core: what else the process started may wait for the other one.
+#[test]
+fn only_the_hot_thread_may_use_the_hot_core() {
+    if std::thread::available_parallelism().unwrap().get() < 2 {
+        return eprintln!("skipped: it takes two cores");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_contango"))
+        .args([
+            "demo",
+            "--json",
+            "--for",
+            "60s",
+            "--until",
+            "8-round-trips",
+            "--idle",
+            "yield",
+            "--cores",
+            "1,0",
+            "--out",
+        ])
+        .arg(folder.path())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let tasks = format!("/proc/{}/task", demo.id());
+    let mut hot = Vec::new();
+    while demo.try_wait().unwrap().is_none() {
+        let entries = std::fs::read_dir(&tasks).into_iter().flatten().flatten();
+        // A thread may end between the list and the look; one that has just begun is not pinned yet.
+        let seen: BTreeMap<String, String> = entries
+            .filter_map(|task| {
+                let comm = std::fs::read_to_string(task.path().join("comm")).ok()?;
+                let status = std::fs::read_to_string(task.path().join("status")).ok()?;
+                let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
+                Some((comm.trim().to_owned(), allowed.trim().to_owned()))
+            })
+            .collect();
+        if seen.get("hot").is_some_and(|at| at == "1") {
+            hot.push(seen);
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(demo.wait().unwrap().success());
+    // In the middle of the run, when nothing of it begins or ends.
+    let seen = &hot[hot.len() / 2];
+    assert!(
+        ["cold", "contango", "disk-sync", "dial-0"].iter().all(|name| seen.contains_key(*name)),
+        "{seen:?}"
+    );
+    assert!(seen.iter().all(|(name, at)| name == "hot" || at == "0"), "{seen:?}");
 }

@@ -186,6 +186,11 @@ pub(super) fn run(
     trust: TlsTrust,
 ) -> Result<Finished, BootError> {
     let started = std::time::Instant::now();
+    // All that is started from here on sits beside this thread, off the hot cores: dialling, syncs, lines. A room is
+    // pinned where it belongs.
+    if let Some(rest) = threads::rest_core(settings) {
+        cpu::pin(rest).map_err(BootError::usage)?;
+    }
     let trust = if settings.fast { trust } else { trust.by_rustls() };
     let witness = witness::of(settings)?;
     if settings.live && target.key.is_none() {

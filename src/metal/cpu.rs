@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 use std::io;
+use std::sync::OnceLock;
 
 /// Why a thread could not be pinned.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,16 +22,21 @@ pub enum PinError {
     },
 }
 
-/// The cores that the calling thread may use, ascending. A pinned thread has one, so ask before.
+/// The cores that this process may use, ascending: those of the thread that asks first. A thread that was pinned, and
+/// whatever it starts, has one of them.
 #[must_use]
 pub fn cores() -> Vec<usize> {
-    let mut ids: Vec<usize> =
-        core_affinity::get_core_ids().unwrap_or_default().into_iter().map(|core| core.id).collect();
-    ids.sort_unstable();
-    ids
+    static OURS: OnceLock<Vec<usize>> = OnceLock::new();
+    let ours = OURS.get_or_init(|| {
+        let mut ids: Vec<usize> =
+            core_affinity::get_core_ids().unwrap_or_default().into_iter().map(|core| core.id).collect();
+        ids.sort_unstable();
+        ids
+    });
+    ours.clone()
 }
 
-/// Pins the calling thread to `core`.
+/// Pins the calling thread to `core`; threads that it starts sit there as well, until they are pinned elsewhere.
 ///
 /// # Errors
 ///
@@ -93,12 +99,20 @@ mod tests {
 
     #[test]
     fn a_thread_can_be_pinned_to_a_core_we_have() {
-        let core = cores()[0];
+        let all = cores();
+        let (first, last) = (all[0], all[all.len() - 1]);
+        let may =
+            || core_affinity::get_core_ids().unwrap().into_iter().map(|core| core.id).collect::<Vec<_>>();
         let seen = std::thread::spawn(move || {
-            pin(core).unwrap();
-            cores()
+            pin(first).unwrap();
+            let elsewhere = std::thread::spawn(move || {
+                let before = may();
+                pin(last).unwrap();
+                [before, may()]
+            });
+            (may(), elsewhere.join().unwrap(), cores())
         });
-        assert_eq!(seen.join().unwrap(), [core]);
+        assert_eq!(seen.join().unwrap(), (vec![first], [vec![first], vec![last]], all));
     }
 
     #[test]
