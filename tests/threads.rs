@@ -6,6 +6,7 @@
 
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -17,15 +18,18 @@ struct Demo {
 }
 
 impl Demo {
+    /// A demo of eight round trips, which leaves its files in this folder.
+    fn command(out: &Path) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_contango"));
+        command
+            .args(["demo", "--json", "--for", "60s", "--until", "8-round-trips", "--idle", "yield", "--out"])
+            .arg(out);
+        command
+    }
+
     fn run(arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let output = Command::new(env!("CARGO_BIN_EXE_contango"))
-            .args(["demo", "--json", "--for", "60s", "--until", "8-round-trips", "--idle", "yield"])
-            .args(arguments)
-            .arg("--out")
-            .arg(folder.path())
-            .output()
-            .unwrap();
+        let output = Self::command(folder.path()).args(arguments).output().unwrap();
         let error = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(0), "{error}");
         let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -95,24 +99,8 @@ fn only_the_hot_thread_may_use_the_hot_core() {
         return eprintln!("skipped: it takes two cores");
     }
     let folder = tempfile::tempdir().unwrap();
-    let mut demo = Command::new(env!("CARGO_BIN_EXE_contango"))
-        .args([
-            "demo",
-            "--json",
-            "--for",
-            "60s",
-            "--until",
-            "8-round-trips",
-            "--idle",
-            "yield",
-            "--cores",
-            "1,0",
-            "--out",
-        ])
-        .arg(folder.path())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut demo =
+        Demo::command(folder.path()).args(["--cores", "1,0"]).stdout(Stdio::null()).spawn().unwrap();
     let tasks = format!("/proc/{}/task", demo.id());
     let mut hot = Vec::new();
     while demo.try_wait().unwrap().is_none() {
