@@ -61,6 +61,8 @@ pub struct WalletRow {
     pub total: Amount,
     /// How much of it the books do not come from: total − everything booked.
     pub opening: Amount,
+    /// The venue's time: what others traded by then is in `opening` or never will be, what they traded later is not.
+    pub as_of: Unix,
 }
 
 /// Funding that the venue booked, once it is in its income ledger. Key: transaction id and symbol.
@@ -112,8 +114,6 @@ pub enum Record {
     Baseline {
         /// Calendar time.
         at: Unix,
-        /// The venue's time by then: its trades before it are in `held`.
-        as_of: Unix,
         /// Wallets.
         held: Vec<WalletRow>,
         /// What nobody can explain, each named; empty: the books are the venue's.

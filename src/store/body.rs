@@ -33,21 +33,19 @@ pub(super) fn body(record: &Record) -> (Kind, Value) {
         Record::Markets { at, epoch, recv_window_ms, instruments } => {
             (Kind::Markets, markets_body(*at, *epoch, *recv_window_ms, instruments))
         }
-        Record::Baseline { at, as_of, held, unexplained } => {
+        Record::Baseline { at, held, unexplained } => {
             let held: Vec<Value> = held
                 .iter()
                 .map(|row| {
                     json!({
                         "market": market(row.leg), "asset": row.asset.as_str(),
                         "total": row.total.to_string(), "opening": row.opening.to_string(),
+                        "as_of_us": us(row.as_of),
                     })
                 })
                 .collect();
             let unexplained: Vec<&str> = unexplained.iter().take(OPEN_MAX).map(|text| cut(text)).collect();
-            (
-                Kind::Baseline,
-                json!({"at_us": us(*at), "as_of_us": us(*as_of), "held": held, "unexplained": unexplained}),
-            )
+            (Kind::Baseline, json!({"at_us": us(*at), "held": held, "unexplained": unexplained}))
         }
         Record::Fired { at, fired, instruments } => (Kind::Fired, fired_body(*at, fired, instruments)),
         Record::Answer { at, answer, instruments } => (Kind::Answer, answer_body(*at, answer, instruments)),

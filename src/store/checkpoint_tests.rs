@@ -50,12 +50,12 @@ fn around(n: usize, epoch: u32) -> Vec<Record> {
         asset: Asset::from(["BTC", "USDT"][n % 2]).unwrap(),
         total: amount("9"),
         opening,
+        as_of: Unix(AT.0 - n as i64 * MINUTE_NS),
     };
     vec![
         Record::Markets { at: AT, epoch, recv_window_ms: 900 + (n as u32 / 2), instruments: instruments() },
         Record::Baseline {
             at: AT,
-            as_of: AT,
             held: vec![wallet(LegKind::Spot, amount("-1.5")), wallet(LegKind::Perp, Amount(n as i128))],
             unexplained: Vec::new(),
         },

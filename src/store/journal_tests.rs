@@ -189,12 +189,12 @@ pub(in super::super) fn all() -> Vec<Record> {
     let amount = Amount::parse(b"0.5").unwrap();
     records.push(Record::Baseline {
         at: AT,
-        as_of: AT,
         held: vec![WalletRow {
             leg: LegKind::Spot,
             asset: "BTC".try_into().unwrap(),
             total: amount,
             opening: amount,
+            as_of: AT,
         }],
         unexplained: vec!["x".repeat(2 * TEXT_MAX); OPEN_MAX + 3],
     });

@@ -122,13 +122,13 @@ impl Recalled {
             Kind::OrderEnd => self.on_end(&row)?,
             Kind::Markets => self.on_markets(&row)?,
             Kind::Baseline => {
-                // Journals written before it was told have our calendar alone.
-                let as_of = row.moment("as_of_us").unwrap_or(at);
+                // Older journals have one time for all that was held, or our calendar alone.
+                let of_all = row.moment("as_of_us").unwrap_or(at);
                 for held in row.list("held")? {
                     let held = row.within(held)?;
                     let what = (held.leg()?, held.asset("asset")?);
                     self.openings.insert(what, held.amount("opening")?);
-                    self.compared.insert(what, as_of);
+                    self.compared.insert(what, held.moment("as_of_us").unwrap_or(of_all));
                 }
             }
             Kind::Funding => self.on_payment(&row)?,

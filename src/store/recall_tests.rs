@@ -293,19 +293,20 @@ fn markets_openings_and_hedged_pairs_are_as_last_told() {
         perp: Amount::ZERO,
         why: "story",
     };
-    let wallet = |leg, asset: &str, opening: &[u8]| WalletRow {
+    let wallet = |leg, asset: &str, opening: &[u8], as_of_s: i64| WalletRow {
         leg,
         asset: Asset::from(asset).unwrap(),
         total: Amount::parse(b"9").unwrap(),
         opening: Amount::parse(opening).unwrap(),
+        as_of: Unix(AT.0 + as_of_s * 1_000_000_000),
     };
-    let baseline = |held| Record::Baseline { at: AT, as_of: AT, held, unexplained: Vec::new() };
+    let baseline = |held| Record::Baseline { at: AT, held, unexplained: Vec::new() };
     let records = [
         Record::Markets { at: AT, epoch: 7, recv_window_ms: 900, instruments: instruments() },
-        baseline(vec![wallet(Spot, "BTC", b"1.5"), wallet(Perp, "USDT", b"-2")]),
+        baseline(vec![wallet(Spot, "BTC", b"1.5", -9), wallet(Perp, "USDT", b"-2", -1)]),
         pair(PairState::Hedged),
         pair(PairState::Busy),
-        baseline(vec![wallet(Spot, "BTC", b"0.5")]),
+        baseline(vec![wallet(Spot, "BTC", b"0.5", -7)]),
         pair(PairState::Unknown),
         pair(PairState::Quarantined),
         pair(PairState::Flat),
@@ -327,6 +328,8 @@ fn markets_openings_and_hedged_pairs_are_as_last_told() {
     let openings: Vec<String> =
         recalled.openings.iter().map(|((leg, asset), amount)| format!("{leg} {asset} {amount}")).collect();
     assert_eq!(openings, ["spot BTC 0.5", "perp USDT -2"], "what a later baseline leaves out still holds");
+    let as_of: Vec<i64> = recalled.compared.values().map(|at| (at.0 - AT.0) / 1_000_000_000).collect();
+    assert_eq!(as_of, [-7, -1], "each has its own");
     let hedged: Vec<bool> = (0..=records.len()).map(|n| !recall(&records[..n]).hedged.is_empty()).collect();
     assert_eq!(hedged, [false, false, false, true, true, true, true, true, false], "only flat ends it");
 }

@@ -132,6 +132,35 @@ fn redialling_backs_off_while_the_venue_refuses() {
     assert!(opened_in(&mut world, 5 * SEC) > 0);
 }
 
+/// F31: what is refused only once the connection stands is no reason to dial on and on: a venue takes 300 connections in
+/// five minutes of an address, and turns it away for minutes then.
+#[test]
+fn redialling_backs_off_while_subscriptions_are_refused() {
+    let mut world = live(&steady());
+    let doors = [Door::SpotWs, Door::UsdmWs];
+    let dialled = |world: &World| doors.map(|door| world.dialled(door).len());
+    let before = dialled(&world);
+    world.fault(&json!({"kind": "deaf", "how": "refused", "for_ms": 60_000})).unwrap();
+    world.fault(&json!({"kind": "cut_streams"})).unwrap();
+    world.run_for(60 * SEC);
+    let after = dialled(&world);
+    // One socket of spot, and those of quotes and of marks.
+    for (at, sockets) in [1, 2].into_iter().enumerate() {
+        let tries = after[at] - before[at];
+        assert!((10 * sockets..=25 * sockets).contains(&tries), "{tries} at {:?} in a minute", doors[at]);
+    }
+    world.run_for(7 * SEC);
+    assert!(opened_in(&mut world, 5 * SEC) > 0, "both are back as soon as they are not refused any more");
+    // What lasted is dialled as fast as ever.
+    world.run_for(5 * SEC);
+    world.fault(&json!({"kind": "cut_streams"})).unwrap();
+    world.run_for(200 * MS);
+    assert!(opened_in(&mut world, 5 * SEC) > 0);
+    assert!(world.stop());
+    books_equal_truth(&world);
+    ended_clean(&world);
+}
+
 /// F38: each message says how late it is.
 #[test]
 fn late_quotes_are_not_traded_on() {

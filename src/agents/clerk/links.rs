@@ -5,7 +5,6 @@
 //! Never: dials twice for one want, or lets a failure at start go on for ever without saying so.
 
 use super::Clerk;
-use super::user::SETTLED_NS;
 use crate::agents::socket::Socket;
 use crate::agents::{Dead, FeedCard, Handed, Purpose};
 use crate::event::News;
@@ -23,6 +22,12 @@ const BACKOFF_LAST_NS: u64 = 30 * SEC;
 /// A market's first order link is tried again this soon at the latest: a repair may wait for it (R11), and when it is up
 /// the others are dialled at once.
 const PROBE_LAST_NS: u64 = 3 * SEC;
+/// A link that lived so long was no flop: what comes after it is other trouble.
+const LASTS_NS: u64 = 10 * SEC;
+/// Flops double the wait this often at most, to 6.4 s: four links of a door that are all refused once they are handed
+/// over stay below the 300 connections in five minutes a venue takes of an address (`binance.md`), and quotes that a
+/// repair waits for are back soon after the refusals end.
+const FLOP_DOUBLINGS: u32 = 6;
 /// TLS and upgrade together must be done in this time, and a logon behind them in as much.
 pub(super) const OPEN_WITHIN_NS: u64 = 5 * SEC;
 /// Failures of one link in a row before a start is given up.
@@ -34,7 +39,10 @@ pub struct Want {
     pub(super) what: What,
     pub(super) endpoint: &'static str,
     pub(super) state: State,
+    /// Failures since it was last handed over.
     tries: u32,
+    /// Hand-overs in a row that did not last, of a socket that subscribes: that may be refused every time.
+    flops: u32,
     /// When it was last handed over.
     given: Nanos,
 }
@@ -89,6 +97,12 @@ impl Want {
             What::Room { purpose: Purpose::HotUser { .. }, .. } => true,
             _ => false,
         }
+    }
+
+    /// Whether it is of no use before the venue takes a subscription, which is said once it is handed over.
+    fn subscribes(&self) -> bool {
+        use Purpose::{Feed, HotUser, User};
+        matches!(self.what, What::Room { purpose: Feed { .. } | User { .. } | HotUser { .. }, .. })
     }
 }
 
@@ -153,7 +167,7 @@ impl Clerk {
 
     fn want(&mut self, what: What, endpoint: &'static str) {
         let (state, given) = (State::Down { again: Nanos::ZERO }, Nanos::ZERO);
-        self.wants.push(Want { what, endpoint, state, tries: 0, given });
+        self.wants.push(Want { what, endpoint, state, tries: 0, flops: 0, given });
     }
 
     /// A private stream's want: its path and its subscription are made when they are needed.
@@ -193,9 +207,9 @@ impl Clerk {
             while let Some(Dead { purpose, why, .. }) = self.doors.dead[door].pop() {
                 work += 1;
                 if let Some(at) = self.want_of(purpose) {
-                    if now.since(self.wants[at].given) > SETTLED_NS {
-                        self.wants[at].tries = 0;
-                    }
+                    let want = &mut self.wants[at];
+                    let lasted = now.since(want.given) > LASTS_NS;
+                    want.flops = if lasted || !want.subscribes() { 0 } else { want.flops + 1 };
                     self.failed(at, why, now);
                 }
             }
@@ -327,14 +341,7 @@ impl Clerk {
         let want = &mut self.wants[at];
         want.state = State::Given;
         want.given = self.clock.now();
-        // A private stream may be refused only once it is handed over: it has to last first.
-        let lasts = match want.what {
-            What::Room { purpose, .. } => !matches!(purpose, Purpose::User { .. } | Purpose::HotUser { .. }),
-            What::Bulk(_) => true,
-        };
-        if lasts {
-            want.tries = 0;
-        }
+        want.tries = 0;
         let what = name(&want.what, want.endpoint);
         let id = link.id;
         match &want.what {
@@ -409,13 +416,14 @@ impl Clerk {
         let want = &mut self.wants[at];
         let probes = matches!(want.what, What::Room { purpose: Purpose::Order { n: 0, .. }, .. });
         let last = if probes { PROBE_LAST_NS } else { BACKOFF_LAST_NS };
-        let wait = (BACKOFF_FIRST_NS << want.tries.min(9)).min(last);
+        let doublings = want.tries.max(want.flops.saturating_sub(1).min(FLOP_DOUBLINGS));
+        let wait = (BACKOFF_FIRST_NS << doublings.min(9)).min(last);
         // Half fixed, half drawn, so that links that died together do not come back together.
         let wait = wait / 2 + self.entropy.u64() % (wait / 2 + 1);
         want.tries += 1;
         want.state = State::Down { again: now.plus(wait) };
         let what = name(&want.what, want.endpoint);
-        let hopeless = want.tries >= START_TRIES && !want.is_spare();
+        let hopeless = want.tries.max(want.flops) >= START_TRIES && !want.is_spare();
         if hopeless && !self.is_live() {
             self.tell(News::Fail { why: format!("{what}: {why}") });
         } else {

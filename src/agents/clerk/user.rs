@@ -17,8 +17,6 @@ use std::sync::Arc;
 
 /// How long until a renewal that failed is tried again.
 const RENEW_AGAIN_NS: u64 = 60 * SEC;
-/// A private stream that lived so long is not the same trouble as before.
-pub(super) const SETTLED_NS: u64 = 60 * SEC;
 
 /// One market's ticket.
 #[derive(Debug, Default)]

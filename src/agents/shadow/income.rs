@@ -355,6 +355,9 @@ impl Shadow {
         let quotes: std::collections::BTreeSet<Asset> = quotes.collect();
         let (mut rows, mut differs) = (Vec::new(), Vec::new());
         let (mut begun, mut stands) = (true, true);
+        let of_lane = self.perp_lane();
+        let as_of = of_lane.and_then(|of_lane| self.offsets.venue_time(of_lane, now));
+        let as_of = as_of.unwrap_or_else(|| self.clock.unix());
         for asset in quotes {
             let total = totals.get(&asset).copied().unwrap_or_default();
             let (cost, cut) = held.cost.get(&asset).copied().unwrap_or_default();
@@ -372,10 +375,10 @@ impl Shadow {
                         "{asset} in the perp wallet is {total} at the venue and {} in the books",
                         known + change
                     ));
-                    rows.push(WalletRow { leg: LegKind::Perp, asset, total, opening });
+                    rows.push(WalletRow { leg: LegKind::Perp, asset, total, opening, as_of });
                 }
                 None if self.begins(asset, opening, rounding, now) => {
-                    rows.push(WalletRow { leg: LegKind::Perp, asset, total, opening });
+                    rows.push(WalletRow { leg: LegKind::Perp, asset, total, opening, as_of });
                 }
                 None => begun = false,
             }
@@ -402,7 +405,7 @@ impl Shadow {
     }
 
     /// The books begin with what a look at the wallet found: at the first one, or where nothing explains it.
-    fn begin_anew(&mut self, Found { at: looked, rows, differs }: Found) {
+    fn begin_anew(&mut self, Found { rows, differs, .. }: Found) {
         self.income.compare = false;
         for text in &differs {
             self.alert(format!(
@@ -413,10 +416,7 @@ impl Shadow {
             self.income.opened.remove(&row.asset);
             self.recovered.openings.insert((row.leg, row.asset), row.opening);
         }
-        let at = self.clock.unix();
-        let as_of =
-            self.perp_lane().and_then(|of_lane| self.offsets.venue_time(of_lane, looked)).unwrap_or(at);
-        self.write(Record::Baseline { at, as_of, held: rows, unexplained: differs });
+        self.write(Record::Baseline { at: self.clock.unix(), held: rows, unexplained: differs });
     }
 }
 

@@ -8,7 +8,7 @@ use crate::carry::rules::Policy;
 use crate::desk::book::tests::one_pair;
 use crate::event::{
     Asset, Command, Doubt, Fill, FiredLeg, Made, Mode, News, Offsets, PERMIT_WORDS, PairState, Permit,
-    READS_WORDS, Reads, TERMS_WORDS, Terms, Verdict, Wire,
+    READS_WORDS, Reads, TERMS_WORDS, Terms, Verdict, WalletRow, Wire,
 };
 use crate::metal::clock::Clock;
 use crate::metal::entropy::Entropy;
@@ -320,6 +320,16 @@ impl Alone {
         }
         while self.records.pop().is_some() {}
         self.trade += 200;
+    }
+
+    /// What was written of looks at the account, each time.
+    pub(in crate::agents::shadow) fn baselines(&mut self) -> Vec<Vec<WalletRow>> {
+        let records = std::iter::from_fn(|| self.records.pop());
+        let held = records.filter_map(|record| match record {
+            Record::Baseline { held, .. } => Some(held),
+            _ => None,
+        });
+        held.collect()
     }
 
     /// What all fills changed of the quote coin, both wallets.
