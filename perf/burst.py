@@ -12,6 +12,9 @@ at a time, on both markets alike, every 20 µs; how long a burst really took is 
             wire.py's, with bursts as `last` has them: it opens what it reads, compares a byte of the newest quote, and
             sends what lies sealed. How late it is tells how much of the engine's lateness is the host's and TLS'.
 
+The kernel tells how long a participant's hot thread was ready to run and something else had its core. Bursts in which it
+was kept waiting so are counted, and told apart beside all of them; none is left out of the aims.
+
     perf/burst.py            # 20 rounds: 240 bursts of each kind
     perf/burst.py --quick    # 2 rounds, no record
 
@@ -19,6 +22,7 @@ Exit code: 0 the aims are met; 1 one is missed, named; 2 could not run.
 """
 
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -52,6 +56,22 @@ def counted(lines):
             "orders": sum(it[leg] is not None for it in own for leg in ("spot_ns", "perp_ns")),
             "lasted_us": {"p50": wire.quantile(took, 0.5), "most": took[-1]},
         }
+    return told
+
+
+def on_its_core(lines):
+    """Of each kind that is measured: the bursts in which the hot thread was never kept waiting, and those in which it was."""
+    rows = [it for it in map(json.loads, lines) if "order" not in it and not it["warm_up"]]
+    told = {}
+    for name in (LAST, wire.FLOOR):
+        own = [it for it in rows if it["name"] == name]
+        kept = [sorted(math.inf if it[leg] is None else it[leg] for leg in ("spot_ns", "perp_ns")) for it in own if not it["kept_waiting_ns"]]
+        waits = sorted(it["kept_waiting_ns"] for it in own if it["kept_waiting_ns"])
+        row = {"bursts": len(kept), "kept_waiting": len(waits), "longest_ns": waits[-1] if waits else 0}
+        for at, leg in enumerate(wire.LEGS):
+            every = sorted(legs[at] for legs in kept)
+            row[leg] = {label: wire.quantile(every, part) for label, part in wire.QUANTILES.items()} if every else None
+        told[name] = row
     return told
 
 
@@ -90,6 +110,10 @@ def page(record):
     out += ["", f"Engine ÷ floor: {'; '.join(shares)}. {inside}", "", "p99.9 of fewer than 1,000 bursts is the slowest one.", "", "| | bursts | orders before its end | after it | a burst took, p50 and most |", "|---|---:|---:|---:|---:|"]
     for name, it in record["counts"].items():
         out.append(f"| {name} | {it['bursts']} | {it['early']} | {it['orders']} | {it['lasted_us']['p50'] / 1000:.1f} and {it['lasted_us']['most'] / 1000:.1f} ms |")
+    out += ["", "Of them, those in which the hot thread was never kept off its core:", "", "| | bursts | others, longest wait | leg 1 p50 µs | p90 | p99 | p99.9 |", "|---|---:|---:|---:|---:|---:|---:|"]
+    for name, it in record["on_its_core"].items():
+        quantiles = " | ".join(wire.us(it["leg1"][label]) if it["leg1"] else "–" for label in wire.QUANTILES)
+        out.append(f"| {'engine' if name == LAST else name} | {it['bursts']} | {it['kept_waiting']}, {wire.us(it['longest_ns'])} µs | {quantiles} |")
     out += ["", wire.others(record), "", f"Aims missed: {'; '.join(record['missed']) or 'none'}.", ""]
     return "\n".join(out)
 
@@ -104,8 +128,9 @@ def main():
     record, place, stem = wire.begun(options, "burst")
     samples, told_rounds = wire.lived_through(bursts(program or str(wire.TOP / "target/release/contango")), rounds, options.seed)
     told = wire.summary(samples, rounds, options.seed)
-    counts = counted((wire.RUN / "samples.jsonl").read_text().splitlines())
-    record |= {"rounds": told_rounds, "participants": told, "counts": counts, "over_floor": over_floor(told), "in_process_ns": wire.in_process(wire.RUN, [LAST], LAST), "missed": judged(told, counts)}
+    lines = (wire.RUN / "samples.jsonl").read_text().splitlines()
+    counts = counted(lines)
+    record |= {"rounds": told_rounds, "participants": told, "counts": counts, "on_its_core": on_its_core(lines), "over_floor": over_floor(told), "in_process_ns": wire.in_process(wire.RUN, [LAST], LAST), "missed": judged(told, counts)}
     wire.keep(record, place, stem, page(record), wire.plot(record, {wire.ENGINE: samples[LAST], wire.FLOOR: samples[wire.FLOOR]}))
     return 1 if record["missed"] else 0
 

@@ -116,19 +116,26 @@ class Burst(unittest.TestCase):
         floor = {wire.FLOOR: [[(45_000, 50_000)], [(60_000, 101_000)]]}
         samples, rounds = samples_of(last=[[(90_000, 95_000)], [(99_000, 101_000)]], back=[[(None, None)], [(None, None)]], **floor)
         told = wire.summary(samples, 2, 1)
-        row = {"warm_up": False, "early": 0, "lasted_us": 10_000}
+        row = {"warm_up": False, "early": 0, "lasted_us": 10_000, "kept_waiting_ns": 0}
         lines = [{**row, "name": name, "spot_ns": ns, "perp_ns": ns} for name, ns in (("last", 90_000), ("last", 99_000), ("back", None), ("back", None), (wire.FLOOR, 45_000))]
         lines.append({"round": 0, "order": ["last", "back"]})
+        lines[1]["kept_waiting_ns"] = 7_000
+        apart = burst.on_its_core(map(json.dumps, lines))
+        self.assertEqual([apart["last"][it] for it in ("bursts", "kept_waiting", "longest_ns")], [1, 1, 7_000])
+        self.assertEqual([apart["last"]["leg1"]["p99"], apart[wire.FLOOR]["leg2"]["p50"]], [90_000, 45_000])
         counts = burst.counted(map(json.dumps, lines))
         self.assertEqual([counts["last"]["orders"], counts["back"]["orders"], counts["back"]["bursts"]], [4, 0, 2])
         self.assertEqual(burst.judged(told, counts), [])
         self.assertEqual(burst.over_floor(told)["p50"], {"leg1": 2.0, "leg2": 1.9})
         self.assertEqual(burst.over_floor(told)["p99"], {"leg1": 1.65, "leg2": 1.0})
         record = {"date": "d", "commit": "c", "command": "x", "seed": 1, "rounds": rounds, "participants": told, "counts": counts, "missed": []}
+        record["on_its_core"] = apart
         record["over_floor"], record["in_process_ns"] = burst.over_floor(told), {"last": {"p50": 5_000, "p90": 7_000, "p99": 50_000}}
         record["machine"] = {"cores": 2, "cpu": "y", "virtual": True, "memory_gib": 1, "kernel": "6", "load_before": 0}
         self.assertIn("| back | 2 | 0 | 0 | 10.0 and 10.0 ms |", burst.page(record))
         self.assertIn("Engine ÷ floor: p50 2.00, p99 1.65 (leg1)", burst.page(record))
+        self.assertIn("| engine | 1 | 1, 7.0 µs | 90.0 |", burst.page(record))
+        self.assertIn("| floor-warm | 1 | 0, 0.0 µs | 45.0 |", burst.page(record))
         lines[2]["perp_ns"], lines[0]["early"] = 1_000_000, 1
         counts = burst.counted(map(json.dumps, lines))
         slow, _ = samples_of(last=[[(90_000, 95_000)], [(100_001, 101_000)]])

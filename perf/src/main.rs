@@ -95,7 +95,7 @@ fn run(plan: &Value) -> Result<(), Fault> {
     for it in plan["participants"].as_array().into_iter().flatten() {
         let mut player = Player::start(it, &out, &ca, &tls)?;
         let begun = Instant::now();
-        player.arrive(&mut dice)?;
+        player.arrive(&mut dice, id)?;
         eprintln!("{} trades after {:.1} s", player.name, begun.elapsed().as_secs_f64());
         player.signal(libc::SIGSTOP);
         players.push(player);
@@ -103,7 +103,7 @@ fn run(plan: &Value) -> Result<(), Fault> {
     // Where others took minutes to arrive, the first ones were stopped for so long that all their sockets are lost.
     for player in &mut players {
         player.signal(libc::SIGCONT);
-        player.arrive(&mut dice)?;
+        player.arrive(&mut dice, id)?;
         player.signal(libc::SIGSTOP);
     }
     let (begun, started) = (Instant::now(), SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?);
@@ -126,11 +126,14 @@ fn run(plan: &Value) -> Result<(), Fault> {
             for trial in 0..warm_up + trials {
                 player.quiet(&mut dice, GAP);
                 let entering = !player.up;
+                let waited = player.kept_waiting()?;
                 let legs = player.measured(&mut dice);
+                let [hot, server] = player.kept_waiting()?;
+                let waited = [hot - waited[0], server - waited[1]];
                 let ns = |leg: Option<Duration>| leg.map(|leg| leg.as_nanos() as u64);
                 let line = json!({"round": round, "name": player.name, "warm_up": trial < warm_up,
                     "way": if entering { "in" } else { "out" }, "spot_ns": ns(legs.spot), "perp_ns": ns(legs.perp),
-                    "early": legs.early, "lasted_us": legs.lasted.as_micros() as u64});
+                    "early": legs.early, "lasted_us": legs.lasted.as_micros() as u64, "kept_waiting_ns": waited[0], "server_waited_ns": waited[1]});
                 writeln!(file, "{line}")?;
                 // Missing legs are in no histogram: the samples and the record count them.
                 if let Some((first, second)) = legs.both().filter(|_| trial >= warm_up) {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -40,6 +40,8 @@ pub struct Player {
     pub name: String,
     pub house: House,
     pub process: Child,
+    /// Of its threads that may use the server's core not at all: where the kernel tells how long they were kept waiting.
+    hot: Vec<PathBuf>,
     /// Pairs of its market.
     pairs: usize,
     /// Quiet quotes each second; `None`: one now and then.
@@ -161,6 +163,7 @@ impl Player {
             name,
             house,
             process,
+            hot: Vec::new(),
             pairs,
             rate: plan["rate"].as_u64(),
             crossing: 0,
@@ -310,8 +313,32 @@ impl Player {
         legs
     }
 
+    /// How long its hot threads were ready to run and something else did, ns, since they began; and this one, the server's.
+    pub fn kept_waiting(&self) -> Result<[u64; 2], Fault> {
+        let mut hot = 0;
+        for file in &self.hot {
+            hot += ready(file)?;
+        }
+        Ok([hot, ready(Path::new("/proc/thread-self/schedstat"))?])
+    }
+
+    /// Finds its hot threads: those that are kept off the server's core.
+    fn find_hot(&mut self, server: usize) -> Result<(), Fault> {
+        self.hot.clear();
+        for task in std::fs::read_dir(format!("/proc/{}/task", self.process.id()))? {
+            let task = task?.path();
+            let status = std::fs::read_to_string(task.join("status"))?;
+            let cores = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+            let may = |text: &str| text.split(',').any(|part| range(part).contains(&server));
+            if !cores.is_none_or(|cores| may(cores.trim())) {
+                self.hot.push(task.join("schedstat"));
+            }
+        }
+        Ok(())
+    }
+
     /// Waits until it trades both ways.
-    pub fn arrive(&mut self, dice: &mut Dice) -> Result<(), Fault> {
+    pub fn arrive(&mut self, dice: &mut Dice, server: usize) -> Result<(), Fault> {
         let (begun, mut well) = (Instant::now(), 0);
         while well < 6 {
             self.quiet(dice, GAP);
@@ -327,8 +354,19 @@ impl Player {
                 self.quiet(dice, Duration::from_millis(300));
             }
         }
-        Ok(())
+        self.find_hot(server)
     }
+}
+
+/// How long a thread was ready for its core and something else had it, ns: the second number of three.
+fn ready(file: &Path) -> Result<u64, Fault> {
+    Ok(std::fs::read_to_string(file)?.split_whitespace().nth(1).unwrap_or_default().parse()?)
+}
+
+/// Cores as the kernel writes them: one, or the first and the last of several.
+fn range(text: &str) -> std::ops::RangeInclusive<usize> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    first.parse().unwrap_or(usize::MAX)..=last.parse().unwrap_or(usize::MAX)
 }
 
 fn since_1970() -> Duration {

@@ -216,6 +216,11 @@ mod tests {
             let (perp, spot) = (401_000 * s.spot, Price(400_000 * s.perp));
             assert!(fold.at_least(Price(perp + 1), spot) && !fold.at_least(Price(perp - 1), spot), "{s:?}");
         }
+        // Its top bit is set in every fold: a ratio for which 66 bits of shift are too few is left out.
+        let folds = |perp| {
+            Scales { perp, spot: 1 }.fold(Ratio::ZERO, Bound::AtLeast).map(|fold| (fold.mantissa, fold.shift))
+        };
+        assert_eq!((folds(16), folds(17)), (Some((1 << 62, 66)), None));
         assert!(!Fold::NEVER.at_least(Price(i64::MAX / 8), Price(1)));
         assert!(!Fold::NEVER.at_most(Price(1), Price(i64::MAX / 8)));
     }
@@ -240,6 +245,11 @@ mod tests {
         assert!((basis - Ratio::from_num(10) / 10_000).abs() < Ratio::from_num(1) / 1_000_000_000);
         assert!(s.agree(Price(400_400), Price(4_000_000), 1_000));
         assert!(!s.agree(Price(400_400), Price(4_000_000), 999));
+        assert!(!s.agree(Price(400_400), Price(4_000_000), -1_000), "nothing lies so near");
+        assert!(
+            !s.agree(Price(-400_400), Price(-4_000_000), 1_000),
+            "below nothing, no price agrees with any"
+        );
         let huge = Scales { perp: 1 << 49, spot: 1 << 49 };
         assert!(!huge.agree(Price(1), Price::MAX, 1_000), "an absurd price is refused, not a panic");
         // Too large for the short way, and still told: one part in 1,024 apart.
