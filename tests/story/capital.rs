@@ -1,6 +1,6 @@
 //! Caps on capital, margin and cash: however many signals come at once, they are passed by none together.
 
-use crate::told::{books_equal_truth, ended_clean, faults, live, records};
+use crate::told::{books_equal_truth, ended_clean, faults, live, records, why};
 use contango::carry::rules::Policy;
 use contango::desk::risk::Caps;
 use contango::event::{Ask, Closed, Reply};
@@ -208,9 +208,7 @@ fn a_perp_that_needs_more_margin_is_not_entered_and_one_that_is_held_is_nearer_t
     let held: Vec<String> = world.shadow().why().map(|why| why.pair.to_owned()).collect();
     assert_eq!((held.len(), world.shadow().open_now()), (2, 1), "{:?}", world.lines());
     assert!(world.orders().iter().all(|order| order.contains("XRPUSDT")), "{:?}", world.orders());
-    world.ask(Ask::Why("SOL".to_owned()));
-    world.run_for(50 * MS);
-    let Some(Reply::Why(sol)) = world.replies().last() else { panic!() };
+    let sol = why(&mut world, "SOL");
     let why = "the venue wants 5.01 % of maintenance margin for SOLUSDT at that size; more than 5.00 % is not entered";
     assert!(sol.reasons.iter().any(|told| told == why), "{:?}", sol.reasons);
 

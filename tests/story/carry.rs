@@ -1,10 +1,10 @@
 //! The rules of DESIGN §5 at work: guards, exits by funding, coming back, growing, moving on.
 
-use crate::told::{books_equal_truth, ended_clean, faults, live, records};
+use crate::told::{books_equal_truth, ended_clean, faults, live, records, why};
 use contango::carry::pace::ScaleIn;
 use contango::carry::rules::Policy;
 use contango::desk::risk::Caps;
-use contango::event::{Ask, Decision, PairTold, Reply};
+use contango::event::{Ask, Decision, Reply};
 use contango::rehearse::{Setup, World};
 use contango::sim;
 use contango::store::journal::Kind;
@@ -31,21 +31,9 @@ fn funding(symbol: &str, rate: &str) -> Value {
     json!({"kind": "funding", "symbol": symbol, "rate": rate})
 }
 
-/// What the operator is told of a pair.
-#[track_caller]
-fn told(world: &mut World, pair: &str) -> PairTold {
-    let before = world.replies().len();
-    world.ask(Ask::Why(pair.to_owned()));
-    assert!(world.run_until(|world| world.replies().len() > before, SEC));
-    match world.replies().last() {
-        Some(Reply::Why(pair)) => (**pair).clone(),
-        other => panic!("{other:?}"),
-    }
-}
-
 #[track_caller]
 fn decision(world: &mut World, pair: &str, name: &str) -> Decision {
-    let told = told(world, pair);
+    let told = why(world, pair);
     let found = told.decisions.iter().find(|decision| decision.name == name).cloned();
     found.unwrap_or_else(|| panic!("no {name}: {told:?}"))
 }
@@ -81,12 +69,12 @@ fn no_entry_within_a_quarter_of_an_hour_before_a_settlement_of_one_four_or_eight
         let mut world = live(&eager(coin, 14 * 60));
         world.run_for(13 * MINUTE);
         assert!(world.orders().is_empty(), "{coin}: {hours} h, guarded: {:?}", world.orders());
-        assert!(told(&mut world, coin).reasons.iter().any(|why| why.contains("settlement guard")), "{coin}");
+        assert!(why(&mut world, coin).reasons.iter().any(|why| why.contains("settlement guard")), "{coin}");
         // After the settlement the next one is an interval away.
         world.run_for(3 * MINUTE);
-        assert_eq!(held(&world), 1, "{coin}: {:?}", told(&mut world, coin).reasons);
-        let next = told(&mut world, coin).funding.unwrap().next.unwrap();
-        assert_eq!(told(&mut world, coin).funding.unwrap().interval_hours, Some(hours));
+        assert_eq!(held(&world), 1, "{coin}: {:?}", why(&mut world, coin).reasons);
+        let next = why(&mut world, coin).funding.unwrap().next.unwrap();
+        assert_eq!(why(&mut world, coin).funding.unwrap().interval_hours, Some(hours));
         assert!(next.0 > 0);
     }
     let mut world = live(&eager("SOL", 16 * 60));
@@ -168,7 +156,7 @@ fn one_negative_print_closes_nothing() {
     faults(&mut world, &[funding("SOLUSDT", "-0.0020")]);
     world.run_for(25 * MINUTE);
     assert_eq!(held(&world), 1, "{:?}", world.lines());
-    let told = told(&mut world, "SOL").funding.unwrap();
+    let told = why(&mut world, "SOL").funding.unwrap();
     assert!(told.settled.unwrap().1 < Rate::ZERO && told.estimate.unwrap() < Rate::ZERO, "{told:?}");
     let unwind = decision(&mut world, "SOL", "unwind");
     assert!(unwind.verdict.starts_with("holding"), "the mean of the week is positive: {unwind}");
@@ -263,7 +251,7 @@ fn the_reference_s_samples_are_written_down_hour_by_hour_across_processes() {
 fn a_position_grows_by_clips_with_a_cool_down_between_them() {
     let scale_in = ScaleIn { clips_max: 3, cool_down_ns: 20 * SEC };
     let mut world = live(&Setup { scale_in, ..eager("SOL", 7_200) });
-    let perp = |world: &mut World| told(world, "SOL").perp.0.abs();
+    let perp = |world: &mut World| why(world, "SOL").perp.0.abs();
     world.run_for(10 * SEC);
     let clip = perp(&mut world);
     assert!(clip > 0 && decision(&mut world, "SOL", "scale_in").verdict.contains("may be added in"));
@@ -302,7 +290,7 @@ fn where_the_caps_are_full_a_move_that_pays_is_made_and_one_that_does_not_is_not
         let sol = world.lines().iter().any(|line| line.starts_with("SOL: holds"));
         world.run_for(20 * SEC);
         let rotated = world.lines().iter().any(|line| line.starts_with("SOL: leaving: rotation: DOGE"));
-        let doge = told(&mut world, "DOGE").perp != Amount::ZERO;
+        let doge = why(&mut world, "DOGE").perp != Amount::ZERO;
         assert_eq!((rotated, doge, held(&world)), (sol, true, 1), "seed {seed}: {:?}", world.lines());
         moved[usize::from(sol)] += 1;
         assert!(world.stop());
@@ -331,22 +319,22 @@ fn long_positions_sell_granted_coins_and_no_more_of_them_whatever_is_there() {
     let mut world = live(&setup);
     world.run_for(10 * SEC);
     assert!(world.orders().is_empty(), "ten coins are there, and none is granted");
-    let reasons = told(&mut world, "BNB").reasons;
+    let reasons = why(&mut world, "BNB").reasons;
     assert!(reasons.iter().any(|why| why.contains("contango ctl grant BNB QTY")), "{reasons:?}");
     grant(&mut world, "0.3");
     assert!(world.orders().is_empty(), "a clip of 500 USDT is about 0.56");
     grant(&mut world, "1.4");
-    let sold = -told(&mut world, "BNB").spot.0;
+    let sold = -why(&mut world, "BNB").spot.0;
     let coin = 10i128.pow(18);
     assert!(sold > coin && sold <= 14 * coin / 10, "two clips, and no third: {sold}");
     world.kill_process(&setup).unwrap();
     assert!(world.run_until_live());
     world.run_for(10 * SEC);
-    let again = told(&mut world, "BNB");
+    let again = why(&mut world, "BNB");
     assert_eq!(-again.spot.0, sold);
     assert!(again.reasons.iter().any(|why| why.contains("contango ctl grant")), "{:?}", again.reasons);
     grant(&mut world, "2.5");
-    let more = -told(&mut world, "BNB").spot.0;
+    let more = -why(&mut world, "BNB").spot.0;
     assert!(more > sold && more <= 25 * coin / 10, "{more}");
     flattened(world);
 }

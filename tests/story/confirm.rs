@@ -1,8 +1,8 @@
 //! The confirmation filter: a witness outside of the venue is asked, and its word decides about entries alone.
 
-use crate::told::{books_equal_truth, ended_clean, live, one_entry, records};
+use crate::told::{books_equal_truth, ended_clean, live, one_entry, records, why};
 use contango::carry::confirm::{Filter, Says};
-use contango::event::{Ask, Decision, Reply};
+use contango::event::Decision;
 use contango::rehearse::{Setup, Word, World};
 use contango::store::journal::Kind;
 use contango::units::Ratio;
@@ -38,12 +38,9 @@ fn disagree() -> Word {
 
 #[track_caller]
 fn confirmation(world: &mut World) -> (Decision, Vec<String>) {
-    let before = world.replies().len();
-    world.ask(Ask::Why("SOL".to_owned()));
-    assert!(world.run_until(|world| world.replies().len() > before, SEC));
-    let Some(Reply::Why(pair)) = world.replies().last() else { panic!("{:?}", world.replies()) };
+    let pair = why(world, "SOL");
     let found = pair.decisions.iter().find(|it| it.name == "confirmation").cloned();
-    (found.expect("it is asked"), pair.reasons.clone())
+    (found.expect("it is asked"), pair.reasons)
 }
 
 fn entered(world: &World) -> bool {

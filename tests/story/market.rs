@@ -2,7 +2,7 @@
 //!
 //! Owns:  claims about what is read again and when, and that orders are made by what was read last.
 
-use crate::told::{books_equal_truth, ended_clean, faults, live, one_entry};
+use crate::told::{books_equal_truth, ended_clean, faults, live, one_entry, why};
 use contango::agents::trader::contingent::Legs;
 use contango::event::{Ask, Kind, Mode, Reply};
 use contango::rehearse::{Setup, World};
@@ -98,10 +98,8 @@ fn a_market_that_breaks_takes_no_entry_until_it_trades_again() {
     let sent = world.shadow().totals.sent;
     world.run_for(30 * SEC);
     assert_eq!(world.shadow().totals.sent, sent, "{:?}", world.orders());
-    world.ask(Ask::Why("SOL".to_owned()));
-    world.run_for(10 * MS);
-    let Some(Reply::Why(why)) = world.replies().last() else { panic!("{:?}", world.replies()) };
-    assert!(why.reasons.iter().any(|why| why.contains("its status is BREAK")), "{:?}", why.reasons);
+    let reasons = why(&mut world, "SOL").reasons;
+    assert!(reasons.iter().any(|why| why.contains("its status is BREAK")), "{reasons:?}");
     faults(&mut world, &[status("TRADING")]);
     assert!(world.run_until(|world| lines(world, "may be traded again") == 1, 60 * SEC));
     world.run_for(10 * SEC);
@@ -212,7 +210,18 @@ fn a_way_out_that_is_refused_is_tried_less_and_less_often() {
         if flattens {
             world.ask(Ask::Flatten("test".to_owned()));
         }
+        let refused = |world: &mut World| world.truth()["refused"].as_array().unwrap().len();
+        while refused(&mut world) < 6 {
+            world.run_for(100 * MS);
+            assert_eq!(world.shadow().totals.closed, 0, "{:?}", world.lines());
+        }
+        let told = why(&mut world, "SOL");
+        let waits = told.decisions.iter().find(|told| told.name == "way_out").unwrap();
+        assert_eq!(waits.numbers, [("refused", "6".to_owned())]);
+        assert!(waits.verdict.ends_with("tried again in 16 s"), "{waits:?}");
         assert!(world.run_until(|world| world.shadow().totals.closed == 1, 90 * SEC), "{:?}", world.lines());
+        let told = why(&mut world, "SOL");
+        assert!(told.decisions.iter().all(|told| told.name != "way_out"), "{told:?}");
         let truth = world.truth();
         let at = truth["refused"].as_array().unwrap().iter().map(|row| row["received_us"].as_u64().unwrap());
         let at: Vec<u64> = at.collect();

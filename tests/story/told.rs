@@ -1,8 +1,10 @@
 //! What journal and truth say, brought into the same words so that they can be laid side by side.
 
+use contango::event::{Ask, PairTold, Reply};
 use contango::rehearse::{Setup, World};
 use contango::store::check::{Files, Problem, check};
 use contango::store::journal::{Kind, Reader};
+use contango::units::time::SEC;
 use contango::units::{Amount, LegKind};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -22,6 +24,18 @@ pub(crate) fn one_entry(coin: &str, seed: u64) -> Setup {
         entries_max: Some(1),
         exit_basis: None,
         ..Setup::seeded(seed)
+    }
+}
+
+/// What the operator is told of a pair.
+#[track_caller]
+pub(crate) fn why(world: &mut World, pair: &str) -> PairTold {
+    let before = world.replies().len();
+    world.ask(Ask::Why(pair.to_owned()));
+    assert!(world.run_until(|world| world.replies().len() > before, SEC));
+    match world.replies().last() {
+        Some(Reply::Why(pair)) => (**pair).clone(),
+        other => panic!("{other:?}"),
     }
 }
 

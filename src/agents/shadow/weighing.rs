@@ -269,6 +269,13 @@ impl Shadow {
             };
             let bar = percent(Some(self.settings.policy.unwind_apr.ratio_floor()));
             all.push(Decision { name: "unwind".to_owned(), numbers: vec![("unwind_apr", bar)], verdict });
+            if !weighing.may_leave(now) {
+                let numbers = vec![("refused", weighing.refused.to_string())];
+                let again = weighing.out_at.since(now).div_ceil(SEC);
+                let verdict =
+                    format!("the venue refused the last orders out; they are tried again in {again} s");
+                all.push(Decision { name: "way_out".to_owned(), numbers, verdict });
+            }
             let verdict = match self.adding(at, now) {
                 Adding::Open => "another clip may be added where its entry pays".to_owned(),
                 Adding::Cooling(ns) => format!("another clip may be added in {} s", ns.div_ceil(SEC)),
