@@ -434,8 +434,13 @@ fn a_market_that_turns_us_away_twice_is_given_half() {
     assert_eq!(lane.ceilings(true, Nanos(ends.0 - 1)), half);
     assert_eq!(lane.standings(Nanos(ends.0 - 1)).next().unwrap().line, 30);
     assert_eq!(lane.ceilings(true, ends), Ceilings { entry: 60, normal: 60, all: 90 });
-    // A minute of peace and more: it is the first again.
-    assert!(!lane.hear(&wait(5), ends, ends));
+    // A minute of peace: it is the first again.
+    for (peace, again) in [(AGAIN_NS, false), (AGAIN_NS - 1, true)] {
+        let mut lane = self::lane(&[orders(100)]);
+        assert!(!lane.hear(&wait(10), NOW, NOW));
+        let asked = NOW.plus(10 * SEC + peace);
+        assert_eq!(lane.hear(&wait(5), asked, asked), again);
+    }
 }
 
 /// Others used up what normal work may: reading goes on for the sake of a repair, and leaves what that takes.

@@ -113,9 +113,10 @@ mod tests {
         #[test]
         fn a_completion_shrinks_exposure_and_never_flips_it(
             nano in 1i64..50_000_000_000, up in any::<bool>(), short in any::<bool>(),
-            missing in 0i64..10_000_000, fee_ppm in 0i64..5_000, in_base in any::<bool>(),
+            missing in 0i64..10_000_000, fee_ppm in 0i64..5_000, in_base in any::<bool>(), lot in 1i64..50,
         ) {
             let mut instruments = one_pair();
+            instruments.instruments.iter_mut().for_each(|row| row.lot = Qty(lot));
             instruments.instruments[0].taker_fee.0 = fee_ppm * 1_000_000_000_000;
             instruments.instruments[0].buy_fee_in_base = in_base;
             let exposure = Amount(i128::from(if up { nano } else { -nano }) * NANO);

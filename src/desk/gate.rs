@@ -199,9 +199,25 @@ mod tests {
             Err(Closed::StampOld),
             "stamped in our future"
         );
+        for (ahead_ms, fresh) in [(20, true), (21, false)] {
+            let (mut books, offsets) = world();
+            stamp(&mut books, LinkId(1), T.plus(10 * MS), -ahead_ms);
+            let open = verdict(&books, &offsets, T.plus(11 * MS)).is_ok();
+            assert_eq!(open, fresh, "clocks are known to some milliseconds, not {ahead_ms}");
+        }
         let (mut books, offsets) = world();
         stamp(&mut books, LinkId(1), T.plus(300 * MS), 201);
         assert_eq!(verdict(&books, &offsets, T.plus(301 * MS)), Err(Closed::StampOld));
+    }
+
+    /// Symbols of one socket are stamped apart: one that is older by no more than five seconds is no newest one.
+    #[test]
+    fn a_stamp_far_older_than_the_one_before_is_believed_and_one_that_is_a_little_older_is_not() {
+        for (older_ms, open) in [(5_000, true), (5_001, false)] {
+            let (mut books, offsets) = world();
+            stamp(&mut books, LinkId(1), T.plus(10 * MS), 11 + older_ms);
+            assert_eq!(verdict(&books, &offsets, T.plus(11 * MS)).is_ok(), open, "{older_ms}");
+        }
     }
 
     #[test]
@@ -233,7 +249,9 @@ mod tests {
         assert_eq!(verdict(&books, &offsets, now), Ok(()), "spot is quiet, and the perp agrees");
         books.on(&Feed::Quote(quote(1, 3, 401_440, 401_441, now)));
         assert_eq!(verdict(&books, &offsets, now), Ok(()), "28 bp away from the mean, which is not 0");
-        books.on(&Feed::Quote(quote(1, 4, 402_300, 402_301, now)));
+        books.on(&Feed::Quote(quote(1, 4, 399_120, 399_121, now)));
+        assert_eq!(verdict(&books, &offsets, now), Ok(()), "as far below it, but for half a bp");
+        books.on(&Feed::Quote(quote(1, 5, 402_300, 402_301, now)));
         assert_eq!(verdict(&books, &offsets, now), Err(Closed::Disagrees), "50 bp away from the mean");
     }
 

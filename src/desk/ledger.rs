@@ -389,13 +389,14 @@ mod tests {
         let mut base = Amount::ZERO;
         // Buy 0.01 at 60 000.01 decided at 60 000.00, fee in coin; short 0.01 at 60 300.0; then back.
         let steps = [
-            (fill(0, 1, Side::Buy, 6_000_001, 1_000, "0.00001", "BTC"), 6_000_000),
-            (fill(1, 1, Side::Sell, 603_000, 10, "0.3015", "USDT"), 603_000),
-            (fill(0, 2, Side::Sell, 6_010_000, 999, "0.600399", "USDT"), 6_010_000),
-            (fill(1, 2, Side::Buy, 601_500, 10, "0.30075", "USDT"), 601_500),
+            (fill(0, 1, Side::Buy, 6_000_001, 1_000, "0.00001", "BTC"), 6_000_000, "0.00999"),
+            (fill(1, 1, Side::Sell, 603_000, 10, "0.3015", "USDT"), 603_000, "-0.01"),
+            (fill(0, 2, Side::Sell, 6_010_000, 999, "0.600399", "USDT"), 6_010_000, "-0.00999"),
+            (fill(1, 2, Side::Buy, 601_500, 10, "0.30075", "USDT"), 601_500, "0.01"),
         ];
-        for (fill, decided) in &steps {
+        for (fill, decided, moved) in &steps {
             assert!(ledger.book(fill, PairId(0), Price(*decided), &instruments, &mut base));
+            assert_eq!(base, amount(moved), "net of a fee in coin");
             assert!(!ledger.book(fill, PairId(0), Price(*decided), &instruments, &mut base), "booked once");
         }
         assert_eq!(ledger.fills(), 4);
@@ -408,9 +409,15 @@ mod tests {
         // Perp: 603.0 − 601.5 = 1.5. Spot: 600.399 received for coin that cost 599.4, and the fee
         // coin, worth 0.6000001, cost 0.6.
         assert_eq!(ledger.profit().fees, amount("-0.6000001") + amount("-1.202649"));
-        let total = ledger.profit().basis + ledger.profit().fees + ledger.profit().slippage;
+        let total = ledger.profit().total();
         // Cash: spot −0.201499, perp fees −0.60225, perp trade +1.5.
         assert_eq!(total, amount("-0.201499") + amount("-0.60225") + amount("1.5"));
+    }
+
+    #[test]
+    fn all_parts_of_a_profit_are_in_its_total() {
+        let [basis, fees, slippage, funding] = [7, -20, -300, 4_000].map(Amount);
+        assert_eq!(Profit { basis, fees, slippage, funding }.total(), Amount(3_687));
     }
 
     #[test]
