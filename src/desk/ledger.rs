@@ -440,6 +440,16 @@ mod tests {
         let again = Ledger::after(ledger.sums().clone());
         assert_eq!((&again.sums().lots, again.profit()), (&lots, profit), "a run goes on where one ended");
         assert_eq!(profit.total(), amount("-1.1"));
+        // What grows costs what both parts did; what is closed is held no more.
+        let fill = |trade, side, qty| fill(1, trade, side, 601_000, qty, "0", "USDT");
+        let mut ledger = again;
+        let held =
+            |ledger: &Ledger| ledger.held().map(|(pair, leg)| format!("{pair} {leg}")).collect::<Vec<_>>();
+        assert!(ledger.book(&fill(4, Side::Buy, 5), PairId(0), Price(601_000), &instruments, &mut base));
+        let cost = |ledger: &Ledger| ledger.open_cost("BTC".try_into().unwrap(), LegKind::Perp);
+        assert_eq!((cost(&ledger), held(&ledger)), (amount("481.1"), vec!["BTC perp".to_owned()]));
+        assert!(ledger.book(&fill(5, Side::Sell, 8), PairId(0), Price(601_000), &instruments, &mut base));
+        assert_eq!((cost(&ledger), held(&ledger)), (Amount::ZERO, Vec::new()));
     }
 
     #[test]
@@ -503,6 +513,8 @@ mod tests {
         };
         assert!(ledger.pay(&payment(1, "BTCUSDT", "0.4125"), true));
         assert!(!ledger.pay(&payment(1, "BTCUSDT", "0.4125"), true), "told again");
+        ledger.remember_payment(9, "BTCUSDT".to_owned());
+        assert!(!ledger.pay(&payment(9, "BTCUSDT", "3"), true), "in the sums already");
         assert!(ledger.pay(&payment(1, "ETHUSDT", "-0.1"), true), "ids are of one symbol");
         assert!(ledger.pay(&payment(2, "XYZUSDT", "7"), false), "of a position that is nobody's");
         assert_eq!(ledger.profit().funding, amount("0.3125"));

@@ -494,6 +494,60 @@ mod tests {
         assert_eq!(perp, Qty(3), "2.2 × the smallest quantity, which is more than 110 USDT");
     }
 
+    /// Steps of 0.001 BTC, worth 60 USDT; 2.2 times the minimum is rounded up to whole ones, and no further.
+    #[test]
+    fn the_least_clip_is_as_many_steps_as_both_minima_want() {
+        let least = |change: &dyn Fn(&mut Instruments)| {
+            let mut instruments = one_pair();
+            change(&mut instruments);
+            let notional = Amount::parse(b"500").unwrap();
+            let least =
+                least_clip(&instruments, PairId(0), Direction::Long, notional, Price(600_000), Amount::ZERO);
+            least.map(|[spot, perp]| (spot.0, perp.0))
+        };
+        let usdt = |whole: i128| Amount(whole * BASE_UNIT);
+        // Two of its least quantity of one lot, and the fifth part of one more.
+        assert_eq!(least(&|_| ()), Some((300, 3)));
+        for leg in 0..2 {
+            assert_eq!(
+                least(&|it| it.instruments[leg].notional_min = usdt(150)),
+                Some((600, 6)),
+                "330 of 360"
+            );
+            assert_eq!(
+                least(&|it| it.instruments[leg].notional_min = usdt(300)),
+                Some((1_100, 11)),
+                "just 660"
+            );
+        }
+        assert_eq!(least(&|it| it.instruments[0].qty_min = Qty(250)), Some((600, 6)), "5.5 steps");
+        assert_eq!(least(&|it| it.instruments[0].qty_min = Qty(500)), Some((1_100, 11)), "just 11");
+        assert_eq!(least(&|it| it.instruments[1].qty_min = Qty(2)), Some((500, 5)), "4.4 steps");
+        assert_eq!(least(&|it| it.instruments[1].qty_min = Qty(5)), Some((1_100, 11)), "just 11");
+        assert_eq!(
+            least(&|it| it.instruments[1].qty_min = Qty(20)),
+            None,
+            "more than four times the notional"
+        );
+    }
+
+    #[test]
+    fn an_unwind_of_the_perp_is_exempt_from_the_least_value_and_one_of_spot_is_not() {
+        let mut instruments = one_pair();
+        let [spot, perp] = &mut instruments.instruments[..] else { panic!() };
+        (perp.qty_min, perp.lot) = (Qty(3), Qty(2));
+        assert_eq!(least_unwind(perp, Price(600_000)), Some(3));
+        (perp.qty_min, perp.lot) = (Qty(2), Qty(3));
+        assert_eq!(least_unwind(perp, Price(600_000)), Some(3));
+        // 5 USDT at 60 000, or a little lower: more than 0.00008 BTC.
+        let least = smallest_trade(spot, Price(6_000_000));
+        assert!(least > Some(8) && least_unwind(spot, Price(6_000_000)) == least);
+        (spot.reduce_only_exempt, perp.reduce_only_exempt) = (true, false);
+        assert_eq!(least_unwind(spot, Price(6_000_000)), least, "nothing on spot reduces a position");
+        perp.notional_min = Amount(300 * BASE_UNIT);
+        assert_eq!(least_unwind(perp, Price(600_000)), Some(6), "0.005 in lots of 0.003");
+    }
+
     #[test]
     fn a_thousand_coins_a_contract_are_a_thousand_coins() {
         let mut instruments = one_pair();
