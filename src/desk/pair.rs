@@ -423,6 +423,10 @@ mod tests {
         let [spot, perp] =
             clip(&one_pair(), PairId(0), Direction::Long, notional, Price(600_000), Amount::ZERO).unwrap();
         assert_eq!((spot, perp), (Qty(800), Qty(8)));
+        let mut instruments = one_pair();
+        instruments.instruments[0].buy_fee_in_base = false;
+        let clip = clip(&instruments, PairId(0), Direction::Short, notional, Price(600_000), Amount::ZERO);
+        assert_eq!(clip, Some([Qty(800), Qty(8)]), "nothing is taken of what is bought");
     }
 
     #[test]
@@ -529,6 +533,22 @@ mod tests {
             None,
             "more than four times the notional"
         );
+    }
+
+    #[test]
+    fn a_step_is_what_both_lots_divide_and_a_clip_is_no_larger_than_either_market_takes() {
+        let mut instruments = one_pair();
+        (instruments.instruments[0].lot, instruments.instruments[1].lot) = (Qty(30), Qty(2));
+        let clip = |instruments: &Instruments| {
+            let notional = Amount::parse(b"500").unwrap();
+            clip(instruments, PairId(0), Direction::Long, notional, Price(600_000), Amount::ZERO)
+        };
+        assert_eq!(clip(&instruments), Some([Qty(600), Qty(6)]), "0.0003 and 0.002 both divide 0.006");
+        for (leg, most) in [(0, 599), (1, 5)] {
+            let mut instruments = instruments.clone();
+            instruments.instruments[leg].qty_max = Qty(most);
+            assert_eq!(clip(&instruments), None);
+        }
     }
 
     #[test]

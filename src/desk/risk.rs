@@ -212,7 +212,19 @@ mod tests {
         let room = |account| caps.room(&on_one(account), 1).of[0].notional;
         assert_eq!(room(tight), 15_000_000_000);
         let less = room(Account { dear: usdt(4_000), ..tight });
-        assert!((8_150_000_000..8_151_000_000).contains(&less), "{less}");
+        assert_eq!(less, 8_150_648_902, "2,974.995 / 0.365001, both rounded against us");
+    }
+
+    #[test]
+    fn margin_and_stakes_are_rounded_up() {
+        let margin =
+            |leverage, notional| Caps { leverage, ..Caps::default() }.initial_margin(Amount(notional)).0;
+        assert_eq!(
+            [margin(3, 9), margin(3, 10), margin(3, 12), margin(1, 10), margin(0, 10)],
+            [3, 4, 4, 10, 10]
+        );
+        let ceil = |of| micro_ceil(Amount(of));
+        assert_eq!([ceil(-1), ceil(0), ceil(1), ceil(MICRO), ceil(MICRO + 1)], [0, 0, 1, 1, 2]);
     }
 
     #[test]

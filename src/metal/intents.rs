@@ -655,12 +655,15 @@ mod tests {
 
     #[test]
     fn records_of_an_earlier_start_of_the_host_are_known_as_such() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("intents");
-        let memory = IntentsMemory::mapped(&path, 4).unwrap();
-        drop(memory.halves());
-        memory.region.header()[1].fetch_xor(1, Relaxed);
-        assert_eq!(IntentsMemory::mapped(&path, 4).unwrap().origin(), Origin::EarlierBoot);
+        for half in 0..2 {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("intents");
+            let memory = IntentsMemory::mapped(&path, 4).unwrap();
+            assert_ne!(memory.boot[half], 0);
+            drop(memory.halves());
+            memory.region.header()[1 + half].fetch_xor(1, Relaxed);
+            assert_eq!(IntentsMemory::mapped(&path, 4).unwrap().origin(), Origin::EarlierBoot);
+        }
     }
 
     #[test]
@@ -683,6 +686,11 @@ mod tests {
         assert!(refused(&path).contains("size"), "{}", refused(&path));
         let link = dir.path().join("link");
         std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert!(IntentsMemory::mapped(&link, 4).is_err());
+        // Not even to one of ours.
+        let (ours, link) = (dir.path().join("ours"), dir.path().join("another link"));
+        assert!(IntentsMemory::mapped(&ours, 4).is_ok());
+        std::os::unix::fs::symlink(&ours, &link).unwrap();
         assert!(IntentsMemory::mapped(&link, 4).is_err());
         assert_eq!(std::fs::read(&path).unwrap(), b"short");
     }
