@@ -22,7 +22,6 @@ Exit code: 0 the aims are met; 1 one is missed, named; 2 could not run.
 """
 
 import json
-import math
 import sys
 from pathlib import Path
 
@@ -43,9 +42,13 @@ def bursts(program):
     return [*engines, {**floor, "burst": {**shape, "back": False}}]
 
 
-def counted(lines):
+def measured(lines):
+    """The bursts that count."""
+    return [it for it in map(json.loads, lines) if "order" not in it and not it["warm_up"]]
+
+
+def counted(rows):
     """Of each kind: bursts, orders read before the end, orders read after it, and how long a burst took."""
-    rows = [it for it in map(json.loads, lines) if "order" not in it and not it["warm_up"]]
     told = {}
     for name in (LAST, BACK, wire.FLOOR):
         own = [it for it in rows if it["name"] == name]
@@ -59,13 +62,12 @@ def counted(lines):
     return told
 
 
-def on_its_core(lines):
-    """Of each kind that is measured: the bursts in which the hot thread was never kept waiting, and those in which it was."""
-    rows = [it for it in map(json.loads, lines) if "order" not in it and not it["warm_up"]]
+def on_its_core(rows):
+    """Of both in which the last quote crosses: the bursts in which the hot thread was never kept waiting, and the others."""
     told = {}
     for name in (LAST, wire.FLOOR):
         own = [it for it in rows if it["name"] == name]
-        kept = [sorted(math.inf if it[leg] is None else it[leg] for leg in ("spot_ns", "perp_ns")) for it in own if not it["kept_waiting_ns"]]
+        kept = [wire.legs_of(it) for it in own if not it["kept_waiting_ns"]]
         waits = sorted(it["kept_waiting_ns"] for it in own if it["kept_waiting_ns"])
         row = {"bursts": len(kept), "kept_waiting": len(waits), "longest_ns": waits[-1] if waits else 0}
         for at, leg in enumerate(wire.LEGS):
@@ -128,9 +130,9 @@ def main():
     record, place, stem = wire.begun(options, "burst")
     samples, told_rounds = wire.lived_through(bursts(program or str(wire.TOP / "target/release/contango")), rounds, options.seed)
     told = wire.summary(samples, rounds, options.seed)
-    lines = (wire.RUN / "samples.jsonl").read_text().splitlines()
-    counts = counted(lines)
-    record |= {"rounds": told_rounds, "participants": told, "counts": counts, "on_its_core": on_its_core(lines), "over_floor": over_floor(told), "in_process_ns": wire.in_process(wire.RUN, [LAST], LAST), "missed": judged(told, counts)}
+    rows = measured((wire.RUN / "samples.jsonl").read_text().splitlines())
+    counts = counted(rows)
+    record |= {"rounds": told_rounds, "participants": told, "counts": counts, "on_its_core": on_its_core(rows), "over_floor": over_floor(told), "in_process_ns": wire.in_process(wire.RUN, [LAST], LAST), "missed": judged(told, counts)}
     wire.keep(record, place, stem, page(record), wire.plot(record, {wire.ENGINE: samples[LAST], wire.FLOOR: samples[wire.FLOOR]}))
     return 1 if record["missed"] else 0
 

@@ -120,10 +120,10 @@ class Burst(unittest.TestCase):
         lines = [{**row, "name": name, "spot_ns": ns, "perp_ns": ns} for name, ns in (("last", 90_000), ("last", 99_000), ("back", None), ("back", None), (wire.FLOOR, 45_000))]
         lines.append({"round": 0, "order": ["last", "back"]})
         lines[1]["kept_waiting_ns"] = 7_000
-        apart = burst.on_its_core(map(json.dumps, lines))
+        apart = burst.on_its_core(burst.measured(map(json.dumps, lines)))
         self.assertEqual([apart["last"][it] for it in ("bursts", "kept_waiting", "longest_ns")], [1, 1, 7_000])
         self.assertEqual([apart["last"]["leg1"]["p99"], apart[wire.FLOOR]["leg2"]["p50"]], [90_000, 45_000])
-        counts = burst.counted(map(json.dumps, lines))
+        counts = burst.counted(burst.measured(map(json.dumps, lines)))
         self.assertEqual([counts["last"]["orders"], counts["back"]["orders"], counts["back"]["bursts"]], [4, 0, 2])
         self.assertEqual(burst.judged(told, counts), [])
         self.assertEqual(burst.over_floor(told)["p50"], {"leg1": 2.0, "leg2": 1.9})
@@ -137,7 +137,7 @@ class Burst(unittest.TestCase):
         self.assertIn("| engine | 1 | 1, 7.0 µs | 90.0 |", burst.page(record))
         self.assertIn("| floor-warm | 1 | 0, 0.0 µs | 45.0 |", burst.page(record))
         lines[2]["perp_ns"], lines[0]["early"] = 1_000_000, 1
-        counts = burst.counted(map(json.dumps, lines))
+        counts = burst.counted(burst.measured(map(json.dumps, lines)))
         slow, _ = samples_of(last=[[(90_000, 95_000)], [(100_001, 101_000)]])
         missed = burst.judged(wire.summary(slow, 2, 1), counts)
         self.assertEqual([len(missed), "p99" in missed[0], missed[2][:8]], [3, True, "1 orders"])

@@ -151,6 +151,11 @@ def interval(draw, rounds, seed):
     return [drawn[int(DRAWS * 0.025)], drawn[int(DRAWS * 0.975) - 1]]
 
 
+def legs_of(row):
+    """Both legs of a trial in ns, the first one first; a missing one is infinitely late."""
+    return sorted(math.inf if row[leg] is None else row[leg] for leg in ("spot_ns", "perp_ns"))
+
+
 def read(path):
     """Legs in ns by participant and round, missing ones infinite; and what is told of each round."""
     samples, rounds = {}, []
@@ -159,9 +164,8 @@ def read(path):
         if "order" in row:
             rounds.append({**row, "disturbed": row["others_pct"] > DISTURBED_PCT})
         elif not row["warm_up"]:
-            legs = sorted(math.inf if row[leg] is None else row[leg] for leg in ("spot_ns", "perp_ns"))
             turns = samples.setdefault(row["name"], {leg: {} for leg in LEGS})
-            for leg, ns in zip(LEGS, legs):
+            for leg, ns in zip(LEGS, legs_of(row)):
                 turns[leg].setdefault(row["round"], []).append(ns)
     return samples, rounds
 

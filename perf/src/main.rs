@@ -128,12 +128,11 @@ fn run(plan: &Value) -> Result<(), Fault> {
                 let entering = !player.up;
                 let waited = player.kept_waiting()?;
                 let legs = player.measured(&mut dice);
-                let [hot, server] = player.kept_waiting()?;
-                let waited = [hot - waited[0], server - waited[1]];
+                let waited = player.kept_waiting()? - waited;
                 let ns = |leg: Option<Duration>| leg.map(|leg| leg.as_nanos() as u64);
                 let line = json!({"round": round, "name": player.name, "warm_up": trial < warm_up,
                     "way": if entering { "in" } else { "out" }, "spot_ns": ns(legs.spot), "perp_ns": ns(legs.perp),
-                    "early": legs.early, "lasted_us": legs.lasted.as_micros() as u64, "kept_waiting_ns": waited[0], "server_waited_ns": waited[1]});
+                    "early": legs.early, "lasted_us": legs.lasted.as_micros() as u64, "kept_waiting_ns": waited});
                 writeln!(file, "{line}")?;
                 // Missing legs are in no histogram: the samples and the record count them.
                 if let Some((first, second)) = legs.both().filter(|_| trial >= warm_up) {

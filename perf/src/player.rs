@@ -313,13 +313,15 @@ impl Player {
         legs
     }
 
-    /// How long its hot threads were ready to run and something else did, ns, since they began; and this one, the server's.
-    pub fn kept_waiting(&self) -> Result<[u64; 2], Fault> {
-        let mut hot = 0;
+    /// How long its hot threads were ready to run and something else did, ns, since they began.
+    pub fn kept_waiting(&self) -> Result<u64, Fault> {
+        let mut sum = 0;
         for file in &self.hot {
-            hot += ready(file)?;
+            // Time on the core, time ready for it, turns.
+            let text = std::fs::read_to_string(file)?;
+            sum += text.split_whitespace().nth(1).unwrap_or_default().parse::<u64>()?;
         }
-        Ok([hot, ready(Path::new("/proc/thread-self/schedstat"))?])
+        Ok(sum)
     }
 
     /// Finds its hot threads: those that are kept off the server's core.
@@ -356,11 +358,6 @@ impl Player {
         }
         self.find_hot(server)
     }
-}
-
-/// How long a thread was ready for its core and something else had it, ns: the second number of three.
-fn ready(file: &Path) -> Result<u64, Fault> {
-    Ok(std::fs::read_to_string(file)?.split_whitespace().nth(1).unwrap_or_default().parse()?)
 }
 
 /// Cores as the kernel writes them: one, or the first and the last of several.

@@ -161,6 +161,17 @@ fn redialling_backs_off_while_subscriptions_are_refused() {
     ended_clean(&world);
 }
 
+/// F31 at a start: it does not go on for ever, and says what to look at.
+#[test]
+fn a_start_whose_subscriptions_are_refused_ends_and_says_so() {
+    let mut world = World::new(&steady()).unwrap();
+    world.fault(&json!({"kind": "deaf", "how": "refused", "for_ms": 60_000})).unwrap();
+    assert!(!world.run_until_live());
+    let why = world.ended().failed.clone().unwrap_or_default();
+    assert!(why.contains("the venue refused a subscription"), "{why}");
+    assert!(world.dialled(Door::SpotWs).len() <= 4, "{:?}", world.dialled(Door::SpotWs));
+}
+
 /// F38: each message says how late it is.
 #[test]
 fn late_quotes_are_not_traded_on() {

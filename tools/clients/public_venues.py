@@ -121,7 +121,7 @@ def pybit_listens(check, box):
 
 
 def pybit_hears(at, kind):
-    """What one socket brings of two topics; nothing if pybit closed it."""
+    """What one socket brings of two topics; nothing, which is told, if it closed before."""
     from pybit import unified_trading
 
     # Its table of addresses has the venue's name built in.
@@ -134,6 +134,7 @@ def pybit_hears(at, kind):
             subscribe(lambda message, topic=topic: heard.setdefault(topic, message))
             wait(lambda topic=topic: topic in heard or not socket.is_connected(), 60, f"pybit hears the {kind} {topic}")
             if topic not in heard:
+                print(f"a {kind} socket of pybit's closed before it brought the {topic}", file=sys.stderr)
                 return None
     finally:
         socket.exit()
