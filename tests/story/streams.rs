@@ -1,10 +1,11 @@
 //! Private streams: fills booked once from three sources, gaps closed by REST, nothing entered without
 //! both streams, and what is not ours is left alone (F43, F55, F78, F80, F82, F83).
 
-use crate::told::{books_equal_truth, ended_clean, faults, live, one_entry, records, struck};
+use crate::told::{books_equal_truth, ended_clean, faults, live, one_entry, records, struck, why};
 use contango::rehearse::{Setup, World};
 use contango::sim::Door;
 use contango::store::journal::Kind;
+use contango::units::Nanos;
 use contango::units::time::{MS, SEC};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -174,13 +175,24 @@ fn without_a_private_stream_nothing_is_entered() {
     world.run_for(10 * SEC);
     assert_eq!(opened(&world), then, "no new position");
     assert!(world.shadow().totals.closed > closed, "exits go on");
-    let why: Vec<_> = world.shadow().why().filter_map(|why| why.frozen).collect();
-    assert!(!why.is_empty() && why.iter().all(|why| why.contains("private stream")), "{why:?}");
+    let frozen: Vec<_> = world.shadow().why().filter_map(|why| why.frozen).collect();
+    assert!(!frozen.is_empty() && frozen.iter().all(|why| why.contains("private stream")), "{frozen:?}");
+    let reasons = why(&mut world, "BTC").reasons;
+    assert!(
+        reasons.iter().any(|why| why.contains("private stream of binance spot and binance perp")),
+        "{reasons:?}"
+    );
     for door in [Door::SpotWsApi, Door::UsdmWs] {
         world.shut(door, false);
     }
-    world.run_for(40 * SEC);
+    // What happened meanwhile is read first, which is told, too.
+    let mut reads = false;
+    while opened(&world) == then && world.now() < Nanos(100 * SEC) {
+        reads |= why(&mut world, "BTC").reasons.iter().any(|why| why.contains("is being read"));
+        world.run_for(5 * MS);
+    }
     assert!(opened(&world) > then, "and then trading goes on");
+    assert!(reads, "nobody was told why it took so long");
     assert_eq!(world.shadow().why().filter_map(|why| why.frozen).count(), 0);
     assert!(world.stop());
     books_equal_truth(&world);

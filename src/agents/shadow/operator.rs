@@ -4,6 +4,7 @@
 //! Never: lets a mode go without its reason, calls a change done before it is on the disk.
 //! Order: a mode holds in memory at once; the reply waits for the journal and the latch file.
 
+use super::budget::lane_name;
 use super::{Phase, Shadow};
 use crate::desk::basis::Scales;
 use crate::event::{
@@ -361,10 +362,21 @@ impl Shadow {
             if let Some((_, why)) = self.frozen.get(&venue).filter(|(until, _)| now < *until) {
                 say(true, format!("{name}: {why}"));
             }
+            for of_lane in LegKind::BOTH.map(|leg| lane(venue, leg)) {
+                let market = lane_name(of_lane);
+                say(
+                    self.recon.doubts(of_lane),
+                    format!(
+                        "what stands on {market} is being read, and may be other than what is known here"
+                    ),
+                );
+            }
             if venue == perp.venue {
                 break;
             }
         }
+        let missing = &self.streams.missing;
+        say(missing.is_some(), missing.clone().unwrap_or_default());
         say(book.frozen.is_some(), book.frozen.clone().unwrap_or_default());
         let shut = self.shut_why(book.pair);
         say(shut.is_some(), shut.unwrap_or_default());
