@@ -42,9 +42,6 @@ type Fault = Box<dyn Error>;
 const GAP: Duration = Duration::from_millis(40);
 /// From being let run to the first trial.
 const SETTLE: Duration = Duration::from_millis(250);
-/// Who has been stopped for so long is let run for a breath: on a socket that is silent for longer, everybody gives up.
-const HELD: Duration = Duration::from_secs(3);
-const BREATH: Duration = Duration::from_millis(60);
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -95,16 +92,10 @@ fn run(plan: &Value) -> Result<(), Fault> {
     for it in plan["participants"].as_array().into_iter().flatten() {
         let mut player = Player::start(it, &out, &ca, &tls)?;
         let begun = Instant::now();
-        player.arrive(&mut dice, id)?;
+        player.arrive(&mut players, &mut dice, id)?;
         eprintln!("{} trades after {:.1} s", player.name, begun.elapsed().as_secs_f64());
         player.signal(libc::SIGSTOP);
         players.push(player);
-    }
-    // Where others took minutes to arrive, the first ones were stopped for so long that all their sockets are lost.
-    for player in &mut players {
-        player.signal(libc::SIGCONT);
-        player.arrive(&mut dice, id)?;
-        player.signal(libc::SIGSTOP);
     }
     let (begun, started) = (Instant::now(), SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?);
     let mut taken: BTreeMap<String, Histogram<u64>> = BTreeMap::new();
@@ -114,11 +105,7 @@ fn run(plan: &Value) -> Result<(), Fault> {
         (1..order.len()).rev().for_each(|i| order.swap(i, dice.below(i as u64 + 1) as usize));
         let (busy, ours, round_begun) = (machine()?, own(&players)?, Instant::now());
         for at in &order {
-            for player in players.iter_mut().filter(|it| it.rests_for() > HELD) {
-                player.signal(libc::SIGCONT);
-                player.quiet(&mut dice, BREATH);
-                player.signal(libc::SIGSTOP);
-            }
+            players.iter_mut().for_each(|player| player.breathe(&mut dice));
             let player = &mut players[*at];
             player.signal(libc::SIGCONT);
             player.all(&mut dice);

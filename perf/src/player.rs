@@ -32,6 +32,10 @@ const NOTHING: Duration = Duration::from_millis(20);
 const START: Duration = Duration::from_secs(90);
 const START_EACH: Duration = Duration::from_secs(1);
 
+/// Who has been stopped for so long is let run for a breath: on a socket that is silent for longer, everybody gives up, and
+/// one with many pairs reads its whole account anew then, for minutes.
+const HELD: Duration = Duration::from_secs(3);
+const BREATH: Duration = Duration::from_millis(60);
 /// Seconds from one settlement to the next.
 const FUNDING_S: u64 = 28_800;
 
@@ -243,9 +247,13 @@ impl Player {
         }
     }
 
-    /// How long it has not heard anything.
-    pub fn rests_for(&self) -> Duration {
-        self.quiet_until.elapsed()
+    /// Lets it run for a moment if it has been stopped for long.
+    pub fn breathe(&mut self, dice: &mut Dice) {
+        if self.quiet_until.elapsed() > HELD {
+            self.signal(libc::SIGCONT);
+            self.quiet(dice, BREATH);
+            self.signal(libc::SIGSTOP);
+        }
     }
 
     /// A second's mark prices; and, once, a week and more of settlements.
@@ -339,10 +347,14 @@ impl Player {
         Ok(())
     }
 
-    /// Waits until it trades both ways.
-    pub fn arrive(&mut self, dice: &mut Dice, server: usize) -> Result<(), Fault> {
+    /// Waits until it trades both ways. `others` are stopped meanwhile, and stay alive.
+    pub fn arrive(&mut self, others: &mut [Self], dice: &mut Dice, server: usize) -> Result<(), Fault> {
         let (begun, mut well) = (Instant::now(), 0);
         while well < 6 {
+            // One at a time: it is not to fall silent itself.
+            if let Some(other) = others.iter_mut().min_by_key(|other| other.quiet_until) {
+                other.breathe(dice);
+            }
             self.quiet(dice, GAP);
             well = if self.trial(dice).both().is_some() { well + 1 } else { 0 };
             if let Some(status) = self.process.try_wait()? {
