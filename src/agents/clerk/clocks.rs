@@ -21,8 +21,11 @@ const FIRST_SAMPLE_APART_NS: u64 = 20 * MS;
 const DOUBLINGS: u32 = 6;
 /// How often after that (FAULTS F3).
 const SAMPLE_APART_NS: u64 = 30 * SEC;
-/// Samples kept; the one with the shortest round trip counts.
+/// Samples kept.
 const SAMPLES_KEPT: usize = 8;
+/// A sample's doubt is half its round trip and what two clocks part by as it ages: as fast as a kernel slews one at most,
+/// 500 parts per million. So many ns of age weigh as much as one of round trip.
+const AGE_PER_ROUND_TRIP: u64 = 1_000;
 /// A host clock further off than this refuses to arm (DESIGN §5, `clock_off_max`).
 const CLOCK_OFF_MAX_NS: i64 = SEC as i64;
 /// How often the calendar is looked at.
@@ -33,11 +36,27 @@ const STEP_NS: i64 = 50 * MS as i64;
 /// interrupted, and tell nothing.
 const APART_MAX_NS: u64 = 5 * MS;
 
+/// One look at a venue's clock.
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    /// The venue's clock minus our monotonic one, in ns.
+    offset: i64,
+    round_trip: u64,
+    received: Nanos,
+}
+
+impl Sample {
+    /// The larger, the less its doubt; of two samples that stays so, since both age alike.
+    fn worth(&self) -> i128 {
+        i128::from(self.received.0) - i128::from(self.round_trip) * i128::from(AGE_PER_ROUND_TRIP)
+    }
+}
+
 /// Clock samples of one market.
 #[derive(Debug, Default)]
 pub(super) struct ClockSamples {
-    /// Offset (venue minus our monotonic clock, ns) with its round trip, newest last.
-    kept: Vec<(i64, u64)>,
+    /// In no order.
+    kept: Vec<Sample>,
     due: Nanos,
     asked: bool,
     /// How many questions in a row brought no sample.
@@ -57,10 +76,13 @@ impl ClockSamples {
         // Its stamp is cut to whole milliseconds: half of one more is added.
         let middle = sent.0 + round_trip / 2;
         let offset = said.0 + MS as i64 / 2 - middle as i64;
-        if self.kept.len() == SAMPLES_KEPT {
-            self.kept.remove(0);
+        self.kept.push(Sample { offset, round_trip, received });
+        // Not the oldest goes: where answers take seconds for minutes, that would be the last one that tells anything.
+        if self.kept.len() > SAMPLES_KEPT
+            && let Some(worst) = (0..self.kept.len()).min_by_key(|at| self.kept[*at].worth())
+        {
+            self.kept.swap_remove(worst);
         }
-        self.kept.push((offset, round_trip));
         if self.kept.len() >= FIRST_SAMPLES {
             self.due = self.due.max(sent.plus(SAMPLE_APART_NS));
         }
@@ -81,10 +103,11 @@ impl ClockSamples {
         self.misses += 1;
     }
 
-    /// The offset with the least doubt, and its round trip: half of that is the doubt.
+    /// The offset with the least doubt, and its round trip: half of that was the doubt when it came.
     pub(super) fn best(&self) -> Option<(i64, u64)> {
         let enough = self.kept.len() >= FIRST_SAMPLES;
-        self.kept.iter().min_by_key(|(_, round_trip)| *round_trip).copied().filter(|_| enough)
+        let best = self.kept.iter().max_by_key(|sample| sample.worth()).filter(|_| enough)?;
+        Some((best.offset, best.round_trip))
     }
 
     /// Nothing that was learned before `now` counts any more.
@@ -235,6 +258,32 @@ mod tests {
         assert_eq!(waits, [20, 40, 80, 160, 320, 640, 1_280, 1_280, 1_280]);
         assert_eq!(wait(Nanos(10 * SEC), false), 1_280);
         assert_eq!(wait(Nanos(11 * SEC), true), 20, "one was answered");
+    }
+
+    /// For fifty minutes answers take three seconds, and nobody knows when in them the venue looked at its clock: a good sample
+    /// from before tells it better. The next good one takes over at once, and so does one that is a little slower, in time.
+    #[test]
+    fn samples_of_long_round_trips_take_no_good_ones_place() {
+        let ahead = 7 * SEC as i64;
+        let mut samples = ClockSamples::default();
+        let mut look = |at_s: u64, there_ms: u64, back_ms: u64, ahead: i64| {
+            let (sent, looked) = (Nanos(at_s * SEC), at_s * SEC + there_ms * MS);
+            samples.add(
+                sent,
+                sent.plus((there_ms + back_ms) * MS),
+                Unix(looked as i64 + ahead - MS as i64 / 2),
+            );
+            samples.best().map(|(offset, _)| offset - ahead)
+        };
+        let firsts: Vec<_> = (1..=8).map(|at| look(at, 1, 1, ahead)).collect();
+        assert_eq!(firsts, [vec![None; 4], vec![Some(0); 4]].concat());
+        for n in 1..=100 {
+            assert_eq!(look(30 * n, 3_000, 10, ahead), Some(0), "after {} s", 30 * n);
+        }
+        // The clocks have parted meanwhile.
+        assert_eq!(look(3_030, 2, 2, ahead + 1_000), Some(0));
+        assert_eq!(look(3_035, 12, 12, ahead + 2_000), Some(-1_000), "18 ms of doubt more, 5 s later");
+        assert_eq!(look(3_065, 12, 12, ahead + 3_000), Some(0), "and 35 s later");
     }
 
     #[test]
