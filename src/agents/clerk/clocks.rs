@@ -176,7 +176,8 @@ impl Clerk {
         if !self.settings.live || !wrong {
             return;
         }
-        let ms = host_ahead / MS as i64;
+        // To the nearest: what is told is known to half a millisecond at best.
+        let ms = (host_ahead + host_ahead.signum() * MS as i64 / 2) / MS as i64;
         let (name, limit) = (venue.name, CLOCK_OFF_MAX_NS / MS as i64);
         let off = format!("this host's clock is {ms} ms off {name}'s (limit {limit} ms)");
         if !self.is_live() {
