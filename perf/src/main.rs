@@ -103,7 +103,7 @@ fn run(plan: &Value) -> Result<(), Fault> {
     for round in 0..rounds {
         let mut order: Vec<usize> = (0..players.len()).collect();
         (1..order.len()).rev().for_each(|i| order.swap(i, dice.below(i as u64 + 1) as usize));
-        let (busy, ours, round_begun) = (machine()?, own(&players)?, Instant::now());
+        let (busy, ours, round_begun) = (machine()?, own(&mut players)?, Instant::now());
         for at in &order {
             players.iter_mut().for_each(|player| player.breathe(&mut dice));
             let player = &mut players[*at];
@@ -139,7 +139,7 @@ fn run(plan: &Value) -> Result<(), Fault> {
                 return Err(format!("{} ended in round {round} ({status})", player.name).into());
             }
         }
-        let (total, used) = (machine()?, own(&players)?);
+        let (total, used) = (machine()?, own(&mut players)?);
         let others =
             (total.0 - busy.0).saturating_sub(used - ours) as f64 * 100.0 / (total.1 - busy.1).max(1) as f64;
         let fed: BTreeMap<String, u64> =
@@ -177,7 +177,12 @@ fn machine() -> Result<(u64, u64), Fault> {
 }
 
 /// Ticks this process and the participants have used.
-fn own(players: &[Player]) -> Result<u64, Fault> {
+fn own(players: &mut [Player]) -> Result<u64, Fault> {
+    for player in &mut *players {
+        if let Some(status) = player.process.try_wait()? {
+            return Err(format!("{} ended while it was not its turn ({status})", player.name).into());
+        }
+    }
     let ids = players.iter().map(|player| player.process.id()).chain([std::process::id()]);
     let mut sum = 0;
     for id in ids {

@@ -45,7 +45,7 @@ pub struct Player {
     pub house: House,
     pub process: Child,
     /// Of its threads that may use the server's core not at all: where the kernel tells how long they were kept waiting.
-    hot: Vec<PathBuf>,
+    hot: Vec<(PathBuf, u64)>,
     /// Pairs of its market.
     pairs: usize,
     /// Quiet quotes each second; `None`: one now and then.
@@ -322,14 +322,14 @@ impl Player {
     }
 
     /// How long its hot threads were ready to run and something else did, ns, since they began.
-    pub fn kept_waiting(&self) -> Result<u64, Fault> {
-        let mut sum = 0;
-        for file in &self.hot {
-            // Time on the core, time ready for it, turns.
-            let text = std::fs::read_to_string(file)?;
-            sum += text.split_whitespace().nth(1).unwrap_or_default().parse::<u64>()?;
+    pub fn kept_waiting(&mut self) -> Result<u64, Fault> {
+        for (file, waited) in &mut self.hot {
+            // Time on the core, time ready for it, turns. A thread that has ended waits no longer: a peer's pool lets some go.
+            if let Ok(text) = std::fs::read_to_string(file) {
+                *waited = text.split_whitespace().nth(1).unwrap_or_default().parse()?;
+            }
         }
-        Ok(sum)
+        Ok(self.hot.iter().map(|(_, waited)| waited).sum())
     }
 
     /// Finds its hot threads: those that are kept off the server's core.
@@ -341,7 +341,7 @@ impl Player {
             let cores = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
             let may = |text: &str| text.split(',').any(|part| range(part).contains(&server));
             if !cores.is_none_or(|cores| may(cores.trim())) {
-                self.hot.push(task.join("schedstat"));
+                self.hot.push((task.join("schedstat"), 0));
             }
         }
         Ok(())
