@@ -11,9 +11,10 @@ use contango::metal::alloc::{Counting, counted, watch};
 use contango::metal::dial::{DialRequest, Dialer};
 use contango::metal::link::{Link, LinkState, Sent};
 use contango::metal::tls::{TlsTrust, fallbacks};
+use contango::rehearse::understudy::Understudy;
 use contango::rehearse::{Setup, World};
-use contango::units::LegKind;
-use contango::units::time::SEC;
+use contango::units::time::{MS, SEC};
+use contango::units::{LegKind, Nanos};
 use contango::venue::binance::VENUE;
 use contango::venue::{EVERY, Heard, Orders, Scratch, Symbols, pair_up};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -39,6 +40,7 @@ fn the_hot_rooms_allocate_nothing_once_warm() {
     a_link_over_tls();
     every_private_message_is_read();
     every_quote_is_read();
+    an_understudy_trades();
     let (rest, ws) = (Orders::Rest, Orders::Ws);
     for (legs, record, orders) in [
         (Legs::Together, false, rest),
@@ -53,6 +55,18 @@ fn the_hot_rooms_allocate_nothing_once_warm() {
     for orders in [ws, rest] {
         trading(Setup { orders, ..Setup::seeded(11) }.of_ed25519());
     }
+}
+
+/// It trades on the hot thread, so it takes no memory there either.
+fn an_understudy_trades() {
+    let mut understudy = Understudy::new().unwrap();
+    let mut turns = |n: u64, from: u64| (from..from + n).for_each(|turn| understudy.keep(Nanos(turn * MS)));
+    turns(1_000, 0);
+    let before = counted();
+    watch(true);
+    turns(10_000, 1_000);
+    watch(false);
+    assert_eq!(counted(), before);
 }
 
 /// A quote and an order, ten thousand times, over a real socket: in our hands nothing is allocated, whether the

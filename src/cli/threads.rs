@@ -18,10 +18,11 @@ use crate::metal::clock::Clock;
 use crate::metal::runner::{self, Agent, Idle};
 use crate::metal::warmth::Warmth;
 use crate::ops::control::Control;
+use crate::rehearse::understudy::Understudy;
 use crate::units::Nanos;
 use crate::units::decimal::Text;
 use crate::units::time::SEC;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -52,6 +53,16 @@ impl Watch {
     }
 }
 
+impl Warm {
+    fn new() -> Result<Self, BootError> {
+        let failed = |what: &str, error: io::Error| BootError::failed(format!("no {what}: {error}"));
+        Ok(Self {
+            kernel: Warmth::open().map_err(|error| failed("sockets on loopback", error))?,
+            rooms: Box::new(Understudy::new().map_err(|error| failed("memory for intent records", error))?),
+        })
+    }
+}
+
 /// The reader on a hot thread.
 struct Reading {
     reader: Reader,
@@ -70,7 +81,13 @@ struct Trading {
     trader: Trader,
     watch: Watch,
     /// Where the thread has its core to itself.
-    warmth: Option<Warmth>,
+    warm: Option<Warm>,
+}
+
+/// What is run in turns without work, so that the way of an order does not go cold.
+struct Warm {
+    kernel: Warmth,
+    rooms: Box<Understudy>,
 }
 
 impl Trading {
@@ -80,8 +97,9 @@ impl Trading {
     }
 
     fn keep_warm(&mut self, now: Nanos) {
-        if let Some(warmth) = &mut self.warmth {
-            warmth.keep(now);
+        if let Some(Warm { kernel, rooms }) = &mut self.warm {
+            kernel.keep(now);
+            rooms.keep(now);
         }
     }
 }
@@ -170,10 +188,11 @@ pub(super) fn rest_core(settings: &Settings) -> Option<usize> {
 /// Puts the rooms on their threads, as `--layout`, `--cores` and `--idle` say.
 pub(super) fn spawn(settings: &Settings, engine: Engine, clock: &Clock) -> Result<Running, BootError> {
     let Engine { reader, trader, shadow, clerk, scribe, mut outside } = engine;
-    let warmth = (settings.idle == Idle::Spin).then(Warmth::open).transpose();
-    let warmth = warmth.map_err(|error| BootError::failed(format!("no sockets on loopback: {error}")))?;
+    // Crash points are counted, and its trades would be.
+    let spins = settings.idle == Idle::Spin && !cfg!(feature = "crashpoints");
+    let warm = spins.then(Warm::new).transpose()?;
     let reading = Reading { reader, watch: Watch::default() };
-    let trading = Trading { trader, watch: Watch::default(), warmth };
+    let trading = Trading { trader, watch: Watch::default(), warm };
     let control = outside
         .operator
         .take()

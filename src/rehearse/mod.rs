@@ -7,7 +7,7 @@
 //!        what a world is made of. Sessions: `drawing` a seed becomes a plan, `script` a plan as text, `faults`
 //!        the table it is drawn from, `elsewhere` those that are not in it, `moment` the state of an order a fault waits
 //!        for, `act` carries them out, `session` lives through it, `oracle` judges. `cells`: sessions enumerated, not drawn.
-//!        Apart: `hot` reader and trader without the other rooms.
+//!        Apart: `hot` reader and trader without the other rooms, `understudy` which trades so beside the live ones.
 
 mod act;
 pub mod cells;
@@ -22,6 +22,7 @@ mod script;
 mod seen;
 pub mod session;
 mod setup;
+pub mod understudy;
 mod weather;
 mod witness;
 mod world;
