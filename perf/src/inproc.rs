@@ -25,6 +25,7 @@ use contango::metal::link::{Link, Sealed};
 use contango::metal::runner::Agent;
 use contango::metal::tls::TlsTrust;
 use contango::rehearse::hot::{Hot, REFUSAL};
+use contango::rehearse::understudy::Understudy;
 use contango::units::{LegKind, Nanos};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
@@ -40,9 +41,9 @@ const BATCH_MAX: u64 = 16;
 const BLOCK: u64 = 4;
 /// Rounds of each participant that count for nothing.
 const WARM_UP: u64 = 40;
-/// Turns without a quote before the one that crosses, in which orders are signed and sealed ahead. A live thread has
-/// thousands of them between two quotes.
-const IDLE: usize = 256;
+/// Turns without a quote before the one that crosses, in which orders are signed and sealed ahead, and the understudy
+/// trades. A live thread has thousands of them between two quotes.
+const IDLE: usize = 4_096;
 /// Turns within which what is readable is read, and what was read is acted on.
 const TURNS_MAX: usize = 1_000;
 /// Bids in tenths: both legs where nothing pays, and the perp 51 bp above.
@@ -83,6 +84,8 @@ struct Rooms {
     /// Quotes that were made readable.
     quotes: u64,
     ahead: bool,
+    /// As on the hot thread of an engine that has its core to itself.
+    understudy: Understudy,
 }
 
 /// The shortest way.
@@ -274,15 +277,16 @@ impl Rooms {
             link.reserve_ahead();
             hot.orders(leg, link);
         }
-        Ok(Self { hot, feeds, orders, quotes: 0, ahead })
+        Ok(Self { hot, feeds, orders, quotes: 0, ahead, understudy: Understudy::new()? })
     }
 
     /// A turn of the thread that both rooms share.
     fn turn(&mut self, clock: &Clock, counts: bool) {
         let now = clock.now();
         watch(counts);
-        self.hot.reader.do_work(now);
-        self.hot.trader.do_work(now);
+        if self.hot.reader.do_work(now) + self.hot.trader.do_work(now) == 0 {
+            self.understudy.keep(now);
+        }
         watch(false);
     }
 

@@ -1,4 +1,4 @@
-//! Reader and trader without the other rooms: for tests and benches that play those, and the venue.
+//! Reader and trader without the other rooms: for whoever plays those, and the venue (tests, benches, the understudy).
 //!
 //! Owns:  the far ends of both rooms' doors, one pair of Binance with terms that do not run out, and its market's words.
 //! Never: turns a room, or judges: whoever holds this says when a pair is free again.

@@ -13,13 +13,14 @@ use crate::metal::clock::Clock;
 use crate::metal::link::{MemoryPeer, memory_pair};
 use crate::metal::runner::Agent;
 use crate::units::time::US;
-use crate::units::{Amount, InstrumentId, LegKind, LinkId, Nanos, PairId, Price, Qty, Rate};
+use crate::units::{Amount, ClientId, InstrumentId, LegKind, LinkId, Nanos, PairId, Price, Qty, Rate};
 use crate::venue::binance::VENUE;
 use std::io;
 
-/// From one turn of its rooms to the next: it takes half a microsecond, or two where an order is signed.
+/// From one turn of its rooms to the next: most take a tenth of a microsecond, those that sign, seal or send about one, so a
+/// quote seldom comes meanwhile and never waits long.
 const EVERY_NS: u64 = 10 * US;
-/// Turns of a trade: some forty of them sign and seal its orders.
+/// Turns of a trade: some twenty after it has ended make the next one's orders.
 const TRADE: u32 = 100;
 /// The turns in which its market crosses, its orders are answered, and its pair is free again.
 const CROSSES: u32 = 80;
@@ -46,6 +47,8 @@ pub struct Understudy {
     now: Nanos,
     due: Nanos,
     turns: u32,
+    /// Trades until its trader has no client order ids left.
+    ids: u32,
 }
 
 impl Understudy {
@@ -74,8 +77,19 @@ impl Understudy {
         hot.orders(LegKind::Spot, spot);
         hot.orders(LegKind::Perp, perp);
         let (feeds, orders) = ([spot_peer, perp_peer], [spot_orders, perp_orders]);
-        let sent = Vec::with_capacity(1 << 12);
-        Ok(Self { hot, feeds, orders, crossing, back, sent, fired: None, now, due: Nanos::ZERO, turns: 0 })
+        Ok(Self {
+            hot,
+            feeds,
+            orders,
+            crossing,
+            back,
+            sent: Vec::with_capacity(1 << 12),
+            fired: None,
+            now,
+            due: Nanos::ZERO,
+            turns: 0,
+            ids: ClientId::SEQUENCE_MAX - 1,
+        })
     }
 
     /// A turn of its rooms, if it is time; `now` is the thread's.
@@ -104,6 +118,13 @@ impl Understudy {
             FREED => {
                 if let Some(fired) = self.fired.take() {
                     self.hot.free(&fired);
+                    self.ids = self.ids.saturating_sub(1);
+                }
+            }
+            // Once in three days; where the system has no memory for another, this one has had its last trade.
+            0 if self.ids == 0 => {
+                if let Ok(another) = Self::new() {
+                    *self = Self { due: self.due, ..another };
                 }
             }
             _ => {}
@@ -158,6 +179,20 @@ fn nobody() -> Instruments {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Days of trades use up what 28 bits can tell apart.
+    #[test]
+    fn whose_ids_are_used_up_is_followed_by_another() {
+        let mut understudy = Understudy::new().unwrap();
+        let trades = |understudy: &mut Understudy, n| {
+            (0..n * TRADE).for_each(|_| understudy.turn());
+            understudy.hot.trader.counts.sent()
+        };
+        understudy.ids = 2;
+        assert_eq!(trades(&mut understudy, 2), 0, "another one, that has not traded yet");
+        assert_eq!(trades(&mut understudy, 3), 2 * 3);
+        assert_eq!(understudy.ids, ClientId::SEQUENCE_MAX - 1 - 3);
+    }
 
     /// Each trade goes all the way: both orders as they lay sealed, answered, and the pair free for the next.
     #[test]
