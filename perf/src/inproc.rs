@@ -3,7 +3,7 @@
 //!
 //! Owns:  both hot rooms with orders sealed ahead, both with orders signed when they are fired, and the bare path; the
 //!        venue's ends of their sockets; the counts that are judged.
-//! Never: lets anything but these turn: one thread is venue and participant by turns, so nothing is scheduled in
+//! Never: lets anything but these and the rooms' understudies turn: one thread is venue and participant by turns, so nothing is scheduled in
 //!        between, and the caches are those of a thread that has read a thousand quotes since its last order.
 //! Rounds: a round is [`ROUND`] quotes of both markets in records of their own, up to [`BATCH_MAX`] readable at a time,
 //!        then the perp quote that crosses, alone, and one that ends it. A block of rounds is lived through by each participant, in an order that

@@ -53,16 +53,6 @@ impl Watch {
     }
 }
 
-impl Warm {
-    fn new() -> Result<Self, BootError> {
-        let failed = |what: &str, error: io::Error| BootError::failed(format!("no {what}: {error}"));
-        Ok(Self {
-            kernel: Warmth::open().map_err(|error| failed("sockets on loopback", error))?,
-            rooms: Box::new(Understudy::new().map_err(|error| failed("memory for intent records", error))?),
-        })
-    }
-}
-
 /// The reader on a hot thread.
 struct Reading {
     reader: Reader,
@@ -88,6 +78,16 @@ struct Trading {
 struct Warm {
     kernel: Warmth,
     rooms: Box<Understudy>,
+}
+
+impl Warm {
+    fn new() -> Result<Self, BootError> {
+        let failed = |what: &str, error: io::Error| BootError::failed(format!("no {what}: {error}"));
+        Ok(Self {
+            kernel: Warmth::open().map_err(|error| failed("sockets on loopback", error))?,
+            rooms: Box::new(Understudy::new().map_err(|error| failed("memory for intent records", error))?),
+        })
+    }
 }
 
 impl Trading {

@@ -61,8 +61,8 @@ impl Understudy {
         let (clock, _) = Clock::virtual_time();
         let now = clock.now();
         let mut hot = Hot::new(&clock, nobody(), true)?;
-        let market = |id, bytes| memory_pair(LinkId(id), "nobody", bytes, 1 << 16);
-        let [(spot, mut spot_peer), (perp, mut perp_peer)] = [1, 2].map(|id| market(id, 1 << 12));
+        let market = |id| memory_pair(LinkId(id), "nobody", 1 << 12, 1 << 16);
+        let [(spot, mut spot_peer), (perp, mut perp_peer)] = [1, 2].map(market);
         for peer in [&mut spot_peer, &mut perp_peer] {
             peer.deliver(&Hot::confirmed());
         }
@@ -73,7 +73,7 @@ impl Understudy {
         perp_peer.deliver(&back);
         hot.feed(LegKind::Spot, spot);
         hot.feed(LegKind::Perp, perp);
-        let [(spot, spot_orders), (perp, perp_orders)] = [3, 4].map(|id| market(id, 1 << 12));
+        let [(spot, spot_orders), (perp, perp_orders)] = [3, 4].map(market);
         hot.orders(LegKind::Spot, spot);
         hot.orders(LegKind::Perp, perp);
         let (feeds, orders) = ([spot_peer, perp_peer], [spot_orders, perp_orders]);
