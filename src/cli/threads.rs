@@ -16,13 +16,12 @@ use crate::event::Quote;
 use crate::metal::alloc;
 use crate::metal::clock::Clock;
 use crate::metal::runner::{self, Agent, Idle};
-use crate::metal::warmth::Warmth;
 use crate::ops::control::Control;
 use crate::rehearse::understudy::Understudy;
 use crate::units::Nanos;
 use crate::units::decimal::Text;
 use crate::units::time::SEC;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -70,24 +69,8 @@ impl Agent for Reading {
 struct Trading {
     trader: Trader,
     watch: Watch,
-    /// Where the thread has its core to itself.
-    warm: Option<Warm>,
-}
-
-/// What is run in turns without work, so that the way of an order does not go cold.
-struct Warm {
-    kernel: Warmth,
-    rooms: Box<Understudy>,
-}
-
-impl Warm {
-    fn new() -> Result<Self, BootError> {
-        let failed = |what: &str, error: io::Error| BootError::failed(format!("no {what}: {error}"));
-        Ok(Self {
-            kernel: Warmth::open().map_err(|error| failed("sockets on loopback", error))?,
-            rooms: Box::new(Understudy::new().map_err(|error| failed("memory for intent records", error))?),
-        })
-    }
+    /// Where the thread has its core to itself: run in turns without work, so that the way of an order does not go cold.
+    understudy: Option<Box<Understudy>>,
 }
 
 impl Trading {
@@ -97,9 +80,8 @@ impl Trading {
     }
 
     fn keep_warm(&mut self, now: Nanos) {
-        if let Some(Warm { kernel, rooms }) = &mut self.warm {
-            kernel.keep(now);
-            rooms.keep(now);
+        if let Some(understudy) = &mut self.understudy {
+            understudy.keep(now);
         }
     }
 }
@@ -190,9 +172,12 @@ pub(super) fn spawn(settings: &Settings, engine: Engine, clock: &Clock) -> Resul
     let Engine { reader, trader, shadow, clerk, scribe, mut outside } = engine;
     // Crash points are counted, and its trades would be.
     let spins = settings.idle == Idle::Spin && !cfg!(feature = "crashpoints");
-    let warm = spins.then(Warm::new).transpose()?;
+    let understudy = spins.then(|| Understudy::new().map(Box::new)).transpose();
+    let understudy = understudy.map_err(|error| {
+        BootError::failed(format!("no understudy: {error}; with --idle yield there is none"))
+    })?;
     let reading = Reading { reader, watch: Watch::default() };
-    let trading = Trading { trader, watch: Watch::default(), warm };
+    let trading = Trading { trader, watch: Watch::default(), understudy };
     let control = outside
         .operator
         .take()

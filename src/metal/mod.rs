@@ -18,6 +18,7 @@
 //! | `marks` | where dots and quotes stand among thirty-two bytes |
 //! | `fours` | four decimal texts read together, by vectors |
 //! | `decoy` | reads that nothing comes of, and links to nobody, to keep the way of a quote warm |
+//! | `loopback` | TLS links to nobody, to keep the way of an order warm |
 //! | `socket` | the options of our TCP sockets |
 //! | `packets` | the kernel's own stamps of what came and what left, for measuring |
 //! | `tap` | what comes in by these seams, copied for a session file (`recorder`) or supplied from one (`player`) |
@@ -35,7 +36,6 @@
 //! | `crash` | named crash points, with the feature `crashpoints` only |
 //! | `cpu` | which core, locked memory, no core dumps |
 //! | `runner` | a thread around a room |
-//! | `warmth` | keeps the kernel's way out warm between orders |
 //! | `alloc` | an allocator that counts for the hot thread |
 //! | `prefetch` | cache lines asked for before they are needed |
 //! | `atomic` | what `ring` and `latest` are made of |
@@ -59,6 +59,7 @@ pub mod latch;
 pub mod latest;
 pub mod link;
 mod link_error;
+pub mod loopback;
 pub mod marks;
 mod memory;
 mod mix;
@@ -79,4 +80,3 @@ mod tls_record;
 mod tls_rustls;
 mod tls_trust;
 mod turn;
-pub mod warmth;

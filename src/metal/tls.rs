@@ -27,6 +27,9 @@ pub use super::tls_trust::{TlsTrust, TrustError};
 /// Connections that stayed with rustls.
 static FALLBACKS: AtomicU64 = AtomicU64::new(0);
 
+/// Room for an order and what may lie around it, so that sending makes none.
+const OUT: usize = 4_096;
+
 /// How many connections of this process stayed with rustls after their handshake, since the other side speaks
 /// nothing newer than TLS 1.2: it allocates once a record there, and nothing is sealed ahead.
 #[must_use]
@@ -66,11 +69,18 @@ impl Tls {
     pub(super) fn new(socket: TcpStream, name: &str, trust: &TlsTrust) -> Option<Self> {
         let name = ServerName::try_from(name.to_owned()).ok()?;
         let mut rustls = Box::new(Rustls::new(&trust.0, name)?);
-        // Room for an order and what may lie around it, so that sending makes none.
-        let mut out = Vec::with_capacity(4_096);
+        let mut out = Vec::with_capacity(OUT);
         rustls.advance(None, &mut out).ok()?;
-        let hands = Hands::Rustls(rustls);
-        Some(Self {
+        Some(Self::with(socket, Hands::Rustls(rustls), out))
+    }
+
+    /// A connection of nobody's.
+    pub(super) fn of_nobody(socket: TcpStream, own: Own) -> Self {
+        Self::with(socket, Hands::Own(Box::new(own)), Vec::with_capacity(OUT))
+    }
+
+    fn with(socket: TcpStream, hands: Hands, out: Vec<u8>) -> Self {
+        Self {
             socket,
             hands,
             out,
@@ -80,7 +90,7 @@ impl Tls {
             seen: Stamp::default(),
             handed: None,
             packets: None,
-        })
+        }
     }
 
     pub(super) fn state(&self) -> LinkState {

@@ -10,7 +10,7 @@
 use arrayvec::ArrayVec;
 use rustls::client::ClientConnectionData;
 use rustls::kernel::KernelConnection;
-use rustls::{AlertDescription, ExtractedSecrets};
+use rustls::{AlertDescription, ConnectionTrafficSecrets, ExtractedSecrets};
 
 use super::inbound::Inbound;
 use super::tls_record::{AROUND, Flaw, Opened, Opening, Sealing, TEXT_MAX, Turn, content};
@@ -30,7 +30,8 @@ const UNLIMITED: u64 = 1 << 40;
 
 /// A connection in our hands.
 pub(super) struct Own {
-    kernel: KernelConnection<ClientConnectionData>,
+    /// Where the next keys come from; `None`: those of nobody stay what they are.
+    kernel: Option<KernelConnection<ClientConnectionData>>,
     opening: Opening,
     sealing: Sealing,
     /// The beginning of a message whose end is in a record to come.
@@ -62,10 +63,23 @@ impl Own {
             .negotiated_cipher_suite()
             .tls13()
             .map_or(UNLIMITED, |suite| suite.common.confidentiality_limit.min(UNLIMITED));
+        Self::with(Some(kernel), secrets.rx, Sealing::new(secrets.tx, 0, limit / 2)?)
+    }
+
+    /// A connection that nobody agreed on, under keys that are no secret: so they don't wear out.
+    pub(super) fn of_nobody([rx, tx]: [ConnectionTrafficSecrets; 2]) -> Result<Self, Flaw> {
+        Self::with(None, (0, rx), Sealing::new((0, tx), 0, UNLIMITED)?)
+    }
+
+    fn with(
+        kernel: Option<KernelConnection<ClientConnectionData>>,
+        rx: (u64, ConnectionTrafficSecrets),
+        sealing: Sealing,
+    ) -> Result<Self, Flaw> {
         Ok(Self {
             kernel,
-            opening: Opening::new(secrets.rx)?,
-            sealing: Sealing::new(secrets.tx, 0, limit / 2)?,
+            opening: Opening::new(rx)?,
+            sealing,
             message: Vec::with_capacity(TICKET_MAX),
             ticket: ArrayVec::new(),
             idle: 0,
@@ -188,7 +202,8 @@ impl Own {
     // ───────────────────────────── keys ─────────────────────────────
 
     fn renew_opening(&mut self) -> Result<(), Flaw> {
-        let secrets = self.kernel.update_rx_secret().map_err(|_| NO_KEY)?;
+        let kernel = self.kernel.as_mut().ok_or(NO_KEY)?;
+        let secrets = kernel.update_rx_secret().map_err(|_| NO_KEY)?;
         self.opening = Opening::new(secrets)?;
         Ok(())
     }
@@ -196,7 +211,8 @@ impl Own {
     /// Says so under the old key, then takes the new one. All that was sealed ahead is void.
     fn renew_sealing(&mut self, out: &mut Vec<u8>) -> Result<(), Flaw> {
         self.sealing.seal(content::HANDSHAKE, &[KEY_UPDATE, 0, 0, 1, 0], out)?;
-        let secrets = self.kernel.update_tx_secret().map_err(|_| NO_KEY)?;
+        let kernel = self.kernel.as_mut().ok_or(NO_KEY)?;
+        let secrets = kernel.update_tx_secret().map_err(|_| NO_KEY)?;
         let epoch = self.sealing.next().epoch + 1;
         self.sealing = Sealing::new(secrets, epoch, self.sealing.most())?;
         Ok(())
@@ -269,9 +285,11 @@ const NO_KEY: Flaw = Flaw::new(AlertDescription::InternalError, "no next key cou
 
 impl Drop for Own {
     fn drop(&mut self) {
-        if !self.ticket.is_empty() {
+        if let Some(kernel) = &mut self.kernel
+            && !self.ticket.is_empty()
+        {
             // One that rustls can't read is a full handshake the next time.
-            let _ = self.kernel.handle_new_session_ticket(&self.ticket);
+            let _ = kernel.handle_new_session_ticket(&self.ticket);
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The understudy: both hot rooms over again, of nobody, which live through a whole trade a millisecond.
 //!
-//! Owns:  a reader and a trader with links in memory, one pair that is not listed anywhere, and its market.
-//! Never: touches the engine's rooms, rings, records or sockets: what it fires goes to memory, under a key of nobody. Its
-//!        time stands still, so it says the same bytes over and over, and nothing of it grows old.
+//! Owns:  a reader and a trader, one pair that is not listed anywhere, and its market at the other ends of their links.
+//! Never: touches the engine's rooms, rings, records or sockets: what it fires goes to its own market, under keys of nobody,
+//!        by loopback. Its time stands still, so it says the same over and over, and nothing of it grows old.
 //! Why:   code that has not run for some milliseconds must be found anew, page by page and line by line, and asking the
 //!        caches for it does not help: only running it does (HOTPATH §11.7). The way out of an order runs when an order
 //!        leaves, minutes apart. A dry fire goes up to what has effects; this goes on from there, where they are none.
@@ -10,15 +10,16 @@
 use super::hot::{Hot, REFUSAL};
 use crate::event::{Fired, Instrument, Instruments, Pair, Told};
 use crate::metal::clock::Clock;
-use crate::metal::link::{MemoryPeer, memory_pair};
+use crate::metal::link::Link;
+use crate::metal::loopback::loopback_pair;
 use crate::metal::runner::Agent;
 use crate::units::time::US;
 use crate::units::{Amount, ClientId, InstrumentId, LegKind, LinkId, Nanos, PairId, Price, Qty, Rate};
 use crate::venue::binance::VENUE;
 use std::io;
 
-/// From one turn of its rooms to the next: most take a tenth of a microsecond, those that sign, seal or send about one, so a
-/// quote seldom comes meanwhile and never waits long.
+/// From one turn of its rooms to the next: most take half a microsecond, those that sign, seal or send some more, so a quote
+/// seldom comes meanwhile and never waits long.
 const EVERY_NS: u64 = 10 * US;
 /// Turns of a trade: some twenty after it has ended make the next one's orders.
 const TRADE: u32 = 100;
@@ -31,19 +32,17 @@ const QUIET: i64 = 1_000_000;
 const CROSSED: i64 = 1_005_100;
 /// One coin.
 const ONE: i128 = 10i128.pow(18);
+/// Nothing longer is said on its links, B.
+const SAID_MAX: usize = 1 << 12;
 
 /// The rooms, and their venue.
 #[derive(Debug)]
 pub struct Understudy {
     hot: Hot,
-    feeds: [MemoryPeer; 2],
-    orders: [MemoryPeer; 2],
-    /// What its market says, ready: a perp quote that crosses, and one that does not.
-    crossing: Vec<u8>,
-    back: Vec<u8>,
-    /// Its orders, which nobody reads.
-    sent: Vec<u8>,
+    market: Market,
+    /// What the trade on turn came to.
     fired: Option<Fired>,
+    answers: u32,
     now: Nanos,
     due: Nanos,
     turns: u32,
@@ -51,40 +50,59 @@ pub struct Understudy {
     ids: u32,
 }
 
+/// The other ends of the links, by leg, and what is said there.
+#[derive(Debug)]
+struct Market {
+    feeds: [Link; 2],
+    orders: [Link; 2],
+    /// Whose order waits for an answer.
+    asked: [bool; 2],
+    /// A perp quote that crosses, and one that does not.
+    crossing: Vec<u8>,
+    back: Vec<u8>,
+}
+
 impl Understudy {
     /// Its rooms with all they need; it trades from its [`TRADE`] first turns on.
     ///
     /// # Errors
     ///
-    /// The system had no memory for the intent records.
+    /// The system's: no memory for the intent records, no loopback, or too many open files.
     pub fn new() -> io::Result<Self> {
         let (clock, _) = Clock::virtual_time();
         let now = clock.now();
         let mut hot = Hot::new(&clock, nobody(), true)?;
-        let market = |id| memory_pair(LinkId(id), "nobody", 1 << 12, 1 << 16);
-        let [(spot, mut spot_peer), (perp, mut perp_peer)] = [1, 2].map(market);
-        for peer in [&mut spot_peer, &mut perp_peer] {
-            peer.deliver(&Hot::confirmed());
-        }
-        // How old a spot feed is, its other messages tell.
-        spot_peer.deliver(&Hot::stamp(now));
-        spot_peer.deliver(&hot.quote(LegKind::Spot, 1, QUIET, now));
-        let [crossing, back] = [CROSSED, QUIET].map(|bid| hot.quote(LegKind::Perp, 1, bid, now));
-        perp_peer.deliver(&back);
+        let pair = |id| loopback_pair(LinkId(id), SAID_MAX);
+        let [spot, mut spot_feed] = pair(1)?;
+        let [perp, mut perp_feed] = pair(2)?;
         hot.feed(LegKind::Spot, spot);
         hot.feed(LegKind::Perp, perp);
-        let [(spot, spot_orders), (perp, perp_orders)] = [3, 4].map(market);
+        let [crossing, back] = [CROSSED, QUIET].map(|bid| hot.quote(LegKind::Perp, 1, bid, now));
+        say(&mut spot_feed, &Hot::confirmed());
+        // How old a spot feed is, its other messages tell.
+        say(&mut spot_feed, &Hot::stamp(now));
+        say(&mut spot_feed, &hot.quote(LegKind::Spot, 1, QUIET, now));
+        say(&mut perp_feed, &Hot::confirmed());
+        say(&mut perp_feed, &back);
+        let [mut spot, spot_orders] = pair(3)?;
+        let [mut perp, perp_orders] = pair(4)?;
+        for link in [&mut spot, &mut perp] {
+            link.reserve_ahead();
+        }
         hot.orders(LegKind::Spot, spot);
         hot.orders(LegKind::Perp, perp);
-        let (feeds, orders) = ([spot_peer, perp_peer], [spot_orders, perp_orders]);
-        Ok(Self {
-            hot,
-            feeds,
-            orders,
+        let market = Market {
+            feeds: [spot_feed, perp_feed],
+            orders: [spot_orders, perp_orders],
+            asked: [false; 2],
             crossing,
             back,
-            sent: Vec::with_capacity(1 << 12),
+        };
+        Ok(Self {
+            hot,
+            market,
             fired: None,
+            answers: 0,
             now,
             due: Nanos::ZERO,
             turns: 0,
@@ -103,40 +121,79 @@ impl Understudy {
 
     #[inline(never)]
     fn turn(&mut self) {
-        self.turns = (self.turns + 1) % TRADE;
-        match self.turns {
-            CROSSES => self.feeds[LegKind::Perp as usize].deliver(&self.crossing),
-            ANSWERED => {
-                for peer in &mut self.orders {
-                    self.sent.clear();
-                    peer.take(&mut self.sent);
-                    peer.deliver(REFUSAL);
-                }
-                // A pair that is free acts on a basis that still stands.
-                self.feeds[LegKind::Perp as usize].deliver(&self.back);
-            }
-            FREED => {
-                if let Some(fired) = self.fired.take() {
-                    self.hot.free(&fired);
-                    self.ids = self.ids.saturating_sub(1);
-                }
-            }
-            // Once in three days; where the system has no memory for another, this one has had its last trade.
-            0 if self.ids == 0 => {
-                if let Ok(another) = Self::new() {
-                    *self = Self { due: self.due, ..another };
-                }
-            }
-            _ => {}
+        // The kernel hands over within the call, as a rule; where it does not, the trade waits.
+        let goes_on = match self.turns {
+            CROSSES => self.market.cross(),
+            ANSWERED => self.market.answer(),
+            FREED => self.free(),
+            _ => true,
+        };
+        self.turns = (self.turns + u32::from(goes_on)) % TRADE;
+        if self.turns == 0 && self.ids == 0 {
+            self.follow();
         }
         self.hot.reader.do_work(self.now);
         self.hot.trader.do_work(self.now);
         while let Some(told) = self.hot.told() {
-            if let Told::Fired(fired) = told {
-                self.fired = Some(fired);
+            match told {
+                Told::Fired(fired) => self.fired = Some(fired),
+                Told::Answer(_) => self.answers += 1,
+                _ => {}
             }
         }
     }
+
+    /// Frees the pair, once all that was fired is answered.
+    fn free(&mut self) -> bool {
+        if self.answers < 2 {
+            return false;
+        }
+        if let Some(fired) = self.fired.take() {
+            self.hot.free(&fired);
+            self.ids = self.ids.saturating_sub(1);
+        }
+        self.answers = 0;
+        true
+    }
+
+    /// Another one takes its place, once in three days; where the system has nothing for it, this one has had its last trade.
+    #[cold]
+    fn follow(&mut self) {
+        if let Ok(another) = Self::new() {
+            *self = Self { due: self.due, ..another };
+        }
+    }
+}
+
+impl Market {
+    fn cross(&mut self) -> bool {
+        self.asked = [true; 2];
+        say(&mut self.feeds[LegKind::Perp as usize], &self.crossing);
+        true
+    }
+
+    /// Refuses the orders that are here; whether those were all, and what crossed is gone.
+    fn answer(&mut self) -> bool {
+        for (link, asked) in self.orders.iter_mut().zip(&mut self.asked) {
+            // An end shows by nothing that is answered any more.
+            if *asked && link.recv().is_ok_and(|bytes| bytes > 0) {
+                link.consume(usize::MAX);
+                say(link, REFUSAL);
+                *asked = false;
+            }
+        }
+        let all = self.asked == [false; 2];
+        if all {
+            // A pair that is free acts on a basis that still stands.
+            say(&mut self.feeds[LegKind::Perp as usize], &self.back);
+        }
+        all
+    }
+}
+
+/// What the kernel does not take at once leaves with what is said next; where the link is over, nobody hears it.
+fn say(link: &mut Link, bytes: &[u8]) {
+    let _ = link.send(bytes);
 }
 
 /// A pair that is not listed anywhere.
@@ -180,17 +237,26 @@ fn nobody() -> Instruments {
 mod tests {
     use super::*;
 
+    /// Turns until so many trades are over; a trade waits where the kernel is late.
+    fn trade(understudy: &mut Understudy, trades: u64) {
+        for _ in 0..trades {
+            let ended = |understudy: &mut Understudy| {
+                understudy.turn();
+                understudy.turns == 0
+            };
+            assert!((0..1_000_000).any(|_| ended(understudy)), "it stands still: {understudy:?}");
+        }
+    }
+
     /// Days of trades use up what 28 bits can tell apart.
     #[test]
     fn whose_ids_are_used_up_is_followed_by_another() {
         let mut understudy = Understudy::new().unwrap();
-        let trades = |understudy: &mut Understudy, n| {
-            (0..n * TRADE).for_each(|_| understudy.turn());
-            understudy.hot.trader.counts.sent()
-        };
         understudy.ids = 2;
-        assert_eq!(trades(&mut understudy, 2), 0, "another one, that has not traded yet");
-        assert_eq!(trades(&mut understudy, 3), 2 * 3);
+        trade(&mut understudy, 2);
+        assert_eq!(understudy.hot.trader.counts.sent(), 0, "another one, that has not traded yet");
+        trade(&mut understudy, 3);
+        assert_eq!(understudy.hot.trader.counts.sent(), 2 * 3);
         assert_eq!(understudy.ids, ClientId::SEQUENCE_MAX - 1 - 3);
     }
 
@@ -198,18 +264,22 @@ mod tests {
     #[test]
     fn it_trades_again_and_again_and_nothing_piles_up() {
         let mut understudy = Understudy::new().unwrap();
-        let mut now = Nanos::ZERO;
         for trades in 1..=50 {
-            for _ in 0..TRADE {
-                understudy.keep(now);
-                understudy.keep(now.plus(EVERY_NS - 1));
-                now = now.plus(EVERY_NS);
-            }
+            trade(&mut understudy, 1);
             let counts = &understudy.hot.trader.counts;
             assert_eq!((counts.sealed, counts.sent()), (2 * trades, 2 * trades));
             assert_eq!(understudy.hot.written_down(), vec![]);
-            assert!(understudy.orders.iter().all(|peer| !peer.has_said()));
+            assert!(understudy.market.orders.iter().all(|link| link.inbound().is_empty()));
         }
-        assert!(understudy.sent.starts_with(b"POST /"), "{:?}", String::from_utf8_lossy(&understudy.sent));
+    }
+
+    #[test]
+    fn a_turn_is_had_no_sooner_than_it_is_due() {
+        let mut understudy = Understudy::new().unwrap();
+        let mut after = |ns| {
+            understudy.keep(Nanos(ns));
+            understudy.turns
+        };
+        assert_eq!([0, EVERY_NS - 1, EVERY_NS, 2 * EVERY_NS - 1].map(&mut after), [1, 1, 2, 2]);
     }
 }
