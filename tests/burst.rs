@@ -68,7 +68,7 @@ impl Burst {
     /// Both rooms with live links and quiet quotes, orders prepared.
     fn begin(read: usize) -> Self {
         let (clock, time) = Clock::virtual_time();
-        let mut hot = Hot::new(&clock, instruments(), true).unwrap();
+        let mut hot = Hot::new(&clock, instruments()).unwrap();
         let mut feeds = Vec::new();
         let mut orders = Vec::new();
         for leg in LegKind::BOTH {

@@ -1,15 +1,15 @@
 //! In the process: from the last ciphertext byte of a quote to its order's bytes in front of `send`, over millions of
 //! quotes.
 //!
-//! Owns:  both hot rooms with orders sealed ahead, both with orders signed when they are fired, and the bare path; the
-//!        venue's ends of their sockets; the counts that are judged.
-//! Never: lets anything but these and the rooms' understudies turn: one thread is venue and participant by turns, so nothing is scheduled in
-//!        between, and the caches are those of a thread that has read a thousand quotes since its last order.
+//! Owns:  both hot rooms twice, and the bare path; the venue's ends of their sockets; the counts that are judged.
+//! Never: lets anything but these and the rooms' understudies turn on its core: one thread is venue and participant by turns,
+//!        and the caches are those of a thread that has read a thousand quotes since its last order.
 //! Rounds: a round is [`ROUND`] quotes of both markets in records of their own, up to [`BATCH_MAX`] readable at a time,
-//!        then the perp quote that crosses, alone, and one that ends it. A block of rounds is lived through by each participant, in an order that
-//!        goes around. Before a quote that crosses there are as many turns without one for the bare path as for the rooms;
-//!        with orders signed when they are fired there are none, since it comes at once behind others. All hear the same frames (the bare path those of the perp, which it goes by), each sealed for its
-//!        own connection: no two share a ciphertext.
+//!        then the quote that crosses, alone, and one that ends it. A block of rounds is lived through by each
+//!        participant, in an order that goes around. The quote that crosses comes after [`IDLE`], as from a network: it was
+//!        sealed before, and a courier on another core hands it to the kernel. For the second pair of rooms it is spot's, a
+//!        fall beyond all that they prepared for: that order is signed when it is fired. Else all hear the same frames (the
+//!        bare path those of the perp, which it goes by), each sealed for its own connection: no two share a ciphertext.
 //! Judged: counts only, of all rounds after the first [`WARM_UP`]: 0 allocations of the rooms and of their links, and
 //!        orders made as they should be. What the kernel is asked for, `tools/system_calls.py` counts.
 
@@ -20,6 +20,7 @@ use super::{Dice, Fault, cert};
 use contango::event::{Fired, Made, Told};
 use contango::metal::alloc::{counted, watch};
 use contango::metal::clock::Clock;
+use contango::metal::cpu;
 use contango::metal::dial::Dialer;
 use contango::metal::link::{Link, Sealed};
 use contango::metal::runner::Agent;
@@ -32,6 +33,8 @@ use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::time::{Duration, Instant};
 
 /// Quotes of a round, the one that crosses and the one that ends it among them.
 const ROUND: u64 = 1_000;
@@ -41,20 +44,23 @@ const BATCH_MAX: u64 = 16;
 const BLOCK: u64 = 4;
 /// Rounds of each participant that count for nothing.
 const WARM_UP: u64 = 40;
-/// Turns without a quote before the one that crosses, in which orders are signed and sealed ahead, and the understudy
-/// trades. A live thread has thousands of them between two quotes.
-const IDLE: usize = 4_096;
+/// Time without a quote before the one that crosses, in which orders are signed and sealed ahead, and the understudy trades.
+/// A live thread has so much of it between two quotes.
+const IDLE: Duration = Duration::from_millis(2);
+/// What has not been acted on after so long is missed.
+const PATIENCE: Duration = Duration::from_millis(100);
 /// Turns within which what is readable is read, and what was read is acted on.
 const TURNS_MAX: usize = 1_000;
-/// Bids in tenths: both legs where nothing pays, and the perp 51 bp above.
+/// Bids in tenths: both legs where nothing pays; spot so far below that no order is prepared for it, the perp 51 bp above.
 const QUIET: i64 = 1_000_000;
-const CROSSED: i64 = 1_005_100;
+const CROSSED: [i64; 2] = [985_000, 1_005_100];
 
 /// What every round of a block brings.
 struct Round {
     quiet: Vec<Batch>,
-    crossing: Vec<u8>,
-    back: Vec<u8>,
+    /// By leg.
+    crossing: [Vec<u8>; 2],
+    back: [Vec<u8>; 2],
 }
 
 /// Frames of spot and perp that become readable together, and how many of them are quotes.
@@ -68,6 +74,9 @@ struct Peer {
     stream: StreamOwned<ServerConnection, TcpStream>,
     got: Vec<u8>,
 }
+
+/// Brings what crosses, from another core.
+struct Courier(Sender<(TcpStream, Vec<u8>)>);
 
 /// Where connections are made.
 struct Server {
@@ -83,7 +92,8 @@ struct Rooms {
     orders: [Peer; 2],
     /// Quotes that were made readable.
     quotes: u64,
-    ahead: bool,
+    /// Whose quote crosses for them.
+    leg: LegKind,
     /// As on the hot thread of an engine that has its core to itself.
     understudy: Understudy,
 }
@@ -119,8 +129,10 @@ pub fn run(words: &[&str]) -> Result<(), Fault> {
     let dialer = Dialer::real(TlsTrust::from_pem(pem.as_bytes())?)?;
     let mut server = Server { listener: TcpListener::bind("127.0.0.1:0")?, tls, dialer };
     let clock = Clock::real();
-    let mut rooms = [Rooms::new(&mut server, &clock, true)?, Rooms::new(&mut server, &clock, false)?];
+    let mut rooms =
+        [Rooms::new(&mut server, &clock, LegKind::Perp)?, Rooms::new(&mut server, &clock, LegKind::Spot)?];
     let mut shortest = Shortest::new(&mut server)?;
+    let courier = Courier::start()?;
     let mut took = [Took::default(), Took::default(), Took::default()];
     let (mut dice, mut sequence, mut allocated) = (Dice(6 | 1 << 40), 0, (0, 0));
     let rounds = quotes.div_ceil(ROUND) + WARM_UP;
@@ -133,8 +145,8 @@ pub fn run(words: &[&str]) -> Result<(), Fault> {
             let at = ((block + turn) % 3) as usize;
             for round in &lived {
                 let ns = match at {
-                    2 => shortest.live(round, &clock)?,
-                    _ => rooms[at].live(round, &clock, counts)?,
+                    2 => shortest.live(round, &courier, &clock)?,
+                    _ => rooms[at].live(round, &courier, &clock, counts)?,
                 };
                 let took = &mut took[at];
                 match ns {
@@ -208,8 +220,8 @@ impl Round {
             }
             quiet.push(Batch { frames, quotes });
         }
-        let crossing = quote(LegKind::Perp, CROSSED + dice.below(10) as i64);
-        Self { quiet, crossing, back: quote(LegKind::Perp, QUIET) }
+        let crossing = LegKind::BOTH.map(|leg| quote(leg, CROSSED[leg as usize] + dice.below(10) as i64));
+        Self { quiet, crossing, back: LegKind::BOTH.map(|leg| quote(leg, QUIET)) }
     }
 }
 
@@ -237,16 +249,50 @@ impl Server {
     }
 }
 
+impl Courier {
+    /// This thread gets the last core there is, the courier the first.
+    fn start() -> Result<Self, Fault> {
+        let cores = cpu::cores();
+        let (first, last) = cores.first().zip(cores.last()).ok_or("no core to sit on")?;
+        let (to, jobs) = channel::<(TcpStream, Vec<u8>)>();
+        let first = *first;
+        std::thread::spawn(move || {
+            // On a core of its own or not, it brings what it is given.
+            let _ = cpu::pin(first);
+            for (mut socket, records) in jobs {
+                std::thread::sleep(IDLE);
+                // Where the socket broke nothing comes, which counts as missed.
+                let _ = socket.write_all(&records);
+            }
+        });
+        cpu::pin(*last)?;
+        Ok(Self(to))
+    }
+
+    /// Lets this come after [`IDLE`].
+    fn bring(&self, peer: &mut Peer, message: &[u8]) -> Result<(), Fault> {
+        let records = peer.seal(&[message])?;
+        Ok(self.0.send((peer.stream.sock.try_clone()?, records))?)
+    }
+}
+
 impl Peer {
     /// Sends each of these in a record of its own, all of them together.
     fn say<T: AsRef<[u8]>>(&mut self, messages: &[T]) -> Result<(), Fault> {
+        let records = self.seal(messages)?;
+        Ok(self.stream.sock.write_all(&records)?)
+    }
+
+    /// What saying these is on the wire; it must leave before anything else is said.
+    fn seal<T: AsRef<[u8]>>(&mut self, messages: &[T]) -> Result<Vec<u8>, Fault> {
+        let mut records = Vec::new();
         for message in messages {
             self.stream.conn.writer().write_all(message.as_ref())?;
         }
         while self.stream.conn.wants_write() {
-            self.stream.conn.write_tls(&mut self.stream.sock)?;
+            self.stream.conn.write_tls(&mut records)?;
         }
-        Ok(())
+        Ok(records)
     }
 
     /// Reads one order.
@@ -264,8 +310,8 @@ impl Peer {
 }
 
 impl Rooms {
-    fn new(server: &mut Server, clock: &Clock, ahead: bool) -> Result<Self, Fault> {
-        let mut hot = Hot::new(clock, instruments()?, ahead)?;
+    fn new(server: &mut Server, clock: &Clock, leg: LegKind) -> Result<Self, Fault> {
+        let mut hot = Hot::new(clock, instruments()?)?;
         let (links, mut feeds) = server.lines()?;
         for (leg, link) in LegKind::BOTH.into_iter().zip(links) {
             hot.feed(leg, link);
@@ -277,7 +323,7 @@ impl Rooms {
             link.reserve_ahead();
             hot.orders(leg, link);
         }
-        Ok(Self { hot, feeds, orders, quotes: 0, ahead, understudy: Understudy::new()? })
+        Ok(Self { hot, feeds, orders, quotes: 0, leg, understudy: Understudy::new()? })
     }
 
     /// A turn of the thread that both rooms share.
@@ -292,7 +338,13 @@ impl Rooms {
 
     /// One round: how long it took from the quote to the order, and whether that was made as it should be; `None`:
     /// nothing was sent.
-    fn live(&mut self, round: &Round, clock: &Clock, counts: bool) -> Result<Option<(u64, bool)>, Fault> {
+    fn live(
+        &mut self,
+        round: &Round,
+        courier: &Courier,
+        clock: &Clock,
+        counts: bool,
+    ) -> Result<Option<(u64, bool)>, Fault> {
         for batch in &round.quiet {
             for (peer, frames) in self.feeds.iter_mut().zip(&batch.frames) {
                 peer.say(frames)?;
@@ -300,10 +352,8 @@ impl Rooms {
             self.read(batch.quotes, clock, counts);
             while self.hot.told().is_some() {}
         }
-        for _ in 0..if self.ahead { IDLE } else { 0 } {
-            self.turn(clock, counts);
-        }
-        self.feeds[LegKind::Perp as usize].say(&[&round.crossing])?;
+        let leg = self.leg as usize;
+        courier.bring(&mut self.feeds[leg], &round.crossing[leg])?;
         self.quotes += 1;
         let Some(fired) = self.fired(clock, counts) else { return Ok(None) };
         for peer in &mut self.orders {
@@ -320,14 +370,14 @@ impl Rooms {
             }
         }
         // A pair that is free acts on a basis that still stands.
-        self.feeds[LegKind::Perp as usize].say(&[&round.back])?;
+        self.feeds[leg].say(&[&round.back[leg]])?;
         self.read(1, clock, counts);
         self.hot.free(&fired);
         self.turn(clock, counts);
-        let leg = fired.legs[0].ok_or("a round without a leg")?;
-        let handed = leg.handed.ok_or("this link does not stamp what it sends")?;
-        let wanted = if self.ahead { Made::Sealed } else { Made::Signed };
-        Ok(Some((handed.since(fired.seen), leg.made == wanted)))
+        let first = fired.legs[0].ok_or("a round without a leg")?;
+        let handed = first.handed.ok_or("this link does not stamp what it sends")?;
+        let wanted = [Made::Signed, Made::Sealed][leg];
+        Ok(Some((handed.since(fired.seen), first.made == wanted)))
     }
 
     /// Turns until so many more quotes are read.
@@ -342,13 +392,16 @@ impl Rooms {
     }
 
     fn fired(&mut self, clock: &Clock, counts: bool) -> Option<Fired> {
-        (0..TURNS_MAX).find_map(|_| {
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
             self.turn(clock, counts);
-            std::iter::from_fn(|| self.hot.told()).find_map(|told| match told {
-                Told::Fired(fired) => Some(fired),
-                _ => None,
-            })
-        })
+            while let Some(told) = self.hot.told() {
+                if let Told::Fired(fired) = told {
+                    return Some(fired);
+                }
+            }
+        }
+        None
     }
 }
 
@@ -362,35 +415,50 @@ impl Shortest {
     }
 
     /// As [`Rooms::live`]. It fires on the way back, too, which counts for nothing.
-    fn live(&mut self, round: &Round, clock: &Clock) -> Result<Option<(u64, bool)>, Fault> {
+    fn live(
+        &mut self,
+        round: &Round,
+        courier: &Courier,
+        clock: &Clock,
+    ) -> Result<Option<(u64, bool)>, Fault> {
         for Batch { frames: [_, perp], .. } in &round.quiet {
             if !perp.is_empty() {
                 self.hear(perp)?;
             }
         }
-        for _ in 0..IDLE {
-            self.feed.0.recv()?;
-            self.path.stand_by(&self.feed.0, &self.orders, &self.sealed);
-        }
-        if !self.hear(&[&round.crossing])? {
+        self.make_ready();
+        courier.bring(&mut self.feed.1, &round.crossing[LegKind::Perp as usize])?;
+        if !self.take_in()? {
             return Ok(None);
         }
         let seen = self.feed.0.seen().ok_or("the feed has no stamp")?;
         let handed = self.orders[0].handed().ok_or("the order has no stamp")?;
-        self.hear(&[&round.back])?;
+        self.hear(&[&round.back[LegKind::Perp as usize]])?;
         Ok(Some((clock.at(handed).since(clock.at(seen)), true)))
     }
 
     /// Takes frames in as they come; whether it fired.
     fn hear<T: AsRef<[u8]>>(&mut self, frames: &[T]) -> Result<bool, Fault> {
+        self.make_ready();
+        self.feed.1.say(frames)?;
+        self.take_in()
+    }
+
+    /// Seals what it would fire.
+    fn make_ready(&mut self) {
         for ((sealed, link), bytes) in self.sealed.iter_mut().zip(&mut self.orders).zip(&self.bytes) {
             if sealed.is_none() {
                 *sealed = link.seal_ahead(bytes, None);
             }
         }
-        let (link, peer) = &mut self.feed;
-        peer.say(frames)?;
-        while link.recv()? == 0 {}
+    }
+
+    /// Takes in what comes next; whether it fired.
+    fn take_in(&mut self) -> Result<bool, Fault> {
+        while self.feed.0.recv()? == 0 {
+            self.path.stand_by(&self.feed.0, &self.orders, &self.sealed);
+        }
+        let link = &mut self.feed.0;
         let fired = self.path.crossed(link)?;
         if fired {
             fire(&mut self.orders, &mut self.sealed, &self.bytes)?;

@@ -62,13 +62,12 @@ pub struct Hot {
 }
 
 impl Hot {
-    /// The rooms without links, on the first pair of `instruments`; `seals`: orders are sealed ahead. Entries are
-    /// allowed from now on.
+    /// The rooms without links, on the first pair of `instruments`; orders are sealed ahead. Entries are allowed from now on.
     ///
     /// # Errors
     ///
     /// The system had no memory for the intent records.
-    pub fn new(clock: &Clock, instruments: Instruments, seals: bool) -> io::Result<Self> {
+    pub fn new(clock: &Clock, instruments: Instruments) -> io::Result<Self> {
         let instruments = Arc::new(instruments);
         let symbols = Arc::new(Symbols::new(&instruments, VENUE.id));
         let (to_reader, reader_arrivals) = ring(LINK_SLOTS);
@@ -132,7 +131,7 @@ impl Hot {
             legs: Legs::Together,
             entries_max: None,
             gate: GateLimits::default(),
-            seals,
+            seals: true,
             stamp_sends: true,
         };
         let trader = Trader::new(settings, doors, clock.clone(), Latch::new(), intents_in);

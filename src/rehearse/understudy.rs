@@ -1,4 +1,4 @@
-//! The understudy: both hot rooms over again, of nobody, which live through a whole trade a millisecond.
+//! The understudy: both hot rooms over again, of nobody, which live through two whole trades in little more than a millisecond.
 //!
 //! Owns:  a reader and a trader, one pair that is not listed anywhere, and its market at the other ends of their links.
 //! Never: touches the engine's rooms, rings, records or sockets: what it fires goes to its own market, under keys of nobody,
@@ -21,12 +21,13 @@ use std::io;
 /// From one turn of its rooms to the next: most take half a microsecond, those that sign, seal or send some more, so a quote
 /// seldom comes meanwhile and never waits long.
 const EVERY_NS: u64 = 10 * US;
-/// Turns of a trade: some twenty after it has ended make the next one's orders.
-const TRADE: u32 = 100;
-/// The turns in which its market crosses, its orders are answered, and its pair is free again.
-const CROSSES: u32 = 80;
-const ANSWERED: u32 = CROSSES + 4;
-const FREED: u32 = ANSWERED + 6;
+/// Turns from the end of a trade until its market crosses again, by turns: after some twenty the orders lie sealed; after one,
+/// one of them is signed and the other must be when it is fired.
+const AT_ONCE: u32 = 1;
+const LATER: u32 = 80;
+/// Turns from there until its orders are answered, and until its pair is free again.
+const ANSWERED: u32 = 4;
+const FREED: u32 = 10;
 /// Bids in tenths: both legs where nothing pays, and the perp 51 bp above.
 const QUIET: i64 = 1_000_000;
 const CROSSED: i64 = 1_005_100;
@@ -45,6 +46,8 @@ pub struct Understudy {
     answers: u32,
     now: Nanos,
     due: Nanos,
+    /// In which turn of its trade the market crosses, and how many that has had.
+    crosses: u32,
     turns: u32,
     /// Trades until its trader has no client order ids left.
     ids: u32,
@@ -63,7 +66,7 @@ struct Market {
 }
 
 impl Understudy {
-    /// Its rooms with all they need; it trades from its [`TRADE`] first turns on.
+    /// Its rooms with all they need; it trades from its [`LATER`] first turns on.
     ///
     /// # Errors
     ///
@@ -71,7 +74,7 @@ impl Understudy {
     pub fn new() -> io::Result<Self> {
         let (clock, _) = Clock::virtual_time();
         let now = clock.now();
-        let mut hot = Hot::new(&clock, nobody(), true)?;
+        let mut hot = Hot::new(&clock, nobody())?;
         let pair = |id| loopback_pair(LinkId(id), SAID_MAX);
         let [spot, mut spot_feed] = pair(1)?;
         let [perp, mut perp_feed] = pair(2)?;
@@ -105,6 +108,7 @@ impl Understudy {
             answers: 0,
             now,
             due: Nanos::ZERO,
+            crosses: LATER,
             turns: 0,
             ids: ClientId::SEQUENCE_MAX - 1,
         })
@@ -122,15 +126,19 @@ impl Understudy {
     #[inline(never)]
     fn turn(&mut self) {
         // The kernel hands over within the call, as a rule; where it does not, the trade waits.
-        let goes_on = match self.turns {
-            CROSSES => self.market.cross(),
-            ANSWERED => self.market.answer(),
-            FREED => self.free(),
+        let goes_on = match self.turns.checked_sub(self.crosses) {
+            Some(0) => self.market.cross(),
+            Some(ANSWERED) => self.market.answer(),
+            Some(FREED) => self.free(),
             _ => true,
         };
-        self.turns = (self.turns + u32::from(goes_on)) % TRADE;
-        if self.turns == 0 && self.ids == 0 {
-            self.follow();
+        self.turns += u32::from(goes_on);
+        if self.turns > self.crosses + FREED {
+            self.turns = 0;
+            self.crosses = if self.crosses == LATER { AT_ONCE } else { LATER };
+            if self.ids == 0 {
+                self.follow();
+            }
         }
         self.hot.reader.do_work(self.now);
         self.hot.trader.do_work(self.now);
@@ -156,11 +164,13 @@ impl Understudy {
         true
     }
 
-    /// Another one takes its place, once in three days; where the system has nothing for it, this one has had its last trade.
+    /// Another one takes its place, once in days; where the system has nothing for that, there is none from then on, and all
+    /// that is lost is warmth.
     #[cold]
     fn follow(&mut self) {
-        if let Ok(another) = Self::new() {
-            *self = Self { due: self.due, ..another };
+        match Self::new() {
+            Ok(another) => *self = Self { due: self.due, ..another },
+            Err(_) => self.due = Nanos::NEVER,
         }
     }
 }
@@ -260,14 +270,16 @@ mod tests {
         assert_eq!(understudy.ids, ClientId::SEQUENCE_MAX - 1 - 3);
     }
 
-    /// Each trade goes all the way: both orders as they lay sealed, answered, and the pair free for the next.
+    /// Each trade goes all the way: its orders made in each of the ways there are, answered, and the pair free for the next.
     #[test]
     fn it_trades_again_and_again_and_nothing_piles_up() {
         let mut understudy = Understudy::new().unwrap();
-        for trades in 1..=50 {
+        for trades in 1..=50u64 {
             trade(&mut understudy, 1);
             let counts = &understudy.hot.trader.counts;
-            assert_eq!((counts.sealed, counts.sent()), (2 * trades, 2 * trades));
+            let made = [counts.sealed, counts.prepared, counts.signed];
+            // Two orders each: first both as they lie sealed; then there was a turn to sign one, and none to seal it.
+            assert_eq!(made, [trades.div_ceil(2) * 2, trades / 2, trades / 2], "after {trades} trades");
             assert_eq!(understudy.hot.written_down(), vec![]);
             assert!(understudy.market.orders.iter().all(|link| link.inbound().is_empty()));
         }

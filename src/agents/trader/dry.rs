@@ -122,7 +122,7 @@ pub(super) mod tests {
         /// All is signed and sealed, nothing pays, and the shadow has heard all that was told.
         pub(in crate::agents::trader) fn standing() -> Self {
             let (clock, _time) = Clock::virtual_time();
-            let mut hot = Hot::new(&clock, one_pair(), true).unwrap();
+            let mut hot = Hot::new(&clock, one_pair()).unwrap();
             let (mut feeds, mut orders) = (Vec::new(), Vec::new());
             for leg in LegKind::BOTH {
                 let link = |n| memory_pair(LinkId(n + leg as u32), "venue", 1 << 12, 1 << 16);
