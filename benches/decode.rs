@@ -10,12 +10,12 @@
 mod rounds;
 
 use contango::agents::trader::pen::{ENTRY_COLLAR_PPM, Paper, Prepared, Wanted};
-use contango::event::{Made, Quote};
+use contango::event::{Instruments, Made, Quote};
 use contango::units::{Class, ClientId, InstrumentId, LegKind, LinkId, Nanos, Price, Qty, Side, Unix};
 use contango::venue::binance::VENUE;
 use contango::venue::{Heard, Key, Scratch, Symbols};
 use ring::hmac;
-use rounds::{Dice, instruments, median, paired, tell_ratio};
+use rounds::{Dice, median, paired, tell_ratio};
 use serde::Deserialize;
 use simd_json::prelude::*;
 use std::fmt::Write as _;
@@ -128,7 +128,7 @@ struct Desk {
     scratch: Scratch,
     buffers: simd_json::Buffers,
     tape: Option<simd_json::Tape<'static>>,
-    instruments: contango::event::Instruments,
+    instruments: Instruments,
     form: contango::venue::OrderForm,
     order: Prepared,
     key: hmac::Key,
@@ -137,7 +137,7 @@ struct Desk {
 
 impl Desk {
     fn new(dice: &mut Dice) -> Self {
-        let instruments = instruments();
+        let instruments = Instruments::one_pair("BTC".try_into().unwrap());
         let (api, secret) = ("k".repeat(64), "s".repeat(64));
         let row = instruments.get(InstrumentId(1));
         let messages: [Vec<_>; 2] =

@@ -21,7 +21,7 @@ use contango::units::{
 use contango::venue::binance::VENUE;
 use contango::venue::{Heard, Key, OrderForm, Scratch, Symbols};
 use contango::wire::ws;
-use rounds::{Dice, instruments, median, paired, tell_ratio};
+use rounds::{Dice, median, paired, tell_ratio};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use std::hint::black_box;
@@ -140,7 +140,7 @@ struct Desk {
 
 impl Desk {
     fn new() -> Self {
-        let instruments = instruments();
+        let instruments = Instruments::one_pair("BTC".try_into().unwrap());
         let symbols = Symbols::new(&instruments, VenueId(0));
         let key = Key::new("k".repeat(64), "s".repeat(64));
         let form = (VENUE.form)(instruments.get(InstrumentId(1)), "fapi.example", &key, 2_000);

@@ -1,10 +1,6 @@
-//! What paired rounds need: a shuffled order, medians, ratios with their interval; and a pair to trade.
+//! What paired rounds need: a shuffled order, medians, ratios with their interval.
 //!
 //! Never: compares figures of two runs.
-
-use contango::event::{Instrument, Instruments, Pair};
-use contango::units::{Amount, InstrumentId, LegKind, PairId, Price, Qty, Rate};
-use contango::venue::binance::VENUE;
 
 /// xorshift: the order of the variants and the bootstrap need no more, and the same every time.
 pub(super) struct Dice(pub(super) u64);
@@ -59,44 +55,4 @@ fn ratio(above: &[f64], below: &[f64], dice: &mut Dice) -> [f64; 3] {
         .collect();
     drawn.sort_by(f64::total_cmp);
     [median(&mut ratios.clone()), drawn[50], drawn[1_949]]
-}
-
-fn row(id: u16, leg: LegKind, price_decimals: u8, qty_decimals: u8) -> Instrument {
-    Instrument {
-        id: InstrumentId(id),
-        venue: VENUE.id,
-        leg,
-        symbol: "BTCUSDT".try_into().unwrap(),
-        base: "BTC".try_into().unwrap(),
-        quote: "USDT".try_into().unwrap(),
-        price_decimals,
-        qty_decimals,
-        tick: Price(1),
-        lot: Qty(1),
-        qty_min: Qty(1),
-        qty_max: Qty(1_000_000_000),
-        notional_min: Amount(5 * 10i128.pow(18)),
-        reduce_only_exempt: leg == LegKind::Perp,
-        price_range: (Price(1), Price(1_000_000_000)),
-        taker_fee: Rate(5 * 10i64.pow(14)),
-        band: None,
-        buy_fee_in_base: leg == LegKind::Spot,
-    }
-}
-
-/// A pair of Binance.
-pub(super) fn instruments() -> Instruments {
-    Instruments {
-        generation: 1,
-        instruments: vec![row(0, LegKind::Spot, 2, 5), row(1, LegKind::Perp, 1, 3)],
-        pairs: vec![Pair {
-            id: PairId(0),
-            name: "BTC".try_into().unwrap(),
-            spot: InstrumentId(0),
-            perp: InstrumentId(1),
-            price_factor: 1,
-            size_factor: Amount(10i128.pow(18)),
-        }],
-        left_out: Vec::new(),
-    }
 }

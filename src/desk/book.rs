@@ -270,44 +270,11 @@ pub const fn at(leg: LegKind) -> usize {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::event::{Instrument, Pair};
-    use crate::units::{Amount, Qty, Rate, VenueId};
+    use crate::units::Qty;
 
     /// One pair, tick 0.01 on spot and 0.1 on the perp, lots 0.00001 and 0.001.
     pub(crate) fn one_pair() -> Instruments {
-        let row = |id, leg, price_decimals, qty_decimals| Instrument {
-            id: InstrumentId(id),
-            venue: VenueId(0),
-            leg,
-            symbol: "BTCUSDT".try_into().unwrap(),
-            base: "BTC".try_into().unwrap(),
-            quote: "USDT".try_into().unwrap(),
-            price_decimals,
-            qty_decimals,
-            tick: Price(1),
-            lot: Qty(1),
-            qty_min: Qty(1),
-            qty_max: Qty(1_000_000_000),
-            notional_min: Amount(5 * 10i128.pow(18)),
-            reduce_only_exempt: leg == LegKind::Perp,
-            price_range: (Price(1), Price::MAX),
-            taker_fee: Rate(if leg == LegKind::Spot { 10i64.pow(15) } else { 5 * 10i64.pow(14) }),
-            band: None,
-            buy_fee_in_base: leg == LegKind::Spot,
-        };
-        Instruments {
-            generation: 1,
-            instruments: vec![row(0, LegKind::Spot, 2, 5), row(1, LegKind::Perp, 1, 3)],
-            pairs: vec![Pair {
-                id: PairId(0),
-                name: "BTC".try_into().unwrap(),
-                spot: InstrumentId(0),
-                perp: InstrumentId(1),
-                price_factor: 1,
-                size_factor: Amount(10i128.pow(18)),
-            }],
-            left_out: Vec::new(),
-        }
+        Instruments::one_pair("BTC".try_into().unwrap())
     }
 
     pub(crate) fn quote(instrument: u16, sequence: u64, bid: i64, ask: i64, received: Nanos) -> Quote {

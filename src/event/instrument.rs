@@ -11,6 +11,9 @@ pub type Symbol = ArrayString<24>;
 /// An asset's name.
 pub type Asset = ArrayString<16>;
 
+/// One coin.
+const ONE: i128 = 10i128.pow(18);
+
 /// One tradable market row, as loaded from its venue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Instrument {
@@ -95,6 +98,46 @@ pub struct Instruments {
 }
 
 impl Instruments {
+    /// One pair of `base` with USDT, which no venue listed: for whoever needs one to trade (tests, benches, an understudy).
+    /// Spot has ticks of 0.01 and lots of 0.00001, the perp 0.1 and 0.001; orders are worth 5 at least; the fees are 10 and
+    /// 5 bp.
+    #[must_use]
+    pub fn one_pair(base: Asset) -> Self {
+        let mut symbol = Symbol::from(&base).unwrap_or_default();
+        symbol.push_str("USDT");
+        let row = |id, leg, price_decimals, qty_decimals, fee| Instrument {
+            id: InstrumentId(id),
+            venue: VenueId(0),
+            leg,
+            symbol,
+            base,
+            quote: Asset::from("USDT").unwrap_or_default(),
+            price_decimals,
+            qty_decimals,
+            tick: Price(1),
+            lot: Qty(1),
+            qty_min: Qty(1),
+            qty_max: Qty(1_000_000_000),
+            notional_min: Amount(5 * ONE),
+            reduce_only_exempt: leg == LegKind::Perp,
+            price_range: (Price(1), Price::MAX),
+            band: None,
+            taker_fee: Rate(fee),
+            buy_fee_in_base: leg == LegKind::Spot,
+        };
+        let spot = row(0, LegKind::Spot, 2, 5, 1_000_000_000_000_000);
+        let perp = row(1, LegKind::Perp, 1, 3, 500_000_000_000_000);
+        let pair = Pair {
+            id: PairId(0),
+            name: base,
+            spot: spot.id,
+            perp: perp.id,
+            price_factor: 1,
+            size_factor: Amount(ONE),
+        };
+        Self { generation: 1, instruments: vec![spot, perp], pairs: vec![pair], left_out: Vec::new() }
+    }
+
     /// The instrument of an id of this generation.
     #[must_use]
     pub fn get(&self, id: InstrumentId) -> &Instrument {

@@ -8,14 +8,13 @@
 //!        leaves, minutes apart. A dry fire goes up to what has effects; this goes on from there, where they are none.
 
 use super::hot::{Hot, REFUSAL};
-use crate::event::{Fired, Instrument, Instruments, Pair, Told};
+use crate::event::{Asset, Fired, Instruments, Told};
 use crate::metal::clock::Clock;
 use crate::metal::link::Link;
 use crate::metal::loopback::loopback_pair;
 use crate::metal::runner::Agent;
 use crate::units::time::US;
-use crate::units::{Amount, ClientId, InstrumentId, LegKind, LinkId, Nanos, PairId, Price, Qty, Rate};
-use crate::venue::binance::VENUE;
+use crate::units::{ClientId, LegKind, LinkId, Nanos};
 use std::io;
 
 /// From one turn of its rooms to the next: most take half a microsecond, those that sign, seal or send some more, so a quote
@@ -31,8 +30,6 @@ const FREED: u32 = 10;
 /// Bids in tenths: both legs where nothing pays, and the perp 51 bp above.
 const QUIET: i64 = 1_000_000;
 const CROSSED: i64 = 1_005_100;
-/// One coin.
-const ONE: i128 = 10i128.pow(18);
 /// Nothing longer is said on its links, B.
 const SAID_MAX: usize = 1 << 12;
 
@@ -74,7 +71,7 @@ impl Understudy {
     pub fn new() -> io::Result<Self> {
         let (clock, _) = Clock::virtual_time();
         let now = clock.now();
-        let mut hot = Hot::new(&clock, nobody())?;
+        let mut hot = Hot::new(&clock, Instruments::one_pair(Asset::from("NOBODY").unwrap_or_default()))?;
         let pair = |id| loopback_pair(LinkId(id), SAID_MAX);
         let [spot, mut spot_feed] = pair(1)?;
         let [perp, mut perp_feed] = pair(2)?;
@@ -204,43 +201,6 @@ impl Market {
 /// What the kernel does not take at once leaves with what is said next; where the link is over, nobody hears it.
 fn say(link: &mut Link, bytes: &[u8]) {
     let _ = link.send(bytes);
-}
-
-/// A pair that is not listed anywhere.
-fn nobody() -> Instruments {
-    let row = |id, leg, price_decimals, qty_decimals, fee| Instrument {
-        id: InstrumentId(id),
-        venue: VENUE.id,
-        leg,
-        symbol: "NOBODYUSDT".try_into().unwrap_or_default(),
-        base: "NOBODY".try_into().unwrap_or_default(),
-        quote: "USDT".try_into().unwrap_or_default(),
-        price_decimals,
-        qty_decimals,
-        tick: Price(1),
-        lot: Qty(1),
-        qty_min: Qty(1),
-        qty_max: Qty(1_000_000_000),
-        notional_min: Amount(5 * ONE),
-        reduce_only_exempt: leg == LegKind::Perp,
-        price_range: (Price(1), Price::MAX),
-        taker_fee: Rate(fee),
-        band: None,
-        buy_fee_in_base: leg == LegKind::Spot,
-    };
-    let (spot, perp) = (
-        row(0, LegKind::Spot, 2, 5, 1_000_000_000_000_000),
-        row(1, LegKind::Perp, 1, 3, 500_000_000_000_000),
-    );
-    let pair = Pair {
-        id: PairId(0),
-        name: spot.base,
-        spot: spot.id,
-        perp: perp.id,
-        price_factor: 1,
-        size_factor: Amount(ONE),
-    };
-    Instruments { generation: 1, instruments: vec![spot, perp], pairs: vec![pair], left_out: Vec::new() }
 }
 
 #[cfg(test)]
