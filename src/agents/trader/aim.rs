@@ -83,8 +83,8 @@ impl Trader {
             self.permitted(lane(venues[leg as usize], leg), signal.class, now)?;
             *link = self.links.idle(venues[leg as usize], leg).ok_or(Closed::NoLink)?;
         }
-        let picked =
-            LegKind::BOTH.map(|leg| self.pick(stall, signal, leg, quotes[leg as usize], loaded, now));
+        let pick = |leg| self.pick(stall, signal, leg, quotes[leg as usize], loaded, now);
+        let picked = [pick(LegKind::Spot), pick(LegKind::Perp)];
         // What the shadow lets go may be a stub again by the quote after (F39): of a spot leg that is refused and a perp
         // that is not, something open would be left.
         let worth =
@@ -150,10 +150,10 @@ impl Trader {
         let life = self.prepared_life_ns();
         let shelf = &self.ready[usize::from(stall.pair.0)][signal.direction as usize][leg as usize];
         let (touch, _) = touch(quote, wanted.side);
-        // As `Prepared::fits` says, but the reach is worked out once.
+        // As `Prepared::fits` says, but the reach is worked out once, and what tells most of them apart is looked at first.
         let reach = reach(touch, instrument.tick, wanted.collar_ppm);
         let within = |limit: Price| (0..=reach).contains(&((limit.0 - touch.0) * wanted.side.sign()));
-        shelf.first(|order| order.is_young(&wanted, now, life) && within(order.spec.limit))
+        shelf.first(|order| within(order.spec.limit) && order.is_young(&wanted, now, life))
     }
 
     /// Whether the venue takes what a leg of a way out would be.

@@ -84,12 +84,9 @@ impl Trader {
         let mut ready = std::mem::take(&mut self.ready);
         let shelves = &mut ready[at][signal.direction as usize];
         // A leg that waits keeps what is sealed of it.
-        let mut sealed = LegKind::BOTH.map(|leg| {
-            let now = waits_at.is_none() || leg == aim.order[0];
-            if now { shelves[leg as usize].picked_mut().take_sealed() } else { None }
-        });
-        let [mut first, mut second] =
-            [0, 1].map(|n| aim.leg(n, shelves, sealed[aim.order[n] as usize].take()));
+        let mut take = |n: usize| shelves[aim.order[n] as usize].picked_mut().take_sealed();
+        let sealed = (take(0), if waits_at.is_none() { take(1) } else { None });
+        let (mut first, mut second) = (aim.leg(0, shelves, sealed.0), aim.leg(1, shelves, sealed.1));
         let round = &aim.round;
         self.commit(round, slot, [Some(&first), Some(&second)], loaded);
         if let Some(quote) = waits_at {

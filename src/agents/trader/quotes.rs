@@ -50,7 +50,8 @@ impl Trader {
                 }
             }
         }
-        for pair in signals {
+        for at in 0..signals.len() {
+            let pair = signals[at];
             let known = newest.filter(|(of, _)| *of == pair);
             match known.map_or_else(|| self.signal(pair), |(_, signal)| Ok(signal)) {
                 Ok(signal) if self.is_old(pair, signal) => self.waiting.push(pair),
@@ -73,9 +74,10 @@ impl Trader {
     /// Whether newer quotes of a pair than the signal's are known to be readable. The operator's word is held up by
     /// nothing: it holds at any quote.
     pub(super) fn is_old(&self, pair: PairId, signal: Signal) -> bool {
-        let mut tops = self.books.tops(pair).into_iter().flatten();
-        let held_up = !self.behind.is_empty() && signal.class != Class::Flatten;
-        held_up && tops.any(|quote| self.behind.contains(&quote.link))
+        if self.behind.is_empty() || signal.class == Class::Flatten {
+            return false;
+        }
+        self.books.tops(pair).into_iter().flatten().any(|quote| self.behind.contains(&quote.link))
     }
 
     /// Which sockets are known to have newer bytes than were read.
