@@ -4,7 +4,8 @@
 
 A decision may cost one `recv` (the quote's) and one `send` an order, and nothing between them: no lock that waits, no
 memory mapped, no clock asked. Between the first order and the last, the hot thread may otherwise only look who has
-bytes and yield. Counts of a traced run: slow, and the same on a busy machine. Needs strace. Exit code 0: all of it holds.
+bytes and yield. The cold thread accepts nobody who does not knock: the kernel makes and takes away a socket for each such
+try, and what it does for that keeps the hot thread off its core. Counts of a traced run: slow, and the same on a busy machine. Needs strace. Exit code 0: all of it holds.
 """
 
 import argparse
@@ -17,7 +18,8 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-THREAD = "hot"
+HOT, COLD = "hot", "cold"
+ACCEPTS = {"accept", "accept4"}
 RECV, SEND = "recvfrom", "sendto"
 # `sched_yield` is `--idle yield`, which a machine of two cores needs under a tracer; spinning asks nothing.
 ALLOWED = {RECV, SEND, "epoll_wait", "sched_yield"}
@@ -32,12 +34,12 @@ LINE = re.compile(r"\d+<(?P<thread>[^>]*)>\s+(?P<resumed><\.\.\. )?(?P<call>\w+)
 RESULT = re.compile(r"= (-?\d+)")
 
 
-def calls(lines):
-    """`(call, result)` of the hot thread, in the order in which they began."""
+def calls(lines, thread=HOT):
+    """`(call, result)` of a thread, in the order in which they began."""
     seen = []
     for line in lines:
         found = LINE.match(line)
-        if not found or found["thread"] != THREAD:
+        if not found or found["thread"] != thread:
             continue
         results = RESULT.findall(found["rest"])
         result = int(results[-1]) if results else None
@@ -81,6 +83,14 @@ def judged(seen):
     return {"orders": len(at), "rounds": len(rounds), "right_after_recv": by_quote, "calls": dict(counts)}, bad
 
 
+def in_vain(seen):
+    """What is wrong with how the cold thread accepts."""
+    failed = sum(call in ACCEPTS and (result or 0) < 0 for call, result in seen)
+    # One that let somebody in asks whether there is another.
+    let_in = sum(call in ACCEPTS and (result or 0) >= 0 for call, result in seen)
+    return [f"the cold thread accepted {failed} times when nobody knocked"] if failed > let_in else []
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--engine", default=ROOT / "target" / "release" / "contango", type=pathlib.Path)
@@ -94,8 +104,9 @@ def main():
         run = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
         if run.returncode != 0:
             sys.exit(f"system_calls: the traced demo failed ({run.returncode}):\n{run.stderr[-2000:]}")
-        with trace.open(encoding="utf-8", errors="replace") as lines:
-            told, bad = judged(calls(lines))
+        lines = trace.read_text(encoding="utf-8", errors="replace").splitlines()
+    told, bad = judged(calls(lines))
+    bad += in_vain(calls(lines, COLD))
     sent = json.loads(run.stdout)["orders"]["sent"]
     if told["orders"] != sent:
         bad.append(f"{told['orders']} orders were seen on the wire, and {sent} are in the summary")

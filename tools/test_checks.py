@@ -939,6 +939,12 @@ class SystemCalls(unittest.TestCase):
         self.assertIn("only 0 of 30", system_calls.judged(system_calls.calls(late))[1][0])
         self.assertIn("too few", system_calls.judged(system_calls.calls(self.lines(legs=1)))[1][0])
 
+    def test_who_accepts_where_nobody_knocks_is_named(self):
+        let_in, nobody = "9<cold> accept4(15, 0x7f, [110], SOCK_CLOEXEC) = 17", "9<cold> accept4(15) = -1 EAGAIN (Resource)"
+        self.assertEqual(system_calls.in_vain(system_calls.calls([let_in, nobody], "cold")), [])
+        self.assertEqual(system_calls.in_vain(system_calls.calls([nobody.replace("cold", "hot")], "cold")), [])
+        self.assertIn("1 times", system_calls.in_vain(system_calls.calls([nobody], "cold"))[0])
+
 
 class ScanLoad(unittest.TestCase):
     def record(self):

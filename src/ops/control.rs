@@ -5,7 +5,9 @@
 //! Never: blocks, waits for a slow client, keeps more than a few bounded connections, or answers
 //!        anybody but root and the user the engine runs as.
 //! Order: one line in, one line out, and the connection ends.
-//! Quirk: a Unix address holds 107 bytes; folders are reached through `/proc/self/fd`, so that a
+//! Quirk: the kernel makes a socket for an `accept` before it looks whether anybody knocks, and takes it away by RCU, whose
+//!        thread then keeps hot ones off their cores. So whether somebody knocks is asked first.
+//!        A Unix address holds 107 bytes; folders are reached through `/proc/self/fd`, so that a
 //!        data folder may lie as deep as it likes.
 
 use super::words::{self, LINE_MAX};
@@ -17,12 +19,15 @@ use crate::metal::peer;
 use crate::metal::runner::Agent;
 use crate::units::Nanos;
 use crate::units::time::{MS, SEC};
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
 use std::fs::{self, File, Permissions};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// How often the socket is looked at: an operator does not notice, and the thread has other work.
 const LOOK_NS: u64 = 5 * MS;
@@ -65,6 +70,10 @@ pub fn connect(folder: &Path, instance: u8) -> io::Result<UnixStream> {
 #[derive(Debug)]
 pub struct Control {
     listener: UnixListener,
+    poll: Poll,
+    events: Events,
+    /// Somebody may wait at the door; told once, so it is remembered until nobody does.
+    knocked: bool,
     path: PathBuf,
     ends: OperatorEnds,
     kill: Latch,
@@ -116,16 +125,39 @@ impl Control {
         fs::set_permissions(&unready, Permissions::from_mode(0o600)).map_err(told)?;
         fs::rename(&unready, &ready).map_err(told)?;
         listener.set_nonblocking(true).map_err(told)?;
-        Ok(Self { listener, path, ends, kill, connections: Vec::new(), next: 0, due: Nanos::ZERO })
+        let poll = Poll::new().map_err(told)?;
+        let door = listener.as_raw_fd();
+        poll.registry().register(&mut SourceFd(&door), Token(0), Interest::READABLE).map_err(told)?;
+        Ok(Self {
+            listener,
+            poll,
+            events: Events::with_capacity(1),
+            knocked: false,
+            path,
+            ends,
+            kill,
+            connections: Vec::new(),
+            next: 0,
+            due: Nanos::ZERO,
+        })
     }
 
     /// Takes in those who knock.
     fn accept(&mut self, now: Nanos) -> usize {
+        // Where it can't be asked, somebody may be there.
+        let asked = self.poll.poll(&mut self.events, Some(Duration::ZERO));
+        self.knocked |= asked.is_err() || !self.events.is_empty();
         let mut work = 0;
         // Bounded: whoever knocks without end is let in over many turns.
-        while work < CONNECTIONS_MAX
-            && let Ok((stream, _)) = self.listener.accept()
-        {
+        while self.knocked && work < CONNECTIONS_MAX {
+            let stream = match self.listener.accept() {
+                Ok((stream, _)) => stream,
+                // Any other refusal is of this moment: who waits is let in later.
+                Err(error) => {
+                    self.knocked = error.kind() != ErrorKind::WouldBlock;
+                    break;
+                }
+            };
             work += 1;
             if stream.set_nonblocking(true).is_err() {
                 continue;
