@@ -9,7 +9,7 @@
 
 use arrayvec::ArrayVec;
 use contango::event::{Instrument, Instruments};
-use contango::units::{Amount, ClientId, InstrumentId, LegKind, Price, Qty, Rate, Side, Unix, VenueId};
+use contango::units::{ClientId, InstrumentId, LegKind, PairId, Price, Qty, Side, Unix, VenueId};
 use contango::venue::binance::VENUE;
 use contango::venue::{Heard, Key, KeyKind, OrderSpec, Scratch, Symbols};
 use contango::wire::ws;
@@ -51,26 +51,9 @@ impl Dice {
 }
 
 fn row(id: u16, leg: LegKind, symbol: &str, price_decimals: u8, qty_decimals: u8) -> Instrument {
-    Instrument {
-        id: InstrumentId(id),
-        venue: VENUE.id,
-        leg,
-        symbol: symbol.try_into().unwrap(),
-        base: "BTC".try_into().unwrap(),
-        quote: "USDT".try_into().unwrap(),
-        price_decimals,
-        qty_decimals,
-        tick: Price(1),
-        lot: Qty(1),
-        qty_min: Qty(1),
-        qty_max: Qty(1_000_000_000),
-        notional_min: Amount::ZERO,
-        reduce_only_exempt: leg == LegKind::Perp,
-        price_range: (Price(1), Price::MAX),
-        taker_fee: Rate::ZERO,
-        band: None,
-        buy_fee_in_base: leg == LegKind::Spot,
-    }
+    let pair = Instruments::one_pair("BTC".try_into().unwrap());
+    let (id, symbol) = (InstrumentId(id), symbol.try_into().unwrap());
+    Instrument { id, symbol, price_decimals, qty_decimals, ..pair.leg(PairId(0), leg).clone() }
 }
 
 fn rows() -> Vec<Instrument> {

@@ -4,8 +4,9 @@
 
 A decision may cost one `recv` (the quote's) and one `send` an order, and nothing between them: no lock that waits, no
 memory mapped, no clock asked. Between the first order and the last, the hot thread may otherwise only look who has
-bytes and yield. The cold thread accepts nobody who does not knock: the kernel makes and takes away a socket for each such
-try, and what it does for that keeps the hot thread off its core. Counts of a traced run: slow, and the same on a busy machine. Needs strace. Exit code 0: all of it holds.
+bytes and yield. The cold thread accepts only where somebody knocks: the kernel makes and takes away a socket for each
+try, and what it does for that keeps the hot thread off its core. Counts of a traced run: slow, and the same on a busy
+machine. Needs strace. Exit code 0: all of it holds.
 """
 
 import argparse
